@@ -1,0 +1,43 @@
+# How every library, test and program of this project is compiled.
+
+# Numbers must not depend on the compiler's mood: no fused multiply-add that the source did not ask for.
+set(TENSORQUANT_COMPILE_OPTIONS -ffp-contract=off)
+set(TENSORQUANT_WARNINGS -Wall -Wextra -Wpedantic)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  list(APPEND TENSORQUANT_WARNINGS -Wno-restrict)  # GCC 12 warns of its own std::string: GCC bug 105651
+endif()
+if(TENSORQUANT_WERROR)
+  list(APPEND TENSORQUANT_WARNINGS -Werror)
+endif()
+
+# Only the repository root is on the include path: with tensorquant/ on it, <torch/torch.h> would find our own folder.
+function(tensorquant_configure target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_compile_options(${target} PRIVATE ${TENSORQUANT_COMPILE_OPTIONS} ${TENSORQUANT_WARNINGS})
+endfunction()
+
+# tensorquant_library(<part>): the library target tensorquant_<part>, known to users as tensorquant::<part>.
+function(tensorquant_library part)
+  add_library(tensorquant_${part} STATIC)
+  add_library(tensorquant::${part} ALIAS tensorquant_${part})
+  set_target_properties(tensorquant_${part} PROPERTIES EXPORT_NAME ${part})
+  tensorquant_configure(tensorquant_${part})
+  target_include_directories(tensorquant_${part} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  set_property(GLOBAL APPEND PROPERTY TENSORQUANT_LIBRARIES tensorquant_${part})
+endfunction()
+
+# tensorquant_test(<name> SOURCES ... LIBRARIES ... LABELS ...): one GoogleTest program, one CTest test.
+# Tests find the repository in TENSORQUANT_SOURCE_DIR and the developers' data, where they exist, beside it in ../shared.
+function(tensorquant_test name)
+  if(NOT TENSORQUANT_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(TEST "" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  tensorquant_configure(${name})
+  target_compile_definitions(${name} PRIVATE TENSORQUANT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 1800)
+endfunction()

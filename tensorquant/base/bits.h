@@ -1,0 +1,43 @@
+#ifndef TENSORQUANT_BASE_BITS_H_
+#define TENSORQUANT_BASE_BITS_H_
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace tensorquant {
+
+// The unsigned integer as wide as a float32 or float64.
+template <class T>
+using BitsOf = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+
+template <class T>
+constexpr BitsOf<T> to_bits(T x) {
+  return std::bit_cast<BitsOf<T>>(x);
+}
+
+template <class T>
+constexpr T from_bits(BitsOf<T> bits) {
+  return std::bit_cast<T>(bits);
+}
+
+// The exponents of the powers of two that T has, subnormals included: -149..127 for float32, -1074..1023 for float64.
+template <class T>
+constexpr int kMinExponent = std::numeric_limits<T>::min_exponent - std::numeric_limits<T>::digits;
+template <class T>
+constexpr int kMaxExponent = std::numeric_limits<T>::max_exponent - 1;
+
+// The largest value of T that is at most x; x is finite or infinite, not NaN.
+template <class T>
+T round_down_to(double x) {
+  const T nearest = static_cast<T>(x);
+  return static_cast<double>(nearest) > x
+             ? std::nextafter(nearest, -std::numeric_limits<T>::infinity())
+             : nearest;
+}
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_BASE_BITS_H_

@@ -1,0 +1,71 @@
+#ifndef TENSORQUANT_FORMATS_TERNARY_H_
+#define TENSORQUANT_FORMATS_TERNARY_H_
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "tensorquant/formats/bounds.h"
+
+namespace tensorquant {
+
+// Three values: +magnitude above a threshold, -magnitude below its negative, else +0. Without a threshold each tensor gets its
+// own, 0.7 times its mean magnitude: F. Li, B. Zhang, B. Liu, "Ternary weight networks", arXiv:1605.04711.
+struct Ternary {
+  double magnitude = 1;             // finite, > 0; rounded to the tensor's type
+  std::optional<double> threshold;  // finite, >= 0; rounded to the tensor's type
+  bool operator==(const Ternary&) const = default;
+};
+
+template <class T>
+Bounds<T> bounds(const Ternary& format) {
+  const T magnitude = static_cast<T>(format.magnitude);
+  return {-magnitude, magnitude};
+}
+
+// Elements of a block are added up in kSumLanes lanes, then the lanes, then the blocks, each in order: so the sum of a tensor
+// has the same bits however many threads and SIMD lanes compute it.
+inline constexpr std::size_t kSumBlock = 1024;
+inline constexpr std::size_t kSumLanes = 16;
+
+// 0.7 times the mean magnitude of the finite elements, in double; 0 if there are none.
+template <class T>
+double ternary_threshold_reference(std::span<const T> x) {
+  double sum = 0;
+  std::size_t count = 0;
+  for (std::size_t begin = 0; begin < x.size(); begin += kSumBlock) {
+    std::array<double, kSumLanes> lanes = {};
+    for (std::size_t i = 0; i < kSumBlock && begin + i < x.size(); ++i) {
+      const T value = x[begin + i];
+      if (!std::isfinite(value)) continue;
+      lanes[i % kSumLanes] += std::abs(static_cast<double>(value));
+      ++count;
+    }
+    double block = 0;
+    for (double lane : lanes) block += lane;
+    sum += block;
+  }
+  return count == 0 ? 0 : 0.7 * sum / static_cast<double>(count);
+}
+
+// The threshold of a tensor: the format's own, or the one of the tensor's elements.
+template <class T>
+double threshold_reference(const Ternary& format, std::span<const T> x) {
+  return format.threshold ? static_cast<double>(static_cast<T>(*format.threshold))
+                          : ternary_threshold_reference(x);
+}
+
+// NaN stays as it is.
+template <class T>
+T quantize_reference(const Ternary& format, T x, double threshold) {
+  if (std::isnan(x)) return x;
+  if (static_cast<double>(x) > threshold) return static_cast<T>(format.magnitude);
+  if (static_cast<double>(x) < -threshold) return -static_cast<T>(format.magnitude);
+  return T{0};
+}
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_FORMATS_TERNARY_H_

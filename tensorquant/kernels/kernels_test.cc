@@ -1,0 +1,238 @@
+// Every kernel equals its reference, bit for bit: all strings of the one list, on every instruction set.
+
+#include "tensorquant/kernels/kernels.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "tensorquant/formats/format.h"
+#include "tensorquant/kernels/simd_target.h"
+#include "tensorquant/quantizers/format_list.h"
+#include "tensorquant/quantizers/quantizer.h"
+#include "tests/floats.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace tensorquant {
+namespace {
+
+struct NamedFormat {
+  std::string spec;
+  Format format;
+};
+
+std::vector<NamedFormat> all_formats() {
+  std::vector<NamedFormat> formats;
+  for (const FormatEntry& entry : format_list()) {
+    for (std::string_view spec : entry.examples) {
+      formats.push_back({std::string(spec), *make_quantizer(spec)->format()});
+    }
+  }
+  return formats;
+}
+
+template <class T>
+std::vector<T> reference(const Format& format, std::span<const T> in, const Context& context) {
+  std::vector<T> out(in.size());
+  std::visit([&](const auto& f) { quantize_reference(f, in, std::span<T>(out), context); }, format);
+  return out;
+}
+
+template <class T>
+void run(const Format& format, std::span<const T> in, std::span<T> out, const Context& context) {
+  std::visit([&](const auto& f) { quantize(f, in, out, context); }, format);
+}
+
+template <class T>
+void expect_equal(std::span<const T> in, std::span<const T> out, std::span<const T> wanted) {
+  ASSERT_EQ(out.size(), wanted.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    ASSERT_TRUE(same_bits(out[i], wanted[i])) << "element " << i << ", x = " << hex(in[i]);
+  }
+}
+
+template <class T>
+class EveryKernel : public testing::Test {};
+using Types = testing::Types<float, double>;
+TYPED_TEST_SUITE(EveryKernel, Types);
+
+TYPED_TEST(EveryKernel, EqualsItsReferenceOnEveryTarget) {
+  using T = TypeParam;
+  std::vector<T> in = interesting_floats<T>();
+  for (const auto& more : {random_bit_patterns<T>(60000, 1), random_values<T>(60000, 2)}) {
+    in.insert(in.end(), more.begin(), more.end());
+  }
+  const Context context{.seed = 0xfeedfacecafe, .stream = 3, .step = 11};
+  for (const auto& [spec, format] : all_formats()) {
+    const std::vector<T> wanted = reference<T>(format, in, context);
+    for (const SimdTarget& target : simd_targets()) {
+      SCOPED_TRACE(spec + " on " + target.name);
+      const ScopedSimdTarget scoped(target);
+      std::vector<T> out(in.size());
+      run<T>(format, in, out, context);
+      expect_equal<T>(in, out, wanted);
+      if (this->HasFatalFailure()) return;
+    }
+  }
+}
+
+TYPED_TEST(EveryKernel, TakesEveryLengthAtEveryOffsetInPlaceAndOutOfPlace) {
+  using T = TypeParam;
+  constexpr std::size_t kLongest = 130;
+  const std::vector<T> values = random_values<T>(kLongest + 16, 3);
+  const T guard = T{12345};
+  for (const auto& [spec, format] : all_formats()) {
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scoped(target);
+      for (std::size_t size = 0; size <= kLongest; ++size) {
+        const std::size_t offset = size % 16;
+        SCOPED_TRACE(spec + " on " + target.name + ", size " + std::to_string(size));
+        const std::span<const T> in = std::span(values).subspan(offset, size);
+        const std::vector<T> wanted = reference<T>(format, in, {});
+        // Nothing before or behind the output is touched.
+        std::vector<T> out(size + 32, guard);
+        const std::span<T> inner = std::span(out).subspan(16 - offset, size);
+        run<T>(format, in, inner, {});
+        expect_equal<T>(in, inner, wanted);
+        ASSERT_EQ(std::count(out.begin(), out.end() - 16 - offset - size, guard), 16 - offset);
+        ASSERT_EQ(std::count(out.end() - 16 - offset, out.end(), guard), 16 + offset);
+        std::vector<T> place(in.begin(), in.end());
+        run<T>(format, place, place, {});
+        expect_equal<T>(in, place, wanted);
+        if (this->HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TYPED_TEST(EveryKernel, GivesTheSameBitsForEveryOffsetOfTheMemory) {
+  using T = TypeParam;
+  const std::vector<T> values = random_values<T>(70, 4);
+  for (const auto& [spec, format] : all_formats()) {
+    SCOPED_TRACE(spec);
+    const std::vector<T> wanted = reference<T>(format, values, {});
+    for (std::size_t offset = 0; offset < 16; ++offset) {
+      std::vector<T> in(values.size() + offset);
+      std::vector<T> out(values.size() + offset);
+      std::copy(values.begin(), values.end(), in.begin() + static_cast<std::ptrdiff_t>(offset));
+      run<T>(format, std::span<const T>(in).subspan(offset), std::span(out).subspan(offset), {});
+      expect_equal<T>(values, std::span<const T>(out).subspan(offset), wanted);
+    }
+  }
+}
+
+TYPED_TEST(EveryKernel, GivesTheSameBitsForEveryNumberOfThreads) {
+  using T = TypeParam;
+  const std::vector<T> in = random_values<T>(200001, 5);
+  const Context context{.seed = 77};
+  for (const auto& [spec, format] : all_formats()) {
+    SCOPED_TRACE(spec);
+    std::vector<T> one(in.size());
+    omp_set_num_threads(1);
+    run<T>(format, in, one, context);
+    for (int threads : {2, 3, 7}) {
+      omp_set_num_threads(threads);
+      std::vector<T> many(in.size());
+      run<T>(format, in, many, context);
+      expect_equal<T>(in, many, one);
+    }
+    omp_set_num_threads(omp_get_num_procs());
+    expect_equal<T>(in, one, reference<T>(format, in, context));
+    if (this->HasFatalFailure()) return;
+  }
+}
+
+#if defined(__x86_64__)
+// The caller flushes subnormals (FTZ, DAZ) and rounds upwards, as other libraries sometimes leave the processor.
+class HostileFloatEnvironment {
+ public:
+  HostileFloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u | 0x4000u); }
+  ~HostileFloatEnvironment() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+};
+
+TYPED_TEST(EveryKernel, KeepsSubnormalsThoughItsCallerFlushesThem) {
+  using T = TypeParam;
+  std::vector<T> in;
+  for (int i = 1; i < 5000; ++i) {
+    in.push_back(static_cast<T>(i) * std::numeric_limits<T>::denorm_min());
+    in.push_back(-in.back());
+    in.push_back(std::ldexp(static_cast<T>(i), kMinExponent<T> + 10));
+  }
+  for (const auto& [spec, format] : all_formats()) {
+    const std::vector<T> wanted = reference<T>(format, in, {});
+    for (const SimdTarget& target : simd_targets()) {
+      SCOPED_TRACE(spec + " on " + target.name);
+      const ScopedSimdTarget scoped(target);
+      std::vector<T> out(in.size());
+      {
+        const HostileFloatEnvironment hostile;
+        run<T>(format, in, out, {});
+        ASSERT_EQ(_mm_getcsr() & 0xC040u, 0xC040u) << "the caller's settings are gone";
+      }
+      expect_equal<T>(in, out, wanted);
+      if (this->HasFatalFailure()) return;
+    }
+  }
+}
+#endif
+
+TYPED_TEST(EveryKernel, ClipsGradientsAsTheReferenceDoes) {
+  using T = TypeParam;
+  const std::vector<T> x = interesting_floats<T>();
+  const std::vector<T> dy = random_values<T>(x.size(), 6);
+  for (const auto& [spec, format] : all_formats()) {
+    for (const SimdTarget& target : simd_targets()) {
+      SCOPED_TRACE(spec + " on " + target.name);
+      const ScopedSimdTarget scoped(target);
+      std::vector<T> wanted(x.size());
+      std::vector<T> dx(x.size());
+      std::visit(
+          [&](const auto& f) {
+            clipped_gradient_reference(f, std::span<const T>(x), std::span<const T>(dy), std::span<T>(wanted));
+            clip_gradient(bounds<T>(f), std::span<const T>(x), std::span<const T>(dy), std::span<T>(dx));
+          },
+          format);
+      expect_equal<T>(x, dx, wanted);
+      if (this->HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(TernaryThreshold, HasTheBitsOfTheDefinedOrderOfAdditions) {
+  for (std::size_t size : {0, 1, 15, 16, 17, 1023, 1024, 1025, 5000, 100000}) {
+    std::vector<float> x = random_values<float>(size, size);
+    if (size > 20) x[7] = std::numeric_limits<float>::infinity();
+    if (size > 2000) x[1999] = std::numeric_limits<float>::quiet_NaN();
+    const double wanted = ternary_threshold_reference(std::span<const float>(x));
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scoped(target);
+      for (int threads : {1, 2, 5}) {
+        omp_set_num_threads(threads);
+        EXPECT_SAME_BITS(ternary_threshold(std::span<const float>(x)), wanted) << target.name << " " << size;
+      }
+    }
+  }
+  omp_set_num_threads(omp_get_num_procs());
+}
+
+TEST(SimdTargets, AreSeveralOnX86) {
+#if defined(__x86_64__)
+  EXPECT_GE(simd_targets().size(), 2u);
+#endif
+  EXPECT_GE(simd_targets().size(), 1u);
+}
+
+}  // namespace
+}  // namespace tensorquant

@@ -1,0 +1,82 @@
+#include "tensorquant/kernels/logarithmic.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensorquant/kernels/logarithmic.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tensorquant/kernels/elementwise-inl.h"
+#include "tensorquant/kernels/part.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tensorquant {
+namespace HWY_NAMESPACE {
+
+template <class T>
+void RunFormat(const Logarithmic& format, const Part<T>& part) {
+  using Limits = std::numeric_limits<T>;
+  const hn::ScalableTag<T> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  const bool is_nearest = format.rounding == Rounding::nearest;
+  const auto lowest = hn::Set(d, static_cast<T>(std::ldexp(1.0, min_exponent<T>(format))));
+  const auto highest = hn::Set(d, static_cast<T>(std::ldexp(1.0, max_exponent<T>(format))));
+  // Magnitudes below this give zero. Half of the smallest subnormal is no value of T; the next one is.
+  const int first_exponent = min_exponent<T>(format) - (is_nearest ? 1 : 0);
+  const auto first =
+      hn::Set(d, static_cast<T>(std::ldexp(1.0, std::max(first_exponent, kMinExponent<T>))));
+  const auto exponent_field = hn::Set(du, to_bits(Limits::infinity()));
+  // Half of the last place of the exponent field: it carries where the significand is 1.5 or more.
+  const auto half = hn::Set(du, is_nearest ? to_bits(T{1.5}) - to_bits(T{1}) : 0);
+  // Subnormals have no exponent field of their own; scaled up, they do.
+  const auto smallest_normal = hn::Set(d, Limits::min());
+  const auto up = hn::Set(d, std::ldexp(T{1}, Limits::digits));
+  const auto down = hn::Set(d, std::ldexp(T{1}, -Limits::digits));
+  ForEachVector(
+      part.count, part.out,
+      [&](auto x) HWY_ATTR {
+        const auto magnitude = hn::Abs(x);
+        const auto is_subnormal = hn::Lt(magnitude, smallest_normal);
+        const auto normal = hn::IfThenElse(is_subnormal, hn::Mul(magnitude, up), magnitude);
+        const auto power =
+            hn::BitCast(d, hn::And(hn::Add(hn::BitCast(du, normal), half), exponent_field));
+        const auto unscaled = hn::IfThenElse(is_subnormal, hn::Mul(power, down), power);
+        const auto clamped = hn::Min(hn::Max(unscaled, lowest), highest);
+        const auto y = hn::IfThenElseZero(hn::Ge(magnitude, first), clamped);
+        return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(y, x));
+      },
+      part.in);
+}
+
+void Logarithmic32(const Logarithmic& format, const Part<float>& part) { RunFormat(format, part); }
+void Logarithmic64(const Logarithmic& format, const Part<double>& part) { RunFormat(format, part); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tensorquant
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tensorquant {
+
+HWY_EXPORT(Logarithmic32);
+HWY_EXPORT(Logarithmic64);
+
+void quantize(const Logarithmic& format, std::span<const float> in, std::span<float> out,
+              const Context&) {
+  for_each_part(in, out, [&](const Part<float>& part) {
+    HWY_DYNAMIC_DISPATCH(Logarithmic32)(format, part);
+  });
+}
+
+void quantize(const Logarithmic& format, std::span<const double> in, std::span<double> out,
+              const Context&) {
+  for_each_part(in, out, [&](const Part<double>& part) {
+    HWY_DYNAMIC_DISPATCH(Logarithmic64)(format, part);
+  });
+}
+
+}  // namespace tensorquant
+#endif  // HWY_ONCE

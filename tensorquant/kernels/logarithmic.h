@@ -1,0 +1,19 @@
+#ifndef TENSORQUANT_KERNELS_LOGARITHMIC_H_
+#define TENSORQUANT_KERNELS_LOGARITHMIC_H_
+
+#include <span>
+
+#include "tensorquant/base/random.h"
+#include "tensorquant/formats/logarithmic.h"
+
+namespace tensorquant {
+
+// out = quantize_reference(format, in), bit for bit. in and out have one size; they may be the same memory.
+void quantize(const Logarithmic& format, std::span<const float> in, std::span<float> out,
+              const Context& context = {});
+void quantize(const Logarithmic& format, std::span<const double> in, std::span<double> out,
+              const Context& context = {});
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_KERNELS_LOGARITHMIC_H_

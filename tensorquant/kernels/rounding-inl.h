@@ -1,0 +1,81 @@
+// The roundings of formats/rounding.h for vectors. Compiled once a target.
+#if defined(TENSORQUANT_KERNELS_ROUNDING_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TENSORQUANT_KERNELS_ROUNDING_INL_H_
+#undef TENSORQUANT_KERNELS_ROUNDING_INL_H_
+#else
+#define TENSORQUANT_KERNELS_ROUNDING_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cmath>
+#include <cstdint>
+
+#include "tensorquant/formats/rounding.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tensorquant {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// round_reference(t) for every rounding but stochastic; a zero may lose its sign.
+template <Rounding rounding, class D, class V = hn::Vec<D>>
+HWY_INLINE V RoundVector(D d, V t) {
+  using T = hn::TFromD<D>;
+  if constexpr (rounding == Rounding::even) return hn::Round(t);
+  if constexpr (rounding == Rounding::zero) return hn::Trunc(t);
+  if constexpr (rounding == Rounding::down) return hn::Floor(t);
+  if constexpr (rounding == Rounding::up) return hn::Ceil(t);
+  // Ties away from zero. With the number just below one half the sum never reaches the next integer by its own rounding.
+  const V almost_half = hn::Set(d, std::nextafter(T{0.5}, T{0}));
+  return hn::Trunc(hn::Add(t, hn::CopySignToAbs(almost_half, t)));
+}
+
+// How the random words of a Draw become numbers in (0, 1]: (word >> shift) * scale + offset.
+template <class T>
+struct UniformDraw {
+  explicit UniformDraw(int random_bits)
+      : cuts(random_bits > 0),
+        shift(32 - (cuts ? random_bits : 24)),
+        scale(std::ldexp(T{1}, -(32 - shift))),
+        offset(cuts ? scale : T{0}) {}
+
+  bool cuts;
+  int shift;
+  T scale;
+  T offset;
+};
+
+template <class D>
+HWY_INLINE hn::Vec<D> Uniform(D d, const UniformDraw<hn::TFromD<D>>& draw,
+                              const std::uint32_t* words) {
+  const hn::Rebind<std::uint32_t, D> d32;
+  const hn::Rebind<std::int32_t, D> di32;
+  const auto bits = hn::BitCast(di32, hn::ShiftRightSame(hn::LoadU(d32, words), draw.shift));
+  if constexpr (sizeof(hn::TFromD<D>) == 4) {
+    return hn::Add(hn::Mul(hn::ConvertTo(d, bits), hn::Set(d, draw.scale)), hn::Set(d, draw.offset));
+  } else {
+    return hn::Add(hn::Mul(hn::PromoteTo(d, bits), hn::Set(d, draw.scale)), hn::Set(d, draw.offset));
+  }
+}
+
+// round_reference(t, Rounding::stochastic). Distances are taken from trunc(t), where they are exact; for negative t, whose lower
+// neighbour is one below trunc(t), distance and u both move down by one, which keeps u exact too.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V RoundVectorAtRandom(D d, V t, const UniformDraw<hn::TFromD<D>>& draw,
+                                 const std::uint32_t* words) {
+  const V one = hn::Set(d, hn::TFromD<D>{1});
+  const V truncated = hn::Trunc(t);
+  const V distance = hn::Sub(t, truncated);
+  const V moved = hn::IfThenElseZero(hn::Lt(t, hn::Zero(d)), one);
+  const V u = hn::Sub(Uniform(d, draw, words), moved);
+  const auto goes_up = draw.cuts ? hn::Le(u, distance) : hn::Lt(u, distance);
+  // One addition of -1, 0 or 1: where t is too large for a fraction it adds 0.
+  return hn::Add(truncated, hn::Sub(hn::IfThenElseZero(goes_up, one), moved));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tensorquant
+HWY_AFTER_NAMESPACE();
+
+#endif  // TENSORQUANT_KERNELS_ROUNDING_INL_H_

@@ -1,0 +1,281 @@
+#include "tensorquant/kernels/threshold.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensorquant/kernels/threshold.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "tensorquant/base/bits.h"
+#include "tensorquant/kernels/elementwise-inl.h"
+#include "tensorquant/kernels/part.h"
+
+#ifndef TENSORQUANT_KERNELS_MAGNITUDE_SUM_
+#define TENSORQUANT_KERNELS_MAGNITUDE_SUM_
+namespace tensorquant {
+
+// The sum of the magnitudes of a block's finite elements, and how many they are.
+struct MagnitudeSum {
+  double sum;
+  double count;
+};
+
+}  // namespace tensorquant
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace tensorquant {
+namespace HWY_NAMESPACE {
+
+template <class T>
+void RunSparse(T threshold, const Part<T>& part) {
+  const hn::ScalableTag<T> d;
+  const auto limit = hn::Set(d, threshold);
+  ForEachVector(
+      part.count, part.out,
+      [&](auto x) HWY_ATTR {
+        const auto is_small = hn::Lt(hn::Abs(x), limit);  // false for NaN, which stays
+        return hn::IfThenZeroElse(is_small, x);
+      },
+      part.in);
+}
+
+template <class T>
+void RunBinary(T magnitude, const Part<T>& part) {
+  const hn::ScalableTag<T> d;
+  const auto plus = hn::Set(d, magnitude);
+  const auto minus = hn::Set(d, -magnitude);
+  ForEachVector(
+      part.count, part.out,
+      [&](auto x) HWY_ATTR {
+        const auto y = hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus);
+        return hn::IfThenElse(hn::IsNaN(x), x, y);
+      },
+      part.in);
+}
+
+// `threshold` is the largest value of T that the exact threshold reaches: values of T are above both or above neither.
+template <class T>
+void RunTernary(T magnitude, T threshold, const Part<T>& part) {
+  const hn::ScalableTag<T> d;
+  const auto signless = hn::Set(d, magnitude);
+  const auto limit = hn::Set(d, threshold);
+  ForEachVector(
+      part.count, part.out,
+      [&](auto x) HWY_ATTR {
+        const auto is_large = hn::Gt(hn::Abs(x), limit);
+        const auto y = hn::IfThenElseZero(is_large, hn::CopySignToAbs(signless, x));
+        return hn::IfThenElse(hn::IsNaN(x), x, y);
+      },
+      part.in);
+}
+
+template <class T>
+void RunClip(Bounds<T> limits, const T* dy, const Part<T>& part) {
+  const hn::ScalableTag<T> d;
+  const auto lowest = hn::Set(d, limits.lowest);
+  const auto highest = hn::Set(d, limits.highest);
+  ForEachVector(
+      part.count, part.out,
+      [&](auto x, auto gradient) HWY_ATTR {
+        const auto is_inside = hn::And(hn::Ge(x, lowest), hn::Le(x, highest));
+        return hn::IfThenElseZero(is_inside, gradient);
+      },
+      part.in, dy);
+}
+
+template <class T, class D>
+HWY_INLINE hn::Vec<D> LoadAsDouble(D d, const T* x) {
+  if constexpr (sizeof(T) == 8) {
+    return hn::LoadU(d, x);
+  } else {
+    return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, D>(), x));
+  }
+}
+
+// One whole block. Its kSumLanes lanes are walked as many at a time as a vector has.
+template <class T>
+MagnitudeSum SumBlock(const T* x) {
+  const hn::CappedTag<double, kSumLanes> d;
+  const auto infinity = hn::Set(d, std::numeric_limits<double>::infinity());
+  const auto one = hn::Set(d, 1.0);
+  HWY_ALIGN double lanes[kSumLanes];
+  auto counts = hn::Zero(d);
+  for (std::size_t lane = 0; lane < kSumLanes; lane += hn::Lanes(d)) {
+    auto sum = hn::Zero(d);
+    for (std::size_t i = lane; i < kSumBlock; i += kSumLanes) {
+      const auto magnitude = hn::Abs(LoadAsDouble(d, x + i));
+      const auto is_finite = hn::Lt(magnitude, infinity);
+      sum = hn::Add(sum, hn::IfThenElseZero(is_finite, magnitude));
+      counts = hn::Add(counts, hn::IfThenElseZero(is_finite, one));
+    }
+    hn::StoreU(sum, d, lanes + lane);
+  }
+  MagnitudeSum block = {0, hn::GetLane(hn::SumOfLanes(d, counts))};
+  for (double lane : lanes) block.sum += lane;
+  return block;
+}
+
+// Part<T>::out is not used: `blocks` receives the sums. The rest of a last, short block counts as zeros that are no elements.
+template <class T>
+void SumBlocks(const Part<T>& part, MagnitudeSum* blocks) {
+  std::size_t i = 0;
+  for (; i + kSumBlock <= part.count; i += kSumBlock) *blocks++ = SumBlock(part.in + i);
+  if (i == part.count) return;
+  std::array<T, kSumBlock> rest = {};
+  std::copy(part.in + i, part.in + part.count, rest.begin());
+  *blocks = SumBlock(rest.data());
+  blocks->count -= static_cast<double>(kSumBlock - (part.count - i));
+}
+
+void Sparse32(float threshold, const Part<float>& part) { RunSparse(threshold, part); }
+void Sparse64(double threshold, const Part<double>& part) { RunSparse(threshold, part); }
+void Binary32(float magnitude, const Part<float>& part) { RunBinary(magnitude, part); }
+void Binary64(double magnitude, const Part<double>& part) { RunBinary(magnitude, part); }
+void Ternary32(float magnitude, float threshold, const Part<float>& part) {
+  RunTernary(magnitude, threshold, part);
+}
+void Ternary64(double magnitude, double threshold, const Part<double>& part) {
+  RunTernary(magnitude, threshold, part);
+}
+void Clip32(Bounds<float> limits, const float* dy, const Part<float>& part) {
+  RunClip(limits, dy, part);
+}
+void Clip64(Bounds<double> limits, const double* dy, const Part<double>& part) {
+  RunClip(limits, dy, part);
+}
+void SumBlocks32(const Part<float>& part, MagnitudeSum* blocks) { SumBlocks(part, blocks); }
+void SumBlocks64(const Part<double>& part, MagnitudeSum* blocks) { SumBlocks(part, blocks); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tensorquant
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tensorquant {
+
+HWY_EXPORT(Sparse32);
+HWY_EXPORT(Sparse64);
+HWY_EXPORT(Binary32);
+HWY_EXPORT(Binary64);
+HWY_EXPORT(Ternary32);
+HWY_EXPORT(Ternary64);
+HWY_EXPORT(Clip32);
+HWY_EXPORT(Clip64);
+HWY_EXPORT(SumBlocks32);
+HWY_EXPORT(SumBlocks64);
+
+namespace {
+
+template <class T>
+void copy(std::span<const T> in, std::span<T> out) {
+  if (in.data() != out.data()) std::copy(in.begin(), in.end(), out.begin());
+}
+
+template <class T, class SumParts>
+double threshold_of(std::span<const T> x, const SumParts& sum_parts) {
+  static_assert(kPartBlock % kSumBlock == 0);
+  std::vector<MagnitudeSum> blocks((x.size() + kSumBlock - 1) / kSumBlock);
+  for_each_part(x, std::span<T>(), [&](const Part<T>& part) {
+    sum_parts(part, blocks.data() + part.first / kSumBlock);
+  });
+  const DefaultFloatEnvironment environment;
+  MagnitudeSum total = {0, 0};
+  for (const MagnitudeSum& block : blocks) {
+    total.sum += block.sum;
+    total.count += block.count;
+  }
+  return total.count == 0 ? 0 : 0.7 * total.sum / total.count;
+}
+
+// The threshold as a value of T; see RunTernary.
+template <class T>
+T comparable_threshold(const Ternary& format, std::span<const T> in) {
+  const DefaultFloatEnvironment environment;
+  return format.threshold ? static_cast<T>(*format.threshold)
+                          : round_down_to<T>(ternary_threshold(in));
+}
+
+}  // namespace
+
+void quantize(const Identity&, std::span<const float> in, std::span<float> out, const Context&) {
+  copy(in, out);
+}
+void quantize(const Identity&, std::span<const double> in, std::span<double> out, const Context&) {
+  copy(in, out);
+}
+
+void quantize(const Sparse& format, std::span<const float> in, std::span<float> out,
+              const Context&) {
+  const float threshold = static_cast<float>(format.threshold);
+  for_each_part(in, out, [&](const Part<float>& part) {
+    HWY_DYNAMIC_DISPATCH(Sparse32)(threshold, part);
+  });
+}
+void quantize(const Sparse& format, std::span<const double> in, std::span<double> out,
+              const Context&) {
+  for_each_part(in, out, [&](const Part<double>& part) {
+    HWY_DYNAMIC_DISPATCH(Sparse64)(format.threshold, part);
+  });
+}
+
+void quantize(const Binary& format, std::span<const float> in, std::span<float> out,
+              const Context&) {
+  const float magnitude = static_cast<float>(format.magnitude);
+  for_each_part(in, out, [&](const Part<float>& part) {
+    HWY_DYNAMIC_DISPATCH(Binary32)(magnitude, part);
+  });
+}
+void quantize(const Binary& format, std::span<const double> in, std::span<double> out,
+              const Context&) {
+  for_each_part(in, out, [&](const Part<double>& part) {
+    HWY_DYNAMIC_DISPATCH(Binary64)(format.magnitude, part);
+  });
+}
+
+void quantize(const Ternary& format, std::span<const float> in, std::span<float> out,
+              const Context&) {
+  const float magnitude = static_cast<float>(format.magnitude);
+  const float threshold = comparable_threshold(format, in);
+  for_each_part(in, out, [&](const Part<float>& part) {
+    HWY_DYNAMIC_DISPATCH(Ternary32)(magnitude, threshold, part);
+  });
+}
+void quantize(const Ternary& format, std::span<const double> in, std::span<double> out,
+              const Context&) {
+  const double threshold = comparable_threshold(format, in);
+  for_each_part(in, out, [&](const Part<double>& part) {
+    HWY_DYNAMIC_DISPATCH(Ternary64)(format.magnitude, threshold, part);
+  });
+}
+
+double ternary_threshold(std::span<const float> x) {
+  return threshold_of(x, [](const Part<float>& part, MagnitudeSum* blocks) {
+    HWY_DYNAMIC_DISPATCH(SumBlocks32)(part, blocks);
+  });
+}
+double ternary_threshold(std::span<const double> x) {
+  return threshold_of(x, [](const Part<double>& part, MagnitudeSum* blocks) {
+    HWY_DYNAMIC_DISPATCH(SumBlocks64)(part, blocks);
+  });
+}
+
+void clip_gradient(Bounds<float> limits, std::span<const float> x, std::span<const float> dy,
+                   std::span<float> dx) {
+  for_each_part(x, dx, [&](const Part<float>& part) {
+    HWY_DYNAMIC_DISPATCH(Clip32)(limits, dy.data() + part.first, part);
+  });
+}
+void clip_gradient(Bounds<double> limits, std::span<const double> x, std::span<const double> dy,
+                   std::span<double> dx) {
+  for_each_part(x, dx, [&](const Part<double>& part) {
+    HWY_DYNAMIC_DISPATCH(Clip64)(limits, dy.data() + part.first, part);
+  });
+}
+
+}  // namespace tensorquant
+#endif  // HWY_ONCE

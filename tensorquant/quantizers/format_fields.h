@@ -1,0 +1,86 @@
+#ifndef TENSORQUANT_QUANTIZERS_FORMAT_FIELDS_H_
+#define TENSORQUANT_QUANTIZERS_FORMAT_FIELDS_H_
+
+#include <array>
+#include <string_view>
+
+#include "tensorquant/formats/format.h"
+
+namespace tensorquant {
+
+// What a quantizer string says of each format, told once for those who read, write and explain the strings. A visitor has:
+//   argument(meaning, integer, lowest, highest)      must be given
+//   argument(meaning, number)                        must be given, >= 0
+//   optional_argument(meaning, number or optional)   may be left out: 1, or nothing
+//   optional_argument(meaning, value, choices)       may be left out: the first choice
+//   keyword(name, integer, when_left_out, lowest, highest)
+//   keyword(name, value, choices)                    left out: the first choice
+// Arguments that a name such as "fp16" implies are argument()s.
+
+template <class E>
+struct Choice {
+  std::string_view word;
+  E value;
+};
+
+template <class V>
+void visit_fields(Identity&, V&) {}
+
+template <class V>
+void visit_fields(FixedPoint& format, V& visitor) {
+  using enum FixedPoint::Overflow;
+  visitor.argument("W", format.bits, 1, 32);
+  visitor.argument("F", format.fraction, -64, 64);
+  visitor.keyword("overflow", format.overflow,
+                  std::array<Choice<FixedPoint::Overflow>, 2>{{{"saturate", saturate}, {"wrap", wrap}}});
+  if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
+}
+
+template <class V>
+void visit_fields(FloatingPoint& format, V& visitor) {
+  using enum FloatingPoint::Overflow;
+  visitor.argument("E", format.exponent_bits, 2, 8);
+  visitor.argument("M", format.significand_bits, 1, 23);
+  visitor.keyword("overflow", format.overflow,
+                  std::array<Choice<FloatingPoint::Overflow>, 2>{
+                      {{"infinity", infinity}, {"saturate", saturate}}});
+  visitor.keyword("rounding", format.rounding,
+                  std::array<Choice<Rounding>, 6>{{{"even", Rounding::even},
+                                                   {"nearest", Rounding::nearest},
+                                                   {"zero", Rounding::zero},
+                                                   {"down", Rounding::down},
+                                                   {"up", Rounding::up},
+                                                   {"stochastic", Rounding::stochastic}}});
+  if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
+}
+
+template <class V>
+void visit_fields(Logarithmic& format, V& visitor) {
+  visitor.optional_argument(
+      "rounding", format.rounding,
+      std::array<Choice<Rounding>, 2>{{{"nearest", Rounding::nearest}, {"down", Rounding::down}}});
+  constexpr int lowest = kMinExponent<double>;
+  constexpr int highest = kMaxExponent<double>;
+  visitor.keyword("max", format.max_exponent, highest, lowest, highest);
+  visitor.keyword("min", format.min_exponent, lowest, lowest, highest);
+}
+
+template <class V>
+void visit_fields(Sparse& format, V& visitor) {
+  visitor.argument("T", format.threshold);
+}
+
+template <class V>
+void visit_fields(Binary& format, V& visitor) {
+  visitor.optional_argument("m", format.magnitude);
+}
+
+template <class V>
+void visit_fields(Ternary& format, V& visitor) {
+  visitor.optional_argument("m", format.magnitude);
+  visitor.optional_argument("t", format.threshold);
+}
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_QUANTIZERS_FORMAT_FIELDS_H_

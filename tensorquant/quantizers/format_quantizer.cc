@@ -1,0 +1,75 @@
+#include "tensorquant/quantizers/format_quantizer.h"
+
+#include <variant>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/kernels/kernels.h"
+#include "tensorquant/quantizers/format_text.h"
+
+namespace tensorquant {
+namespace {
+
+// One size, and one memory or two that do not overlap.
+template <class T>
+void check_spans(const std::string& spec, std::span<const T> in, std::span<const T> out) {
+  if (in.size() != out.size()) {
+    throw Error("quantizer '" + spec + "': the input has " + std::to_string(in.size()) +
+                " elements, the output " + std::to_string(out.size()));
+  }
+  const std::less<const T*> before;
+  const bool overlap = in.data() != out.data() && before(in.data(), out.data() + out.size()) &&
+                       before(out.data(), in.data() + in.size());
+  if (overlap) throw Error("quantizer '" + spec + "': input and output overlap in part");
+}
+
+template <class T>
+void quantize_checked(const std::string& spec, const Format& format, std::span<const T> in,
+                      std::span<T> out, const Context& context) {
+  check_spans<T>(spec, in, out);
+  std::visit([&](const auto& f) { tensorquant::quantize(f, in, out, context); }, format);
+}
+
+template <class T>
+void clip_checked(const std::string& spec, const Format& format, std::span<const T> x,
+                  std::span<const T> dy, std::span<T> dx) {
+  check_spans<T>(spec, x, dy);
+  check_spans<T>(spec, dy, dx);
+  std::visit([&](const auto& f) { clip_gradient(bounds<T>(f), x, dy, dx); }, format);
+}
+
+}  // namespace
+
+FormatQuantizer::FormatQuantizer(const FormatEntry& entry, const Format& format, Gradient gradient)
+    : format_(format), gradient_(gradient) {
+  std::map<std::string, std::string> keywords;
+  if (gradient == Gradient::clipped) keywords["grad"] = "clipped";
+  spec_ = write_format(entry, format, std::move(keywords));
+}
+
+void FormatQuantizer::quantize(std::span<const float> in, std::span<float> out,
+                               const Context& context) const {
+  quantize_checked(spec_, format_, in, out, context);
+}
+
+void FormatQuantizer::quantize(std::span<const double> in, std::span<double> out,
+                               const Context& context) const {
+  quantize_checked(spec_, format_, in, out, context);
+}
+
+void FormatQuantizer::gradient(std::span<const float> x, std::span<const float> y,
+                               std::span<const float> dy, std::span<float> dx) const {
+  if (is_straight_through()) return Quantizer::gradient(x, y, dy, dx);
+  clip_checked(spec_, format_, x, dy, dx);
+}
+
+void FormatQuantizer::gradient(std::span<const double> x, std::span<const double> y,
+                               std::span<const double> dy, std::span<double> dx) const {
+  if (is_straight_through()) return Quantizer::gradient(x, y, dy, dx);
+  clip_checked(spec_, format_, x, dy, dx);
+}
+
+bool FormatQuantizer::is_random() const {
+  return std::visit([](const auto& f) { return tensorquant::is_random(f); }, format_);
+}
+
+}  // namespace tensorquant

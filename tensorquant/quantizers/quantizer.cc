@@ -1,0 +1,35 @@
+#include "tensorquant/quantizers/quantizer.h"
+
+#include <algorithm>
+
+#include "tensorquant/base/error.h"
+
+namespace tensorquant {
+namespace {
+
+template <class T>
+void copy_gradient(const std::string& spec, std::span<const T> dy, std::span<T> dx) {
+  if (dy.size() != dx.size()) {
+    throw Error("quantizer '" + spec + "': the output's gradient has " +
+                std::to_string(dy.size()) + " elements, the input's " + std::to_string(dx.size()));
+  }
+  if (dy.data() != dx.data()) std::copy(dy.begin(), dy.end(), dx.begin());
+}
+
+}  // namespace
+
+void Quantizer::quantize(std::span<const double>, std::span<double>, const Context&) const {
+  throw Error("quantizer '" + spec() + "' has no float64 version");
+}
+
+void Quantizer::gradient(std::span<const float>, std::span<const float>, std::span<const float> dy,
+                         std::span<float> dx) const {
+  copy_gradient(spec(), dy, dx);
+}
+
+void Quantizer::gradient(std::span<const double>, std::span<const double>,
+                         std::span<const double> dy, std::span<double> dx) const {
+  copy_gradient(spec(), dy, dx);
+}
+
+}  // namespace tensorquant

@@ -1,0 +1,139 @@
+// Every vector of a second hand, bit for bit, on every instruction set. README.md here says whose hand.
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensorquant/kernels/simd_target.h"
+#include "tensorquant/quantizers/quantizer.h"
+#include "tests/floats.h"
+
+namespace tensorquant {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const fs::path kGolden = fs::path(TENSORQUANT_SOURCE_DIR) / "tests" / "golden";
+
+json read_manifest(const fs::path& folder) {
+  std::ifstream file(folder / "manifest.json");
+  return json::parse(file);
+}
+
+template <class T>
+std::vector<T> read_values(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.is_open()) << path;
+  std::vector<T> values(fs::file_size(path) / sizeof(T));
+  file.read(reinterpret_cast<char*>(values.data()),
+            static_cast<std::streamsize>(values.size() * sizeof(T)));
+  return values;
+}
+
+Context context_of(const json& entry) {
+  return {.seed = entry.value("seed", std::uint64_t{0}),
+          .stream = entry.value("stream", std::uint32_t{0}),
+          .step = entry.value("step", std::uint32_t{0})};
+}
+
+template <class T>
+void check_vector(const fs::path& folder, const json& entry) {
+  const auto quantizer = make_quantizer(entry["quantizer"].get<std::string>());
+  const auto in = read_values<T>(folder / entry["input"].get<std::string>());
+  std::vector<T> out(in.size());
+  std::vector<T> wanted;
+  if (entry.contains("input_gradient")) {
+    const auto dy = read_values<T>(folder / entry["output_gradient"].get<std::string>());
+    wanted = read_values<T>(folder / entry["input_gradient"].get<std::string>());
+    std::vector<T> y(in.size());
+    quantizer->quantize(std::span<const T>(in), y);
+    quantizer->gradient(std::span<const T>(in), std::span<const T>(y), std::span<const T>(dy),
+                        std::span<T>(out));
+  } else {
+    wanted = read_values<T>(folder / entry["output"].get<std::string>());
+    quantizer->quantize(std::span<const T>(in), out, context_of(entry));
+  }
+  ASSERT_EQ(wanted.size(), out.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    ASSERT_TRUE(same_bits(out[i], wanted[i])) << entry << " element " << i << ", x = " << hex(in[i]);
+  }
+}
+
+TEST(ExactVectors, AreEqualBitForBitOnEveryTarget) {
+  const fs::path folder = kGolden / "vectors";
+  const json manifest = read_manifest(folder);
+  ASSERT_GT(manifest.size(), 150u);
+  for (const SimdTarget& target : simd_targets()) {
+    const ScopedSimdTarget scoped(target);
+    SCOPED_TRACE(target.name);
+    for (const json& entry : manifest) {
+      if (entry["type"] == "float32") {
+        check_vector<float>(folder, entry);
+      } else {
+        check_vector<double>(folder, entry);
+      }
+    }
+  }
+}
+
+// The original's kernels where they are right, and exact rationals: values are compared, as the original has no sign of zero to keep.
+TEST(OriginalVectors, AreEqualButForTheNamedFaults) {
+  const fs::path folder = kGolden / "original";
+  const json manifest = read_manifest(folder);
+  ASSERT_GT(manifest.size(), 60u);
+  for (const json& entry : manifest) {
+    const auto quantizer = make_quantizer(entry["quantizer"].get<std::string>());
+    const auto in = read_values<float>(folder / entry["input"].get<std::string>());
+    const auto wanted = read_values<float>(folder / entry["output"].get<std::string>());
+    std::vector<float> out(in.size());
+    quantizer->quantize(std::span<const float>(in), out, context_of(entry));
+    ASSERT_EQ(out.size(), wanted.size());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const float x = in[i];
+      const float y = out[i];
+      const float original = wanted[i];
+      SCOPED_TRACE(entry.dump() + " element " + std::to_string(i) + ", x = " + hex(x));
+      if (y == original || (std::isnan(y) && std::isnan(original))) continue;
+      // Where the two differ, it must be by a fault that the manifest names, and ours must be the right value.
+      ASSERT_TRUE(entry.contains("note")) << hex(y) << " is not " << hex(original);
+      const std::string name = entry["quantizer"].get<std::string>();
+      if (name == "nearest,32,16") {
+        // It saturates at 2^15, which is not a value of the format.
+        ASSERT_EQ(original, 32768.0f);
+        ASSERT_EQ(y, std::nextafter(32768.0f, 0.0f));
+      } else if (name.starts_with("sparse")) {
+        // It drops the threshold itself.
+        ASSERT_EQ(std::abs(x), std::stof(name.substr(7)));
+        ASSERT_EQ(original, 0.0f);
+        ASSERT_EQ(y, x);
+      } else if (name == "fp16") {
+        // It cuts the significand; ours is the nearest, so it is never farther from x, or overflows at IEEE's bound.
+        if (std::isinf(y)) {
+          ASSERT_GE(std::abs(x), 65520.0f);
+        } else {
+          ASSERT_LE(std::abs(double{y} - x), std::abs(double{original} - x));
+        }
+      } else if (name == "logarithmic") {
+        // It takes floor(log2(abs(x) + 1e-9)), has the exponents -31..31 alone, and no zero.
+        if (std::abs(x) > 1e-6f && std::abs(x) < 0x1p31f) {
+          ASSERT_EQ(std::abs(y), 2 * std::abs(original));
+          ASSERT_GE(std::abs(x), 1.5f * std::abs(original));
+        } else {
+          ASSERT_LE(std::abs(double{y} - x), std::abs(double{original} - x));
+        }
+      } else {
+        FAIL() << "no fault is known for this string";
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tensorquant

@@ -15,7 +15,7 @@ namespace tensorquant {
 // own, 0.7 times its mean magnitude: F. Li, B. Zhang, B. Liu, "Ternary weight networks", arXiv:1605.04711.
 struct Ternary {
   double magnitude = 1;             // finite, > 0; rounded to the tensor's type
-  std::optional<double> threshold;  // finite, >= 0; rounded to the tensor's type
+  std::optional<double> threshold = {};  // finite, >= 0; rounded to the tensor's type
   bool operator==(const Ternary&) const = default;
 };
 

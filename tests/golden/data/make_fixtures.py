@@ -1,4 +1,7 @@
-"""Writes the files beside this script. Needs numpy, ml_dtypes and safetensors; see README.md for the versions."""
+"""Writes the files beside this script.
+
+Needs numpy, ml_dtypes and safetensors; README.md has the versions.
+"""
 
 import gzip
 import pathlib

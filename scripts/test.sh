@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Sets up a fresh machine, builds and runs all tests.
+#   scripts/test.sh            all of the following
+#   scripts/test.sh cpp        C++: release with libtorch, the core without it, AddressSanitizer and UndefinedBehaviorSanitizer
+#   scripts/test.sh python     Python: the oracle behind the golden vectors
+#   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel (not part of "all")
+set -euo pipefail
+cd "$(dirname "$0")/.."
+half=${1:-all}
+
+run_preset() {  # preset
+  echo "== $1"
+  scripts/build.sh "$1"
+  ctest --preset "$1" --output-on-failure
+}
+
+cpp() {
+  scripts/setup.sh
+  run_preset release
+  run_preset core
+  run_preset asan
+}
+
+python() {
+  scripts/setup.sh core
+  echo "== golden vectors"
+  python3 tests/golden/make_vectors.py --check
+}
+
+# The distribution's libtorch and the wheel's have different interfaces; both must do.
+wheel() {
+  scripts/setup.sh
+  [ -x build/wheel-venv/bin/python ] || python3 -m venv build/wheel-venv
+  build/wheel-venv/bin/pip install --quiet torch==2.13.0 numpy
+  local torch_cmake
+  torch_cmake=$(build/wheel-venv/bin/python -c 'import torch; print(torch.utils.cmake_prefix_path)')
+  CMAKE_PREFIX_PATH=$torch_cmake run_preset wheel
+}
+
+case "$half" in
+  all) cpp; python ;;
+  cpp | python | wheel) "$half" ;;
+  *) echo "usage: scripts/test.sh [cpp|python|wheel]" >&2; exit 2 ;;
+esac

@@ -1,0 +1,44 @@
+#include "tensorquant/data/dataset.h"
+
+#include <gmock/gmock.h>
+
+#include "tensorquant/data/test_files.h"
+
+namespace tensorquant {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(DatasetTest, AFolderIsReadAsIdx) {
+  EXPECT_THAT(load_image_dataset(kGoldenFolder / "idx_plain", Split::test).labels,
+              ElementsAre(7, 0, 9));
+  EXPECT_THAT(load_image_dataset(kGoldenFolder / "idx_plain", Split::train).labels,
+              ElementsAre(7, 0));
+}
+
+TEST(DatasetTest, AFileIsReadAsCifar10WhateverTheSplit) {
+  for (Split split : {Split::train, Split::test}) {
+    EXPECT_THAT(load_image_dataset(kGoldenFolder / "cifar10_2.bin", split).labels,
+                ElementsAre(3, 9));
+  }
+}
+
+TEST(DatasetTest, AFileOfAnotherKindIsAnError) {
+  EXPECT_THAT(error_of([] { load_image_dataset(kGoldenFolder / "README.md", Split::test); }),
+              HasSubstr("README.md: expected CIFAR-10 records"));
+}
+
+TEST(DatasetTest, APathThatDoesNotExistIsAnErrorThatSaysSo) {
+  EXPECT_EQ(error_of([] { load_image_dataset("no/such/path", Split::test); }),
+            "no/such/path: does not exist; expected a file of CIFAR-10 records or a folder with "
+            "IDX files");
+}
+
+TEST(DatasetTest, AFolderWithoutTheFilesIsAnErrorThatNamesTheMissingOne) {
+  EXPECT_THAT(error_of([] { load_image_dataset(kGoldenFolder, Split::train); }),
+              HasSubstr("train-images-idx3-ubyte: is missing"));
+}
+
+}  // namespace
+}  // namespace tensorquant

@@ -1,0 +1,62 @@
+#include "tensorquant/formats/facts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+namespace tensorquant {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
+  EXPECT_THAT(values(FixedPoint{.bits = 3, .fraction = 1}, 100),
+              ElementsAre(-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5));
+  EXPECT_THAT(values(FixedPoint{.bits = 1, .fraction = -2}, 100), ElementsAre(-4, 0));
+  // E2M1, the 4-bit float of the OCP microscaling formats without its special encodings, but with IEEE's exponent for infinity.
+  EXPECT_THAT(values(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}, 100),
+              ElementsAre(-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3));
+  EXPECT_THAT(values(Logarithmic{.min_exponent = -1, .max_exponent = 1}, 100),
+              ElementsAre(-2, -1, -0.5, 0, 0.5, 1, 2));
+  EXPECT_THAT(values(Binary{0.5}, 100), ElementsAre(-0.5, 0.5));
+  EXPECT_THAT(values(Ternary{0.5}, 100), ElementsAre(-0.5, 0, 0.5));
+}
+
+TEST(Values, AreAsManyAsTheFactsSay) {
+  const std::vector<Format> formats = {
+      FixedPoint{.bits = 8, .fraction = 4}, FloatingPoint{.exponent_bits = 4, .significand_bits = 3},
+      FloatingPoint{.exponent_bits = 5, .significand_bits = 2}, Logarithmic{.min_exponent = -7, .max_exponent = 8},
+      Binary{}, Ternary{}};
+  for (const Format& format : formats) {
+    const std::vector<double> all = values(format, 1000);
+    const FormatFacts f = facts(format);
+    EXPECT_EQ(all.size(), f.count);
+    EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+    EXPECT_EQ(std::set<double>(all.begin(), all.end()).size(), all.size());
+    EXPECT_EQ(all.front(), f.lowest);
+    EXPECT_EQ(all.back(), f.highest);
+    EXPECT_EQ(*std::upper_bound(all.begin(), all.end(), 0.0), f.smallest_positive);
+  }
+}
+
+TEST(Values, AreLeftOutWhereTheyAreTooMany) {
+  EXPECT_TRUE(values(FixedPoint{.bits = 8}, 255).empty());
+  EXPECT_EQ(values(FixedPoint{.bits = 8}, 256).size(), 256u);
+  EXPECT_TRUE(values(FixedPoint{.bits = 32}, 1000).empty());
+  EXPECT_TRUE(values(Identity{}, 1000).empty());
+  EXPECT_TRUE(values(Sparse{0.1}, 1000).empty());
+}
+
+// IEEE 754-2019, table 3.6 and NumPy's finfo.
+TEST(Facts, OfBinary16AreThoseOfTheStandard) {
+  const FormatFacts f = facts(FloatingPoint{.exponent_bits = 5, .significand_bits = 10});
+  EXPECT_EQ(f.highest, 65504);
+  EXPECT_EQ(f.smallest_positive, 0x1p-24);
+  EXPECT_EQ(f.count, 63487u);
+  EXPECT_FALSE(f.step);
+}
+
+}  // namespace
+}  // namespace tensorquant

@@ -1,0 +1,174 @@
+#include "tensorquant/maps/map_reader.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/quantizers/spec_error.h"
+
+namespace tensorquant {
+namespace {
+
+using Type = JsonValue::Type;
+
+std::string expected_but_found(std::string_view expected, Type found) {
+  return "expected " + std::string(expected) + ", found " + std::string(describe(found));
+}
+
+std::string_view expected_value(MapKind kind) {
+  switch (kind) {
+    case MapKind::weights:
+      return "a quantizer string, null or an object with 'weight' and 'bias'";
+    case MapKind::extrinsic:
+      return "a quantizer string or null";
+    case MapKind::intrinsic:
+      break;
+  }
+  return "a quantizer string, null or an object with 'product', 'accumulator' and 'accumulate'";
+}
+
+}  // namespace
+
+std::string read_map_file(const std::filesystem::path& path) {
+  const std::string name = one_line(path.string());
+  std::error_code ignored;
+  const auto status = std::filesystem::status(path, ignored);
+  if (!std::filesystem::exists(status)) throw Error(name + ": no such file");
+  if (std::filesystem::is_directory(status)) throw Error(name + ": is a directory");
+  std::ifstream file(path, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  if (!file) throw Error(name + ": cannot be read");
+  return text;
+}
+
+bool is_map_name(std::string_view key) {
+  return key == "weights" || key == "extrinsic" || key == "intrinsic";
+}
+
+QuantizerMap MapReader::read(const JsonValue& value, MapKind kind) const {
+  QuantizerMap map({}, kind);
+  if (value.type == Type::string) {
+    map.append("", read_rule(value, kind), source_.place(value.offset));
+  } else if (value.type == Type::object) {
+    refuse_three_in_one(value);
+    for (const JsonValue::Member& rule : value.members) {
+      map.append(rule.key, read_rule(rule.value, kind), source_.place(rule.offset));
+    }
+  } else {
+    source_.fail(value.offset,
+                 expected_but_found("an object of rules or a quantizer string", value.type));
+  }
+  return map;
+}
+
+// A file with three maps, read as one map, would give rules for layers named "weights".
+void MapReader::refuse_three_in_one(const JsonValue& rules) const {
+  const auto is_map = [](const JsonValue::Member& rule) { return is_map_name(rule.key); };
+  const auto is_whole_map = [&](const JsonValue::Member& rule) {
+    return is_map(rule) && rule.value.type == Type::object;
+  };
+  const auto& members = rules.members;
+  auto found = std::find_if(members.begin(), members.end(), is_whole_map);
+  if (found == members.end() && std::all_of(members.begin(), members.end(), is_map)) {
+    found = members.begin();
+  }
+  if (found == members.end()) return;
+  source_.fail(found->offset, "'" + found->key +
+                                  "' is the name of a map: this is not one map but a file of all "
+                                  "three (--maps, Override::from_file); a layer named so is '=" +
+                                  found->key + "'");
+}
+
+RuleValue MapReader::read_rule(const JsonValue& value, MapKind kind) const {
+  if (value.type == Type::object && kind != MapKind::extrinsic) {
+    if (value.members.empty()) {
+      source_.fail(value.offset, "an empty object; null leaves a layer alone");
+    }
+    return kind == MapKind::weights ? read_weights(value) : read_intrinsic(value);
+  }
+  if (value.type != Type::string && value.type != Type::null) {
+    source_.fail(value.offset, expected_but_found(expected_value(kind), value.type));
+  }
+  return plain_value(read_quantizer(value), kind);
+}
+
+RuleValue MapReader::read_weights(const JsonValue& object) const {
+  RuleValue rule;
+  for (const auto& [key, offset, value] : object.members) {
+    if (key == "weight") {
+      rule.weight = read_quantizer(value);
+    } else if (key == "bias") {
+      rule.bias = read_quantizer(value);
+    } else {
+      source_.fail(offset,
+                   "unknown key '" + key + "' in a weights map, expected 'weight' or 'bias'");
+    }
+  }
+  return rule;
+}
+
+RuleValue MapReader::read_intrinsic(const JsonValue& object) const {
+  RuleValue rule;
+  for (const auto& [key, offset, value] : object.members) {
+    if (key == "product") {
+      rule.product = read_quantizer(value);
+    } else if (key == "accumulator") {
+      rule.accumulator = read_quantizer(value);
+    } else if (key == "accumulate") {
+      rule.accumulate = read_accumulate(value);
+    } else {
+      source_.fail(offset, "unknown key '" + key +
+                               "' in an intrinsic map, expected 'product', 'accumulator' or "
+                               "'accumulate'");
+    }
+  }
+  if (!rule.product) rule.product = make_quantizer("none");
+  if (!rule.accumulator) rule.accumulator = make_quantizer("none");
+  return rule;
+}
+
+std::shared_ptr<const Quantizer> MapReader::read_quantizer(const JsonValue& value) const {
+  if (value.type == Type::null) return nullptr;
+  if (value.type != Type::string) {
+    source_.fail(value.offset, expected_but_found("a quantizer string or null", value.type));
+  }
+  try {
+    return make_quantizer(value.string);
+  } catch (const SpecError& error) {
+    source_.fail(source_.offset_in_string(value.offset, error.column() - 1),
+                 "quantizer '" + value.string + "': " + error.reason());
+  } catch (const Error& error) {
+    source_.fail(value.offset, error.what());
+  }
+}
+
+Accumulate MapReader::read_accumulate(const JsonValue& value) const {
+  constexpr std::string_view kExpected = R"("step", "once", "chunk:N" or "fused")";
+  if (value.type != Type::string) {
+    source_.fail(value.offset, expected_but_found(kExpected, value.type));
+  }
+  const std::string& text = value.string;
+  if (text == "step") return {Accumulate::Mode::step, 0};
+  if (text == "once") return {Accumulate::Mode::once, 0};
+  if (text == "fused") return {Accumulate::Mode::fused, 0};
+  constexpr std::string_view kChunk = "chunk:";
+  if (!text.starts_with(kChunk)) {
+    source_.fail(value.offset,
+                 "unknown accumulate '" + text + "', expected " + std::string(kExpected));
+  }
+  int chunk = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data() + kChunk.size(), end, chunk);
+  if (error != std::errc{} || stop != end || chunk < 1) {
+    source_.fail(source_.offset_in_string(value.offset, kChunk.size()),
+                 "the chunk of '" + text + "' must be an integer of 1 or more");
+  }
+  return {Accumulate::Mode::chunk, chunk};
+}
+
+}  // namespace tensorquant

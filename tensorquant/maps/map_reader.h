@@ -1,0 +1,42 @@
+#ifndef TENSORQUANT_MAPS_MAP_READER_H_
+#define TENSORQUANT_MAPS_MAP_READER_H_
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tensorquant/maps/json_text.h"
+#include "tensorquant/maps/quantizer_map.h"
+
+namespace tensorquant {
+
+// The file's bytes. Throws an Error where there is no such file, it is a directory or cannot be
+// read.
+std::string read_map_file(const std::filesystem::path& path);
+
+bool is_map_name(std::string_view key);  // "weights", "extrinsic" or "intrinsic"
+
+// Turns JSON into maps; every Error names the place of the key or value at fault. Private to maps/.
+class MapReader {
+ public:
+  explicit MapReader(const JsonText& source) : source_(source) {}
+
+  // From an object of rules or a quantizer string for every layer.
+  QuantizerMap read(const JsonValue& value, MapKind kind) const;
+
+ private:
+  void refuse_three_in_one(const JsonValue& rules) const;
+  RuleValue read_rule(const JsonValue& value, MapKind kind) const;
+  RuleValue read_weights(const JsonValue& object) const;
+  RuleValue read_intrinsic(const JsonValue& object) const;
+  // Null for null.
+  std::shared_ptr<const Quantizer> read_quantizer(const JsonValue& value) const;
+  Accumulate read_accumulate(const JsonValue& value) const;
+
+  const JsonText& source_;
+};
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_MAPS_MAP_READER_H_

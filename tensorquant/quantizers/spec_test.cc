@@ -1,0 +1,209 @@
+// Quantizer strings: what they mean, their canonical form, and what is said of a wrong one.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <variant>
+
+#include "tensorquant/quantizers/format_list.h"
+#include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/registry.h"
+#include "tensorquant/quantizers/spec_error.h"
+
+namespace tensorquant {
+namespace {
+
+template <class F>
+F format_of(std::string_view spec) {
+  return std::get<F>(*make_quantizer(spec)->format());
+}
+
+TEST(Spec, NamesTheFormat) {
+  EXPECT_EQ(format_of<FixedPoint>("nearest,16,8"), (FixedPoint{.bits = 16, .fraction = 8}));
+  EXPECT_EQ(format_of<FixedPoint>("zero,8,-20,overflow=wrap"),
+            (FixedPoint{.bits = 8, .fraction = -20, .rounding = Rounding::zero,
+                        .overflow = FixedPoint::Overflow::wrap}));
+  EXPECT_EQ(format_of<FixedPoint>("stochastic,8,4,random_bits=3"),
+            (FixedPoint{.bits = 8, .fraction = 4, .rounding = Rounding::stochastic, .random_bits = 3}));
+  EXPECT_EQ(format_of<FloatingPoint>("fp16"), format_of<FloatingPoint>("float,5,10"));
+  EXPECT_EQ(format_of<FloatingPoint>("bf16"), format_of<FloatingPoint>("float,8,7"));
+  EXPECT_EQ(format_of<Logarithmic>("logarithmic,down,min=-8,max=3"),
+            (Logarithmic{.rounding = Rounding::down, .min_exponent = -8, .max_exponent = 3}));
+  EXPECT_EQ(format_of<Sparse>("sparse,0.25"), Sparse{0.25});
+  EXPECT_EQ(format_of<Binary>("binary"), Binary{1});
+  EXPECT_EQ(format_of<Ternary>("ternary,0.5,0.25"), (Ternary{0.5, 0.25}));
+  EXPECT_EQ(format_of<Ternary>("ternary"), Ternary{});
+}
+
+TEST(Spec, HasACanonicalForm) {
+  const std::map<std::string, std::string> canonical = {
+      {" Nearest , 16 , 8 ", "nearest,16,8"},
+      {"nearest,16,8,overflow=saturate,grad=ste", "nearest,16,8"},
+      {"nearest,16,8, overflow = WRAP ,grad=clipped", "nearest,16,8,grad=clipped,overflow=wrap"},
+      {"nearest,+16,+8", "nearest,16,8"},
+      {"stochastic,8,4,random_bits=8,overflow=wrap", "stochastic,8,4,overflow=wrap,random_bits=8"},
+      {"FLOAT,4,3,rounding=even,overflow=infinity", "float,4,3"},
+      {"float,4,3,rounding=stochastic,random_bits=4", "float,4,3,random_bits=4,rounding=stochastic"},
+      {"fp16,grad=clipped", "fp16,grad=clipped"},
+      {"logarithmic,nearest", "logarithmic"},
+      {"logarithmic,min=-1074,max=1023", "logarithmic"},
+      {"logarithmic,down,min=-2,max=5", "logarithmic,down,max=5,min=-2"},
+      {"sparse,0.10", "sparse,0.1"},
+      {"sparse,1e-1", "sparse,0.1"},
+      {"sparse,-0", "sparse,0"},
+      {"binary,1", "binary"},
+      {"binary,1.0", "binary"},
+      {"binary,0.5", "binary,0.5"},
+      {"ternary,1", "ternary"},
+      {"ternary,1,0.5", "ternary,1,0.5"},
+      {"ternary,0.70,0", "ternary,0.7,0"},
+  };
+  for (const auto& [spec, wanted] : canonical) {
+    EXPECT_EQ(make_quantizer(spec)->spec(), wanted) << spec;
+    EXPECT_EQ(make_quantizer(wanted)->spec(), wanted);
+    EXPECT_EQ(*make_quantizer(wanted)->format(), *make_quantizer(spec)->format());
+  }
+}
+
+TEST(Spec, OfEveryExampleIsCanonical) {
+  for (const FormatEntry& entry : format_list()) {
+    for (std::string_view spec : entry.examples) {
+      EXPECT_EQ(make_quantizer(spec)->spec(), spec);
+      EXPECT_TRUE(spec.starts_with(entry.name));
+    }
+  }
+}
+
+struct Fault {
+  const char* spec;
+  std::size_t column;
+  const char* reason;  // what the message must contain
+};
+
+constexpr Fault kFaults[] = {
+    {"", 1, "expected a quantizer's name"},
+    {"  ", 1, "expected a quantizer's name"},
+    {",8,4", 1, "expected a quantizer's name"},
+    {"neares,8,4", 1, "unknown name 'neares', did you mean 'nearest'?"},
+    {"xyzzy", 1, "unknown name 'xyzzy'; 'tensorquant list' shows all"},
+    {"nearest", 8, "'nearest' wants an integer W in [1, 32]"},
+    {"nearest,8", 10, "'nearest' wants an integer F in [-64, 64]"},
+    {"nearest,x,4", 9, "expected an integer W in [1, 32], found 'x'"},
+    {"nearest,0,4", 9, "expected an integer W in [1, 32], found '0'"},
+    {"nearest,33,4", 9, "found '33'"},
+    {"nearest,8,65", 11, "expected an integer F in [-64, 64], found '65'"},
+    {"nearest,8,4.5", 11, "found '4.5'"},
+    {"nearest,8,99999999999999999999", 11, "found '99999999999999999999'"},
+    {"nearest,8,4,2", 13, "'nearest' takes 2 arguments, '2' is one too many"},
+    {"nearest,8,,4", 11, "expected an argument between the commas"},
+    {"nearest,8,4,", 13, "expected an argument between the commas"},
+    {"nearest,8,4,overflow=clip", 22, "expected overflow to be 'saturate' or 'wrap', found 'clip'"},
+    {"nearest,8,4,overflw=wrap", 13, "'nearest' has no keyword 'overflw', did you mean 'overflow'?"},
+    {"nearest,8,4,random_bits=4", 13, "'nearest' has no keyword 'random_bits'"},
+    {"nearest,8,4,=wrap", 13, "'nearest' has no keyword ''"},
+    {"nearest,8,4,overflow=wrap,overflow=wrap", 27, "keyword 'overflow' is given twice"},
+    {"nearest,overflow=wrap,8,4", 23, "argument '8' stands behind a keyword"},
+    {"stochastic,8,4,random_bits=0", 28, "expected an integer random_bits in [1, 24], found '0'"},
+    {"stochastic,8,4,random_bits=25", 28, "found '25'"},
+    {"none,1", 6, "'none' takes 0 arguments, '1' is one too many"},
+    {"none,overflow=wrap", 6, "'none' has no keyword 'overflow'"},
+    {"fp16,5", 6, "'fp16' takes 0 arguments, '5' is one too many"},
+    {"float,1,10", 7, "expected an integer E in [2, 8], found '1'"},
+    {"float,5,0", 9, "expected an integer M in [1, 23], found '0'"},
+    {"float,5,2,rounding=odd", 20, "'even', 'nearest', 'zero', 'down', 'up' or 'stochastic', found 'odd'"},
+    {"float,5,2,random_bits=4", 11, "no keyword 'random_bits'"},
+    {"logarithmic,up", 13, "expected rounding to be 'nearest' or 'down', found 'up'"},
+    {"logarithmic,min=3,max=2", 17, "expected min to be at most max, which is 2"},
+    {"logarithmic,min=0.5", 17, "expected an integer min in [-1074, 1023], found '0.5'"},
+    {"sparse", 7, "'sparse' wants a finite number T >= 0"},
+    {"sparse,-1", 8, "expected a finite number T >= 0, found '-1'"},
+    {"sparse,nan", 8, "found 'nan'"},
+    {"sparse,inf", 8, "found 'inf'"},
+    {"sparse,1e999", 8, "found '1e999'"},
+    {"sparse,0x10", 8, "found '0x10'"},
+    {"binary,0", 8, "expected a finite number m > 0, found '0'"},
+    {"ternary,1,-1", 11, "expected a finite number t >= 0, found '-1'"},
+    {"ternary,1,1,1", 13, "'1' is one too many"},
+    {"nearest,8,4,grad=none", 18, "expected grad to be 'ste' or 'clipped', found 'none'"},
+};
+
+TEST(SpecError, PointsAtTheFault) {
+  for (const Fault& fault : kFaults) {
+    try {
+      make_quantizer(fault.spec);
+      ADD_FAILURE() << "'" << fault.spec << "' was taken";
+    } catch (const SpecError& e) {
+      EXPECT_EQ(e.column(), fault.column) << e.what();
+      EXPECT_NE(e.reason().find(fault.reason), std::string::npos) << e.what();
+      EXPECT_EQ(e.spec(), fault.spec);
+      EXPECT_NE(std::string(e.what()).find("column " + std::to_string(fault.column)), std::string::npos);
+    }
+  }
+}
+
+TEST(ListQuantizers, ShowsHowToWriteEach) {
+  std::map<std::string, std::string> usage;
+  for (const QuantizerInfo& info : list_quantizers()) usage[info.name] = info.usage;
+  EXPECT_EQ(usage["nearest"], "nearest,W,F[,overflow=saturate|wrap][,grad=ste|clipped]");
+  EXPECT_EQ(usage["stochastic"],
+            "stochastic,W,F[,overflow=saturate|wrap][,random_bits=N][,grad=ste|clipped]");
+  EXPECT_EQ(usage["fp16"],
+            "fp16[,overflow=infinity|saturate][,rounding=even|nearest|zero|down|up|stochastic]"
+            "[,random_bits=N][,grad=ste|clipped]");
+  EXPECT_EQ(usage["logarithmic"], "logarithmic[,nearest|down][,max=N][,min=N][,grad=ste|clipped]");
+  EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,grad=ste|clipped]");
+  EXPECT_EQ(usage["sparse"], "sparse,T[,grad=ste|clipped]");
+}
+
+// A quantizer of the user's: rounds to multiples of a step that the string gives.
+class Multiple : public Quantizer {
+ public:
+  explicit Multiple(double step) : step_(static_cast<float>(step)) {}
+  using Quantizer::quantize;
+  void quantize(std::span<const float> in, std::span<float> out, const Context&) const override {
+    for (std::size_t i = 0; i < in.size(); ++i) out[i] = std::round(in[i] / step_) * step_;
+  }
+  std::string spec() const override { return "multiple," + shortest_decimal(step_); }
+
+ private:
+  float step_;
+};
+
+TEST(RegisterQuantizer, MakesAUsersOwnStringsKnown) {
+  const auto factory = [](SpecReader& reader) -> std::shared_ptr<const Quantizer> {
+    return std::make_shared<Multiple>(reader.number("step", true));
+  };
+  register_quantizer("multiple", "multiple,STEP", "multiples of STEP", factory);
+  const auto q = make_quantizer("Multiple, 0.25");
+  EXPECT_EQ(q->spec(), "multiple,0.25");
+  const std::vector<float> x = {0.3f, -0.9f};
+  std::vector<float> y(2);
+  q->quantize(std::span<const float>(x), std::span<float>(y));
+  EXPECT_EQ(y, (std::vector<float>{0.25f, -1.0f}));
+  EXPECT_EQ(q->format(), nullptr);
+
+  // Its faults are pointed at as those of the built-in ones.
+  EXPECT_THROW(make_quantizer("multiple"), SpecError);
+  EXPECT_THROW(make_quantizer("multiple,0"), SpecError);
+  EXPECT_THROW(make_quantizer("multiple,1,2"), SpecError);
+  EXPECT_THROW(make_quantizer("multiple,1,overflow=wrap"), SpecError);
+  // What it does not say of itself is an error, not a guess.
+  std::vector<double> d(2);
+  EXPECT_THROW(q->quantize(std::span<const double>(d), std::span<double>(d)), Error);
+  // Without a gradient of its own it is straight-through, though nobody is promised so.
+  std::vector<float> dx(2);
+  q->gradient(std::span<const float>(x), std::span<const float>(y), std::span<const float>(x), std::span<float>(dx));
+  EXPECT_EQ(dx, x);
+  EXPECT_FALSE(q->is_straight_through());
+
+  EXPECT_THROW(register_quantizer("multiple", "", "", factory), Error);
+  EXPECT_THROW(register_quantizer("nearest", "", "", factory), Error);
+  EXPECT_THROW(register_quantizer("My,Name", "", "", factory), Error);
+  EXPECT_THROW(register_quantizer("", "", "", factory), Error);
+  EXPECT_THROW(register_quantizer("empty", "", "", nullptr), Error);
+  EXPECT_EQ(list_quantizers().back().name, "multiple");
+}
+
+}  // namespace
+}  // namespace tensorquant

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Checks the house rules of ARCHITECTURE.md: which part may include which, and what public headers must not name.
+
+Usage: check_layers.py [ROOT]. Prints each offence as file:line and exits with 1 if there is one.
+"""
+
+import pathlib
+import re
+import sys
+
+# A part may include itself and these.
+ALLOWED = {
+    "base": set(),
+    "formats": {"base"},
+    "kernels": {"base", "formats"},
+    "quantizers": {"base", "formats", "kernels"},
+    "maps": {"base", "formats", "kernels", "quantizers"},
+    "data": {"base"},
+}
+CORE = set(ALLOWED) - {"data"}
+ALLOWED["torch"] = CORE
+ALLOWED["models"] = CORE | {"torch", "data"}
+ALLOWED["cli"] = CORE | {"torch", "data", "models"}
+
+# An outside library, as an include names it, and the parts that may use it.
+OUTSIDE = {
+    "hwy/": {"kernels"},
+    "torch/": {"torch", "models", "cli"},
+    "ATen/": {"torch", "models", "cli"},
+    "c10/": {"torch", "models", "cli"},
+    "nlohmann/": {"maps", "data", "models", "cli"},
+    "CLI/": {"cli"},
+    "zlib.h": {"data"},
+}
+
+# What the core's public headers must not name, so that a user's compiler never sees it.
+HIDDEN = re.compile(r"\bHWY_|\bhwy::|\btorch::|\bnlohmann\b")
+
+INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
+
+
+def offences(root):
+    for path in sorted((root / "tensorquant").rglob("*")):
+        if path.suffix not in {".h", ".cc"}:
+            continue
+        name = path.relative_to(root)
+        part = name.parts[1] if len(name.parts) > 2 else None
+        is_test = path.stem.endswith("_test")
+        is_public_core = part in CORE and path.suffix == ".h" and not path.name.endswith("-inl.h")
+        if part is not None and part not in ALLOWED:
+            yield f"{name}: the part '{part}' has no place in the order of parts"
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            place = f"{name}:{number}"
+            include = INCLUDE.match(line)
+            if is_public_core and HIDDEN.search(line):
+                yield f"{place}: a public header of the core names an outside library: {line.strip()}"
+            if not include or part is None:
+                continue
+            target = include.group(1)
+            inside = re.match(r"tensorquant/(\w+)/", target)
+            if inside and not is_test and inside.group(1) not in ALLOWED[part] | {part}:
+                yield f"{place}: {part}/ may not include {inside.group(1)}/"
+            if inside and is_test and part in CORE and inside.group(1) not in CORE:
+                yield f"{place}: the core's tests must build without {inside.group(1)}/"
+            for library, users in OUTSIDE.items():
+                if target.startswith(library) and part not in users:
+                    yield f"{place}: {part}/ may not use {library}"
+            if target.startswith("nlohmann/") and path.suffix == ".h":
+                yield f"{place}: JSON stays in .cc files"
+            if not inside and target.startswith("tensorquant/") and target != "tensorquant/tensorquant.h":
+                yield f"{place}: includes are written from the repository's root"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent
+    found = list(offences(root))
+    print("\n".join(found) if found else "layers: good")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache git python3
           libhwy-dev nlohmann-json3-dev zlib1g-dev libgtest-dev libgmock-dev)
-[ "${1:-}" = core ] || packages+=(libtorch-dev libcli11-dev libbenchmark-dev dataset-fashion-mnist)
+[ "${1:-}" = core ] || packages+=(libtorch-dev libcli11-dev dataset-fashion-mnist)
 
 missing=()
 for package in "${packages[@]}"; do

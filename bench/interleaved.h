@@ -23,8 +23,8 @@ inline double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Runs all cases once a round, in an order that changes from round to round, so that a disturbance of the machine meets all
-// of them. The first two rounds warm up and do not count.
+// Runs all cases once a round, in an order that changes from round to round, so that a disturbance
+// of the machine meets all of them. The first two rounds warm up and do not count.
 inline void run_interleaved(std::vector<Case>& cases, int rounds) {
   std::mt19937 random(1);
   std::vector<std::size_t> order(cases.size());

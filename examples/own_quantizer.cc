@@ -19,8 +19,8 @@
 
 namespace {
 
-// Clips to [-limit, limit] and rounds to 2^(bits-1) - 1 equal steps on each side. Unlike grad=clipped, clipped values still learn a
-// little: a tenth of their gradient passes.
+// Clips to [-limit, limit] and rounds to 2^(bits-1) - 1 equal steps on each side. Unlike
+// grad=clipped, clipped values still learn a little: a tenth of their gradient passes.
 class LeakyClip : public tensorquant::Quantizer {
  public:
   LeakyClip(int bits, double limit) : bits_(bits), limit_(limit) {}
@@ -68,7 +68,8 @@ class LeakyClip : public tensorquant::Quantizer {
 
 int main(int argc, char** argv) {
   tensorquant::register_quantizer(
-      "leaky_clip", "leaky_clip,W,LIMIT", "2^W - 1 values, evenly from -LIMIT to LIMIT; clipped values keep a tenth of their gradient",
+      "leaky_clip", "leaky_clip,W,LIMIT",
+      "2^W - 1 values, evenly from -LIMIT to LIMIT; clipped values keep a tenth of their gradient",
       [](tensorquant::SpecReader& spec) -> std::shared_ptr<const tensorquant::Quantizer> {
         const int bits = spec.integer("W", 2, 16);
         return std::make_shared<LeakyClip>(bits, spec.number("LIMIT", true));

@@ -6,7 +6,8 @@
 
 namespace app {
 
-namespace nn = tensorquant::nn;  // the only line that differs from plain libtorch: namespace nn = torch::nn
+namespace nn =
+    tensorquant::nn;  // the only line that differs from plain libtorch: namespace nn = torch::nn
 
 struct Net : torch::nn::Module {
   Net() {
@@ -32,7 +33,8 @@ int main() {
 
   tensorquant::Override maps;
   maps.weights = tensorquant::QuantizerMap({{"conv", "nearest,8,6"}, {"fc", "ternary,0.1"}});
-  maps.extrinsic = tensorquant::QuantizerMap({{"relu", "nearest,8,5"}}, tensorquant::MapKind::extrinsic);
+  maps.extrinsic =
+      tensorquant::QuantizerMap({{"relu", "nearest,8,5"}}, tensorquant::MapKind::extrinsic);
   tensorquant::apply(net, maps);
   std::cout << tensorquant::to_table(tensorquant::summary(net));
 

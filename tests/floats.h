@@ -32,15 +32,20 @@ testing::AssertionResult same_bits(T a, T b) {
 
 #define EXPECT_SAME_BITS(a, b) EXPECT_TRUE(::tensorquant::same_bits(a, b))
 
-// Zeros, subnormals, ties, powers of two and their neighbours, the largest value, infinities, NaN; positive and negative.
+// Zeros, subnormals, ties, powers of two and their neighbours, the largest value, infinities, NaN;
+// positive and negative.
 template <class T>
 std::vector<T> interesting_floats() {
   using Limits = std::numeric_limits<T>;
-  std::vector<T> magnitudes = {0, Limits::denorm_min(), 3 * Limits::denorm_min(),
-                               Limits::min() - Limits::denorm_min(), Limits::infinity(),
+  std::vector<T> magnitudes = {0,
+                               Limits::denorm_min(),
+                               3 * Limits::denorm_min(),
+                               Limits::min() - Limits::denorm_min(),
+                               Limits::infinity(),
                                Limits::quiet_NaN()};
   const auto with_neighbours = [&](T x) {
-    magnitudes.insert(magnitudes.end(), {std::nextafter(x, T{0}), x, std::nextafter(x, Limits::infinity())});
+    magnitudes.insert(magnitudes.end(),
+                      {std::nextafter(x, T{0}), x, std::nextafter(x, Limits::infinity())});
   };
   with_neighbours(Limits::max());
   for (int e = kMinExponent<T> + 1; e <= kMaxExponent<T>; ++e) {
@@ -50,7 +55,8 @@ std::vector<T> interesting_floats() {
     magnitudes.push_back(std::ldexp(T{1.75}, e));
   }
   for (int fraction : {-20, -4, 0, 4, 8, 12}) {
-    for (int k = 0; k < 130; ++k) with_neighbours(std::ldexp(static_cast<T>(k) + T{0.5}, -fraction));
+    for (int k = 0; k < 130; ++k)
+      with_neighbours(std::ldexp(static_cast<T>(k) + T{0.5}, -fraction));
   }
   std::vector<T> both = magnitudes;
   for (T x : magnitudes) both.push_back(-x);
@@ -66,7 +72,8 @@ std::vector<T> random_bit_patterns(std::size_t count, std::uint64_t seed) {
   return values;
 }
 
-// Values as layers have them: magnitudes around one, some of them on coarse grids so that ties occur.
+// Values as layers have them: magnitudes around one, some of them on coarse grids so that ties
+// occur.
 template <class T>
 std::vector<T> random_values(std::size_t count, std::uint64_t seed) {
   std::mt19937_64 random(seed);

@@ -1,5 +1,6 @@
-// What quantization costs a whole network: the forward pass with weights and outputs quantized to 8 bits, over the float one,
-// both in one run. The second float case shows how far equal work differs here.
+// What quantization costs a whole network: the forward pass with weights and outputs quantized to 8
+// bits, over the float one, both in one run. The second float case shows how far equal work differs
+// here.
 //
 //   network_bench [--json] [ROUNDS]
 
@@ -30,10 +31,12 @@ Override eight_bits() {
   return maps;
 }
 
-// Before the clock starts: without maps the network is the float one bit for bit, and with them every logit is a value of the format.
+// Before the clock starts: without maps the network is the float one bit for bit, and with them
+// every logit is a value of the format.
 void check(ImageClassifier& plain, ImageClassifier& quantized, const at::Tensor& images) {
   const at::Tensor logits = quantized.forward(images);
-  if (!torch::equal(logits * 16, torch::round(logits * 16)) || logits.abs().max().item<float>() > 8) {
+  if (!torch::equal(logits * 16, torch::round(logits * 16)) ||
+      logits.abs().max().item<float>() > 8) {
     throw std::runtime_error("a logit is no value of nearest,8,4");
   }
   strip(quantized);
@@ -59,7 +62,8 @@ nlohmann::ordered_json measure(const std::string& name, int rounds) {
                              {"float again", [&] { plain->forward(images); }},
                              {"quantized", [&] { quantized->forward(images); }}};
   run_interleaved(cases, rounds);
-  nlohmann::ordered_json row = {{"model", name}, {"batch", kBatch}, {"threads", at::get_num_threads()}, {"rounds", rounds}};
+  nlohmann::ordered_json row = {
+      {"model", name}, {"batch", kBatch}, {"threads", at::get_num_threads()}, {"rounds", rounds}};
   row["float_ms"] = 1e3 * median(cases[0].seconds);
   row["quantized_ms"] = 1e3 * median(cases[2].seconds);
   row["float_again_over_float"] = ratio(cases[1], cases[0]);
@@ -86,9 +90,12 @@ int main(int argc, char** argv) {
     rows.push_back(tensorquant::bench::measure(name, rounds < 1 ? 1 : rounds));
     const auto& row = rows.back();
     if (!as_json) {
-      std::printf("%-9s batch %d, 2 threads: float %.2f ms, float again x %.3f, quantized %.2f ms, x %.3f\n", name,
-                  row["batch"].get<int>(), row["float_ms"].get<double>(), row["float_again_over_float"].get<double>(),
-                  row["quantized_ms"].get<double>(), row["quantized_over_float"].get<double>());
+      std::printf(
+          "%-9s batch %d, 2 threads: float %.2f ms, float again x %.3f, quantized %.2f ms, x "
+          "%.3f\n",
+          name, row["batch"].get<int>(), row["float_ms"].get<double>(),
+          row["float_again_over_float"].get<double>(), row["quantized_ms"].get<double>(),
+          row["quantized_over_float"].get<double>());
     }
   }
   if (as_json) std::printf("%s\n", rows.dump(2).c_str());

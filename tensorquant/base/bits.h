@@ -23,7 +23,8 @@ constexpr T from_bits(BitsOf<T> bits) {
   return std::bit_cast<T>(bits);
 }
 
-// The exponents of the powers of two that T has, subnormals included: -149..127 for float32, -1074..1023 for float64.
+// The exponents of the powers of two that T has, subnormals included: -149..127 for float32,
+// -1074..1023 for float64.
 template <class T>
 constexpr int kMinExponent = std::numeric_limits<T>::min_exponent - std::numeric_limits<T>::digits;
 template <class T>

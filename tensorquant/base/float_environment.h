@@ -5,8 +5,9 @@
 
 namespace tensorquant {
 
-// While it lives this thread computes as IEEE 754 wants it: round to nearest even, subnormals kept. Callers such as libtorch
-// with set_flush_denormal(true) or TensorFlow flush them (FTZ, DAZ), which would change results.
+// While it lives this thread computes as IEEE 754 wants it: round to nearest even, subnormals kept.
+// Callers such as libtorch with set_flush_denormal(true) or TensorFlow flush them (FTZ, DAZ), which
+// would change results.
 class DefaultFloatEnvironment {
  public:
   DefaultFloatEnvironment() {

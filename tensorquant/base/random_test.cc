@@ -20,7 +20,8 @@ TEST(Philox, GivesTheKnownAnswers) {
             (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-// FNV-1a-64 of "a" is af63dc4c8601ec8c (the algorithm's own test suite); ":" and "" are mixed in after it here.
+// FNV-1a-64 of "a" is af63dc4c8601ec8c (the algorithm's own test suite); ":" and "" are mixed in
+// after it here.
 TEST(StreamOf, IsTheLowHalfOfFnv1aOverNameColonRole) {
   auto fnv = [](std::uint64_t hash, unsigned char c) { return (hash ^ c) * 0x100000001b3u; };
   EXPECT_EQ(stream_of("a", ""), static_cast<std::uint32_t>(fnv(0xaf63dc4c8601ec8c, ':')));

@@ -3,7 +3,8 @@
 
 namespace tensorquant {
 
-// The finite extreme values of a format in a tensor of type T; infinite where the format has none. They bound the clipped gradient.
+// The finite extreme values of a format in a tensor of type T; infinite where the format has none.
+// They bound the clipped gradient.
 template <class T>
 struct Bounds {
   T lowest;

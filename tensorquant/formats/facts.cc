@@ -22,9 +22,9 @@ FormatFacts facts_of(const FixedPoint& f) {
 }
 
 FormatFacts facts_of(const FloatingPoint& f) {
-  // Each sign has all exponent fields but the last, which is for infinity and NaN; the two zeros are one value.
-  const std::uint64_t per_sign =
-      ((std::uint64_t{1} << f.exponent_bits) - 1) << f.significand_bits;
+  // Each sign has all exponent fields but the last, which is for infinity and NaN; the two zeros
+  // are one value.
+  const std::uint64_t per_sign = ((std::uint64_t{1} << f.exponent_bits) - 1) << f.significand_bits;
   return {.lowest = -f.largest(),
           .highest = f.largest(),
           .smallest_positive = f.smallest(),
@@ -46,13 +46,19 @@ FormatFacts facts_of(const Sparse& f) {
 }
 
 FormatFacts facts_of(const Binary& f) {
-  return {.lowest = -f.magnitude, .highest = f.magnitude, .smallest_positive = f.magnitude,
-          .step = 2 * f.magnitude, .count = 2};
+  return {.lowest = -f.magnitude,
+          .highest = f.magnitude,
+          .smallest_positive = f.magnitude,
+          .step = 2 * f.magnitude,
+          .count = 2};
 }
 
 FormatFacts facts_of(const Ternary& f) {
-  return {.lowest = -f.magnitude, .highest = f.magnitude, .smallest_positive = f.magnitude,
-          .step = f.magnitude, .count = 3};
+  return {.lowest = -f.magnitude,
+          .highest = f.magnitude,
+          .smallest_positive = f.magnitude,
+          .step = f.magnitude,
+          .count = 3};
 }
 
 // In ascending order.

@@ -10,19 +10,21 @@
 
 namespace tensorquant {
 
-// What a designer asks of a format first. For a float64 tensor; float32 has all these values but where it says otherwise in
-// bounds<float>().
+// What a designer asks of a format first. For a float64 tensor; float32 has all these values but
+// where it says otherwise in bounds<float>().
 struct FormatFacts {
-  double lowest;   // finite extreme values; infinite where the format has none
+  double lowest;  // finite extreme values; infinite where the format has none
   double highest;
   std::optional<double> smallest_positive = {};  // nothing where it is the tensor type's own
   std::optional<double> step = {};  // the distance between neighbours, where it is one everywhere
-  std::optional<std::uint64_t> count = {};  // of finite values, +0 and -0 counted once; nothing where it is the tensor type's own
+  std::optional<std::uint64_t> count =
+      {};  // of finite values, +0 and -0 counted once; nothing where it is the tensor type's own
 };
 
 FormatFacts facts(const Format& format);
 
-// All finite values in ascending order, +0 and -0 as one; empty where they are more than `at_most`, or the tensor type's own.
+// All finite values in ascending order, +0 and -0 as one; empty where they are more than `at_most`,
+// or the tensor type's own.
 std::vector<double> values(const Format& format, std::size_t at_most);
 
 }  // namespace tensorquant

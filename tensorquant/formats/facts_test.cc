@@ -15,7 +15,8 @@ TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
   EXPECT_THAT(values(FixedPoint{.bits = 3, .fraction = 1}, 100),
               ElementsAre(-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5));
   EXPECT_THAT(values(FixedPoint{.bits = 1, .fraction = -2}, 100), ElementsAre(-4, 0));
-  // E2M1, the 4-bit float of the OCP microscaling formats without its special encodings, but with IEEE's exponent for infinity.
+  // E2M1, the 4-bit float of the OCP microscaling formats without its special encodings, but with
+  // IEEE's exponent for infinity.
   EXPECT_THAT(values(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}, 100),
               ElementsAre(-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3));
   EXPECT_THAT(values(Logarithmic{.min_exponent = -1, .max_exponent = 1}, 100),
@@ -25,10 +26,12 @@ TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
 }
 
 TEST(Values, AreAsManyAsTheFactsSay) {
-  const std::vector<Format> formats = {
-      FixedPoint{.bits = 8, .fraction = 4}, FloatingPoint{.exponent_bits = 4, .significand_bits = 3},
-      FloatingPoint{.exponent_bits = 5, .significand_bits = 2}, Logarithmic{.min_exponent = -7, .max_exponent = 8},
-      Binary{}, Ternary{}};
+  const std::vector<Format> formats = {FixedPoint{.bits = 8, .fraction = 4},
+                                       FloatingPoint{.exponent_bits = 4, .significand_bits = 3},
+                                       FloatingPoint{.exponent_bits = 5, .significand_bits = 2},
+                                       Logarithmic{.min_exponent = -7, .max_exponent = 8},
+                                       Binary{},
+                                       Ternary{}};
   for (const Format& format : formats) {
     const std::vector<double> all = values(format, 1000);
     const FormatFacts f = facts(format);

@@ -11,8 +11,8 @@
 
 namespace tensorquant {
 
-// Two's-complement fixed point: `bits` in all, sign included, `fraction` of them right of the point.
-// Values are k * 2^-fraction for the integers k in [-2^(bits-1), 2^(bits-1) - 1].
+// Two's-complement fixed point: `bits` in all, sign included, `fraction` of them right of the
+// point. Values are k * 2^-fraction for the integers k in [-2^(bits-1), 2^(bits-1) - 1].
 struct FixedPoint {
   enum class Overflow {
     saturate,  // the nearest end of the range
@@ -39,14 +39,16 @@ Bounds<T> bounds(const FixedPoint& format) {
 
 namespace reference {
 
-// x * 2^fraction. A product too small for a double is replaced by one that rounds the same way; one too large is infinite.
+// x * 2^fraction. A product too small for a double is replaced by one that rounds the same way; one
+// too large is infinite.
 inline double scale(double x, int fraction) {
   const double scaled = std::ldexp(x, fraction);
   constexpr double kTiny = 0x1p-100;
   return x != 0 && std::abs(scaled) < kTiny ? std::copysign(kTiny, x) : scaled;
 }
 
-// k modulo 2^bits, in [-2^(bits-1), 2^(bits-1)). An infinite k stands for an integer so large that its last bits are zero.
+// k modulo 2^bits, in [-2^(bits-1), 2^(bits-1)). An infinite k stands for an integer so large that
+// its last bits are zero.
 inline double wrap(double k, int bits) {
   if (std::isinf(k)) return 0;
   const double modulus = std::ldexp(1.0, bits);
@@ -66,7 +68,8 @@ T quantize_reference(const FixedPoint& format, T x, Draw draw = {}) {
   if (wraps && !std::isfinite(x)) return std::numeric_limits<T>::quiet_NaN();
   if (std::isnan(x)) return x;
   const double k = round_reference(reference::scale(x, format.fraction), format.rounding, draw);
-  if (wraps) return static_cast<T>(std::ldexp(reference::wrap(k, format.bits), -format.fraction) + 0.0);
+  if (wraps)
+    return static_cast<T>(std::ldexp(reference::wrap(k, format.bits), -format.fraction) + 0.0);
   if (k <= format.lowest_integer()) return bounds<T>(format).lowest;
   if (k >= format.highest_integer()) return bounds<T>(format).highest;
   return static_cast<T>(std::ldexp(k, -format.fraction) + 0.0);  // -0 + 0 = +0

@@ -37,7 +37,8 @@ TEST(FixedPoint, WrapsAsTwosComplement) {
   const FixedPoint wrap{.bits = 4, .fraction = 0, .overflow = FixedPoint::Overflow::wrap};
   for (int k = -1000; k <= 1000; ++k) {
     const int low = k & 15;
-    EXPECT_SAME_BITS(quantize_reference(wrap, static_cast<float>(k)), static_cast<float>(low < 8 ? low : low - 16));
+    EXPECT_SAME_BITS(quantize_reference(wrap, static_cast<float>(k)),
+                     static_cast<float>(low < 8 ? low : low - 16));
   }
   EXPECT_SAME_BITS(quantize_reference(wrap, 7.5f), -8.0f);  // rounds to 8 first
   EXPECT_SAME_BITS(quantize_reference(wrap, std::numeric_limits<float>::max()), 0.0f);

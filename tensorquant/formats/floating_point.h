@@ -10,11 +10,13 @@
 
 namespace tensorquant {
 
-// An IEEE 754 style binary float: a sign, `exponent_bits` with bias 2^(exponent_bits-1) - 1, `significand_bits` stored bits.
-// It has subnormals, two zeros, infinities and NaN: {5, 10} is binary16, {8, 7} is bfloat16, {8, 23} is binary32.
+// An IEEE 754 style binary float: a sign, `exponent_bits` with bias 2^(exponent_bits-1) - 1,
+// `significand_bits` stored bits. It has subnormals, two zeros, infinities and NaN: {5, 10} is
+// binary16, {8, 7} is bfloat16, {8, 23} is binary32.
 struct FloatingPoint {
   enum class Overflow {
-    infinity,  // as IEEE 754: to infinity, or where the rounding direction forbids that, to the largest finite value
+    infinity,  // as IEEE 754: to infinity, or where the rounding direction forbids that, to the
+               // largest finite value
     saturate,  // the largest finite value, for infinities too
   };
 

@@ -16,7 +16,8 @@ TEST(FloatingPoint, Binary16IsThatOfTheStandard) {
   EXPECT_SAME_BITS(quantize_reference(half, 0.1f), 0.0999755859375f);
   EXPECT_SAME_BITS(quantize_reference(half, 65504.0f), 65504.0f);
   EXPECT_SAME_BITS(quantize_reference(half, 65519.996f), 65504.0f);
-  EXPECT_SAME_BITS(quantize_reference(half, 65520.0f), kInf);  // the tie goes to the even neighbour, 2^16
+  EXPECT_SAME_BITS(quantize_reference(half, 65520.0f),
+                   kInf);  // the tie goes to the even neighbour, 2^16
   EXPECT_SAME_BITS(quantize_reference(half, 0x1p-24f), 0x1p-24f);
   EXPECT_SAME_BITS(quantize_reference(half, 0x1p-25f), 0.0f);
   EXPECT_SAME_BITS(quantize_reference(half, -0x1p-26f), -0.0f);
@@ -25,7 +26,8 @@ TEST(FloatingPoint, Binary16IsThatOfTheStandard) {
 
 TEST(FloatingPoint, DirectedRoundingsOverflowAsIeee754Says) {
   const auto overflow = [](Rounding rounding, float x) {
-    return quantize_reference(FloatingPoint{.exponent_bits = 4, .significand_bits = 3, .rounding = rounding}, x);
+    return quantize_reference(
+        FloatingPoint{.exponent_bits = 4, .significand_bits = 3, .rounding = rounding}, x);
   };
   EXPECT_SAME_BITS(overflow(Rounding::zero, 1e9f), 240.0f);
   EXPECT_SAME_BITS(overflow(Rounding::zero, -1e9f), -240.0f);
@@ -37,8 +39,8 @@ TEST(FloatingPoint, DirectedRoundingsOverflowAsIeee754Says) {
 }
 
 TEST(FloatingPoint, SaturatesInfinitiesTooWhenAsked) {
-  const FloatingPoint format{.exponent_bits = 4, .significand_bits = 3,
-                             .overflow = FloatingPoint::Overflow::saturate};
+  const FloatingPoint format{
+      .exponent_bits = 4, .significand_bits = 3, .overflow = FloatingPoint::Overflow::saturate};
   EXPECT_SAME_BITS(quantize_reference(format, kInf), 240.0f);
   EXPECT_SAME_BITS(quantize_reference(format, -kInf), -240.0f);
   EXPECT_SAME_BITS(quantize_reference(format, 1e9f), 240.0f);

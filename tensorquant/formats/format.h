@@ -41,11 +41,13 @@ bool is_random(const F& format) {
 template <RoundsAtRandom F>
 Draw draw(const F& format, const Context& context, std::size_t index) {
   if (!is_random(format)) return {};
-  const bool half = format.random_bits >= 1 && format.random_bits <= 16;
-  return {half ? random_half_word(context, index) : random_word(context, index), format.random_bits};
+  const bool half = draws_half_words(format.random_bits);
+  return {half ? random_half_word(context, index) : random_word(context, index),
+          format.random_bits};
 }
 
-// The definition of quantization for a whole tensor in C order: out[i] from in[i], i, and for Ternary all of `in`.
+// The definition of quantization for a whole tensor in C order: out[i] from in[i], i, and for
+// Ternary all of `in`.
 template <class F, class T>
 void quantize_reference(const F& format, std::span<const T> in, std::span<T> out,
                         const Context& context = {}) {

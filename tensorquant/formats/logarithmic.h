@@ -10,11 +10,14 @@
 
 namespace tensorquant {
 
-// Signed powers of two and zero: values are +-2^e for the integers e in [min_exponent, max_exponent], +0 and -0.
+// Signed powers of two and zero: values are +-2^e for the integers e in [min_exponent,
+// max_exponent], +0 and -0.
 struct Logarithmic {
-  // Rounding::nearest: the closest power of two, a tie goes up in magnitude. Rounding::down: e = floor(log2(abs(x))).
+  // Rounding::nearest: the closest power of two, a tie goes up in magnitude. Rounding::down: e =
+  // floor(log2(abs(x))).
   Rounding rounding = Rounding::nearest;
-  // The default is all that any tensor type has; each type cuts it to its own exponents, subnormals included.
+  // The default is all that any tensor type has; each type cuts it to its own exponents, subnormals
+  // included.
   int min_exponent = kMinExponent<double>;
   int max_exponent = kMaxExponent<double>;
   bool operator==(const Logarithmic&) const = default;
@@ -36,8 +39,8 @@ Bounds<T> bounds(const Logarithmic& format) {
   return {-largest, largest};
 }
 
-// Below half of the smallest power (Rounding::down: below it) the result is zero, above the largest it is the largest, for
-// infinities too. NaN stays as it is, zeros keep their sign.
+// Below half of the smallest power (Rounding::down: below it) the result is zero, above the largest
+// it is the largest, for infinities too. NaN stays as it is, zeros keep their sign.
 template <class T>
 T quantize_reference(const Logarithmic& format, T x) {
   if (std::isnan(x) || x == 0) return x;

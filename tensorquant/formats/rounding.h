@@ -18,8 +18,12 @@ enum class Rounding {
 // The random bits of one element, for Rounding::stochastic.
 struct Draw {
   std::uint32_t word = 0;  // 32 random bits, of which the highest count
-  int bits = 0;            // 1..24: hardware that adds so many bits below the last place; 0: the exact distance against 24 bits
+  int bits = 0;  // 1..24: hardware that adds so many bits below the last place; 0: the exact
+                 // distance against 24 bits
 };
+
+// So few bits that one random word serves two elements: see random_half_word.
+inline bool draws_half_words(int random_bits) { return random_bits >= 1 && random_bits <= 16; }
 
 // An integer next to t, or t itself where it is one.
 inline double round_reference(double t, Rounding rounding, Draw draw = {}) {
@@ -39,7 +43,8 @@ inline double round_reference(double t, Rounding rounding, Draw draw = {}) {
   }
   const double below = std::floor(t);
   if (std::isinf(t) || below == t) return t;
-  // t - below is exact but for -1 < t < 0, where the comparison is moved by one: there u - 1 is exact.
+  // t - below is exact but for -1 < t < 0, where the comparison is moved by one: there u - 1 is
+  // exact.
   const double moved = below == -1.0 ? -1.0 : 0.0;
   const double distance = below == -1.0 ? t : t - below;
   bool goes_up;
@@ -47,8 +52,10 @@ inline double round_reference(double t, Rounding rounding, Draw draw = {}) {
     const double u = std::ldexp(static_cast<double>(draw.word >> 8), -24);
     goes_up = u + moved < distance;
   } else {
-    // The distance cut to `bits` bits is above u, a multiple of 2^-bits, just where it reaches the next multiple.
-    const double next = std::ldexp(static_cast<double>((draw.word >> (32 - draw.bits)) + 1), -draw.bits);
+    // The distance cut to `bits` bits is above u, a multiple of 2^-bits, just where it reaches the
+    // next multiple.
+    const double next =
+        std::ldexp(static_cast<double>((draw.word >> (32 - draw.bits)) + 1), -draw.bits);
     goes_up = next + moved <= distance;
   }
   return goes_up ? below + 1 : below;

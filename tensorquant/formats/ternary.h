@@ -11,10 +11,11 @@
 
 namespace tensorquant {
 
-// Three values: +magnitude above a threshold, -magnitude below its negative, else +0. Without a threshold each tensor gets its
-// own, 0.7 times its mean magnitude: F. Li, B. Zhang, B. Liu, "Ternary weight networks", arXiv:1605.04711.
+// Three values: +magnitude above a threshold, -magnitude below its negative, else +0. Without a
+// threshold each tensor gets its own, 0.7 times its mean magnitude: F. Li, B. Zhang, B. Liu,
+// "Ternary weight networks", arXiv:1605.04711.
 struct Ternary {
-  double magnitude = 1;             // finite, > 0; rounded to the tensor's type
+  double magnitude = 1;                  // finite, > 0; rounded to the tensor's type
   std::optional<double> threshold = {};  // finite, >= 0; rounded to the tensor's type
   bool operator==(const Ternary&) const = default;
 };
@@ -25,8 +26,8 @@ Bounds<T> bounds(const Ternary& format) {
   return {-magnitude, magnitude};
 }
 
-// Elements of a block are added up in kSumLanes lanes, then the lanes, then the blocks, each in order: so the sum of a tensor
-// has the same bits however many threads and SIMD lanes compute it.
+// Elements of a block are added up in kSumLanes lanes, then the lanes, then the blocks, each in
+// order: so the sum of a tensor has the same bits however many threads and SIMD lanes compute it.
 inline constexpr std::size_t kSumBlock = 1024;
 inline constexpr std::size_t kSumLanes = 16;
 

@@ -40,7 +40,8 @@ TEST(Binary, CountsBothZerosAsPositive) {
 }
 
 TEST(Sparse, KeepsTheThresholdItself) {
-  EXPECT_SAME_BITS(quantize_reference(Sparse{0.1}, 0.1f), 0.1f);  // 0.1 rounded to float32 is the threshold
+  EXPECT_SAME_BITS(quantize_reference(Sparse{0.1}, 0.1f),
+                   0.1f);  // 0.1 rounded to float32 is the threshold
   EXPECT_SAME_BITS(quantize_reference(Sparse{0.1}, std::nextafter(-0.1f, 0.0f)), 0.0f);
   EXPECT_SAME_BITS(quantize_reference(Sparse{0}, -0.0f), -0.0f);
   EXPECT_SAME_BITS(quantize_reference(Sparse{0.1}, kNan), kNan);

@@ -16,7 +16,8 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// out = op(x), or op(x, y) with a second input, for all lanes. Tensors may be the same memory, at any alignment.
+// out = op(x), or op(x, y) with a second input, for all lanes. Tensors may be the same memory, at
+// any alignment.
 template <class T, class Op, class... In>
 HWY_INLINE void ForEachVector(std::size_t count, T* out, const Op& op, const In*... in) {
   const hn::ScalableTag<T> d;

@@ -30,8 +30,8 @@ struct FixedPointConstants {
   T scale, step, lowest, highest, modulus;
 };
 
-// x * 2^fraction. A product too small for T is replaced by x itself, which is small too and rounds the same way; roundings to
-// the nearest and towards zero give 0 for both.
+// x * 2^fraction. A product too small for T is replaced by x itself, which is small too and rounds
+// the same way; roundings to the nearest and towards zero give 0 for both.
 template <bool scales_down, class D, class V = hn::Vec<D>>
 HWY_INLINE V Scale(D d, V x, const FixedPointConstants<hn::TFromD<D>>& c) {
   const V t = hn::Mul(x, hn::Set(d, c.scale));
@@ -53,7 +53,8 @@ HWY_INLINE V FromInteger(D d, V k, V x, const FixedPointConstants<hn::TFromD<D>>
     const V rest = hn::Sub(turns, hn::Round(turns));
     const V half = hn::Set(d, T{0.5});
     const V wrapped = hn::IfThenElse(hn::Eq(rest, half), hn::Neg(half), rest);
-    // An infinite k stands for a finite integer whose last bits are all zero; without this it would give NaN.
+    // An infinite k stands for a finite integer whose last bits are all zero; without this it would
+    // give NaN.
     const auto is_finite_k = hn::Le(hn::Abs(k), hn::Set(d, std::numeric_limits<T>::max()));
     const V integer = hn::Mul(hn::IfThenElseZero(is_finite_k, wrapped), hn::Set(d, c.modulus));
     const V y = hn::Add(hn::Mul(integer, hn::Set(d, c.step)), hn::Zero(d));
@@ -66,7 +67,7 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
   const FixedPointConstants<T> c(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
-    const bool halves = format.random_bits >= 1 && format.random_bits <= 16;
+    const bool halves = draws_half_words(format.random_bits);
     ForEachRandomVector(part.count, part.first, context, halves, part.in, part.out,
                         [&](auto d, auto x, const std::uint32_t* words) HWY_ATTR {
                           const auto t = Scale<scales_down>(d, x, c);
@@ -88,8 +89,8 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
 template <Rounding rounding, class T>
 void RunRounding(const FixedPoint& format, const Context& context, const Part<T>& part) {
   using enum FixedPoint::Overflow;
-  constexpr bool tiny_counts = rounding == Rounding::up || rounding == Rounding::down ||
-                               rounding == Rounding::stochastic;
+  constexpr bool tiny_counts =
+      rounding == Rounding::up || rounding == Rounding::down || rounding == Rounding::stochastic;
   const bool scales_down = tiny_counts && format.fraction < 0;
   if (format.overflow == saturate) {
     scales_down ? Run<rounding, saturate, tiny_counts>(format, context, part)
@@ -102,20 +103,8 @@ void RunRounding(const FixedPoint& format, const Context& context, const Part<T>
 
 template <class T>
 void RunFormat(const FixedPoint& format, const Context& context, const Part<T>& part) {
-  switch (format.rounding) {
-    case Rounding::nearest:
-      return RunRounding<Rounding::nearest>(format, context, part);
-    case Rounding::even:
-      return RunRounding<Rounding::even>(format, context, part);
-    case Rounding::zero:
-      return RunRounding<Rounding::zero>(format, context, part);
-    case Rounding::down:
-      return RunRounding<Rounding::down>(format, context, part);
-    case Rounding::up:
-      return RunRounding<Rounding::up>(format, context, part);
-    case Rounding::stochastic:
-      return RunRounding<Rounding::stochastic>(format, context, part);
-  }
+  WithRounding(format.rounding,
+               [&](auto rounding) HWY_ATTR { RunRounding<rounding.value>(format, context, part); });
 }
 
 void FixedPoint32(const FixedPoint& format, const Context& context, const Part<float>& part) {

@@ -8,7 +8,8 @@
 
 namespace tensorquant {
 
-// out = quantize_reference(format, in), bit for bit. in and out have one size; they may be the same memory.
+// out = quantize_reference(format, in), bit for bit. in and out have one size; they may be the same
+// memory.
 void quantize(const FixedPoint& format, std::span<const float> in, std::span<float> out,
               const Context& context = {});
 void quantize(const FixedPoint& format, std::span<const double> in, std::span<double> out,

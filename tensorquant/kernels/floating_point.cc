@@ -44,13 +44,12 @@ HWY_INLINE V Finish(D d, V magnitude, V x, const OverflowConstants<hn::TFromD<D>
   const V over = hn::IfThenElse(is_negative, hn::Set(d, c.negative), hn::Set(d, c.positive));
   const V finite = hn::IfThenElse(is_over, over, hn::CopySign(magnitude, x));
   const auto is_infinite = hn::Eq(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::infinity()));
-  const V result =
-      hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, c.infinity), x), finite);
+  const V result = hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, c.infinity), x), finite);
   return hn::IfThenElse(hn::IsNaN(x), x, result);
 }
 
-// Exponents below T's own: x is scaled so that neighbours of the format are one apart, rounded there and scaled back; both
-// scalings are by powers of two and exact.
+// Exponents below T's own: x is scaled so that neighbours of the format are one apart, rounded
+// there and scaled back; both scalings are by powers of two and exact.
 template <class T>
 struct ScaledRounding {
   using Bits = BitsOf<T>;
@@ -66,12 +65,13 @@ struct ScaledRounding {
   HWY_INLINE V operator()(D d, V x, const Round& round) const {
     const hn::RebindToUnsigned<D> du;
     const auto exponent_mask = hn::Set(du, to_bits(std::numeric_limits<T>::infinity()));
-    const auto power = hn::Min(hn::Max(hn::And(hn::BitCast(du, x), exponent_mask),
-                                       hn::Set(du, smallest_normal)),
-                               hn::Set(du, largest_power));
+    const auto power =
+        hn::Min(hn::Max(hn::And(hn::BitCast(du, x), exponent_mask), hn::Set(du, smallest_normal)),
+                hn::Set(du, largest_power));
     const auto shift = hn::Set(du, significand_bits);
     const V step = hn::BitCast(d, hn::Sub(power, shift));
-    // The exponent fields of 2^e and 2^-e add up to twice the bias, which is the field of the largest power.
+    // The exponent fields of 2^e and 2^-e add up to twice the bias, which is the field of the
+    // largest power.
     const auto both = hn::Set(du, largest_power);
     const V inverse_step = hn::BitCast(d, hn::Add(hn::Sub(both, power), shift));
     const V rounded = hn::Mul(round(d, hn::Mul(x, inverse_step)), step);
@@ -87,7 +87,7 @@ void RunScaled(const FloatingPoint& format, const Context& context, const Part<T
   const ScaledRounding<T> quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
-    const bool halves = format.random_bits >= 1 && format.random_bits <= 16;
+    const bool halves = draws_half_words(format.random_bits);
     ForEachRandomVector(part.count, part.first, context, halves, part.in, part.out,
                         [&](auto d, auto x, const std::uint32_t* words) HWY_ATTR {
                           return quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
@@ -99,14 +99,15 @@ void RunScaled(const FloatingPoint& format, const Context& context, const Part<T
     ForEachVector(
         part.count, part.out,
         [&](auto x) HWY_ATTR {
-          return quantize(d, x, [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
+          return quantize(d, x,
+                          [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
         },
         part.in);
   }
 }
 
-// Exponents as float32's: the neighbours of x in the format differ from it in the low bits alone, for subnormals too, so that
-// rounding is integer addition and a mask.
+// Exponents as float32's: the neighbours of x in the format differ from it in the low bits alone,
+// for subnormals too, so that rounding is integer addition and a mask.
 struct BitRounding {
   explicit BitRounding(const FloatingPoint& format)
       : overflow(format),
@@ -144,15 +145,15 @@ struct BitRounding {
     });
   }
 
-  // In units of 2^-24 of a step: the distance from the neighbour below, which for a negative x is the larger magnitude. Cut
-  // to random_bits it is compared with as many random bits; above them x goes up.
+  // In units of 2^-24 of a step: the distance from the neighbour below, which for a negative x is
+  // the larger magnitude. Cut to random_bits it is compared with as many random bits; above them x
+  // goes up.
   template <class D, class V>
   HWY_INLINE V RoundAtRandom(D d, V x, const std::uint32_t* words) const {
     return (*this)(d, x, [&](auto du, auto magnitude) HWY_ATTR {
       const auto rest = hn::ShiftLeftSame(hn::And(magnitude, hn::Set(du, mask)), 24 - dropped_bits);
       const auto is_negative = hn::RebindMask(du, hn::Lt(x, hn::Zero(d)));
-      const auto distance =
-          hn::IfThenElse(is_negative, hn::Sub(hn::Set(du, 1u << 24), rest), rest);
+      const auto distance = hn::IfThenElse(is_negative, hn::Sub(hn::Set(du, 1u << 24), rest), rest);
       const auto u = hn::ShiftRightSame(hn::LoadU(du, words), 32 - random_bits);
       const auto goes_up = hn::Lt(u, hn::ShiftRightSame(distance, 24 - random_bits));
       const auto grows = hn::Xor(hn::VecFromMask(du, goes_up), hn::VecFromMask(du, is_negative));
@@ -170,7 +171,7 @@ template <Rounding rounding>
 void RunBits(const FloatingPoint& format, const Context& context, const Part<float>& part) {
   const BitRounding quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
-    const bool halves = format.random_bits >= 1 && format.random_bits <= 16;
+    const bool halves = draws_half_words(format.random_bits);
     ForEachRandomVector(part.count, part.first, context, halves, part.in, part.out,
                         [&](auto d, auto x, const std::uint32_t* words)
                             HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
@@ -192,24 +193,11 @@ void RunRounding(const FloatingPoint& format, const Context& context, const Part
 
 template <class T>
 void RunFormat(const FloatingPoint& format, const Context& context, const Part<T>& part) {
-  switch (format.rounding) {
-    case Rounding::nearest:
-      return RunRounding<Rounding::nearest>(format, context, part);
-    case Rounding::even:
-      return RunRounding<Rounding::even>(format, context, part);
-    case Rounding::zero:
-      return RunRounding<Rounding::zero>(format, context, part);
-    case Rounding::down:
-      return RunRounding<Rounding::down>(format, context, part);
-    case Rounding::up:
-      return RunRounding<Rounding::up>(format, context, part);
-    case Rounding::stochastic:
-      return RunRounding<Rounding::stochastic>(format, context, part);
-  }
+  WithRounding(format.rounding,
+               [&](auto rounding) HWY_ATTR { RunRounding<rounding.value>(format, context, part); });
 }
 
-void FloatingPoint32(const FloatingPoint& format, const Context& context,
-                     const Part<float>& part) {
+void FloatingPoint32(const FloatingPoint& format, const Context& context, const Part<float>& part) {
   RunFormat(format, context, part);
 }
 void FloatingPoint64(const FloatingPoint& format, const Context& context,

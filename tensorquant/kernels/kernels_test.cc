@@ -1,4 +1,5 @@
-// Every kernel equals its reference, bit for bit: all strings of the one list, on every instruction set.
+// Every kernel equals its reference, bit for bit: all strings of the one list, on every instruction
+// set.
 
 #include "tensorquant/kernels/kernels.h"
 
@@ -152,7 +153,8 @@ TYPED_TEST(EveryKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 }
 
 #if defined(__x86_64__)
-// The caller flushes subnormals (FTZ, DAZ) and rounds upwards, as other libraries sometimes leave the processor.
+// The caller flushes subnormals (FTZ, DAZ) and rounds upwards, as other libraries sometimes leave
+// the processor.
 class HostileFloatEnvironment {
  public:
   HostileFloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u | 0x4000u); }
@@ -200,8 +202,10 @@ TYPED_TEST(EveryKernel, ClipsGradientsAsTheReferenceDoes) {
       std::vector<T> dx(x.size());
       std::visit(
           [&](const auto& f) {
-            clipped_gradient_reference(f, std::span<const T>(x), std::span<const T>(dy), std::span<T>(wanted));
-            clip_gradient(bounds<T>(f), std::span<const T>(x), std::span<const T>(dy), std::span<T>(dx));
+            clipped_gradient_reference(f, std::span<const T>(x), std::span<const T>(dy),
+                                       std::span<T>(wanted));
+            clip_gradient(bounds<T>(f), std::span<const T>(x), std::span<const T>(dy),
+                          std::span<T>(dx));
           },
           format);
       expect_equal<T>(x, dx, wanted);
@@ -220,7 +224,8 @@ TEST(TernaryThreshold, HasTheBitsOfTheDefinedOrderOfAdditions) {
       const ScopedSimdTarget scoped(target);
       for (int threads : {1, 2, 5}) {
         omp_set_num_threads(threads);
-        EXPECT_SAME_BITS(ternary_threshold(std::span<const float>(x)), wanted) << target.name << " " << size;
+        EXPECT_SAME_BITS(ternary_threshold(std::span<const float>(x)), wanted)
+            << target.name << " " << size;
       }
     }
   }

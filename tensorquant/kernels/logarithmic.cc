@@ -24,7 +24,8 @@ void RunFormat(const Logarithmic& format, const Part<T>& part) {
   const bool is_nearest = format.rounding == Rounding::nearest;
   const auto lowest = hn::Set(d, static_cast<T>(std::ldexp(1.0, min_exponent<T>(format))));
   const auto highest = hn::Set(d, static_cast<T>(std::ldexp(1.0, max_exponent<T>(format))));
-  // Magnitudes below this give zero. Half of the smallest subnormal is no value of T; the next one is.
+  // Magnitudes below this give zero. Half of the smallest subnormal is no value of T; the next one
+  // is.
   const int first_exponent = min_exponent<T>(format) - (is_nearest ? 1 : 0);
   const auto first =
       hn::Set(d, static_cast<T>(std::ldexp(1.0, std::max(first_exponent, kMinExponent<T>))));

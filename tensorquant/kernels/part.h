@@ -21,7 +21,8 @@ struct Part {
 // A multiple of the random tiles (128) and of the blocks of the ternary sum (1024).
 inline constexpr std::size_t kPartBlock = 1024;
 
-// Calls kernel(part) for parts that together are the tensor, on several threads, with subnormals kept. `out` may be empty.
+// Calls kernel(part) for parts that together are the tensor, on several threads, with subnormals
+// kept. `out` may be empty.
 template <class T, class Kernel>
 void for_each_part(std::span<const T> in, std::span<T> out, const Kernel& kernel) {
   parallel_for(in.size(), kPartBlock, [&](std::size_t begin, std::size_t end) {

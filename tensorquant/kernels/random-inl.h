@@ -22,14 +22,16 @@ namespace hn = hwy::HWY_NAMESPACE;
 // The tile borders of both kinds of words fall on multiples of this.
 inline constexpr std::size_t kRandomTile = 128;
 
-// Four vectors of 32-bit words, one for each word of a Philox block; lane i belongs to block first + i.
+// Four vectors of 32-bit words, one for each word of a Philox block; lane i belongs to block first
+// + i.
 template <class D>
 struct PhiloxBlocks {
   hn::Vec<D> word0, word1, word2, word3;
 };
 
-// Philox4x32-10 for Lanes(d) blocks from `first`, whose low 32 bits must not carry among them. The 32x32 -> 64 bit product reads
-// even lanes only, so even and odd blocks are computed apart, each in 64-bit lanes, and interleaved at the end.
+// Philox4x32-10 for Lanes(d) blocks from `first`, whose low 32 bits must not carry among them. The
+// 32x32 -> 64 bit product reads even lanes only, so even and odd blocks are computed apart, each in
+// 64-bit lanes, and interleaved at the end.
 template <class D>
 HWY_INLINE PhiloxBlocks<D> Philox(D d, const Context& context, std::uint64_t first) {
   const hn::Repartition<std::uint64_t, D> d64;
@@ -49,7 +51,8 @@ HWY_INLINE PhiloxBlocks<D> Philox(D d, const Context& context, std::uint64_t fir
     for (int round = 0; round < 10; ++round) {
       const V64 product0 = hn::MulEven(hn::BitCast(d, b.word0), multiplier0);
       const V64 product1 = hn::MulEven(hn::BitCast(d, b.word2), multiplier1);
-      // The high half of a word is never read again but by this xor, whose result's high half is not read either.
+      // The high half of a word is never read again but by this xor, whose result's high half is
+      // not read either.
       b.word0 = hn::Xor(hn::ShiftRight<32>(product1),
                         hn::Xor(b.word1, hn::Set(d64, std::uint64_t{key0})));
       b.word2 = hn::Xor(hn::ShiftRight<32>(product0),
@@ -99,8 +102,8 @@ HWY_INLINE void FillWords(const Context& context, std::uint64_t index, bool halv
   }
 }
 
-// out = op(x, words) for all lanes, where `words` points at the lanes' random words. `first` is the index of in[0] in its
-// tensor, a multiple of kRandomTile.
+// out = op(x, words) for all lanes, where `words` points at the lanes' random words. `first` is the
+// index of in[0] in its tensor, a multiple of kRandomTile.
 template <class T, class Op>
 HWY_INLINE void ForEachRandomVector(std::size_t count, std::size_t first, const Context& context,
                                     bool halves, const T* in, T* out, const Op& op) {

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "tensorquant/formats/rounding.h"
 
@@ -17,6 +18,25 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+
+// run(constant) with the rounding as a compile-time constant.
+template <class Run>
+HWY_INLINE void WithRounding(Rounding rounding, const Run& run) {
+  switch (rounding) {
+    case Rounding::nearest:
+      return run(std::integral_constant<Rounding, Rounding::nearest>());
+    case Rounding::even:
+      return run(std::integral_constant<Rounding, Rounding::even>());
+    case Rounding::zero:
+      return run(std::integral_constant<Rounding, Rounding::zero>());
+    case Rounding::down:
+      return run(std::integral_constant<Rounding, Rounding::down>());
+    case Rounding::up:
+      return run(std::integral_constant<Rounding, Rounding::up>());
+    case Rounding::stochastic:
+      return run(std::integral_constant<Rounding, Rounding::stochastic>());
+  }
+}
 
 // round_reference(t) for every rounding but stochastic; a zero may lose its sign.
 template <Rounding rounding, class D, class V = hn::Vec<D>>
@@ -26,7 +46,8 @@ HWY_INLINE V RoundVector(D d, V t) {
   if constexpr (rounding == Rounding::zero) return hn::Trunc(t);
   if constexpr (rounding == Rounding::down) return hn::Floor(t);
   if constexpr (rounding == Rounding::up) return hn::Ceil(t);
-  // Ties away from zero. With the number just below one half the sum never reaches the next integer by its own rounding.
+  // Ties away from zero. With the number just below one half the sum never reaches the next integer
+  // by its own rounding.
   const V almost_half = hn::Set(d, std::nextafter(T{0.5}, T{0}));
   return hn::Trunc(hn::Add(t, hn::CopySignToAbs(almost_half, t)));
 }
@@ -53,14 +74,17 @@ HWY_INLINE hn::Vec<D> Uniform(D d, const UniformDraw<hn::TFromD<D>>& draw,
   const hn::Rebind<std::int32_t, D> di32;
   const auto bits = hn::BitCast(di32, hn::ShiftRightSame(hn::LoadU(d32, words), draw.shift));
   if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    return hn::Add(hn::Mul(hn::ConvertTo(d, bits), hn::Set(d, draw.scale)), hn::Set(d, draw.offset));
+    return hn::Add(hn::Mul(hn::ConvertTo(d, bits), hn::Set(d, draw.scale)),
+                   hn::Set(d, draw.offset));
   } else {
-    return hn::Add(hn::Mul(hn::PromoteTo(d, bits), hn::Set(d, draw.scale)), hn::Set(d, draw.offset));
+    return hn::Add(hn::Mul(hn::PromoteTo(d, bits), hn::Set(d, draw.scale)),
+                   hn::Set(d, draw.offset));
   }
 }
 
-// round_reference(t, Rounding::stochastic). Distances are taken from trunc(t), where they are exact; for negative t, whose lower
-// neighbour is one below trunc(t), distance and u both move down by one, which keeps u exact too.
+// round_reference(t, Rounding::stochastic). Distances are taken from trunc(t), where they are
+// exact; for negative t, whose lower neighbour is one below trunc(t), distance and u both move down
+// by one, which keeps u exact too.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V RoundVectorAtRandom(D d, V t, const UniformDraw<hn::TFromD<D>>& draw,
                                  const std::uint32_t* words) {

@@ -58,7 +58,8 @@ void RunBinary(T magnitude, const Part<T>& part) {
       part.in);
 }
 
-// `threshold` is the largest value of T that the exact threshold reaches: values of T are above both or above neither.
+// `threshold` is the largest value of T that the exact threshold reaches: values of T are above
+// both or above neither.
 template <class T>
 void RunTernary(T magnitude, T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
@@ -120,7 +121,8 @@ MagnitudeSum SumBlock(const T* x) {
   return block;
 }
 
-// Part<T>::out is not used: `blocks` receives the sums. The rest of a last, short block counts as zeros that are no elements.
+// Part<T>::out is not used: `blocks` receives the sums. The rest of a last, short block counts as
+// zeros that are no elements.
 template <class T>
 void SumBlocks(const Part<T>& part, MagnitudeSum* blocks) {
   std::size_t i = 0;

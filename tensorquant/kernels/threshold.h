@@ -11,8 +11,8 @@
 
 namespace tensorquant {
 
-// The formats that only compare. out = quantize_reference(format, in), bit for bit. in and out have one size; they may be the
-// same memory.
+// The formats that only compare. out = quantize_reference(format, in), bit for bit. in and out have
+// one size; they may be the same memory.
 void quantize(const Identity& format, std::span<const float> in, std::span<float> out,
               const Context& context = {});
 void quantize(const Identity& format, std::span<const double> in, std::span<double> out,
@@ -34,7 +34,8 @@ void quantize(const Ternary& format, std::span<const double> in, std::span<doubl
 double ternary_threshold(std::span<const float> x);
 double ternary_threshold(std::span<const double> x);
 
-// dx = dy where limits.lowest <= x <= limits.highest, else 0; NaN gives 0. All have one size; dx may be dy.
+// dx = dy where limits.lowest <= x <= limits.highest, else 0; NaN gives 0. All have one size; dx
+// may be dy.
 void clip_gradient(Bounds<float> limits, std::span<const float> x, std::span<const float> dy,
                    std::span<float> dx);
 void clip_gradient(Bounds<double> limits, std::span<const double> x, std::span<const double> dy,

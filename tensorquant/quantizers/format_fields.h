@@ -8,7 +8,8 @@
 
 namespace tensorquant {
 
-// What a quantizer string says of each format, told once for those who read, write and explain the strings. A visitor has:
+// What a quantizer string says of each format, told once for those who read, write and explain the
+// strings. A visitor has:
 //   argument(meaning, integer, lowest, highest)      must be given
 //   argument(meaning, number)                        must be given, >= 0
 //   optional_argument(meaning, number or optional)   may be left out: 1, or nothing
@@ -31,8 +32,9 @@ void visit_fields(FixedPoint& format, V& visitor) {
   using enum FixedPoint::Overflow;
   visitor.argument("W", format.bits, 1, 32);
   visitor.argument("F", format.fraction, -64, 64);
-  visitor.keyword("overflow", format.overflow,
-                  std::array<Choice<FixedPoint::Overflow>, 2>{{{"saturate", saturate}, {"wrap", wrap}}});
+  visitor.keyword(
+      "overflow", format.overflow,
+      std::array<Choice<FixedPoint::Overflow>, 2>{{{"saturate", saturate}, {"wrap", wrap}}});
   if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
 }
 

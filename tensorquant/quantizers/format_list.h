@@ -8,11 +8,12 @@
 
 namespace tensorquant {
 
-// A name that a quantizer string can start with. The one list of them is what the parser, `tensorquant list`, the tests and the
-// benchmarks expand.
+// A name that a quantizer string can start with. The one list of them is what the parser,
+// `tensorquant list`, the tests and the benchmarks expand.
 struct FormatEntry {
   std::string_view name;
-  Format prototype;  // what the name stands for; the string's arguments and keywords fill in the rest
+  Format
+      prototype;  // what the name stands for; the string's arguments and keywords fill in the rest
   bool takes_shape;  // false where the name itself gives the arguments, as in "fp16"
   std::string_view summary;
   std::vector<std::string_view> examples;  // strings that together reach every path of the kernels

@@ -100,7 +100,8 @@ TYPED_TEST(EveryQuantizer, GivesValuesOfItsFormatOnly) {
     for (double& value : allowed) value = static_cast<double>(static_cast<TypeParam>(value));
     for (TypeParam y : quantized(*q, inputs<TypeParam>())) {
       if (!std::isfinite(y)) continue;
-      ASSERT_TRUE(std::binary_search(allowed.begin(), allowed.end(), static_cast<double>(y))) << q->spec() << " " << hex(y);
+      ASSERT_TRUE(std::binary_search(allowed.begin(), allowed.end(), static_cast<double>(y)))
+          << q->spec() << " " << hex(y);
     }
   }
 }
@@ -146,13 +147,16 @@ TYPED_TEST(EveryQuantizer, TakesSpansOfOneSizeThatAreOneOrApart) {
   EXPECT_NO_THROW(q->quantize(in, std::span<TypeParam>(x)));
   EXPECT_NO_THROW(q->quantize(in.first(10), std::span<TypeParam>(x).subspan(10, 10)));
   const auto clipped = make_quantizer("nearest,8,4,grad=clipped");
-  EXPECT_THROW(clipped->gradient(in, in, std::span<const TypeParam>(y), std::span<TypeParam>(x)), Error);
+  EXPECT_THROW(clipped->gradient(in, in, std::span<const TypeParam>(y), std::span<TypeParam>(x)),
+               Error);
 }
 
-// The share of values that go up is the distance; a fixed seed, so the bound of 4.5 standard deviations holds for good or never.
+// The share of values that go up is the distance; a fixed seed, so the bound of 4.5 standard
+// deviations holds for good or never.
 TEST(StochasticRounding, GoesUpAsOftenAsTheDistanceSays) {
   constexpr int kCount = 1 << 20;
-  for (const char* spec : {"stochastic,8,0", "stochastic,8,0,random_bits=16", "stochastic,8,0,random_bits=24"}) {
+  for (const char* spec :
+       {"stochastic,8,0", "stochastic,8,0,random_bits=16", "stochastic,8,0,random_bits=24"}) {
     for (double distance : {0.0009765625, 0.125, 0.3, 0.5, 0.9375}) {
       for (int below : {-3, -1, 0, 5}) {
         const std::vector<float> x(kCount, static_cast<float>(below + distance));
@@ -165,7 +169,8 @@ TEST(StochasticRounding, GoesUpAsOftenAsTheDistanceSays) {
           up += value - below;
         }
         const double deviation = std::sqrt(kCount * exact * (1 - exact));
-        EXPECT_LT(std::abs(up - kCount * exact), 4.5 * deviation + kCount * 0x1p-16) << spec << " " << x[0];
+        EXPECT_LT(std::abs(up - kCount * exact), 4.5 * deviation + kCount * 0x1p-16)
+            << spec << " " << x[0];
       }
     }
   }

@@ -10,8 +10,8 @@ namespace {
 template <class T>
 void copy_gradient(const std::string& spec, std::span<const T> dy, std::span<T> dx) {
   if (dy.size() != dx.size()) {
-    throw Error("quantizer '" + spec + "': the output's gradient has " +
-                std::to_string(dy.size()) + " elements, the input's " + std::to_string(dx.size()));
+    throw Error("quantizer '" + spec + "': the output's gradient has " + std::to_string(dy.size()) +
+                " elements, the input's " + std::to_string(dx.size()));
   }
   if (dy.data() != dx.data()) std::copy(dy.begin(), dy.end(), dx.begin());
 }

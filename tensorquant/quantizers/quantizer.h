@@ -11,22 +11,24 @@
 
 namespace tensorquant {
 
-// A function tensor -> tensor of the same type and size whose values all lie in a number format. Quantizers are immutable values:
-// share them freely between layers and threads. Derive from this class for a quantizer of your own.
+// A function tensor -> tensor of the same type and size whose values all lie in a number format.
+// Quantizers are immutable values: share them freely between layers and threads. Derive from this
+// class for a quantizer of your own.
 class Quantizer {
  public:
   virtual ~Quantizer() = default;
 
-  // out = q(in), element by element in C order. The spans have one size (an Error otherwise) and are either the same
-  // memory or do not overlap. Only random quantizers look at the context.
+  // out = q(in), element by element in C order. The spans have one size (an Error otherwise) and
+  // are either the same memory or do not overlap. Only random quantizers look at the context.
   virtual void quantize(std::span<const float> in, std::span<float> out,
                         const Context& context = {}) const = 0;
   // Throws an Error unless overridden.
   virtual void quantize(std::span<const double> in, std::span<double> out,
                         const Context& context = {}) const;
 
-  // dx, the gradient of a loss at the quantizer's input, from dy, the one at its output; x is the input and y the output of
-  // quantize(). All have one size; dx may be dy. Straight-through (dx = dy) unless overridden.
+  // dx, the gradient of a loss at the quantizer's input, from dy, the one at its output; x is the
+  // input and y the output of quantize(). All have one size; dx may be dy. Straight-through (dx =
+  // dy) unless overridden.
   virtual void gradient(std::span<const float> x, std::span<const float> y,
                         std::span<const float> dy, std::span<float> dx) const;
   virtual void gradient(std::span<const double> x, std::span<const double> y,
@@ -37,14 +39,15 @@ class Quantizer {
 
   // True where the result depends on the context; such results are never cached.
   virtual bool is_random() const { return false; }
-  // A promise that gradient() is dx = dy, which lets a front-end leave it out and keep neither x nor y for it.
+  // A promise that gradient() is dx = dy, which lets a front-end leave it out and keep neither x
+  // nor y for it.
   virtual bool is_straight_through() const { return false; }
   // The format behind a built-in quantizer; null for a user's own.
   virtual const Format* format() const { return nullptr; }
 };
 
-// The quantizer of a string such as "nearest,16,8" or "float,4,3,rounding=zero"; see docs/quantizers.md for all of them.
-// Throws a SpecError that points at the fault.
+// The quantizer of a string such as "nearest,16,8" or "float,4,3,rounding=zero"; see
+// docs/quantizers.md for all of them. Throws a SpecError that points at the fault.
 std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec);
 
 }  // namespace tensorquant

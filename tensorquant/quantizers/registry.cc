@@ -63,13 +63,15 @@ std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec) {
     quantizer = make_format_quantizer(*entry, reader);
   } else if (const QuantizerFactory factory = find_factory(reader.name())) {
     quantizer = factory(reader);
-    if (quantizer == nullptr) reader.fail("the factory of '" + reader.name() + "' gave no quantizer");
+    if (quantizer == nullptr)
+      reader.fail("the factory of '" + reader.name() + "' gave no quantizer");
   } else {
     std::vector<std::string> names;
     for (const QuantizerInfo& info : list_quantizers()) names.push_back(info.name);
     const std::string nearest = nearest_name(reader.name(), names);
-    reader.fail("unknown name '" + reader.name() + "'" +
-                (nearest.empty() ? "; 'tensorquant list' shows all" : ", did you mean '" + nearest + "'?"));
+    reader.fail(
+        "unknown name '" + reader.name() + "'" +
+        (nearest.empty() ? "; 'tensorquant list' shows all" : ", did you mean '" + nearest + "'?"));
   }
   reader.expect_all_taken();
   return quantizer;
@@ -87,8 +89,9 @@ void register_quantizer(const std::string& name, const std::string& usage,
   if (factory == nullptr) throw Error("register_quantizer: '" + name + "' has no factory");
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  const bool is_new = find_format(name) == nullptr &&
-                      r.entries.try_emplace(name, Registration{{name, usage, summary}, factory}).second;
+  const bool is_new =
+      find_format(name) == nullptr &&
+      r.entries.try_emplace(name, Registration{{name, usage, summary}, factory}).second;
   if (!is_new) throw Error("register_quantizer: the name '" + name + "' is taken");
 }
 

@@ -11,12 +11,14 @@
 
 namespace tensorquant {
 
-// Makes a quantizer from the arguments and keywords of its string; what it does not take is an error.
+// Makes a quantizer from the arguments and keywords of its string; what it does not take is an
+// error.
 using QuantizerFactory = std::function<std::shared_ptr<const Quantizer>(SpecReader&)>;
 
-// Makes quantizer strings that start with `name` known to make_quantizer, and so to maps and the command line. `usage` and
-// `summary` are what `tensorquant list` shows: "posit,N[,es=N]". Throws an Error where the name is taken or is not made of lower-case letters, digits and
-// underscores. Safe to call from several threads.
+// Makes quantizer strings that start with `name` known to make_quantizer, and so to maps and the
+// command line. `usage` and `summary` are what `tensorquant list` shows: "posit,N[,es=N]". Throws
+// an Error where the name is taken or is not made of lower-case letters, digits and underscores.
+// Safe to call from several threads.
 void register_quantizer(const std::string& name, const std::string& usage,
                         const std::string& summary, QuantizerFactory factory);
 

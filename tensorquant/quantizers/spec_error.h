@@ -8,7 +8,8 @@
 
 namespace tensorquant {
 
-// A fault in a quantizer string: "quantizer 'neares,8,4', column 1: unknown name 'neares', did you mean 'nearest'?"
+// A fault in a quantizer string: "quantizer 'neares,8,4', column 1: unknown name 'neares', did you
+// mean 'nearest'?"
 class SpecError : public Error {
  public:
   // `column` counts from 1.

@@ -88,7 +88,8 @@ int SpecReader::integer(std::string_view meaning, int lowest, int highest) {
 }
 
 double SpecReader::number(std::string_view meaning, bool positive) {
-  const std::string expected = "a finite number " + std::string(meaning) + (positive ? " > 0" : " >= 0");
+  const std::string expected =
+      "a finite number " + std::string(meaning) + (positive ? " > 0" : " >= 0");
   const Part& part = next(meaning, expected);
   const double value = parse_number(part, expected);
   if (positive ? value <= 0 : value < 0) fail_expecting(part, expected);
@@ -138,8 +139,8 @@ void SpecReader::expect_all_taken() const {
     if (!nearest.empty()) {
       reason += ", did you mean '" + nearest + "'?";
     } else if (!known_keywords_.empty()) {
-      reason += "; it has " + join(std::vector<std::string_view>(known_keywords_.begin(),
-                                                                 known_keywords_.end()));
+      reason += "; it has " +
+                join(std::vector<std::string_view>(known_keywords_.begin(), known_keywords_.end()));
     }
     throw SpecError(spec_, keyword.name.column, reason);
   }

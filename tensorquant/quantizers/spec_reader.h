@@ -11,9 +11,9 @@
 
 namespace tensorquant {
 
-// The parts of a quantizer string "name,argument,...,keyword=value,...", which a factory takes one by one: arguments in their
-// order, keywords by name. Everything is lower-cased and spaces around parts are dropped. All functions throw a SpecError that points
-// at the fault.
+// The parts of a quantizer string "name,argument,...,keyword=value,...", which a factory takes one
+// by one: arguments in their order, keywords by name. Everything is lower-cased and spaces around
+// parts are dropped. All functions throw a SpecError that points at the fault.
 class SpecReader {
  public:
   explicit SpecReader(std::string_view spec);
@@ -36,7 +36,8 @@ class SpecReader {
   std::optional<std::size_t> choice_keyword(std::string_view keyword,
                                             std::span<const std::string_view> choices);
 
-  // Throws where an argument or keyword has not been taken. Every factory's strings end with this; make_quantizer calls it.
+  // Throws where an argument or keyword has not been taken. Every factory's strings end with this;
+  // make_quantizer calls it.
   void expect_all_taken() const;
 
   // Throws a SpecError that points at the name.
@@ -75,7 +76,8 @@ class SpecReader {
 // The shortest decimal that reads back as the same double: "0.5", "1e-30".
 std::string shortest_decimal(double x);
 
-// Among the names the one that a typing error is most likely to have come from; empty where none is near.
+// Among the names the one that a typing error is most likely to have come from; empty where none is
+// near.
 std::string nearest_name(std::string_view name, std::span<const std::string> names);
 
 }  // namespace tensorquant

@@ -22,10 +22,13 @@ F format_of(std::string_view spec) {
 TEST(Spec, NamesTheFormat) {
   EXPECT_EQ(format_of<FixedPoint>("nearest,16,8"), (FixedPoint{.bits = 16, .fraction = 8}));
   EXPECT_EQ(format_of<FixedPoint>("zero,8,-20,overflow=wrap"),
-            (FixedPoint{.bits = 8, .fraction = -20, .rounding = Rounding::zero,
+            (FixedPoint{.bits = 8,
+                        .fraction = -20,
+                        .rounding = Rounding::zero,
                         .overflow = FixedPoint::Overflow::wrap}));
-  EXPECT_EQ(format_of<FixedPoint>("stochastic,8,4,random_bits=3"),
-            (FixedPoint{.bits = 8, .fraction = 4, .rounding = Rounding::stochastic, .random_bits = 3}));
+  EXPECT_EQ(
+      format_of<FixedPoint>("stochastic,8,4,random_bits=3"),
+      (FixedPoint{.bits = 8, .fraction = 4, .rounding = Rounding::stochastic, .random_bits = 3}));
   EXPECT_EQ(format_of<FloatingPoint>("fp16"), format_of<FloatingPoint>("float,5,10"));
   EXPECT_EQ(format_of<FloatingPoint>("bf16"), format_of<FloatingPoint>("float,8,7"));
   EXPECT_EQ(format_of<Logarithmic>("logarithmic,down,min=-8,max=3"),
@@ -44,7 +47,8 @@ TEST(Spec, HasACanonicalForm) {
       {"nearest,+16,+8", "nearest,16,8"},
       {"stochastic,8,4,random_bits=8,overflow=wrap", "stochastic,8,4,overflow=wrap,random_bits=8"},
       {"FLOAT,4,3,rounding=even,overflow=infinity", "float,4,3"},
-      {"float,4,3,rounding=stochastic,random_bits=4", "float,4,3,random_bits=4,rounding=stochastic"},
+      {"float,4,3,rounding=stochastic,random_bits=4",
+       "float,4,3,random_bits=4,rounding=stochastic"},
       {"fp16,grad=clipped", "fp16,grad=clipped"},
       {"logarithmic,nearest", "logarithmic"},
       {"logarithmic,min=-1074,max=1023", "logarithmic"},
@@ -99,7 +103,8 @@ constexpr Fault kFaults[] = {
     {"nearest,8,,4", 11, "expected an argument between the commas"},
     {"nearest,8,4,", 13, "expected an argument between the commas"},
     {"nearest,8,4,overflow=clip", 22, "expected overflow to be 'saturate' or 'wrap', found 'clip'"},
-    {"nearest,8,4,overflw=wrap", 13, "'nearest' has no keyword 'overflw', did you mean 'overflow'?"},
+    {"nearest,8,4,overflw=wrap", 13,
+     "'nearest' has no keyword 'overflw', did you mean 'overflow'?"},
     {"nearest,8,4,random_bits=4", 13, "'nearest' has no keyword 'random_bits'"},
     {"nearest,8,4,=wrap", 13, "'nearest' has no keyword ''"},
     {"nearest,8,4,overflow=wrap,overflow=wrap", 27, "keyword 'overflow' is given twice"},
@@ -111,7 +116,8 @@ constexpr Fault kFaults[] = {
     {"fp16,5", 6, "'fp16' takes 0 arguments, '5' is one too many"},
     {"float,1,10", 7, "expected an integer E in [2, 8], found '1'"},
     {"float,5,0", 9, "expected an integer M in [1, 23], found '0'"},
-    {"float,5,2,rounding=odd", 20, "'even', 'nearest', 'zero', 'down', 'up' or 'stochastic', found 'odd'"},
+    {"float,5,2,rounding=odd", 20,
+     "'even', 'nearest', 'zero', 'down', 'up' or 'stochastic', found 'odd'"},
     {"float,5,2,random_bits=4", 11, "no keyword 'random_bits'"},
     {"logarithmic,up", 13, "expected rounding to be 'nearest' or 'down', found 'up'"},
     {"logarithmic,min=3,max=2", 17, "expected min to be at most max, which is 2"},
@@ -137,7 +143,8 @@ TEST(SpecError, PointsAtTheFault) {
       EXPECT_EQ(e.column(), fault.column) << e.what();
       EXPECT_NE(e.reason().find(fault.reason), std::string::npos) << e.what();
       EXPECT_EQ(e.spec(), fault.spec);
-      EXPECT_NE(std::string(e.what()).find("column " + std::to_string(fault.column)), std::string::npos);
+      EXPECT_NE(std::string(e.what()).find("column " + std::to_string(fault.column)),
+                std::string::npos);
     }
   }
 }
@@ -193,7 +200,8 @@ TEST(RegisterQuantizer, MakesAUsersOwnStringsKnown) {
   EXPECT_THROW(q->quantize(std::span<const double>(d), std::span<double>(d)), Error);
   // Without a gradient of its own it is straight-through, though nobody is promised so.
   std::vector<float> dx(2);
-  q->gradient(std::span<const float>(x), std::span<const float>(y), std::span<const float>(x), std::span<float>(dx));
+  q->gradient(std::span<const float>(x), std::span<const float>(y), std::span<const float>(x),
+              std::span<float>(dx));
   EXPECT_EQ(dx, x);
   EXPECT_FALSE(q->is_straight_through());
 

@@ -1,4 +1,5 @@
-// Every vector of a second hand, bit for bit, on every instruction set. README.md here says whose hand.
+// Every vector of a second hand, bit for bit, on every instruction set. README.md here says whose
+// hand.
 
 #include <gtest/gtest.h>
 
@@ -62,7 +63,8 @@ void check_vector(const fs::path& folder, const json& entry) {
   }
   ASSERT_EQ(wanted.size(), out.size());
   for (std::size_t i = 0; i < out.size(); ++i) {
-    ASSERT_TRUE(same_bits(out[i], wanted[i])) << entry << " element " << i << ", x = " << hex(in[i]);
+    ASSERT_TRUE(same_bits(out[i], wanted[i]))
+        << entry << " element " << i << ", x = " << hex(in[i]);
   }
 }
 
@@ -83,7 +85,8 @@ TEST(ExactVectors, AreEqualBitForBitOnEveryTarget) {
   }
 }
 
-// The original's kernels where they are right, and exact rationals: values are compared, as the original has no sign of zero to keep.
+// The original's kernels where they are right, and exact rationals: values are compared, as the
+// original has no sign of zero to keep.
 TEST(OriginalVectors, AreEqualButForTheNamedFaults) {
   const fs::path folder = kGolden / "original";
   const json manifest = read_manifest(folder);
@@ -101,7 +104,8 @@ TEST(OriginalVectors, AreEqualButForTheNamedFaults) {
       const float original = wanted[i];
       SCOPED_TRACE(entry.dump() + " element " + std::to_string(i) + ", x = " + hex(x));
       if (y == original || (std::isnan(y) && std::isnan(original))) continue;
-      // Where the two differ, it must be by a fault that the manifest names, and ours must be the right value.
+      // Where the two differ, it must be by a fault that the manifest names, and ours must be the
+      // right value.
       ASSERT_TRUE(entry.contains("note")) << hex(y) << " is not " << hex(original);
       const std::string name = entry["quantizer"].get<std::string>();
       if (name == "nearest,32,16") {
@@ -114,7 +118,8 @@ TEST(OriginalVectors, AreEqualButForTheNamedFaults) {
         ASSERT_EQ(original, 0.0f);
         ASSERT_EQ(y, x);
       } else if (name == "fp16") {
-        // It cuts the significand; ours is the nearest, so it is never farther from x, or overflows at IEEE's bound.
+        // It cuts the significand; ours is the nearest, so it is never farther from x, or overflows
+        // at IEEE's bound.
         if (std::isinf(y)) {
           ASSERT_GE(std::abs(x), 65520.0f);
         } else {

@@ -1,0 +1,69 @@
+#include "tensorquant/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/quantizers/spec_reader.h"
+
+namespace tensorquant::cli {
+namespace {
+
+constexpr int kWorkFailed = 1;
+constexpr int kCommandLineWrong = 2;
+
+// One line on stderr, whatever the message.
+int report(std::string message, int code) {
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::fprintf(stderr, "tensorquant: %s\n", message.c_str());
+  return code;
+}
+
+// CLI11 would only say that a command is missing.
+void check_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  const std::string given = argv[1];
+  if (std::find(names.begin(), names.end(), given) != names.end()) return;
+  const std::string nearest = nearest_name(given, names);
+  throw CLI::ValidationError(
+      "unknown command '" + given + "'" +
+      (nearest.empty() ? "; --help lists them" : ", did you mean '" + nearest + "'?"));
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Emulates number formats in neural networks, bit for bit.", "tensorquant");
+  app.set_version_flag("--version", std::string(TENSORQUANT_VERSION));
+  app.require_subcommand(1);
+  app.footer(
+      "'tensorquant COMMAND --help' explains a command. Errors: 1 the work failed, 2 the command "
+      "line is wrong.");
+  add_list(app);
+  add_describe(app);
+  add_quantize(app);
+  add_explain(app);
+  add_train(app);
+  add_evaluate(app);
+  add_compare(app);
+  try {
+    check_command(app, argc, argv);
+    app.parse(argc, argv);
+    std::fflush(stdout);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);  // --help, --version
+  } catch (const CLI::ParseError& e) {
+    return report(e.what(), kCommandLineWrong);
+  } catch (const std::exception& e) {
+    return report(e.what(), kWorkFailed);
+  }
+  return 0;
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,20 @@
+#ifndef TENSORQUANT_CLI_COMMANDS_H_
+#define TENSORQUANT_CLI_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+
+namespace tensorquant::cli {
+
+// One function a subcommand: it declares the subcommand's options and its callback. A callback
+// throws CLI::ValidationError where the command line is wrong, and an Error where the work fails.
+void add_list(CLI::App& app);
+void add_describe(CLI::App& app);
+void add_quantize(CLI::App& app);
+void add_explain(CLI::App& app);
+void add_train(CLI::App& app);
+void add_evaluate(CLI::App& app);
+void add_compare(CLI::App& app);
+
+}  // namespace tensorquant::cli
+
+#endif  // TENSORQUANT_CLI_COMMANDS_H_

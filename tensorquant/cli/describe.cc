@@ -1,0 +1,116 @@
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/quantizer_option.h"
+#include "tensorquant/cli/table.h"
+#include "tensorquant/formats/facts.h"
+#include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/spec_reader.h"
+
+namespace tensorquant::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::size_t kFewValues = 64;
+
+struct Options {
+  std::string spec;
+  std::vector<double> inputs;
+  std::string type = "float32";
+  std::uint64_t seed = 0;
+  bool as_json = false;
+};
+
+struct Result {
+  double x, y;
+};
+
+template <class T>
+std::vector<Result> quantize_inputs(const Quantizer& quantizer, const Options& options) {
+  std::vector<T> x(options.inputs.begin(), options.inputs.end());
+  std::vector<T> y(x.size());
+  quantizer.quantize(std::span<const T>(x), std::span<T>(y), {.seed = options.seed});
+  std::vector<Result> results;
+  for (std::size_t i = 0; i < x.size(); ++i) results.push_back({x[i], y[i]});
+  return results;
+}
+
+// JSON has no infinity; null says that the format sets no bound.
+ordered_json number(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
+
+void describe(const Options& options) {
+  const auto quantizer = quantizer_of(options.spec);
+  const std::vector<Result> results = options.type == "float32"
+                                          ? quantize_inputs<float>(*quantizer, options)
+                                          : quantize_inputs<double>(*quantizer, options);
+  ordered_json json = {{"quantizer", quantizer->spec()}, {"type", options.type}};
+  std::vector<std::vector<std::string>> rows = {{"quantizer", quantizer->spec()}};
+  if (const Format* format = quantizer->format()) {
+    const FormatFacts f = facts(*format);
+    const std::vector<double> all = values(*format, kFewValues);
+    json["lowest"] = number(f.lowest);
+    json["highest"] = number(f.highest);
+    json["step"] = f.step ? ordered_json(*f.step) : ordered_json(nullptr);
+    json["smallest_positive"] =
+        f.smallest_positive ? ordered_json(*f.smallest_positive) : ordered_json(nullptr);
+    json["count"] = f.count ? ordered_json(*f.count) : ordered_json(nullptr);
+    if (!all.empty()) json["values"] = all;
+    const std::string own = "that of " + options.type;
+    rows.push_back({"range", std::isfinite(f.highest)
+                                 ? shortest_decimal(f.lowest) + " to " + shortest_decimal(f.highest)
+                                 : own});
+    rows.push_back({"step", f.step ? shortest_decimal(*f.step) : "grows with the magnitude"});
+    rows.push_back({"smallest > 0", f.smallest_positive ? shortest_decimal(*f.smallest_positive)
+                                                        : "none of its own"});
+    rows.push_back({"values", f.count ? std::to_string(*f.count) : own});
+    if (!all.empty()) {
+      std::string listed;
+      for (double value : all) listed += (listed.empty() ? "" : " ") + shortest_decimal(value);
+      rows.push_back({"", listed});
+    }
+  }
+  rows.push_back({"random", quantizer->is_random() ? "yes" : "no"});
+  json["random"] = quantizer->is_random();
+  json["results"] = ordered_json::array();
+  std::vector<std::vector<std::string>> result_rows;
+  for (const auto& [x, y] : results) {
+    const double error = y - x;
+    json["results"].push_back({{"x", number(x)}, {"y", number(y)}, {"error", number(error)}});
+    result_rows.push_back({shortest_decimal(x), shortest_decimal(y), shortest_decimal(error)});
+  }
+  if (options.as_json) {
+    std::printf("%s\n", json.dump(2).c_str());
+    return;
+  }
+  for (const auto& row : rows) std::printf("%-14s%s\n", row[0].c_str(), row[1].c_str());
+  if (!result_rows.empty()) {
+    std::printf("\n%s", format_table({"x", "result", "error"}, result_rows).c_str());
+  }
+}
+
+}  // namespace
+
+void add_describe(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "describe", "Show a quantizer's range, step and values, and what it makes of numbers");
+  auto options = std::make_shared<Options>();
+  command->add_option("spec", options->spec, "Quantizer string, for example nearest,8,4")
+      ->required();
+  command->add_option("x", options->inputs, "Numbers to quantize, together as one tensor");
+  command->add_option("--type", options->type, "Type of the tensor")
+      ->check(CLI::IsMember({"float32", "float64"}))
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of random rounding")->capture_default_str();
+  command->add_flag("--json", options->as_json, "Print JSON");
+  command->callback([options] { describe(*options); });
+}
+
+}  // namespace tensorquant::cli

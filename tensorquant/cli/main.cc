@@ -1,0 +1,3 @@
+#include "tensorquant/cli/command_line.h"
+
+int main(int argc, char** argv) { return tensorquant::cli::run_command_line(argc, argv); }

@@ -1,0 +1,144 @@
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "tensorquant/base/atomic_file.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/quantizer_option.h"
+#include "tensorquant/data/npy.h"
+#include "tensorquant/data/read_file.h"
+#include "tensorquant/quantizers/quantizer.h"
+
+namespace tensorquant::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string spec;
+  std::string in;
+  std::string out;
+  std::uint64_t seed = 0;
+  bool integers = false;
+};
+
+[[noreturn]] void fail_extension(const std::string& path, const std::string& known) {
+  throw CLI::ValidationError(path + ": the extension must be " + known);
+}
+
+Array read_raw(const fs::path& path, DType dtype) {
+  std::vector<std::byte> bytes = read_file(path);
+  if (bytes.size() % size_of(dtype) != 0) {
+    throw Error(path.string() + ": its " + std::to_string(bytes.size()) +
+                " bytes are no multiple of " + std::to_string(size_of(dtype)));
+  }
+  return {dtype, {bytes.size() / size_of(dtype)}, std::move(bytes)};
+}
+
+Array read_input(const std::string& path) {
+  const std::string extension = fs::path(path).extension().string();
+  if (extension == ".f32") return read_raw(path, DType::f32);
+  if (extension == ".f64") return read_raw(path, DType::f64);
+  if (extension != ".npy") fail_extension(path, ".npy, .f32 or .f64");
+  Array array = read_npy(path);
+  if (array.dtype != DType::f32 && array.dtype != DType::f64) {
+    throw Error(path + ": holds " + std::string(name_of(array.dtype)) + ", expected f32 or f64");
+  }
+  return array;
+}
+
+// The extension of raw output that fits the type.
+std::string raw_extension(DType dtype) {
+  return dtype == DType::f32 ? ".f32" : dtype == DType::f64 ? ".f64" : ".i32";
+}
+
+void check_output(const std::string& path, DType dtype) {
+  const std::string extension = fs::path(path).extension().string();
+  if (extension != ".npy" && extension != raw_extension(dtype)) {
+    fail_extension(path,
+                   ".npy or, for " + std::string(name_of(dtype)) + ", " + raw_extension(dtype));
+  }
+}
+
+void write_output(const std::string& path, const Array& array) {
+  if (fs::path(path).extension() == ".npy") return write_npy(path, array);
+  AtomicFile file(path);
+  file.write(array.bytes);
+  file.commit();
+}
+
+// The numbers of an array that owns suitably aligned bytes.
+template <class T>
+std::span<T> numbers(Array& array) {
+  return {reinterpret_cast<T*>(array.bytes.data()), array.bytes.size() / sizeof(T)};
+}
+
+// The integers k of the values k * 2^-fraction.
+template <class T>
+Array integers_of(std::span<const T> values, const FixedPoint& format, const Shape& shape,
+                  const std::string& source) {
+  Array codes{DType::i32, shape, std::vector<std::byte>(values.size() * sizeof(std::int32_t))};
+  const std::span<std::int32_t> k = numbers<std::int32_t>(codes);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isnan(values[i])) {
+      throw Error(source + ": element " + std::to_string(i) +
+                  " is quantized to NaN, which has no integer");
+    }
+    k[i] = static_cast<std::int32_t>(std::ldexp(static_cast<double>(values[i]), format.fraction));
+  }
+  return codes;
+}
+
+template <class T>
+Array quantized(const Quantizer& quantizer, Array array, const Options& options) {
+  const std::span<T> values = numbers<T>(array);
+  quantizer.quantize(std::span<const T>(values), values, {.seed = options.seed});
+  if (!options.integers) return array;
+  return integers_of<T>(values, std::get<FixedPoint>(*quantizer.format()), array.shape, options.in);
+}
+
+void quantize(const Options& options) {
+  const auto quantizer = quantizer_of(options.spec);
+  const bool is_fixed_point =
+      quantizer->format() != nullptr && std::holds_alternative<FixedPoint>(*quantizer->format());
+  if (options.integers && !is_fixed_point) {
+    throw CLI::ValidationError("--integers: '" + quantizer->spec() + "' is no fixed-point format");
+  }
+  Array array = read_input(options.in);
+  const DType type = array.dtype;
+  check_output(options.out, options.integers ? DType::i32 : type);
+  write_output(options.out, type == DType::f32
+                                ? quantized<float>(*quantizer, std::move(array), options)
+                                : quantized<double>(*quantizer, std::move(array), options));
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("quantize", "Quantize the numbers of a file");
+  command->footer(
+      "Files are NumPy's .npy (float32 or float64) or raw little-endian .f32 and .f64, by "
+      "extension; the output has\n"
+      "the input's type and shape. Random rounding uses stream 0 and step 0. An output that stood "
+      "before a failed\n"
+      "run still stands after it.\n");
+  auto options = std::make_shared<Options>();
+  command->add_option("spec", options->spec, "Quantizer string, for example nearest,8,4")
+      ->required();
+  command->add_option("in", options->in, "File to read: .npy, .f32 or .f64")->required();
+  command->add_option("out", options->out, "File to write")->required();
+  command->add_option("--seed", options->seed, "Seed of random rounding")->capture_default_str();
+  command->add_flag(
+      "--integers", options->integers,
+      "Write the codes k of the values k * 2^-F of a fixed-point format, as int32 (.npy or .i32)");
+  command->callback([options] { quantize(*options); });
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""The command line as its users meet it: files, exit codes, messages. Needs Python's standard library alone.
+
+Usage: test_command_line.py PROGRAM
+"""
+
+import ast
+import json
+import math
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = None
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+
+
+def read_raw(path, code):
+    data = pathlib.Path(path).read_bytes()
+    return list(struct.unpack(f"<{len(data) // struct.calcsize(code)}{code}", data))
+
+
+def write_raw(path, code, values):
+    pathlib.Path(path).write_bytes(struct.pack(f"<{len(values)}{code}", *values))
+
+
+def write_npy(path, descr, shape, data):
+    """A version 1.0 file, written from the format's description."""
+    header = repr({"descr": descr, "fortran_order": False, "shape": shape})
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    pathlib.Path(path).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data)
+
+
+def read_npy(path):
+    data = pathlib.Path(path).read_bytes()
+    length = struct.unpack("<H", data[8:10])[0]
+    header = ast.literal_eval(data[10:10 + length].decode())
+    code = {"<f4": "f", "<f8": "d", "<i4": "i"}[header["descr"]]
+    body = data[10 + length:]
+    return header["shape"], header["descr"], list(struct.unpack(f"<{len(body) // struct.calcsize(code)}{code}", body))
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.dir = pathlib.Path(self.folder.name)
+
+    def good(self, *arguments):
+        done = run(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
+        return done.stdout
+
+    def fails(self, code, *arguments, says):
+        """One line on stderr, nothing on stdout."""
+        done = run(*arguments)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertTrue(done.stderr.startswith("tensorquant: "), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for part in [says] if isinstance(says, str) else says:
+            self.assertIn(part, done.stderr)
+
+
+class General(CommandLine):
+    def test_help_and_version_are_no_errors(self):
+        self.assertIn("quantize", self.good("--help"))
+        self.assertRegex(self.good("--version"), r"^\d+\.\d+\.\d+\n$")
+        for command in ("list", "describe", "quantize", "explain", "train", "evaluate", "compare"):
+            self.assertIn("--json" if command != "quantize" else "--integers", self.good(command, "--help"))
+
+    def test_a_wrong_command_line_is_exit_code_2(self):
+        self.fails(2, says="subcommand")
+        self.fails(2, "quantise", says="unknown command 'quantise', did you mean 'quantize'?")
+        self.fails(2, "quantize", "nearest,8,4", says="in")
+        self.fails(2, "describe", "nearest,8,4", "--type", "int8", says="--type")
+
+    def test_a_wrong_quantizer_string_points_at_the_column(self):
+        self.fails(2, "describe", "neares,8,4", says="column 1: unknown name 'neares', did you mean 'nearest'?")
+        self.fails(2, "quantize", "nearest,8,x", "a.f32", "b.f32", says="column 11")
+
+
+class List(CommandLine):
+    def test_names_every_quantizer_and_how_to_write_it(self):
+        listed = {row["name"]: row for row in json.loads(self.good("list", "--json"))}
+        for name in ("none nearest even zero down up stochastic logarithmic sparse float fp16 bf16 binary ternary").split():
+            self.assertIn(name, listed)
+            self.assertIn(listed[name]["usage"], self.good("list"))
+        self.assertTrue(listed["nearest"]["usage"].startswith("nearest,W,F"))
+
+
+class Describe(CommandLine):
+    def test_shows_range_step_values_and_results(self):
+        d = json.loads(self.good("describe", "nearest,3,1", "0.3", "-9", "--json"))
+        self.assertEqual((d["lowest"], d["highest"], d["step"], d["count"]), (-2, 1.5, 0.5, 8))
+        self.assertEqual(d["values"], [-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5])
+        self.assertEqual([r["y"] for r in d["results"]], [0.5, -2])
+        # The error is that of the number which float32 makes of 0.3.
+        x = struct.unpack("f", struct.pack("f", 0.3))[0]
+        self.assertEqual(d["results"][0]["error"], 0.5 - x)
+        text = self.good("describe", "nearest,3,1", "0.3")
+        for part in ("-2 to 1.5", "0.5", "8", "-2 -1.5 -1"):
+            self.assertIn(part, text)
+
+    def test_leaves_out_many_values_and_missing_bounds(self):
+        self.assertNotIn("values", json.loads(self.good("describe", "fp16", "--json")))
+        self.assertIsNone(json.loads(self.good("describe", "sparse,0.1", "--json"))["highest"])
+
+    def test_takes_the_type(self):
+        single = json.loads(self.good("describe", "none", "0.1", "--json"))["results"][0]["y"]
+        double = json.loads(self.good("describe", "none", "0.1", "--type", "float64", "--json"))["results"][0]["y"]
+        self.assertEqual((single, double), (struct.unpack("f", struct.pack("f", 0.1))[0], 0.1))
+
+
+class Quantize(CommandLine):
+    def test_gives_the_golden_values(self):
+        manifest = json.loads((GOLDEN / "original" / "manifest.json").read_text())
+        checked = 0
+        for row in manifest:
+            if "note" in row:
+                continue
+            seed = ["--seed", row["seed"]] if "seed" in row else []
+            out = self.dir / "out.f32"
+            self.good("quantize", row["quantizer"], GOLDEN / "original" / row["input"], out, *seed)
+            got, wanted = read_raw(out, "f"), read_raw(GOLDEN / "original" / row["output"], "f")
+            self.assertEqual(len(got), len(wanted))
+            for a, b in zip(got, wanted):
+                self.assertTrue(a == b or (math.isnan(a) and math.isnan(b)), (row["quantizer"], a, b))
+            checked += 1
+        self.assertGreater(checked, 55)
+
+    def test_keeps_shape_and_type_of_npy(self):
+        x = [0.3, -1.0, 2.0, 100.0, -100.0, 0.03125]
+        write_npy(self.dir / "x.npy", "<f8", (2, 3), struct.pack("<6d", *x))
+        self.good("quantize", "nearest,8,4", self.dir / "x.npy", self.dir / "y.npy")
+        self.assertEqual(read_npy(self.dir / "y.npy"), ((2, 3), "<f8", [0.3125, -1.0, 2.0, 7.9375, -8.0, 0.0625]))
+        write_raw(self.dir / "x.f64", "d", x)
+        self.good("quantize", "nearest,8,4", self.dir / "x.f64", self.dir / "y.f64")
+        self.assertEqual(read_raw(self.dir / "y.f64", "d"), [0.3125, -1.0, 2.0, 7.9375, -8.0, 0.0625])
+
+    def test_quantizes_a_file_in_its_place(self):
+        write_raw(self.dir / "x.f32", "f", [0.3])
+        self.good("quantize", "nearest,8,4", self.dir / "x.f32", self.dir / "x.f32")
+        self.assertEqual(read_raw(self.dir / "x.f32", "f"), [0.3125])
+
+    def test_writes_the_integers_of_fixed_point(self):
+        write_raw(self.dir / "x.f32", "f", [0.3, -1.0, 100.0, -100.0, 0.0])
+        self.good("quantize", "nearest,8,4", self.dir / "x.f32", self.dir / "k.npy", "--integers")
+        self.assertEqual(read_npy(self.dir / "k.npy"), ((5,), "<i4", [5, -16, 127, -128, 0]))
+        self.good("quantize", "nearest,8,4", self.dir / "x.f32", self.dir / "k.i32", "--integers")
+        self.assertEqual(read_raw(self.dir / "k.i32", "i"), [5, -16, 127, -128, 0])
+        self.fails(2, "quantize", "fp16", self.dir / "x.f32", self.dir / "k.npy", "--integers", says="no fixed-point format")
+
+    def test_an_output_that_stood_before_a_failed_run_still_stands(self):
+        out = self.dir / "out.npy"
+        out.write_bytes(b"precious")
+        write_raw(self.dir / "nan.f32", "f", [1.0, math.nan])
+        self.fails(1, "quantize", "nearest,8,4", self.dir / "nan.f32", out, "--integers",
+                   says=["nan.f32", "element 1", "NaN"])
+        self.fails(1, "quantize", "nearest,8,4", self.dir / "missing.npy", out, says="missing.npy")
+        (self.dir / "odd.f32").write_bytes(b"12345")
+        self.fails(1, "quantize", "nearest,8,4", self.dir / "odd.f32", out, says="no multiple of 4")
+        (self.dir / "bad.npy").write_bytes(b"not an array")
+        self.fails(1, "quantize", "nearest,8,4", self.dir / "bad.npy", out, says="bad.npy")
+        write_npy(self.dir / "ints.npy", "<i4", (1,), struct.pack("<i", 1))
+        self.fails(1, "quantize", "nearest,8,4", self.dir / "ints.npy", out, says="expected f32 or f64")
+        self.assertEqual(out.read_bytes(), b"precious")
+        self.assertEqual(sorted(p.name for p in self.dir.iterdir()),
+                         ["bad.npy", "ints.npy", "nan.f32", "odd.f32", "out.npy"])
+
+    def test_refuses_extensions_that_do_not_fit(self):
+        write_raw(self.dir / "x.f32", "f", [1.0])
+        self.fails(2, "quantize", "none", self.dir / "x.f32", self.dir / "y.f64", says=".npy or, for f32, .f32")
+        self.fails(2, "quantize", "none", self.dir / "x.f32", self.dir / "y.txt", says="y.txt")
+        self.fails(2, "quantize", "none", self.dir / "x.csv", self.dir / "y.npy", says="x.csv")
+
+    def test_takes_empty_arrays(self):
+        write_npy(self.dir / "x.npy", "<f4", (0, 3), b"")
+        self.good("quantize", "ternary", self.dir / "x.npy", self.dir / "y.npy")
+        self.assertEqual(read_npy(self.dir / "y.npy"), ((0, 3), "<f4", []))
+
+
+class Compare(CommandLine):
+    def trace(self, name, layers):
+        folder = self.dir / name
+        folder.mkdir()
+        (folder / "trace.json").write_text(json.dumps({"layers": [layer for layer, _ in layers]}))
+        for layer, values in layers:
+            write_npy(folder / f"{layer}.npy", "<f4", (len(values),), struct.pack(f"<{len(values)}f", *values))
+        return folder
+
+    def test_names_the_first_layer_that_differs(self):
+        a = self.trace("a", [("z", [1, 2]), ("b", [3, 4]), ("c", [1, math.nan])])
+        b = self.trace("b", [("z", [1, 2]), ("b", [3, 4.5]), ("c", [1, 2])])
+        result = json.loads(self.good("compare", a, b, "--json"))
+        self.assertEqual(result["first_difference"], "b")
+        self.assertEqual([row["layer"] for row in result["layers"]], ["z", "b", "c"])
+        first, second, third = result["layers"]
+        self.assertEqual((first["differing"], first["largest_error"], first["sqnr_db"]), (0, 0, None))
+        self.assertEqual((second["elements"], second["differing"], second["largest_error"]), (2, 1, 0.5))
+        self.assertAlmostEqual(second["sqnr_db"], 10 * math.log10(25 / 0.25))
+        self.assertEqual((third["differing"], third["largest_error"]), (1, None))
+        self.assertIn("first layer that differs is b", self.good("compare", a, b))
+
+    def test_says_when_all_are_equal(self):
+        a = self.trace("a", [("x", [1, math.nan])])
+        b = self.trace("b", [("x", [1, math.nan])])
+        self.assertIsNone(json.loads(self.good("compare", a, b, "--json"))["first_difference"])
+        self.assertIn("All layers are equal", self.good("compare", a, b))
+
+    def test_refuses_what_is_no_pair_of_traces(self):
+        a = self.trace("a", [("x", [1])])
+        self.fails(1, "compare", a, self.dir / "missing", says="missing")
+        self.fails(1, "compare", a, self.trace("b", [("y", [1])]), says="different layers")
+        self.fails(1, "compare", a, self.trace("c", [("x", [1, 2])]), says=["layer 'x'", "(1,)", "(2,)"])
+        (self.dir / "empty").mkdir()
+        self.fails(1, "compare", a, self.dir / "empty", says="trace.json")
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()

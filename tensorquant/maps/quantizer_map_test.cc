@@ -220,7 +220,7 @@ TEST(QuantizerMap, TakesQuantizersAndWholeValues) {
 
 TEST(QuantizerMap, RefusesValuesOfAnotherKind) {
   const auto q = make_quantizer("fp16");
-  const auto add = [](MapKind kind, RuleValue value) {
+  const auto add = [](MapKind kind, const RuleValue& value) {
     return [=] { QuantizerMap({}, kind).add("conv", value); };
   };
   EXPECT_THAT(add(MapKind::weights, {.output = q}),

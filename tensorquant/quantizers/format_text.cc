@@ -150,7 +150,9 @@ std::string write_format(const FormatEntry& entry, const Format& format,
   visit_fields_of(copy, visitor);
   std::string text(entry.name);
   for (std::size_t i = 0; i < visitor.needed; ++i) text += "," + visitor.arguments[i];
-  for (const auto& [name, value] : visitor.keywords) text += "," + name + "=" + value;
+  for (const auto& [name, value] : visitor.keywords) {
+    text.append(",").append(name).append("=").append(value);
+  }
   return text;
 }
 

@@ -1,0 +1,119 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "tensorquant/base/atomic_file.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/interrupt.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/progress.h"
+#include "tensorquant/cli/trace_writer.h"
+#include "tensorquant/data/npy.h"
+#include "tensorquant/models/checkpoint.h"
+#include "tensorquant/models/evaluation.h"
+#include "tensorquant/models/tensor_array.h"
+
+namespace tensorquant::cli {
+namespace {
+
+struct Options {
+  std::string model, checkpoint, logits, trace;
+  DataOptions data;
+  MapOptions maps;
+  ThreadOptions threads;
+  std::size_t batch_size = 128;
+  std::uint64_t seed = 0;
+  bool as_json = false;
+};
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
+  return text;
+}
+
+void print_table(const Options& options, const Evaluation& result, const Override& maps,
+                 const std::vector<LayerSummary>& layers) {
+  if (!maps.empty()) std::printf("%s\n", to_table(layers).c_str());
+  std::printf("accuracy    %s (%zu of %zu images)\n", percent(result.accuracy()).c_str(),
+              result.correct, result.images);
+  std::printf("model       %s\n", options.model.c_str());
+  std::printf("checkpoint  %s\n", options.checkpoint.c_str());
+  std::printf("data        %s\n", options.data.path.c_str());
+  std::printf("maps        %s\n", maps.empty() ? "none" : maps.to_json().c_str());
+  std::printf("seed        %llu\n", static_cast<unsigned long long>(options.seed));
+  std::printf("seconds     %.2f, %d threads\n", result.seconds, options.threads.threads);
+}
+
+void print_json(const Options& options, const Evaluation& result, const Override& maps,
+                const std::vector<LayerSummary>& layers) {
+  print({{"accuracy", result.accuracy()},
+         {"correct", result.correct},
+         {"images", result.images},
+         {"seconds", result.seconds},
+         {"model", options.model},
+         {"checkpoint", options.checkpoint},
+         {"data", options.data.path},
+         {"seed", options.seed},
+         {"batch_size", options.batch_size},
+         {"threads", options.threads.threads},
+         {"maps", to_json(maps)},
+         {"layers", to_json(layers)}});
+}
+
+void run(Options& options) {
+  const Interrupt interrupt;
+  options.threads.set_up();
+  const ModelInfo& info = find_model(options.model);
+  const Override maps = options.maps.read(options.seed);
+  // Faults of the outputs' places show before the work, not after it.
+  if (!options.trace.empty()) require_trace_folder(options.trace);
+  if (!options.logits.empty()) AtomicFile probe(options.logits);
+
+  const std::shared_ptr<ImageClassifier> model = make_model(info);
+  apply_maps(*model, maps);
+  load_checkpoint(*model, options.checkpoint);
+  const ImageDataset data = options.data.load(info, Split::test);
+
+  Evaluation result;
+  {
+    Progress progress(data.count);
+    result = evaluate(info, *model, data, options.batch_size, [&](const Evaluation& so_far) {
+      interrupt.check();
+      progress.update(so_far.images, "image " + std::to_string(so_far.images) + "/" +
+                                         std::to_string(data.count) + "  accuracy " +
+                                         percent(so_far.accuracy()));
+    });
+  }
+  if (!options.trace.empty()) {
+    write_trace(options.trace, trace_first_batch(info, *model, data, options.batch_size));
+  }
+  if (!options.logits.empty()) write_npy(options.logits, to_array(result.logits));
+  const std::vector<LayerSummary> layers = summary(model);
+  options.as_json ? print_json(options, result, maps, layers)
+                  : print_table(options, result, maps, layers);
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "Measure a network's accuracy, with quantizers in its layers or without");
+  auto options = std::make_shared<Options>();
+  add_model(*command, options->model)->required();
+  command->add_option("--checkpoint", options->checkpoint, "Weights, a safetensors file")
+      ->required();
+  options->data.add_to(*command, "t10k-*");
+  add_batch_size(*command, options->batch_size);
+  add_seed(*command, options->seed)->description("Seed of random rounding");
+  command->add_option("--logits", options->logits, "Write the logits, (images, classes), as .npy");
+  command->add_option("--trace", options->trace,
+                      "Write each layer's output for the first batch into this folder");
+  options->threads.add_to(*command);
+  add_json(*command, options->as_json);
+  options->maps.add_to(*command);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,127 @@
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/suggest.h"
+#include "tensorquant/data/read_file.h"
+
+namespace tensorquant::cli {
+namespace {
+
+struct Options {
+  std::string model, layers;
+  MapOptions maps;
+  SuggestOptions suggest;
+  bool as_json = false;
+};
+
+// One name a line; empty lines and spaces around names do not count.
+std::vector<std::string> read_names(const std::string& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    const std::size_t first = line.find_first_not_of(" \t\r");
+    if (first != std::string::npos) {
+      names.push_back(line.substr(first, line.find_last_not_of(" \t\r") + 1 - first));
+    }
+    begin = end + 1;
+  }
+  if (names.empty()) throw Error(path + ": names no layer");
+  return names;
+}
+
+// The layers of the model, or of the file: then nothing is known of them but the names.
+std::vector<LayerSummary> rows_for(const Options& options) {
+  if (!options.model.empty()) return summary(make_model(find_model(options.model)));
+  std::vector<LayerSummary> rows;
+  for (std::string& name : read_names(options.layers)) {
+    rows.emplace_back().layer = std::move(name);
+  }
+  return rows;
+}
+
+std::string spec_of(const std::shared_ptr<const Quantizer>& quantizer) {
+  return quantizer ? quantizer->spec() : "";
+}
+
+void fill(LayerSummary& row, const LayerExplanation& chosen) {
+  for (const auto& [map, rule] : {std::pair{"weights", chosen.weights},
+                                  {"extrinsic", chosen.extrinsic},
+                                  {"intrinsic", chosen.intrinsic}}) {
+    if (rule == nullptr) continue;
+    row.rule += (row.rule.empty() ? "" : ", ") + std::string(map) + " \"" + rule->pattern.key() +
+                "\" (" + rule->place + ")";
+  }
+  if (chosen.weights) row.weight = spec_of(chosen.weights->value.weight);
+  if (chosen.weights) row.bias = spec_of(chosen.weights->value.bias);
+  if (chosen.extrinsic) row.output = spec_of(chosen.extrinsic->value.output);
+  if (chosen.intrinsic && chosen.intrinsic->value.product) row.intrinsic = chosen.intrinsic->text;
+}
+
+void explain_maps(const Options& options) {
+  const Override maps = options.maps.read(0);
+  std::vector<LayerSummary> rows = rows_for(options);
+  std::vector<std::string> names;
+  for (const LayerSummary& row : rows) names.push_back(row.layer);
+  const Explanation explanation = tensorquant::explain(maps, names);
+  for (std::size_t i = 0; i < rows.size(); ++i) fill(rows[i], explanation.layers[i]);
+
+  std::string faults;
+  nlohmann::ordered_json idle = nlohmann::ordered_json::array();
+  for (const IdleRule& rule : explanation.idle) {
+    faults += (faults.empty() ? "" : "; ") + rule.message();
+    idle.push_back({{"map", to_string(rule.kind)},
+                    {"key", rule.rule->pattern.key()},
+                    {"place", rule.rule->place},
+                    {"message", rule.message()}});
+    if (!maps.strict) warn(rule.message());
+  }
+  if (maps.strict && !faults.empty()) throw Error(faults);
+  if (options.as_json) {
+    print({{"model", options.model.empty() ? nlohmann::ordered_json(nullptr)
+                                           : nlohmann::ordered_json(options.model)},
+           {"maps", to_json(maps)},
+           {"layers", to_json(rows)},
+           {"idle", idle}});
+  } else {
+    std::printf("%s", to_table(rows).c_str());
+  }
+}
+
+void run(const Options& options) {
+  if (options.suggest.bits != 0) {
+    suggest(options.model, options.suggest);
+  } else if (options.model.empty() && options.layers.empty()) {
+    throw CLI::RequiredError("--model or --layers");
+  } else {
+    explain_maps(options);
+  }
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "explain", "List each layer's quantizers and the rules that chose them, or suggest a map");
+  auto options = std::make_shared<Options>();
+  CLI::Option* model = add_model(*command, options->model);
+  command
+      ->add_option("--layers", options->layers,
+                   "File with the names of the layers, one a line, instead of --model")
+      ->excludes(model);
+  add_json(*command, options->as_json);
+  options->maps.add_to(*command);
+  options->suggest.add_to(*command, model);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,30 @@
+#include "tensorquant/cli/json_report.h"
+
+#include <cstdio>
+
+namespace tensorquant::cli {
+
+using nlohmann::ordered_json;
+
+ordered_json to_json(const std::vector<LayerSummary>& layers) {
+  const auto text = [](const std::string& spec) {
+    return spec.empty() ? ordered_json(nullptr) : ordered_json(spec);
+  };
+  ordered_json rows = ordered_json::array();
+  for (const LayerSummary& row : layers) {
+    rows.push_back({{"layer", row.layer},
+                    {"type", text(row.type)},
+                    {"weight", text(row.weight)},
+                    {"bias", text(row.bias)},
+                    {"output", text(row.output)},
+                    {"intrinsic", text(row.intrinsic)},
+                    {"rule", text(row.rule)}});
+  }
+  return rows;
+}
+
+ordered_json to_json(const Override& maps) { return ordered_json::parse(maps.to_json()); }
+
+void print(const ordered_json& object) { std::printf("%s\n", object.dump(2).c_str()); }
+
+}  // namespace tensorquant::cli

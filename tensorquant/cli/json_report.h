@@ -1,0 +1,23 @@
+#ifndef TENSORQUANT_CLI_JSON_REPORT_H_
+#define TENSORQUANT_CLI_JSON_REPORT_H_
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "tensorquant/maps/override.h"
+#include "tensorquant/torch/model.h"
+
+namespace tensorquant::cli {
+
+// [{"layer": "conv1", "type": "Conv2d", "weight": "nearest,8,4", "bias": null, ...}]
+nlohmann::ordered_json to_json(const std::vector<LayerSummary>& layers);
+
+// {"weights": {...}, "extrinsic": {...}}
+nlohmann::ordered_json to_json(const Override& maps);
+
+// The object on stdout, over several lines.
+void print(const nlohmann::ordered_json& object);
+
+}  // namespace tensorquant::cli
+
+#endif  // TENSORQUANT_CLI_JSON_REPORT_H_

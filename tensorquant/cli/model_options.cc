@@ -1,0 +1,142 @@
+#include "tensorquant/cli/model_options.h"
+
+#include <ATen/Parallel.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/torch/model.h"
+
+namespace tensorquant::cli {
+namespace {
+
+// Where Debian's package dataset-fashion-mnist puts the images.
+constexpr const char* kFashionMnist = "/usr/share/datasets/fashion-mnist";
+
+// A text that is neither a quantizer string nor JSON is a fault of the command line; what stands in
+// a file, or that there is none, is not.
+QuantizerMap map_of(const std::string& option, const std::string& argument, MapKind kind) {
+  try {
+    return QuantizerMap::from_argument(argument, kind);
+  } catch (const Error& error) {
+    std::error_code ignored;
+    const std::string reason = error.what();
+    if (std::filesystem::exists(argument, ignored) || reason.ends_with(": no such file")) throw;
+    throw CLI::ValidationError(option, reason);
+  }
+}
+
+void keep_first(ImageDataset& data, std::size_t count) {
+  if (count >= data.count) return;
+  data.pixels.resize(data.pixels.size() / data.count * count);
+  data.labels.resize(count);
+  data.count = count;
+}
+
+}  // namespace
+
+void MapOptions::add_to(CLI::App& command) {
+  const std::string kinds = ": a JSON file, or one quantizer string for every layer";
+  const char* group = "Quantizer maps";
+  command.add_option("--weights", weights, "Map of weights and biases" + kinds)->group(group);
+  command.add_option("--extrinsic", extrinsic, "Map of the layers' outputs" + kinds)->group(group);
+  command.add_option("--intrinsic", intrinsic, "Map of the arithmetic inside the layers" + kinds)
+      ->group(group);
+  command.add_option("--maps", maps, "One JSON file with all three maps")
+      ->group(group)
+      ->excludes("--weights")
+      ->excludes("--extrinsic")
+      ->excludes("--intrinsic");
+  command.add_flag("--strict", strict, "A rule that does nothing is an error")->group(group);
+}
+
+bool MapOptions::given() const {
+  return !weights.empty() || !extrinsic.empty() || !intrinsic.empty() || !maps.empty();
+}
+
+Override MapOptions::read(std::uint64_t seed) const {
+  Override result;
+  if (!maps.empty()) result = Override::from_file(maps);
+  if (!weights.empty()) result.weights = map_of("--weights", weights, MapKind::weights);
+  if (!extrinsic.empty()) result.extrinsic = map_of("--extrinsic", extrinsic, MapKind::extrinsic);
+  if (!intrinsic.empty()) result.intrinsic = map_of("--intrinsic", intrinsic, MapKind::intrinsic);
+  result.seed = seed;
+  result.strict = strict;
+  return result;
+}
+
+CLI::Option* DataOptions::add_to(CLI::App& command, const std::string& used_split) {
+  command.add_option("--limit", limit, "Use only the first images, this many")
+      ->check(CLI::PositiveNumber);
+  return command.add_option(
+      "--data", path,
+      "CIFAR-10 record file, or folder with MNIST-style IDX files, of which the " + used_split +
+          " images are read; Fashion-MNIST in " + kFashionMnist + " if left out");
+}
+
+ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
+  if (path.empty()) {
+    std::error_code ignored;
+    if (info.channels != 1 || !std::filesystem::exists(kFashionMnist, ignored)) {
+      throw CLI::ValidationError(
+          "--data", info.channels == 1
+                        ? std::string("is required: there is no ") + kFashionMnist +
+                              " (Debian's package dataset-fashion-mnist)"
+                        : "is required for " + info.name);
+    }
+    path = kFashionMnist;
+  }
+  ImageDataset data = load_image_dataset(path, split);
+  require_fit(info, data, path);
+  if (limit != 0) keep_first(data, limit);
+  return data;
+}
+
+void ThreadOptions::add_to(CLI::App& command) {
+  threads = at::get_num_threads();
+  command.add_option("--threads", threads, "Threads; bits of float results can depend on it")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+}
+
+void ThreadOptions::set_up() const {
+  // Memory of large tensors stays in the process instead of going back to the system each time.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 2147483647);
+  mallopt(M_TOP_PAD, 64 << 20);
+  at::set_num_threads(threads);
+}
+
+CLI::Option* add_model(CLI::App& command, std::string& model) {
+  std::vector<std::string> names;
+  for (const ModelInfo& info : all_models()) names.push_back(info.name);
+  return command.add_option("--model", model, "Network")->check(CLI::IsMember(names));
+}
+
+CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size) {
+  return command.add_option("--batch-size", batch_size, "Images in a batch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed) {
+  return command.add_option("--seed", seed, "Seed of all random numbers")->capture_default_str();
+}
+
+void add_json(CLI::App& command, bool& as_json) {
+  command.add_flag("--json", as_json, "Print one JSON object");
+}
+
+void apply_maps(ImageClassifier& model, const Override& maps) {
+  const ApplyReport report = tensorquant::apply(model, maps);
+  for (const std::string& warning : report.warnings) warn(warning);
+}
+
+void warn(const std::string& message) {
+  std::fprintf(stderr, "tensorquant: warning: %s\n", message.c_str());
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,59 @@
+#ifndef TENSORQUANT_CLI_MODEL_OPTIONS_H_
+#define TENSORQUANT_CLI_MODEL_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tensorquant/data/dataset.h"
+#include "tensorquant/maps/override.h"
+#include "tensorquant/models/model.h"
+
+// Options that train, evaluate and explain share. Faults of the command line are
+// CLI::ValidationError, faults of a file are Error.
+namespace tensorquant::cli {
+
+// --weights, --extrinsic, --intrinsic, --maps, --strict.
+struct MapOptions {
+  void add_to(CLI::App& command);
+  bool given() const;
+  // The maps, with random rounding of that seed.
+  Override read(std::uint64_t seed) const;
+
+  std::string weights, extrinsic, intrinsic, maps;
+  bool strict = false;
+};
+
+// --data and --limit.
+struct DataOptions {
+  CLI::Option* add_to(CLI::App& command, const std::string& used_split);
+  // The first `limit` images; `path` is set where it was left to default. Error if they do not fit
+  // the model.
+  ImageDataset load(const ModelInfo& info, Split split);
+
+  std::string path;
+  std::size_t limit = 0;  // 0: all
+};
+
+// --threads, and the settings of the process that speed libtorch up.
+struct ThreadOptions {
+  void add_to(CLI::App& command);
+  void set_up() const;
+
+  int threads = 0;  // set_default() to begin with
+};
+
+CLI::Option* add_model(CLI::App& command, std::string& model);
+CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size);
+CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed);
+void add_json(CLI::App& command, bool& as_json);
+
+// Puts the maps into the model; rules that do nothing are warnings on stderr, one line each.
+void apply_maps(ImageClassifier& model, const Override& maps);
+void warn(const std::string& message);
+
+}  // namespace tensorquant::cli
+
+#endif  // TENSORQUANT_CLI_MODEL_OPTIONS_H_

@@ -1,0 +1,74 @@
+#include "tensorquant/cli/suggest.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "tensorquant/base/atomic_file.h"
+#include "tensorquant/cli/interrupt.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/progress.h"
+#include "tensorquant/models/checkpoint.h"
+#include "tensorquant/models/suggestion.h"
+
+namespace tensorquant::cli {
+namespace {
+
+constexpr std::size_t kBatch = 128;
+
+}  // namespace
+
+void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
+  const char* group = "Suggest a map";
+  data.limit = 512;
+  CLI::Option* suggest =
+      command
+          .add_option("--suggest", bits,
+                      "Write a --maps file with fixed point of this many bits for all weights and "
+                      "outputs: for each the finest grid that covers the values seen")
+          ->check(CLI::Range(1, 32))
+          ->needs(model)
+          ->excludes("--layers")
+          ->excludes("--weights")
+          ->excludes("--extrinsic")
+          ->excludes("--intrinsic")
+          ->excludes("--maps")
+          ->group(group);
+  suggest->needs(command.add_option("--checkpoint", checkpoint, "Weights, a safetensors file")
+                     ->needs(suggest)
+                     ->group(group));
+  data.add_to(command, "train-*")->needs(suggest)->group(group);
+  command.get_option("--limit")->capture_default_str()->needs(suggest)->group(group);
+  command.add_option("--output", output, "Where to write the map; stdout if left out")
+      ->needs(suggest)
+      ->group(group);
+  threads.add_to(command);
+  command.get_option("--threads")->group(group);
+}
+
+void suggest(const std::string& model_name, SuggestOptions options) {
+  const Interrupt interrupt;
+  options.threads.set_up();
+  if (!options.output.empty()) AtomicFile probe(options.output);
+  const ModelInfo& info = find_model(model_name);
+  const std::shared_ptr<ImageClassifier> model = make_model(info);
+  load_checkpoint(*model, options.checkpoint);
+  const ImageDataset data = options.data.load(info, Split::train);
+
+  std::vector<LayerRanges> ranges;
+  {
+    Progress progress(data.count);
+    ranges = observe_ranges(info, *model, data, kBatch, [&](std::size_t done) {
+      interrupt.check();
+      progress.update(done, "image " + std::to_string(done) + "/" + std::to_string(data.count));
+    });
+  }
+  const Override maps = suggest_maps(options.bits, ranges);
+  const std::string text = to_json(maps).dump(2) + "\n";
+  if (options.output.empty()) {
+    std::printf("%s", text.c_str());
+  } else {
+    write_file_atomically(options.output, text);
+  }
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,231 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "tensorquant/base/atomic_file.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/interrupt.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/progress.h"
+#include "tensorquant/cli/training_run.h"
+#include "tensorquant/models/checkpoint.h"
+
+namespace tensorquant::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string model, checkpoint, initial;
+  DataOptions data;
+  MapOptions maps;
+  ThreadOptions threads;
+  TrainingOptions training;
+  bool resume = false;
+  bool as_json = false;
+};
+
+// The maps as they stand in the settings of a run.
+Override maps_from(const Settings& settings) {
+  Override maps = Override::from_json(settings.at("maps").dump());
+  maps.seed = settings.at("seed");
+  return maps;
+}
+
+class TrainCommand {
+ public:
+  TrainCommand(const CLI::App& command, Options& options) : command_(command), options_(options) {}
+
+  void run();
+
+ private:
+  void read_maps();
+  void take_over(const Settings& settings);
+  template <class T>
+  void take_over(const Settings& settings, const char* name, T& value);
+  bool given(const std::string& name) const {
+    return command_.get_option_no_throw(name) != nullptr && command_.count(name) > 0;
+  }
+  Settings settings(const ImageDataset& data) const;
+  void train(Trainer& trainer, const ImageClassifier& model, const Settings& settings);
+  void report(const Trainer& trainer, const Settings& settings, double seconds) const;
+
+  const CLI::App& command_;
+  Options& options_;
+  Override maps_;
+};
+
+// --resume: what the command line leaves out is as it was; what it gives must be as it was.
+template <class T>
+void TrainCommand::take_over(const Settings& settings, const char* name, T& value) {
+  std::string option = std::string("--") + name;
+  std::replace(option.begin(), option.end(), '_', '-');
+  const T stored = settings.at(name);
+  if (given(option) && value != stored) {
+    throw CLI::ValidationError(option, "the run to resume has " + settings.at(name).dump() +
+                                           "; leave the option out, or train without --resume");
+  }
+  value = stored;
+}
+
+void TrainCommand::take_over(const Settings& settings) {
+  try {
+    take_over(settings, "model", options_.model);
+    take_over(settings, "initial", options_.initial);
+    take_over(settings, "seed", options_.training.seed);
+    take_over(settings, "batch_size", options_.training.batch_size);
+    take_over(settings, "learning_rate", options_.training.learning_rate);
+    take_over(settings, "limit", options_.data.limit);
+    // These may change: a run may go on for longer, with data and threads of another place.
+    if (!given("--epochs")) options_.training.epochs = settings.at("epochs");
+    if (!given("--data")) options_.data.path = settings.at("data");
+    if (!given("--threads")) options_.threads.threads = settings.at("threads");
+    Override stored = maps_from(settings);
+    stored.strict = options_.maps.strict;
+    if (options_.maps.given() && options_.maps.read(stored.seed) != stored) {
+      throw CLI::ValidationError("the run to resume has the maps " + stored.to_json() +
+                                 "; leave them out, or train without --resume");
+    }
+    maps_ = std::move(stored);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(state_path(options_.checkpoint).string() +
+                ": damaged settings of a training run: " + error.what());
+  }
+}
+
+Settings TrainCommand::settings(const ImageDataset& data) const {
+  return {{"model", options_.model},
+          {"data", options_.data.path},
+          {"images", data.count},
+          {"fingerprint", fingerprint(data)},
+          {"limit", options_.data.limit},
+          {"initial", options_.initial},
+          {"maps", to_json(maps_)},
+          {"seed", options_.training.seed},
+          {"epochs", options_.training.epochs},
+          {"batch_size", options_.training.batch_size},
+          {"learning_rate", options_.training.learning_rate},
+          {"threads", options_.threads.threads}};
+}
+
+void TrainCommand::run() {
+  Safetensors state;
+  Settings stored;
+  if (options_.resume) {
+    state = read_state(options_.checkpoint);
+    stored = settings_of(state, options_.checkpoint);
+    take_over(stored);
+  } else {
+    if (options_.model.empty()) throw CLI::RequiredError("--model");
+    maps_ = options_.maps.read(options_.training.seed);
+  }
+  options_.threads.set_up();
+  const ModelInfo& info = find_model(options_.model);
+  AtomicFile probe(options_.checkpoint);  // a place that cannot be written shows now, not after an epoch
+  const std::shared_ptr<ImageClassifier> model = make_model(info, options_.training.seed);
+  apply_maps(*model, maps_);
+  if (!options_.resume && !options_.initial.empty()) load_checkpoint(*model, options_.initial);
+  const ImageDataset data = options_.data.load(info, Split::train);
+
+  const Settings now = settings(data);
+  Trainer trainer(info, model, data, options_.training);
+  if (options_.resume) {
+    if (stored.value("fingerprint", "") != now["fingerprint"]) {
+      throw Error(options_.data.path + ": is not the data of the run to resume");
+    }
+    trainer.restore(state, state_path(options_.checkpoint).string());
+  }
+  const Clock::time_point start = Clock::now();
+  train(trainer, *model, now);
+  report(trainer, now, std::chrono::duration<double>(Clock::now() - start).count());
+}
+
+void TrainCommand::train(Trainer& trainer, const ImageClassifier& model, const Settings& settings) {
+  const Interrupt interrupt;
+  const std::size_t first = trainer.steps();
+  Progress progress(trainer.all_steps() - std::min(first, trainer.all_steps()));
+  while (!trainer.finished()) {
+    const int epoch = trainer.epoch() + 1;
+    trainer.step();
+    const bool epoch_done = trainer.batch() == 0;
+    if (epoch_done || interrupt.requested()) {
+      save_run(trainer, model, settings, options_.checkpoint);
+    }
+    if (interrupt.requested() && !trainer.finished()) {
+      throw Error("interrupted after " + std::to_string(trainer.steps()) + " of " +
+                  std::to_string(trainer.all_steps()) + " batches; " + options_.checkpoint +
+                  " is complete, and the same command with --resume goes on from there");
+    }
+    char text[128];
+    const EpochResult& result = trainer.results().back();
+    std::snprintf(text, sizeof text, "epoch %d/%d  batch %zu/%zu  loss %.4f  accuracy %.2f %%",
+                  epoch, options_.training.epochs, epoch_done ? trainer.batches() : trainer.batch(),
+                  trainer.batches(), result.loss, 100 * result.accuracy);
+    progress.update(trainer.steps() - first, text);
+  }
+}
+
+void TrainCommand::report(const Trainer& trainer, const Settings& settings, double seconds) const {
+  if (options_.as_json) {
+    Settings object = settings;
+    object["checkpoint"] = options_.checkpoint;
+    object["steps"] = trainer.steps();
+    object["seconds"] = seconds;
+    object["results"] = Settings::array();
+    for (const EpochResult& epoch : trainer.results()) {
+      object["results"].push_back({{"loss", epoch.loss}, {"training_accuracy", epoch.accuracy}});
+    }
+    print(object);
+    return;
+  }
+  std::printf("epoch  loss    training accuracy\n");
+  for (std::size_t i = 0; i < trainer.results().size(); ++i) {
+    const EpochResult& epoch = trainer.results()[i];
+    std::printf("%5zu  %.4f  %.2f %%\n", i + 1, epoch.loss, 100 * epoch.accuracy);
+  }
+  std::printf("\n");
+  for (const auto& [name, value] : settings.items()) {
+    if (name == "fingerprint" || value == "" || (name == "limit" && value == 0)) continue;
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    std::printf("%-14s %s\n", name.c_str(), text.c_str());
+  }
+  std::printf("%-14s %s\n%-14s %.1f\n", "checkpoint", options_.checkpoint.c_str(), "seconds",
+              seconds);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "train", "Train a network, or fine-tune one through the quantizers in its layers");
+  command->footer(
+      "Weights stay float32; with maps the network learns with the quantizers in place. After each "
+      "epoch OUT and OUT.train are written, each whole or not at all. Ctrl-C stops after the batch "
+      "and writes them; --resume goes on from OUT.train to the same bits.");
+  auto options = std::make_shared<Options>();
+  add_model(*command, options->model);
+  command->add_option("--checkpoint", options->checkpoint, "OUT, the weights to write")->required();
+  command->add_option("--initial", options->initial,
+                      "Weights to start from, a safetensors file; random ones if left out");
+  options->data.add_to(*command, "train-*");
+  command->add_option("--epochs", options->training.epochs, "Times that each image is seen")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  add_batch_size(*command, options->training.batch_size);
+  command->add_option("--learning-rate", options->training.learning_rate,
+                      "Of Adam, at the start; it falls to 0 over the run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  add_seed(*command, options->training.seed)
+      ->description("Seed of the first weights, the order of the images and random rounding");
+  command->add_flag("--resume", options->resume,
+                    "Go on from OUT.train; options that are left out are as they were");
+  options->threads.add_to(*command);
+  add_json(*command, options->as_json);
+  options->maps.add_to(*command);
+  command->callback([command, options] { TrainCommand(*command, *options).run(); });
+}
+
+}  // namespace tensorquant::cli

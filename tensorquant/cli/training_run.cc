@@ -1,0 +1,54 @@
+#include "tensorquant/cli/training_run.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <span>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/models/checkpoint.h"
+
+namespace tensorquant::cli {
+namespace {
+
+constexpr const char* kSettings = "training";
+
+}  // namespace
+
+std::filesystem::path state_path(const std::filesystem::path& checkpoint) {
+  return checkpoint.string() + ".train";
+}
+
+Safetensors read_state(const std::filesystem::path& checkpoint) {
+  return read_safetensors(state_path(checkpoint));
+}
+
+Settings settings_of(const Safetensors& state, const std::filesystem::path& checkpoint) {
+  const auto found = state.metadata.find(kSettings);
+  const Settings settings = found == state.metadata.end()
+                                ? Settings()
+                                : Settings::parse(found->second, nullptr, /*exceptions=*/false);
+  if (!settings.is_object()) {
+    throw Error(state_path(checkpoint).string() + ": is no state of a training run");
+  }
+  return settings;
+}
+
+void save_run(const Trainer& trainer, const ImageClassifier& model, const Settings& settings,
+              const std::filesystem::path& checkpoint) {
+  Safetensors state = trainer.state();
+  state.metadata[kSettings] = settings.dump();
+  write_safetensors(state_path(checkpoint), state);
+  save_checkpoint(model, checkpoint, {{kSettings, settings.dump()}});
+}
+
+std::string fingerprint(const ImageDataset& data) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const auto& bytes : {std::span(data.pixels), std::span(data.labels)}) {
+    for (const std::uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
+  }
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return text;
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,36 @@
+#ifndef TENSORQUANT_CLI_TRAINING_RUN_H_
+#define TENSORQUANT_CLI_TRAINING_RUN_H_
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tensorquant/data/dataset.h"
+#include "tensorquant/data/safetensors.h"
+#include "tensorquant/models/training.h"
+
+// The files of a run of `train --checkpoint OUT`: OUT holds the weights, OUT.train all that
+// --resume needs, the weights again among it. OUT.train is written first, each whole or not at all:
+// at any moment OUT is a complete checkpoint of the run and OUT.train a complete state of it, never
+// older than OUT.
+namespace tensorquant::cli {
+
+// What the run was asked to do, as it stands in both files: model, data, images, fingerprint, maps,
+// seed, batch_size, learning_rate, epochs, initial, threads.
+using Settings = nlohmann::ordered_json;
+
+std::filesystem::path state_path(const std::filesystem::path& checkpoint);
+
+// Throws an Error where there is no state, or a file that is none.
+Safetensors read_state(const std::filesystem::path& checkpoint);
+Settings settings_of(const Safetensors& state, const std::filesystem::path& checkpoint);
+
+void save_run(const Trainer& trainer, const ImageClassifier& model, const Settings& settings,
+              const std::filesystem::path& checkpoint);
+
+// Tells data sets apart: FNV-1a-64 over pixels and labels, as hexadecimal digits.
+std::string fingerprint(const ImageDataset& data);
+
+}  // namespace tensorquant::cli
+
+#endif  // TENSORQUANT_CLI_TRAINING_RUN_H_

@@ -1,0 +1,52 @@
+#include "tensorquant/models/evaluation.h"
+
+#include <ATen/ATen.h>
+
+#include <chrono>
+#include <cstdint>
+
+#include "tensorquant/torch/model.h"
+
+namespace tensorquant {
+
+Evaluation evaluate(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+                    std::size_t batch_size,
+                    const std::function<void(const Evaluation&)>& after_batch) {
+  const auto start = std::chrono::steady_clock::now();
+  const at::NoGradGuard no_grad;
+  model.eval();
+  Evaluation result;
+  std::vector<at::Tensor> logits;
+  for (std::uint32_t batch = 0; result.images < data.count; ++batch) {
+    const std::vector<std::size_t> indices = batch_indices(data, result.images, batch_size);
+    set_inference_step(model, batch);
+    logits.push_back(model.forward(preprocess(info, data, indices)));
+    const at::Tensor hits = logits.back().argmax(1).eq(labels_of(data, indices));
+    result.correct += static_cast<std::size_t>(hits.sum().item<std::int64_t>());
+    result.images += indices.size();
+    result.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (after_batch) after_batch(result);
+  }
+  set_inference_step(model, 0);
+  result.logits = at::cat(logits);
+  return result;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> trace_first_batch(const ModelInfo& info,
+                                                                  ImageClassifier& model,
+                                                                  const ImageDataset& data,
+                                                                  std::size_t batch_size) {
+  const at::NoGradGuard no_grad;
+  model.eval();
+  std::vector<std::pair<std::string, at::Tensor>> outputs;
+  // Later layers may work in place.
+  set_output_observer(model, [&](const std::string& layer, const at::Tensor& output) {
+    outputs.emplace_back(layer, output.clone());
+  });
+  model.forward(preprocess(info, data, batch_indices(data, 0, batch_size)));
+  set_output_observer(model, {});
+  return outputs;
+}
+
+}  // namespace tensorquant

@@ -1,0 +1,41 @@
+#ifndef TENSORQUANT_MODELS_EVALUATION_H_
+#define TENSORQUANT_MODELS_EVALUATION_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensorquant/data/dataset.h"
+#include "tensorquant/models/model.h"
+
+namespace tensorquant {
+
+struct Evaluation {
+  std::size_t images = 0;
+  std::size_t correct = 0;
+  double seconds = 0;
+  at::Tensor logits;  // (images, classes), float32
+
+  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(images); }
+};
+
+// The images of a data set in order, in evaluation mode and without gradients. The random step of
+// all layers is the number of the batch, from 0: random rounding depends on the batch size.
+// after_batch sees what is done so far (without logits); what it throws ends the evaluation.
+Evaluation evaluate(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+                    std::size_t batch_size,
+                    const std::function<void(const Evaluation&)>& after_batch = {});
+
+// The output of each layer for the first batch of such an evaluation, in the order of execution.
+std::vector<std::pair<std::string, at::Tensor>> trace_first_batch(const ModelInfo& info,
+                                                                  ImageClassifier& model,
+                                                                  const ImageDataset& data,
+                                                                  std::size_t batch_size);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_MODELS_EVALUATION_H_

@@ -1,0 +1,227 @@
+#include "tensorquant/torch/layer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/random.h"
+#include "tensorquant/torch/tensor_ops.h"
+
+namespace tensorquant {
+namespace {
+
+// "weight", "weight1", "weight2", ...
+std::string numbered(const std::string& role, int index) {
+  return index == 0 ? role : role + std::to_string(index);
+}
+
+bool is_bias(const std::string& name) {
+  return name.find("bias", name.rfind('.') + 1) != std::string::npos;  // rfind's npos + 1 is 0
+}
+
+// The layer's own parameters: not those of quantizable layers inside it, which look after
+// themselves.
+void collect_parameters(torch::nn::Module& module, const std::string& prefix,
+                        std::vector<std::pair<std::string, at::Tensor>>& found) {
+  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
+    if (parameter.value().defined()) {
+      found.emplace_back(prefix + parameter.key(), parameter.value());
+    }
+  }
+  for (const auto& child : module.named_children()) {
+    if (dynamic_cast<QuantizableLayer*>(child.value().get()) != nullptr) continue;
+    collect_parameters(*child.value(), prefix + child.key() + ".", found);
+  }
+}
+
+// Errors say which layer they come from.
+template <class F>
+at::Tensor named(const std::string& layer, const F& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    throw Error("layer '" + layer + "': " + error.what());
+  }
+}
+
+}  // namespace
+
+// The quantized parameters of evaluation mode, and the parameters that they were made from.
+struct QuantizableLayer::Cache {
+  // Version counters alone do not tell whether a tensor has changed: load() and to() swap the
+  // storage, whose address may come back, so the key holds on to it.
+  struct Key {
+    explicit Key(const at::Tensor& x)
+        : tensor(x.unsafeGetTensorImpl()),
+          storage(x.storage()),
+          offset(x.storage_offset()),
+          version(x._version()),
+          type(x.scalar_type()) {}
+    bool holds(const at::Tensor& x) const {
+      return tensor == x.unsafeGetTensorImpl() &&
+             storage.unsafeGetStorageImpl() == x.storage().unsafeGetStorageImpl() &&
+             offset == x.storage_offset() && version == static_cast<std::uint32_t>(x._version()) &&
+             type == x.scalar_type();
+    }
+    const at::TensorImpl* tensor;
+    c10::Storage storage;
+    std::int64_t offset;
+    std::uint32_t version;
+    at::ScalarType type;
+  };
+  std::vector<Key> keys;            // of the quantized parameters, in the order of the handles
+  std::vector<at::Tensor> tensors;  // likewise
+};
+
+QuantizableLayer::QuantizableLayer(const QuantizableLayer& other)
+    : plan_(other.plan_),
+      training_step_(other.training_step_.load()),
+      inference_step_(other.inference_step_.load()) {}
+
+QuantizableLayer& QuantizableLayer::operator=(const QuantizableLayer& other) {
+  inherit(other);
+  return *this;
+}
+
+void QuantizableLayer::inherit(const QuantizableLayer& other) {
+  attach(other.plan_);
+  training_step_ = other.training_step_.load();
+  inference_step_ = other.inference_step_.load();
+}
+
+std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuantizers quantizers) {
+  const bool wanted = quantizers.weight != nullptr || quantizers.bias != nullptr;
+  const std::string place = "layer '" + quantizers.layer + "' (" + type() + ")";
+  if (wanted && !obstacle().empty()) throw Error(place + ": " + obstacle());
+
+  std::vector<std::pair<std::string, at::Tensor>> named;
+  collect_parameters(module(), "", named);
+  const std::vector<at::Tensor> handles = parameter_handles();
+  auto plan = std::make_shared<Plan>();
+  plan->parameters.resize(handles.size());
+  std::map<std::string, int> count;
+  for (const auto& [name, tensor] : named) {
+    const bool bias = is_bias(name);
+    const std::string role = bias ? "bias" : "weight";
+    const Parameter parameter{name, bias, bias ? quantizers.bias : quantizers.weight,
+                              stream_of(quantizers.layer, numbered(role, count[role]++))};
+    bool reached = false;
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+      if (!handles[i].is_same(tensor)) continue;
+      plan->parameters[i] = parameter;
+      reached = true;
+    }
+    if (parameter.quantizer == nullptr) continue;
+    if (!reached) {
+      throw Error(place + ": nothing tells which member holds the parameter '" + name +
+                  "'; give the class a member quantizable(f) that calls f on each parameter");
+    }
+    plan->quantizes_parameters = true;
+    plan->random_parameters |= parameter.quantizer->is_random();
+  }
+  plan->quantizers = std::move(quantizers);
+  return plan;
+}
+
+void QuantizableLayer::attach(std::shared_ptr<const Plan> plan) {
+  plan_ = std::move(plan);
+  invalidate();
+}
+
+void QuantizableLayer::set_observer(std::string layer,
+                                    std::shared_ptr<const OutputObserver> observer) {
+  observed_name_ = std::move(layer);
+  observer_ = std::move(observer);
+}
+
+void QuantizableLayer::invalidate() {
+  const std::lock_guard lock(cache_mutex_);
+  cache_ = nullptr;
+}
+
+std::uint32_t QuantizableLayer::begin_call(bool training) {
+  return training ? training_step_.fetch_add(1) : inference_step_.load();
+}
+
+Context QuantizableLayer::context(std::uint32_t stream, std::uint32_t step) const {
+  return {plan_->quantizers.seed, stream, step};
+}
+
+void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles, bool training,
+                                           std::uint32_t step) {
+  std::vector<at::Tensor*> chosen;
+  std::vector<const Parameter*> parameters;
+  for (std::size_t i = 0; i < handles.size() && i < plan_->parameters.size(); ++i) {
+    if (plan_->parameters[i].quantizer == nullptr || !handles[i]->defined()) continue;
+    chosen.push_back(handles[i]);
+    parameters.push_back(&plan_->parameters[i]);
+  }
+
+  // After a forward pass with gradients comes an optimizer, and SGD writes without counting
+  // versions: so such a pass drops the cache.
+  const bool cacheable =
+      !training && !at::GradMode::is_enabled() && !plan_->random_parameters &&
+      std::none_of(chosen.begin(), chosen.end(), [](at::Tensor* x) { return x->is_inference(); });
+  std::shared_ptr<const Cache> cache;
+  {
+    const std::lock_guard lock(cache_mutex_);
+    if (!cacheable) cache_ = nullptr;
+    cache = cache_;
+  }
+  if (cache != nullptr && cache->keys.size() == chosen.size() &&
+      std::equal(cache->keys.begin(), cache->keys.end(), chosen.begin(),
+                 [](const Cache::Key& key, at::Tensor* x) { return key.holds(*x); })) {
+    for (std::size_t i = 0; i < chosen.size(); ++i) *chosen[i] = cache->tensors[i];
+    return;
+  }
+
+  auto fresh = cacheable ? std::make_shared<Cache>() : nullptr;
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    if (fresh) fresh->keys.emplace_back(*chosen[i]);
+    *chosen[i] = named(plan_->quantizers.layer, [&] {
+      return quantize(*chosen[i], parameters[i]->quantizer, context(parameters[i]->stream, step));
+    });
+    if (fresh) fresh->tensors.push_back(*chosen[i]);
+  }
+  if (fresh) {
+    const std::lock_guard lock(cache_mutex_);
+    cache_ = std::move(fresh);
+  }
+}
+
+void QuantizableLayer::finish_output(at::Tensor& output, std::uint32_t step, int& index) const {
+  if (!output.defined() || !output.is_floating_point()) return;
+  const int number = index++;
+  if (quantizes_outputs()) {
+    output = named(plan_->quantizers.layer, [&] {
+      return quantize_consuming(std::move(output), plan_->quantizers.output,
+                                output_context(number, step));
+    });
+  }
+  observe(output, number);
+}
+
+at::Tensor QuantizableLayer::finish_relu(at::Tensor&& input, std::uint32_t step) const {
+  at::Tensor output = named(plan_->quantizers.layer, [&] {
+    return quantize_relu_consuming(std::move(input), plan_->quantizers.output,
+                                   output_context(0, step));
+  });
+  observe(output, 0);
+  return output;
+}
+
+Context QuantizableLayer::output_context(int index, std::uint32_t step) const {
+  return context(stream_of(plan_->quantizers.layer, numbered("output", index)), step);
+}
+
+void QuantizableLayer::observe(const at::Tensor& output, int index) const {
+  if (observer_ == nullptr) return;
+  (*observer_)(index == 0 ? observed_name_ : observed_name_ + ":" + numbered("output", index),
+               output);
+}
+
+}  // namespace tensorquant

@@ -1,0 +1,41 @@
+#ifndef TENSORQUANT_TORCH_NN_LINEAR_H_
+#define TENSORQUANT_TORCH_NN_LINEAR_H_
+
+#include "tensorquant/torch/nn/twin.h"
+
+namespace tensorquant {
+
+TENSORQUANT_MOVES_VALUES(Identity);
+
+namespace nn {
+
+TENSORQUANT_TWIN(Identity);
+TENSORQUANT_TWIN(Linear);
+TENSORQUANT_TWIN(Bilinear);
+TENSORQUANT_TWIN(CosineSimilarity);
+TENSORQUANT_TWIN(PairwiseDistance);
+TENSORQUANT_TWIN(Functional);
+
+}  // namespace nn
+
+namespace detail {
+
+struct AddImpl : ::torch::nn::Cloneable<AddImpl> {
+  void reset() override {}
+  void pretty_print(std::ostream& stream) const override { stream << "tensorquant::nn::Add()"; }
+  at::Tensor forward(const at::Tensor& a, const at::Tensor& b) { return a + b; }
+};
+
+}  // namespace detail
+
+namespace nn {
+
+// a + b as a layer, so that a map can name the sum at the end of a residual block. libtorch has no
+// such layer.
+class AddImpl : public QLayer<detail::AddImpl, AddImpl> {};
+TORCH_MODULE(Add);
+
+}  // namespace nn
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_TORCH_NN_LINEAR_H_

@@ -1,0 +1,37 @@
+#ifndef TENSORQUANT_TORCH_NN_RECURRENT_H_
+#define TENSORQUANT_TORCH_NN_RECURRENT_H_
+
+#include "tensorquant/torch/nn/twin.h"
+
+namespace tensorquant {
+
+namespace detail {
+
+// RNN, LSTM and GRU: the state is left out or given, and a packed sequence may be the input.
+template <class Impl, class Self>
+class Recurrent : public OptionalArgument<Impl, Self> {
+ public:
+  using OptionalArgument<Impl, Self>::OptionalArgument;
+  auto forward_with_packed_input(const ::torch::nn::utils::rnn::PackedSequence& input,
+                                 ForwardArgument<Impl, 1> state = {}) {
+    return this->run([&](Impl& layer) {
+      return layer.Impl::forward_with_packed_input(input, std::move(state));
+    });
+  }
+};
+
+}  // namespace detail
+
+namespace nn {
+
+TENSORQUANT_TWIN_OF(RNN, detail::Recurrent);
+TENSORQUANT_TWIN_OF(LSTM, detail::Recurrent);
+TENSORQUANT_TWIN_OF(GRU, detail::Recurrent);
+TENSORQUANT_TWIN_OF(RNNCell, detail::OptionalArgument);
+TENSORQUANT_TWIN_OF(LSTMCell, detail::OptionalArgument);
+TENSORQUANT_TWIN_OF(GRUCell, detail::OptionalArgument);
+
+}  // namespace nn
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_TORCH_NN_RECURRENT_H_

@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
       rounds = std::atoi(argv[i]);
     }
   }
-  at::set_num_threads(2);
+  at::set_num_threads(std::getenv("BENCH_THREADS") ? std::atoi(std::getenv("BENCH_THREADS")) : 2);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const char* name : {"lenet", "resnet20"}) {
     rows.push_back(tensorquant::bench::measure(name, rounds < 1 ? 1 : rounds));

@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,12 +38,26 @@ std::vector<std::string> read_names(const std::string& path) {
   return names;
 }
 
-// The layers of the model, or of the file: then nothing is known of them but the names.
-std::vector<LayerSummary> rows_for(const Options& options) {
-  if (!options.model.empty()) return summary(make_model(find_model(options.model)));
-  std::vector<LayerSummary> rows;
-  for (std::string& name : read_names(options.layers)) {
-    rows.emplace_back().layer = std::move(name);
+// A layer by its name, and whether a weights map has something to quantize in it. Of a file's
+// layers nothing is known but the names.
+struct Row {
+  LayerSummary layer;
+  bool has_weight = true, has_bias = true;
+};
+
+std::vector<Row> rows_for(const Options& options) {
+  std::vector<Row> rows;
+  if (options.model.empty()) {
+    for (std::string& name : read_names(options.layers)) {
+      rows.emplace_back().layer.layer = std::move(name);
+    }
+    return rows;
+  }
+  const std::shared_ptr<ImageClassifier> model = make_model(find_model(options.model));
+  const auto modules = model->named_modules();
+  for (LayerSummary& layer : summary(model)) {
+    const auto parameters = modules[layer.layer]->named_parameters();
+    rows.push_back({std::move(layer), parameters.contains("weight"), parameters.contains("bias")});
   }
   return rows;
 }
@@ -53,27 +66,35 @@ std::string spec_of(const std::shared_ptr<const Quantizer>& quantizer) {
   return quantizer ? quantizer->spec() : "";
 }
 
-void fill(LayerSummary& row, const LayerExplanation& chosen) {
+void fill(Row& row, const LayerExplanation& chosen) {
+  LayerSummary& layer = row.layer;
   for (const auto& [map, rule] : {std::pair{"weights", chosen.weights},
                                   {"extrinsic", chosen.extrinsic},
                                   {"intrinsic", chosen.intrinsic}}) {
     if (rule == nullptr) continue;
-    row.rule += (row.rule.empty() ? "" : ", ") + std::string(map) + " \"" + rule->pattern.key() +
-                "\" (" + rule->place + ")";
+    layer.rule += (layer.rule.empty() ? "" : ", ") + std::string(map) + " \"" +
+                  rule->pattern.key() + "\" (" + rule->place + ")";
   }
-  if (chosen.weights) row.weight = spec_of(chosen.weights->value.weight);
-  if (chosen.weights) row.bias = spec_of(chosen.weights->value.bias);
-  if (chosen.extrinsic) row.output = spec_of(chosen.extrinsic->value.output);
-  if (chosen.intrinsic && chosen.intrinsic->value.product) row.intrinsic = chosen.intrinsic->text;
+  if (chosen.weights && row.has_weight) layer.weight = spec_of(chosen.weights->value.weight);
+  if (chosen.weights && row.has_bias) layer.bias = spec_of(chosen.weights->value.bias);
+  if (chosen.extrinsic) layer.output = spec_of(chosen.extrinsic->value.output);
+  if (chosen.intrinsic && chosen.intrinsic->value.product) {
+    layer.intrinsic = chosen.intrinsic->text;  // JSON: a string, or an object with the parts
+    std::erase(layer.intrinsic, '"');
+  }
 }
 
 void explain_maps(const Options& options) {
   const Override maps = options.maps.read(0);
-  std::vector<LayerSummary> rows = rows_for(options);
+  std::vector<Row> rows = rows_for(options);
   std::vector<std::string> names;
-  for (const LayerSummary& row : rows) names.push_back(row.layer);
+  for (const Row& row : rows) names.push_back(row.layer.layer);
   const Explanation explanation = tensorquant::explain(maps, names);
-  for (std::size_t i = 0; i < rows.size(); ++i) fill(rows[i], explanation.layers[i]);
+  std::vector<LayerSummary> layers;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    fill(rows[i], explanation.layers[i]);
+    layers.push_back(std::move(rows[i].layer));
+  }
 
   std::string faults;
   nlohmann::ordered_json idle = nlohmann::ordered_json::array();
@@ -90,10 +111,10 @@ void explain_maps(const Options& options) {
     print({{"model", options.model.empty() ? nlohmann::ordered_json(nullptr)
                                            : nlohmann::ordered_json(options.model)},
            {"maps", to_json(maps)},
-           {"layers", to_json(rows)},
+           {"layers", to_json(layers)},
            {"idle", idle}});
   } else {
-    std::printf("%s", to_table(rows).c_str());
+    std::printf("%s", to_table(layers).c_str());
   }
 }
 

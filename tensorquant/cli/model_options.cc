@@ -2,9 +2,11 @@
 
 #include <ATen/Parallel.h>
 #include <malloc.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "tensorquant/base/error.h"
@@ -69,8 +71,7 @@ Override MapOptions::read(std::uint64_t seed) const {
 }
 
 CLI::Option* DataOptions::add_to(CLI::App& command, const std::string& used_split) {
-  command.add_option("--limit", limit, "Use only the first images, this many")
-      ->check(CLI::PositiveNumber);
+  command.add_option("--limit", limit, "Use only the first images, this many")->check(positive());
   return command.add_option(
       "--data", path,
       "CIFAR-10 record file, or folder with MNIST-style IDX files, of which the " + used_split +
@@ -82,10 +83,9 @@ ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
     std::error_code ignored;
     if (info.channels != 1 || !std::filesystem::exists(kFashionMnist, ignored)) {
       throw CLI::ValidationError(
-          "--data", info.channels == 1
-                        ? std::string("is required: there is no ") + kFashionMnist +
-                              " (Debian's package dataset-fashion-mnist)"
-                        : "is required for " + info.name);
+          "--data", info.channels == 1 ? std::string("is required: there is no ") + kFashionMnist +
+                                             " (Debian's package dataset-fashion-mnist)"
+                                       : "is required for " + info.name);
     }
     path = kFashionMnist;
   }
@@ -96,7 +96,7 @@ ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
 }
 
 void ThreadOptions::add_to(CLI::App& command) {
-  threads = at::get_num_threads();
+  threads = omp_get_max_threads();  // libtorch 1.13 would take one
   command.add_option("--threads", threads, "Threads; bits of float results can depend on it")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -110,6 +110,16 @@ void ThreadOptions::set_up() const {
   at::set_num_threads(threads);
 }
 
+CLI::Validator positive() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        char* end = nullptr;
+        const bool is_positive = std::strtod(text.c_str(), &end) > 0 && *end == '\0';
+        return is_positive ? std::string() : "'" + text + "' is no positive number";
+      },
+      "POSITIVE");
+}
+
 CLI::Option* add_model(CLI::App& command, std::string& model) {
   std::vector<std::string> names;
   for (const ModelInfo& info : all_models()) names.push_back(info.name);
@@ -118,7 +128,7 @@ CLI::Option* add_model(CLI::App& command, std::string& model) {
 
 CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size) {
   return command.add_option("--batch-size", batch_size, "Images in a batch")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
 }
 

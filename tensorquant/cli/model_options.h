@@ -42,8 +42,11 @@ struct ThreadOptions {
   void add_to(CLI::App& command);
   void set_up() const;
 
-  int threads = 0;  // set_default() to begin with
+  int threads = 0;  // set by add_to() to begin with: as many as OpenMP would use
 };
+
+// A check like CLI::PositiveNumber, whose message names the value alone.
+CLI::Validator positive();
 
 CLI::Option* add_model(CLI::App& command, std::string& model);
 CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size);

@@ -123,7 +123,8 @@ void TrainCommand::run() {
   }
   options_.threads.set_up();
   const ModelInfo& info = find_model(options_.model);
-  AtomicFile probe(options_.checkpoint);  // a place that cannot be written shows now, not after an epoch
+  AtomicFile probe(
+      options_.checkpoint);  // a place that cannot be written shows now, not after an epoch
   const std::shared_ptr<ImageClassifier> model = make_model(info, options_.training.seed);
   apply_maps(*model, maps_);
   if (!options_.resume && !options_.initial.empty()) load_checkpoint(*model, options_.initial);
@@ -211,12 +212,13 @@ void add_train(CLI::App& app) {
                       "Weights to start from, a safetensors file; random ones if left out");
   options->data.add_to(*command, "train-*");
   command->add_option("--epochs", options->training.epochs, "Times that each image is seen")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   add_batch_size(*command, options->training.batch_size);
-  command->add_option("--learning-rate", options->training.learning_rate,
-                      "Of Adam, at the start; it falls to 0 over the run")
-      ->check(CLI::PositiveNumber)
+  command
+      ->add_option("--learning-rate", options->training.learning_rate,
+                   "Of Adam, at the start; it falls to 0 over the run")
+      ->check(positive())
       ->capture_default_str();
   add_seed(*command, options->training.seed)
       ->description("Seed of the first weights, the order of the images and random rounding");

@@ -33,7 +33,7 @@ Settings settings_of(const Safetensors& state, const std::filesystem::path& chec
   return settings;
 }
 
-void save_run(const Trainer& trainer, const ImageClassifier& model, const Settings& settings,
+void save_run(Trainer& trainer, const ImageClassifier& model, const Settings& settings,
               const std::filesystem::path& checkpoint) {
   Safetensors state = trainer.state();
   state.metadata[kSettings] = settings.dump();

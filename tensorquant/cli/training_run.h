@@ -25,7 +25,7 @@ std::filesystem::path state_path(const std::filesystem::path& checkpoint);
 Safetensors read_state(const std::filesystem::path& checkpoint);
 Settings settings_of(const Safetensors& state, const std::filesystem::path& checkpoint);
 
-void save_run(const Trainer& trainer, const ImageClassifier& model, const Settings& settings,
+void save_run(Trainer& trainer, const ImageClassifier& model, const Settings& settings,
               const std::filesystem::path& checkpoint);
 
 // Tells data sets apart: FNV-1a-64 over pixels and labels, as hexadecimal digits.

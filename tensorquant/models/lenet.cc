@@ -14,14 +14,15 @@ torch::nn::Conv2dOptions conv(std::int64_t in, std::int64_t out, std::int64_t pa
 // (X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
 // networks", 2010). Biases are 0.
 void glorot_uniform(torch::nn::Module& model, at::Generator generator) {
+  const at::NoGradGuard no_grad;
   for (at::Tensor& parameter : model.parameters()) {
     if (parameter.dim() == 1) {
       parameter.zero_();
       continue;
     }
     const std::int64_t taps = parameter[0][0].numel();
-    const double limit = std::sqrt(
-        6.0 / static_cast<double>((parameter.size(0) + parameter.size(1)) * taps));
+    const double limit =
+        std::sqrt(6.0 / static_cast<double>((parameter.size(0) + parameter.size(1)) * taps));
     parameter.uniform_(-limit, limit, generator);
   }
 }

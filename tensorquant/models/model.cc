@@ -71,7 +71,6 @@ const ModelInfo& find_model(std::string_view name) {
 
 std::shared_ptr<ImageClassifier> make_model(const ModelInfo& info, std::uint64_t seed) {
   std::shared_ptr<ImageClassifier> model = info.build();
-  const at::NoGradGuard no_grad;
   model->initialize(at::detail::createCPUGenerator(seed));
   return model;
 }

@@ -29,8 +29,8 @@ class ImageClassifier : public virtual torch::nn::Module {
 
 // What is known of a network before it is built.
 struct ModelInfo {
-  std::string name;         // "lenet"
-  std::string description;  // for people
+  std::string name;                                    // "lenet"
+  std::string description;                             // for people
   std::int64_t channels = 1, height = 28, width = 28;  // of its images
   std::int64_t classes = 10;
   // The network's input is (pixel / 255 - mean) / deviation, for each channel.

@@ -7,42 +7,52 @@
 
 #include "tensorquant/torch/nn.h"
 
+// Layers whose output is that after the ReLU, as with Keras' activation="relu". Neither a
+// convolution nor a matrix product needs its result for the backward pass, so the ReLU overwrites
+// it.
 namespace tensorquant {
 
 namespace detail {
 
-// A layer whose output is that after the ReLU, as Keras' activation='relu'. Neither convolution nor
-// matrix product needs its result for the backward pass, so the ReLU overwrites it.
-template <class Layer>
-class WithRelu : public Layer {
+// A layer derived from one of libtorch's, whose own clone() would give a plain Layer.
+template <class Derived, class Layer>
+class DerivedLayer : public Layer {
  public:
   using Layer::Layer;
 
-  at::Tensor forward(const at::Tensor& input) {
-    at::Tensor output = Layer::forward(input);
-    output.relu_();
-    return output;
-  }
-
   std::shared_ptr<torch::nn::Module> clone(CloneDevice device = {}) const override {
     const std::shared_ptr<torch::nn::Module> plain = Layer::clone(device);
-    auto copy = std::make_shared<WithRelu>(*this);
+    auto copy = std::make_shared<Derived>(static_cast<const Derived&>(*this));
     static_cast<Layer&>(*copy) = std::move(dynamic_cast<Layer&>(*plain));
     return copy;
   }
 };
 
-class MapLinearImpl : public torch::nn::LinearImpl {
+class Conv2dReluImpl : public DerivedLayer<Conv2dReluImpl, torch::nn::Conv2dImpl> {
  public:
-  MapLinearImpl(std::int64_t channels, std::int64_t height, std::int64_t width, std::int64_t out)
-      : LinearImpl(channels * height * width, out),
+  using DerivedLayer::DerivedLayer;
+
+  at::Tensor forward(const at::Tensor& input) {
+    at::Tensor output = torch::nn::Conv2dImpl::forward(input);
+    output.relu_();
+    return output;
+  }
+};
+
+class DenseReluImpl : public DerivedLayer<DenseReluImpl, torch::nn::LinearImpl> {
+ public:
+  DenseReluImpl(std::int64_t channels, std::int64_t height, std::int64_t width, std::int64_t out)
+      : DerivedLayer(channels * height * width, out),
         channels_(channels),
         height_(height),
         width_(width) {}
 
   at::Tensor forward(const at::Tensor& input) {
     const at::Tensor maps = input.view({-1, channels_, height_, width_});
-    return torch::conv2d(maps, weight.view({-1, channels_, height_, width_}), bias).flatten(1);
+    const at::Tensor kernels = weight.view({-1, channels_, height_, width_});
+    at::Tensor output = torch::conv2d(maps, kernels, bias).flatten(1);
+    output.relu_();
+    return output;
   }
 
  private:
@@ -51,16 +61,17 @@ class MapLinearImpl : public torch::nn::LinearImpl {
 
 }  // namespace detail
 
-class Conv2dReluImpl : public QLayer<detail::WithRelu<torch::nn::Conv2dImpl>, Conv2dReluImpl> {
+class Conv2dReluImpl : public QLayer<detail::Conv2dReluImpl, Conv2dReluImpl> {
  public:
   using QLayer::QLayer;
 };
 TORCH_MODULE(Conv2dRelu);
 
 // Linear on flattened maps of channels x height x width. It is computed as a convolution whose
-// kernel is as large as the map: the same sums, for which libtorch has its own fast code, while its
-// Linear is as slow as the BLAS that the system happens to have (20 times, with Debian's default).
-class DenseReluImpl : public QLayer<detail::WithRelu<detail::MapLinearImpl>, DenseReluImpl> {
+// kernel is as large as the map: the same sums, for which libtorch has fast code of its own, while
+// its Linear is as slow as the BLAS that the system happens to have (20 times, with Debian's
+// default).
+class DenseReluImpl : public QLayer<detail::DenseReluImpl, DenseReluImpl> {
  public:
   using QLayer::QLayer;
 };

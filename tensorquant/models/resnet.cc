@@ -25,8 +25,9 @@ at::Tensor detail::PadShortcutImpl::forward(const at::Tensor& x) {
   using torch::indexing::None;
   using torch::indexing::Slice;
   const std::int64_t half = x.size(1) / 2;
-  return at::constant_pad_nd(x.index({Slice(), Slice(), Slice(None, None, 2), Slice(None, None, 2)}),
-                             {0, 0, 0, 0, half, half});
+  return at::constant_pad_nd(
+      x.index({Slice(), Slice(), Slice(None, None, 2), Slice(None, None, 2)}),
+      {0, 0, 0, 0, half, half});
 }
 
 void ResNetBlockImpl::reset() {
@@ -70,6 +71,7 @@ at::Tensor ResNet::forward(at::Tensor images) {
 // Normal with variance 2 / inputs (K. He et al., "Delving Deep into Rectifiers", 2015); the batch
 // norms start as the identity.
 void ResNet::initialize(at::Generator generator) {
+  const at::NoGradGuard no_grad;
   for (const auto& item : named_parameters()) {
     at::Tensor parameter = item.value();
     if (parameter.dim() > 1) {

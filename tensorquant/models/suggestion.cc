@@ -42,8 +42,8 @@ void ValueRange::include(const at::Tensor& values, const std::string& what) {
 }
 
 std::vector<LayerRanges> observe_ranges(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    std::size_t batch_size, const std::function<void(std::size_t images)>& after_batch) {
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data, std::size_t batch_size,
+    const std::function<void(std::size_t images)>& after_batch) {
   const at::NoGradGuard no_grad;
   model.eval();
   std::vector<LayerRanges> ranges;
@@ -54,8 +54,7 @@ std::vector<LayerRanges> observe_ranges(
     LayerRanges& layer = ranges.emplace_back();
     layer.layer = name;
     for (const auto& item : modules[name]->named_parameters()) {
-      ValueRange& range =
-          item.key().find("bias") != std::string::npos ? layer.bias : layer.weight;
+      ValueRange& range = item.key().find("bias") != std::string::npos ? layer.bias : layer.weight;
       range.include(item.value(), name + "." + item.key());
     }
   }

@@ -33,8 +33,8 @@ struct LayerRanges {
 // The ranges of all weights, and of all outputs while the model runs over the data, in evaluation
 // mode. after_batch sees the number of images done.
 std::vector<LayerRanges> observe_ranges(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    std::size_t batch_size, const std::function<void(std::size_t images)>& after_batch = {});
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data, std::size_t batch_size,
+    const std::function<void(std::size_t images)>& after_batch = {});
 
 // The largest F in [-64, 64] with which nearest,bits,F saturates at no value of the range: the
 // finest grid that covers it. bits - 1 for a range without any value but 0.

@@ -2,10 +2,14 @@
 
 #include <torch/nn/functional/loss.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include "tensorquant/base/error.h"
@@ -49,32 +53,42 @@ std::map<std::string, Array> part(const Safetensors& file, const std::string& pr
   return arrays;
 }
 
+// What Adam keeps of a parameter, made anew where there is nothing yet. libtorch's releases differ
+// in how they find it.
+torch::optim::AdamParamState& state_of(torch::optim::Adam& adam, const at::Tensor& parameter) {
+  const auto find = [&](auto& states) -> std::unique_ptr<torch::optim::OptimizerParamState>& {
+    using Key = typename std::remove_reference_t<decltype(states)>::key_type;
+    if constexpr (std::is_pointer_v<Key>) {
+      return states[parameter.unsafeGetTensorImpl()];
+    } else {
+      return states[c10::guts::to_string(parameter.unsafeGetTensorImpl())];
+    }
+  };
+  auto& found = find(adam.state());
+  if (found == nullptr) {
+    auto fresh = std::make_unique<torch::optim::AdamParamState>();
+    fresh->step(0);
+    fresh->exp_avg(at::zeros_like(parameter));
+    fresh->exp_avg_sq(at::zeros_like(parameter));
+    found = std::move(fresh);
+  }
+  return static_cast<torch::optim::AdamParamState&>(*found);
+}
+
+// A moment from a file. Throws an Error that names it where it does not fit the parameter.
+at::Tensor moment_of(const Safetensors& state, const std::string& name, const at::Tensor& parameter,
+                     const std::string& source) {
+  const auto found = state.tensors.find(name);
+  if (found == state.tensors.end()) throw Error(source + ": '" + name + "' is missing");
+  at::Tensor moment = to_tensor(found->second);
+  if (!moment.sizes().equals(parameter.sizes()) ||
+      moment.scalar_type() != parameter.scalar_type()) {
+    throw Error(source + ": '" + name + "' is of another type or shape");
+  }
+  return moment;
+}
+
 }  // namespace
-
-Adam::Adam(std::vector<at::Tensor> all) : parameters(std::move(all)) {
-  for (const at::Tensor& parameter : parameters) {
-    first_moments.push_back(at::zeros_like(parameter));
-    second_moments.push_back(at::zeros_like(parameter));
-  }
-}
-
-void Adam::step(double learning_rate) {
-  constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  const at::NoGradGuard no_grad;
-  ++steps;
-  const double correction1 = 1 - std::pow(beta1, static_cast<double>(steps));
-  const double correction2 = 1 - std::pow(beta2, static_cast<double>(steps));
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    at::Tensor& gradient = parameters[i].mutable_grad();
-    if (!gradient.defined()) continue;
-    first_moments[i].mul_(beta1).add_(gradient, 1 - beta1);
-    second_moments[i].mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
-    const at::Tensor scale =
-        second_moments[i].sqrt().div_(std::sqrt(correction2)).add_(epsilon);
-    parameters[i].addcdiv_(first_moments[i], scale, -learning_rate / correction1);
-    gradient = at::Tensor();
-  }
-}
 
 Trainer::Trainer(const ModelInfo& info, std::shared_ptr<ImageClassifier> model,
                  const ImageDataset& data, TrainingOptions options)
@@ -83,7 +97,7 @@ Trainer::Trainer(const ModelInfo& info, std::shared_ptr<ImageClassifier> model,
       data_(data),
       options_(options),
       batches_((data.count + options.batch_size - 1) / options.batch_size),
-      adam_(model_->parameters()) {
+      adam_(model_->parameters(), torch::optim::AdamOptions(options.learning_rate)) {
   for (const auto& item : model_->named_parameters()) names_.push_back(item.key());
 }
 
@@ -112,10 +126,12 @@ void Trainer::step() {
                 std::to_string(epoch() + 1) + ", batch " + std::to_string(batch() + 1) +
                 "; try a smaller learning rate or wider formats");
   }
+  adam_.zero_grad();
   loss.backward();
-
   const double progress = static_cast<double>(steps()) / static_cast<double>(all_steps());
-  adam_.step(options_.learning_rate * std::cos(progress * std::numbers::pi / 2));
+  static_cast<torch::optim::AdamOptions&>(adam_.param_groups()[0].options())
+      .lr(options_.learning_rate * std::cos(progress * std::numbers::pi / 2));
+  adam_.step();
 
   const double hits = logits.detach().argmax(1).eq(labels).sum().item<double>();
   EpochResult& result = results_.back();
@@ -124,17 +140,20 @@ void Trainer::step() {
   const auto after = static_cast<double>(result.images);
   result.loss = (result.loss * before + value * (after - before)) / after;
   result.accuracy = (result.accuracy * before + hits) / after;
+  ++steps_;
 }
 
-Safetensors Trainer::state() const {
+Safetensors Trainer::state() {
   Safetensors state;
   const auto add = [&](const std::string& prefix, const std::string& name, Array array) {
     state.tensors[prefix + name] = std::move(array);
   };
   for (auto& [name, array] : weights_of(*model_)) add(kWeights, name, array);
+  const std::vector<at::Tensor>& parameters = adam_.param_groups()[0].params();
   for (std::size_t i = 0; i < names_.size(); ++i) {
-    add(kFirst, names_[i], to_array(adam_.first_moments[i]));
-    add(kSecond, names_[i], to_array(adam_.second_moments[i]));
+    const torch::optim::AdamParamState& moments = state_of(adam_, parameters[i]);
+    add(kFirst, names_[i], to_array(moments.exp_avg()));
+    add(kSecond, names_[i], to_array(moments.exp_avg_sq()));
   }
   const json progress = {{"steps", steps()},
                          {"batches", batches_},
@@ -154,24 +173,21 @@ void Trainer::restore(const Safetensors& state, const std::string& source) {
                   " batches in an epoch, not " + std::to_string(batches_));
     }
     set_weights(*model_, part(state, kWeights), source);
-    for (const auto& [prefix, moments] : {std::pair{kFirst, &adam_.first_moments},
-                                          {kSecond, &adam_.second_moments}}) {
-      for (std::size_t i = 0; i < names_.size(); ++i) {
-        const auto found = state.tensors.find(prefix + names_[i]);
-        if (found == state.tensors.end()) {
-          throw Error(source + ": '" + prefix + names_[i] + "' is missing");
-        }
-        at::Tensor values_read = to_tensor(found->second);
-        if (!values_read.sizes().equals((*moments)[i].sizes()) ||
-            values_read.scalar_type() != (*moments)[i].scalar_type()) {
-          throw Error(source + ": '" + prefix + names_[i] + "' is of another type or shape");
-        }
-        (*moments)[i] = std::move(values_read);
-      }
-    }
     set_layer_steps(model_, values.at("layer_steps").get<std::map<std::string, std::uint32_t>>());
     results_ = results_from(values.at("results"));
-    adam_.steps = values.at("steps").get<std::int64_t>();
+    const auto steps_done = values.at("steps").get<std::size_t>();
+    if (results_.size() != (steps_done + batches_ - 1) / batches_) {
+      throw Error(source + ": damaged progress of a training run: " + std::to_string(steps_done) +
+                  " batches, but results of " + std::to_string(results_.size()) + " epochs");
+    }
+    steps_ = steps_done;
+    const std::vector<at::Tensor>& parameters = adam_.param_groups()[0].params();
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      torch::optim::AdamParamState& moments = state_of(adam_, parameters[i]);
+      moments.step(static_cast<std::int64_t>(steps_done));
+      moments.exp_avg(moment_of(state, kFirst + names_[i], parameters[i], source));
+      moments.exp_avg_sq(moment_of(state, kSecond + names_[i], parameters[i], source));
+    }
   } catch (const json::exception& error) {
     throw Error(source + ": damaged progress of a training run: " + error.what());
   }

@@ -1,7 +1,7 @@
 #ifndef TENSORQUANT_MODELS_TRAINING_H_
 #define TENSORQUANT_MODELS_TRAINING_H_
 
-#include <ATen/core/Tensor.h>
+#include <torch/optim/adam.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -14,18 +14,6 @@
 #include "tensorquant/models/model.h"
 
 namespace tensorquant {
-
-// Adam (D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2015) with that paper's
-// constants; the same bits as torch::optim::Adam.
-class Adam {
- public:
-  explicit Adam(std::vector<at::Tensor> parameters);
-  // One step against the gradients, which it then forgets.
-  void step(double learning_rate);
-
-  std::vector<at::Tensor> parameters, first_moments, second_moments;
-  std::int64_t steps = 0;
-};
 
 struct TrainingOptions {
   int epochs = 3;
@@ -41,9 +29,9 @@ struct EpochResult {
   std::size_t images = 0;
 };
 
-// A training run that can stop after any batch and go on from its state elsewhere: with the same
-// number of threads, the same bits as if it had never stopped. Quantizers in the model stay: it
-// learns with them in place.
+// A training run, with Adam, that can stop after any batch and go on from its state elsewhere: with
+// the same number of threads, the same bits as if it had never stopped. Quantizers in the model
+// stay: it learns with them in place.
 class Trainer {
  public:
   // The data must outlive the trainer. Error if the images do not fit the model.
@@ -55,9 +43,9 @@ class Trainer {
   void step();
 
   int epoch() const;  // from 0
-  std::size_t batch() const { return static_cast<std::size_t>(adam_.steps) % batches_; }
+  std::size_t batch() const { return steps_ % batches_; }
   std::size_t batches() const { return batches_; }  // in an epoch
-  std::size_t steps() const { return static_cast<std::size_t>(adam_.steps); }
+  std::size_t steps() const { return steps_; }
   std::size_t all_steps() const { return batches_ * static_cast<std::size_t>(options_.epochs); }
   // One for each epoch, the last perhaps under way.
   const std::vector<EpochResult>& results() const { return results_; }
@@ -65,7 +53,7 @@ class Trainer {
   // All that the run depends on beside the data and the options: weights, moments, counters, the
   // random steps of the layers. The weights are in it again, so one file that is replaced in one
   // step is always a state that was.
-  Safetensors state() const;
+  Safetensors state();
   // Throws an Error that names `source` where the state is not one of such a run.
   void restore(const Safetensors& state, const std::string& source);
 
@@ -78,7 +66,8 @@ class Trainer {
   TrainingOptions options_;
   std::size_t batches_;
   std::vector<std::string> names_;  // of the parameters
-  Adam adam_;
+  torch::optim::Adam adam_;
+  std::size_t steps_ = 0;
   std::vector<EpochResult> results_;
   std::vector<std::size_t> order_;  // of the images in epoch order_epoch_
   int order_epoch_ = -1;

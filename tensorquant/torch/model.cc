@@ -109,8 +109,9 @@ struct Choice {
     quantizers.bias = effective(rules.weights, &RuleValue::bias);
     quantizers.output = effective(rules.extrinsic, &RuleValue::output);
     quantizers.seed = seed;
-    intrinsic = effective(rules.intrinsic, &RuleValue::product) != nullptr ||
-                effective(rules.intrinsic, &RuleValue::accumulator) != nullptr;
+    // Not effective(): an exact product and a float accumulator still add up in an order of their
+    // own.
+    intrinsic = rules.intrinsic != nullptr && rules.intrinsic->value.product != nullptr;
     std::vector<std::string> places;
     for (const auto& [map, rule] : {std::pair{"weights", rules.weights},
                                     {"extrinsic", rules.extrinsic},

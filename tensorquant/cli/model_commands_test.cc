@@ -1,0 +1,357 @@
+// explain, train and evaluate, as a user runs them.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tensorquant/cli/command_line.h"
+#include "tensorquant/data/npy.h"
+#include "tensorquant/data/safetensors.h"
+#include "tensorquant/data/test_files.h"
+
+extern char** environ;
+
+namespace tensorquant {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+class ModelCommands : public FileTest {
+ protected:
+  void SetUp() override {
+    FileTest::SetUp();
+    write_images("train", 200);
+    write_images("t10k", 50);
+  }
+
+  // MNIST-style files in which class c has rows of its own.
+  void write_images(const std::string& split, int count) const {
+    std::string images = {0, 0, 8, 3, 0, 0, 0, char(count), 0, 0, 0, 28, 0, 0, 0, 28};
+    std::string labels = {0, 0, 8, 1, 0, 0, 0, char(count)};
+    for (int i = 0; i < count; ++i) {
+      labels += char(i % 10);
+      for (int p = 0; p < 784; ++p)
+        images += char((p / 56) % 10 == i % 10 ? 200 - i : (i * p) % 50);
+    }
+    write_file(split + "-images-idx3-ubyte", images);
+    write_file(split + "-labels-idx1-ubyte", labels);
+  }
+
+  std::string write_file(const std::string& name, const std::string& text) const {
+    std::ofstream(folder / name, std::ios::binary) << text;
+    return (folder / name).string();
+  }
+  std::string file(const std::string& name) const { return (folder / name).string(); }
+  std::string text_of(const std::string& name) const {
+    const Bytes bytes = read_file(folder / name);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+
+  static Result run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "tensorquant");
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    Result result;
+    result.code = cli::run_command_line(static_cast<int>(argv.size()), argv.data());
+    std::fflush(stdout);
+    result.out = testing::internal::GetCapturedStdout();
+    result.err = testing::internal::GetCapturedStderr();
+    return result;
+  }
+
+  // LeNet-5 on the folder's images.
+  Result train(const std::string& checkpoint, std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"train",
+                                          "--model",
+                                          "lenet5",
+                                          "--data",
+                                          folder.string(),
+                                          "--checkpoint",
+                                          file(checkpoint),
+                                          "--batch-size",
+                                          "50",
+                                          "--threads",
+                                          "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  }
+  Result evaluate(const std::string& checkpoint, std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"evaluate",      "--model",       "lenet5",
+                                          "--data",        folder.string(), "--checkpoint",
+                                          file(checkpoint)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  }
+
+  static void expect_one_line(const Result& result, int code) {
+    EXPECT_EQ(result.code, code) << result.err;
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, StartsWith("tensorquant: "));
+    EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.err;
+  }
+};
+
+TEST_F(ModelCommands, TrainAndEvaluateGiveOneJsonObjectThatNamesTheRun) {
+  const std::string maps = write_file("maps.json", R"({"weights": {"conv": "nearest,8,6"}})");
+  const Result trained =
+      train("net", {"--epochs", "12", "--learning-rate", "0.003", "--seed", "7", "--json"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_THAT(trained.err, IsEmpty());
+  const json run = json::parse(trained.out);
+  EXPECT_EQ(run["seed"], 7);
+  EXPECT_EQ(run["results"].size(), 12U);
+  EXPECT_EQ(run["data"], folder.string());
+
+  const Result evaluated = evaluate("net", {"--maps", maps, "--json"});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  EXPECT_THAT(evaluated.err, IsEmpty());
+  const json result = json::parse(evaluated.out);
+  EXPECT_GE(result["accuracy"], 0.9);
+  EXPECT_LE(result["accuracy"], 1.0);
+  EXPECT_EQ(result["images"], 50);
+  EXPECT_GT(result["seconds"], 0);
+  EXPECT_EQ(result["model"], "lenet5");
+  EXPECT_EQ(result["maps"], json::parse(R"({"weights": {"conv": "nearest,8,6"}})"));
+  EXPECT_EQ(result["layers"][1]["layer"], "conv1");
+  EXPECT_EQ(result["layers"][1]["weight"], "nearest,8,6");
+  EXPECT_EQ(result["seed"], 0);
+  EXPECT_EQ(result["data"], folder.string());
+  EXPECT_EQ(json::parse(evaluate("net", {"--limit", "30", "--json"}).out)["images"], 30);
+  EXPECT_THAT(evaluate("net").out, HasSubstr("accuracy "));
+}
+
+TEST_F(ModelCommands, TrainingTwiceGivesTheSameFile) {
+  const std::vector<std::string> options = {"--epochs", "2", "--weights", "stochastic,6,4"};
+  train("a", options);
+  train("b", options);
+  EXPECT_EQ(text_of("a"), text_of("b"));
+  train("b", {"--epochs", "2", "--weights", "stochastic,6,4", "--seed", "1"});
+  EXPECT_NE(text_of("a"), text_of("b"));
+}
+
+TEST_F(ModelCommands, FineTuningStartsFromTheGivenWeights) {
+  train("float", {"--epochs", "8", "--learning-rate", "0.003"});
+  const json result = json::parse(train("tuned", {"--epochs", "1", "--initial", file("float"),
+                                                  "--weights", "nearest,4,3", "--json"})
+                                      .out);
+  EXPECT_EQ(result["initial"], file("float"));
+  const json whole = json::parse(train("other", {"--epochs", "1", "--json"}).out);
+  EXPECT_LT(result["results"][0]["loss"], whole["results"][0]["loss"]);
+}
+
+TEST_F(ModelCommands, ResumeGoesOnFromAnInterruptedRunToTheSameBits) {
+  const std::vector<std::string> options = {"--epochs", "60", "--extrinsic", "stochastic,12,8"};
+  ASSERT_EQ(train("whole", options).code, 0);
+
+  std::vector<std::string> arguments = {
+      TENSORQUANT_PROGRAM, "train",     "--model",      "lenet5", "--data",    folder.string(),
+      "--checkpoint",      file("net"), "--batch-size", "50",     "--threads", "1"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 2, file("err").c_str(), O_WRONLY | O_CREAT, 0600);
+  pid_t child = 0;
+  ASSERT_EQ(posix_spawn(&child, TENSORQUANT_PROGRAM, &files, nullptr, argv.data(), environ), 0);
+  posix_spawn_file_actions_destroy(&files);
+  while (!std::filesystem::exists(folder / "net") && waitpid(child, nullptr, WNOHANG) == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  kill(child, SIGINT);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_THAT(text_of("err"), AllOf(StartsWith("tensorquant: interrupted after "),
+                                    HasSubstr(" of 240 batches; " + file("net") + " is complete"),
+                                    HasSubstr("--resume")));
+
+  EXPECT_EQ(evaluate("net").code, 0);
+  EXPECT_NE(read_safetensors(file("net")).tensors.at("fc2.bias").bytes,
+            read_safetensors(file("whole")).tensors.at("fc2.bias").bytes);
+  const Result resumed = run({"train", "--checkpoint", file("net"), "--resume", "--json"});
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_EQ(json::parse(resumed.out)["steps"], 240);
+  EXPECT_EQ(text_of("net"), text_of("whole"));
+}
+
+TEST_F(ModelCommands, ResumeRefusesOtherSettingsAndOtherData) {
+  expect_one_line(train("none", {"--resume"}), 1);
+  ASSERT_EQ(train("net", {"--epochs", "1", "--seed", "4", "--weights", "nearest,8,6"}).code, 0);
+  const std::string before = text_of("net");
+  EXPECT_EQ(train("net", {"--resume", "--epochs", "1"}).code, 0) << "nothing is left to do";
+  EXPECT_EQ(text_of("net"), before);
+
+  const Result seed = train("net", {"--resume", "--seed", "5"});
+  expect_one_line(seed, 2);
+  EXPECT_THAT(seed.err, AllOf(HasSubstr("--seed"), HasSubstr("has 4")));
+  expect_one_line(train("net", {"--resume", "--weights", "nearest,8,5"}), 2);
+  expect_one_line(run({"train", "--checkpoint", file("net"), "--resume", "--model", "lenet"}), 2);
+  write_images("train", 100);
+  expect_one_line(train("net", {"--resume"}), 1);
+  EXPECT_EQ(text_of("net"), before);
+}
+
+TEST_F(ModelCommands, FaultsOfTheCommandLineExitWith2) {
+  const std::vector<std::vector<std::string>> lines = {
+      {"evaluate", "--model", "lenet6", "--checkpoint", "x"},
+      {"evaluate", "--model", "lenet"},
+      {"evaluate", "--model", "lenet", "--checkpoint", "x", "--limit", "0"},
+      {"evaluate", "--model", "lenet", "--checkpoint", "x", "--batch-size", "-1"},
+      {"evaluate", "--model", "lenet", "--checkpoint", "x", "--weights", "neares,8,4"},
+      {"evaluate", "--model", "lenet", "--checkpoint", "x", "--weights", "fp16", "--maps", "m"},
+      {"train", "--checkpoint", "x"},
+      {"train", "--model", "lenet", "--checkpoint", "x", "--epochs", "0"},
+      {"train", "--model", "resnet20", "--checkpoint", file("x")},
+      {"explain"},
+      {"explain", "--model", "lenet", "--layers", "x"},
+      {"explain", "--model", "lenet", "--suggest", "8"},
+      {"explain", "--model", "lenet", "--suggest", "33", "--checkpoint", "x"},
+      {"explain", "--model", "lenet", "--output", "x"}};
+  for (const auto& line : lines) {
+    SCOPED_TRACE(testing::PrintToString(line));
+    expect_one_line(run(line), 2);
+  }
+  EXPECT_THAT(run(lines[0]).err, HasSubstr("lenet,lenet5,resnet20"));
+}
+
+TEST_F(ModelCommands, FaultsOfTheWorkExitWith1AndNameTheFile) {
+  ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
+  const std::string bad = write_file("bad.json", "{\"conv\": \n 8}");
+  const std::vector<std::pair<std::vector<std::string>, std::string>> lines = {
+      {{"--checkpoint", file("none")}, file("none")},
+      {{"--checkpoint", file("t10k-images-idx3-ubyte")}, "t10k-images"},
+      {{"--data", file("none")}, file("none")},
+      {{"--weights", file("none.json")}, file("none.json")},
+      {{"--weights", bad}, bad + ":2:2"},
+      {{"--logits", file("no/such/folder.npy")}, file("no/such")},
+      {{"--trace", folder.string()}, folder.string()},
+      {{"--trace", file("bad.json")}, bad},
+      {{"--weights", R"({"conv9": "fp16"})", "--strict"}, "conv9"}};
+  for (const auto& [options, name] : lines) {
+    SCOPED_TRACE(testing::PrintToString(options));
+    std::vector<std::string> line = {"evaluate", "--model", "lenet5"};
+    if (options[0] != "--checkpoint") line.insert(line.end(), {"--checkpoint", file("net")});
+    if (options[0] != "--data") line.insert(line.end(), {"--data", folder.string()});
+    line.insert(line.end(), options.begin(), options.end());
+    const Result result = run(line);
+    expect_one_line(result, 1);
+    EXPECT_THAT(result.err, HasSubstr(name));
+  }
+  EXPECT_EQ(text_of("bad.json"), "{\"conv\": \n 8}");
+  expect_one_line(run({"train", "--model", "lenet5", "--data", folder.string(), "--checkpoint",
+                       file("no/folder")}),
+                  1);
+}
+
+TEST_F(ModelCommands, RulesThatDoNothingAreWarnings) {
+  ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
+  for (const Result& result :
+       {evaluate("net", {"--weights", R"({"fc": "fp16", "fc1": "bf16"})"}),
+        run({"explain", "--model", "lenet5", "--weights", R"({"fc": "fp16", "fc1": "bf16"})"})}) {
+    EXPECT_EQ(result.code, 0);
+    EXPECT_THAT(result.err, AllOf(StartsWith("tensorquant: warning: "), HasSubstr("'fc1'")));
+    EXPECT_EQ(result.err.find('\n'), result.err.size() - 1);
+  }
+}
+
+TEST_F(ModelCommands, LogitsAndTracesAreFilesThatCompareReads) {
+  ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
+  ASSERT_EQ(evaluate("net", {"--logits", file("logits.npy"), "--trace", file("float")}).code, 0);
+  EXPECT_EQ(read_npy(file("logits.npy")).shape, (Shape{50, 10}));
+  EXPECT_EQ(json::parse(text_of("float/trace.json"))["layers"][1], "conv1");
+  EXPECT_EQ(read_npy(file("float/conv1.npy")).shape, (Shape{50, 6, 28, 28}));
+
+  for (int i = 0; i < 2; ++i) {  // the second replaces the first
+    ASSERT_EQ(evaluate("net", {"--trace", file("q/"), "--weights", R"({"conv2": "fp16"})"}).code,
+              0);
+  }
+  const json compared = json::parse(run({"compare", file("float"), file("q"), "--json"}).out);
+  EXPECT_EQ(compared["first_difference"], "conv2");
+  std::size_t entries = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    EXPECT_EQ(entry.path().string().find(".new"), std::string::npos);
+    EXPECT_EQ(entry.path().string().find(".old"), std::string::npos);
+    ++entries;
+  }
+  EXPECT_EQ(entries, 4U + 2 + 1 + 2);
+}
+
+TEST_F(ModelCommands, ExplainListsQuantizersAndTheRulesThatChoseThem) {
+  const std::string maps = write_file("maps.json", R"({
+    "weights": {"Conv1": "nearest,32,16", "Dense3": {"bias": "fp16"}},
+    "extrinsic": {"Conv1": "nearest,12,11", "": "fp16"}})");
+  const Result table = run({"explain", "--model", "lenet", "--maps", maps});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_THAT(table.out, HasSubstr("extrinsic \"Conv1\" (" + maps + ":3:19)"));
+  const json result =
+      json::parse(run({"explain", "--model", "lenet", "--maps", maps, "--json"}).out);
+  std::vector<std::string> outputs, weights;
+  for (const json& layer : result["layers"]) {
+    outputs.push_back(layer["output"]);
+    weights.push_back(layer["weight"].is_null() ? "" : layer["weight"]);
+  }
+  EXPECT_THAT(outputs,
+              ElementsAre("fp16", "nearest,12,11", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16"));
+  EXPECT_THAT(weights, ElementsAre("", "nearest,32,16", "", "", "", "", "", ""));
+  EXPECT_EQ(result["layers"][6]["bias"], "fp16");
+}
+
+TEST_F(ModelCommands, ExplainTakesNamesFromAFile) {
+  const std::string names = write_file("names", "features.conv1\r\n\n  head \n");
+  const json result =
+      json::parse(run({"explain", "--layers", names, "--intrinsic", "nearest,8,4", "--json"}).out);
+  EXPECT_EQ(result["layers"].size(), 2U);
+  EXPECT_EQ(result["layers"][1]["layer"], "head");
+  EXPECT_EQ(result["layers"][1]["intrinsic"], "nearest,8,4");
+  expect_one_line(run({"explain", "--layers", write_file("empty", "\n")}), 1);
+  const Result strict =
+      run({"explain", "--layers", names, "--weights", R"({"heads": "fp16"})", "--strict"});
+  expect_one_line(strict, 1);
+  EXPECT_THAT(strict.err, HasSubstr("the nearest is 'head'"));
+}
+
+TEST_F(ModelCommands, SuggestWritesAMapThatEvaluateReads) {
+  ASSERT_EQ(train("net", {"--epochs", "8", "--learning-rate", "0.003"}).code, 0);
+  const std::vector<std::string> line = {"explain",       "--suggest",    "10",
+                                         "--model",       "lenet5",       "--data",
+                                         folder.string(), "--checkpoint", file("net")};
+  const Result shown = run(line);
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  const json maps = json::parse(shown.out);
+  EXPECT_THAT(maps["weights"]["=conv1"]["weight"], StartsWith("nearest,10,"));
+  EXPECT_TRUE(maps["extrinsic"].contains("=relu4"));
+
+  std::vector<std::string> to_file = line;
+  to_file.insert(to_file.end(), {"--output", file("maps.json")});
+  ASSERT_EQ(run(to_file).code, 0);
+  EXPECT_EQ(text_of("maps.json"), shown.out);
+  const double accuracy = json::parse(evaluate("net", {"--json"}).out)["accuracy"];
+  const Result quantized = evaluate("net", {"--maps", file("maps.json"), "--strict", "--json"});
+  ASSERT_EQ(quantized.code, 0) << quantized.err;
+  EXPECT_GE(json::parse(quantized.out)["accuracy"], accuracy - 0.03);
+}
+
+}  // namespace
+}  // namespace tensorquant

@@ -19,19 +19,24 @@ OUT = ROOT / "build" / "demo"
 QUICK = "--quick" in sys.argv[1:]
 MODEL = ["--model", "lenet"]
 EPOCHS = 3
-FINE_TUNING_IMAGES = 20000
+LEARNING_RATE = 0.002
+FINE_TUNING_LEARNING_RATE = 0.001
 LARGE_LOSS = 0.01  # of accuracy; beyond it the network is fine-tuned through its quantizers
 
 
-def run(command, *arguments):
-    """Runs a subcommand and returns its JSON; shows what it runs. Progress goes to the terminal."""
-    line = [str(TOOL), command, *map(str, arguments)]
+def run(*arguments):
+    """Runs the tool, shows how, and returns what it prints. Progress goes to the terminal."""
+    line = [str(TOOL), *map(str, arguments)]
     shown = [str(pathlib.Path(a).relative_to(ROOT)) if a.startswith(str(ROOT)) else a for a in line]
     print("$ " + shlex.join(shown), flush=True)
-    done = subprocess.run([*line, "--json"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(done.returncode)
-    return json.loads(done.stdout)
+    return done.stdout
+
+
+def result_of(*arguments):
+    return json.loads(run(*arguments, "--json"))
 
 
 def few_images():
@@ -97,9 +102,9 @@ def main():
     started = time.monotonic()
     OUT.mkdir(parents=True, exist_ok=True)
     checkpoint = OUT / "lenet.safetensors"
-    trained = run("train", *MODEL, "--checkpoint", checkpoint, "--epochs", 1 if QUICK else EPOCHS, "--seed", 1,
-                  *few_images())
-    plain = run("evaluate", *MODEL, "--checkpoint", checkpoint, *few_images())
+    trained = result_of("train", *MODEL, "--checkpoint", checkpoint, "--epochs", 1 if QUICK else EPOCHS,
+                        "--learning-rate", LEARNING_RATE, "--seed", 1, *few_images())
+    plain = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *few_images())
     base = plain["accuracy"]
     results = []
 
@@ -110,13 +115,13 @@ def main():
     add("float", "float32", "float32", plain, plain["seconds"])
     for name, weights, outputs, path in rows(checkpoint):
         maps = ["--maps", path]
-        result = run("evaluate", *MODEL, "--checkpoint", checkpoint, *maps, *few_images())
+        result = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *maps, *few_images())
         add(name, weights, outputs, result, result["seconds"])
         if base - result["accuracy"] > LARGE_LOSS or QUICK:
             tuned = OUT / f"{path.stem}-tuned.safetensors"
-            training = run("train", *MODEL, "--initial", checkpoint, "--checkpoint", tuned, *maps, "--epochs", 1,
-                           "--learning-rate", 0.0002, "--seed", 1, "--limit", 512 if QUICK else FINE_TUNING_IMAGES)
-            result = run("evaluate", *MODEL, "--checkpoint", tuned, *maps, *few_images())
+            training = result_of("train", *MODEL, "--initial", checkpoint, "--checkpoint", tuned, *maps, "--epochs", 1,
+                                 "--learning-rate", FINE_TUNING_LEARNING_RATE, "--seed", 1, *few_images())
+            result = result_of("evaluate", *MODEL, "--checkpoint", tuned, *maps, *few_images())
             add("  fine-tuned", weights, outputs, result, training["seconds"])
     seconds = time.monotonic() - started
     report = {"model": "lenet", "data": plain["data"], "images": plain["images"], "training_seconds": trained["seconds"],

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what the project needs on Debian 12 (or a newer Debian or Ubuntu), as root or with sudo. Does nothing where all is there.
-#   scripts/setup.sh [core]    (core: without libtorch)
+#   scripts/setup.sh [core|wheel]    (core: without libtorch; wheel: with what a PyTorch wheel needs as well)
 set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache git python3
           libhwy-dev nlohmann-json3-dev zlib1g-dev libgtest-dev libgmock-dev)
+[ "${1:-}" != wheel ] || packages+=(python3-venv)
 [ "${1:-}" = core ] || packages+=(libtorch-dev libcli11-dev dataset-fashion-mnist)
 
 missing=()

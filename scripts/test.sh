@@ -29,7 +29,7 @@ python() {
 
 # The distribution's libtorch and the wheel's have different interfaces; both must do.
 wheel() {
-  scripts/setup.sh
+  scripts/setup.sh wheel
   [ -x build/wheel-venv/bin/python ] || python3 -m venv build/wheel-venv
   build/wheel-venv/bin/pip install --quiet torch==2.13.0 numpy
   local torch_cmake

@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -46,7 +47,7 @@ void check(ImageClassifier& plain, ImageClassifier& quantized, const at::Tensor&
   apply(quantized, eight_bits());
 }
 
-nlohmann::ordered_json measure(const std::string& name, int rounds) {
+nlohmann::ordered_json measure(const std::string& name, at::MemoryFormat layout, int rounds) {
   const torch::NoGradGuard no_gradients;
   const ModelInfo& info = find_model(name);
   const auto plain = make_model(info, 1);
@@ -55,7 +56,8 @@ nlohmann::ordered_json measure(const std::string& name, int rounds) {
   quantized->eval();
   apply(*quantized, eight_bits());
   torch::manual_seed(1);
-  const at::Tensor images = torch::rand({kBatch, info.channels, info.height, info.width});
+  const at::Tensor images =
+      torch::rand({kBatch, info.channels, info.height, info.width}).contiguous(layout);
   check(*plain, *quantized, images);
 
   std::vector<Case> cases = {{"float", [&] { plain->forward(images); }},
@@ -63,7 +65,11 @@ nlohmann::ordered_json measure(const std::string& name, int rounds) {
                              {"quantized", [&] { quantized->forward(images); }}};
   run_interleaved(cases, rounds);
   nlohmann::ordered_json row = {
-      {"model", name}, {"batch", kBatch}, {"threads", at::get_num_threads()}, {"rounds", rounds}};
+      {"model", name},
+      {"layout", layout == at::MemoryFormat::ChannelsLast ? "channels last" : "channels first"},
+      {"batch", kBatch},
+      {"threads", at::get_num_threads()},
+      {"rounds", rounds}};
   row["float_ms"] = 1e3 * median(cases[0].seconds);
   row["quantized_ms"] = 1e3 * median(cases[2].seconds);
   row["float_again_over_float"] = ratio(cases[1], cases[0]);
@@ -84,18 +90,17 @@ int main(int argc, char** argv) {
       rounds = std::atoi(argv[i]);
     }
   }
-  at::set_num_threads(std::getenv("BENCH_THREADS") ? std::atoi(std::getenv("BENCH_THREADS")) : 2);
+  at::set_num_threads(2);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const char* name : {"lenet", "resnet20"}) {
-    rows.push_back(tensorquant::bench::measure(name, rounds < 1 ? 1 : rounds));
-    const auto& row = rows.back();
-    if (!as_json) {
-      std::printf(
-          "%-9s batch %d, 2 threads: float %.2f ms, float again x %.3f, quantized %.2f ms, x "
-          "%.3f\n",
-          name, row["batch"].get<int>(), row["float_ms"].get<double>(),
-          row["float_again_over_float"].get<double>(), row["quantized_ms"].get<double>(),
-          row["quantized_over_float"].get<double>());
+    for (const auto layout : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+      rows.push_back(tensorquant::bench::measure(name, layout, std::max(rounds, 1)));
+      const auto& row = rows.back();
+      if (as_json) continue;
+      std::printf("%-9s %-15s float %6.2f ms, again x %.3f; quantized %6.2f ms, x %.3f\n", name,
+                  row["layout"].get<std::string>().c_str(), row["float_ms"].get<double>(),
+                  row["float_again_over_float"].get<double>(), row["quantized_ms"].get<double>(),
+                  row["quantized_over_float"].get<double>());
     }
   }
   if (as_json) std::printf("%s\n", rows.dump(2).c_str());

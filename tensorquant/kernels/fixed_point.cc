@@ -39,14 +39,14 @@ HWY_INLINE V Scale(D d, V x, const FixedPointConstants<hn::TFromD<D>>& c) {
   return hn::IfThenElse(hn::Eq(t, hn::Zero(d)), x, t);
 }
 
-// The value of the format for the integer k that x was rounded to.
+// The value of the format for the integer k that x, no NaN, was rounded to; wrapping takes NaN too.
 template <FixedPoint::Overflow overflow, class D, class V = hn::Vec<D>>
 HWY_INLINE V FromInteger(D d, V k, V x, const FixedPointConstants<hn::TFromD<D>>& c) {
   using T = hn::TFromD<D>;
   if constexpr (overflow == FixedPoint::Overflow::saturate) {
     const V clamped = hn::Max(hn::Min(k, hn::Set(d, c.highest)), hn::Set(d, c.lowest));
-    const V y = hn::Add(hn::Mul(clamped, hn::Set(d, c.step)), hn::Zero(d));  // -0 + 0 = +0
-    return hn::IfThenElse(hn::IsNaN(x), x, y);
+    // The product is exact, so it does not matter whether the sum is fused. -0 + 0 = +0.
+    return hn::MulAdd(clamped, hn::Set(d, c.step), hn::Zero(d));
   } else {
     // k / 2^bits less its nearest integer is in [-1/2, 1/2], exactly; 1/2 belongs to the other end.
     const V turns = hn::Mul(k, hn::Set(d, T{1} / c.modulus));
@@ -64,6 +64,7 @@ HWY_INLINE V FromInteger(D d, V k, V x, const FixedPointConstants<hn::TFromD<D>>
 
 template <Rounding rounding, FixedPoint::Overflow overflow, bool scales_down, class T>
 void Run(const FixedPoint& format, const Context& context, const Part<T>& part) {
+  constexpr bool keeps_nan = overflow == FixedPoint::Overflow::saturate;
   const FixedPointConstants<T> c(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
@@ -71,12 +72,13 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
     ForEachRandomVector(part.count, part.first, context, halves, part.in, part.out,
                         [&](auto d, auto x, const std::uint32_t* words) HWY_ATTR {
                           const auto t = Scale<scales_down>(d, x, c);
-                          return FromInteger<overflow>(d, RoundVectorAtRandom(d, t, draw, words), x,
-                                                       c);
+                          const auto k = RoundVectorAtRandom(d, t, draw, words);
+                          const auto y = FromInteger<overflow>(d, k, x, c);
+                          return keeps_nan ? KeepNan(y, x) : y;
                         });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector(
+    ForEachVector<keeps_nan>(
         part.count, part.out,
         [&](auto x) HWY_ATTR {
           const auto t = Scale<scales_down>(d, x, c);

@@ -35,7 +35,8 @@ struct OverflowConstants {
   T largest, positive, negative, infinity;
 };
 
-// The result for x, whose rounded magnitude is `magnitude`: overflow, infinities, NaN and the sign.
+// The result for x, whose rounded magnitude is `magnitude`: overflow, infinities and the sign. A
+// NaN gives anything.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Finish(D d, V magnitude, V x, const OverflowConstants<hn::TFromD<D>>& c) {
   using T = hn::TFromD<D>;
@@ -45,7 +46,7 @@ HWY_INLINE V Finish(D d, V magnitude, V x, const OverflowConstants<hn::TFromD<D>
   const V finite = hn::IfThenElse(is_over, over, hn::CopySign(magnitude, x));
   const auto is_infinite = hn::Eq(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::infinity()));
   const V result = hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, c.infinity), x), finite);
-  return hn::IfThenElse(hn::IsNaN(x), x, result);
+  return KeepNan(result, x);
 }
 
 // Exponents below T's own: x is scaled so that neighbours of the format are one apart, rounded
@@ -96,7 +97,7 @@ void RunScaled(const FloatingPoint& format, const Context& context, const Part<T
                         });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector(
+    ForEachVector</*keeps_nan=*/false>(
         part.count, part.out,
         [&](auto x) HWY_ATTR {
           return quantize(d, x,
@@ -121,7 +122,6 @@ struct BitRounding {
     const hn::RebindToUnsigned<D> du;
     const auto magnitude = hn::BitCast(du, hn::Abs(x));
     const auto rounded = hn::AndNot(hn::Set(du, mask), hn::Add(magnitude, grow(du, magnitude)));
-    // The sum for a NaN is arbitrary; Finish puts x there.
     return Finish(d, hn::BitCast(d, rounded), x, overflow);
   }
 
@@ -177,7 +177,7 @@ void RunBits(const FloatingPoint& format, const Context& context, const Part<flo
                             HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
   } else {
     const hn::ScalableTag<float> d;
-    ForEachVector(
+    ForEachVector</*keeps_nan=*/false>(
         part.count, part.out,
         [&](auto x) HWY_ATTR { return quantize.template Round<rounding>(d, x); }, part.in);
   }

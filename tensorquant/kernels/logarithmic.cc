@@ -36,7 +36,7 @@ void RunFormat(const Logarithmic& format, const Part<T>& part) {
   const auto smallest_normal = hn::Set(d, Limits::min());
   const auto up = hn::Set(d, std::ldexp(T{1}, Limits::digits));
   const auto down = hn::Set(d, std::ldexp(T{1}, -Limits::digits));
-  ForEachVector(
+  ForEachVector</*keeps_nan=*/true>(
       part.count, part.out,
       [&](auto x) HWY_ATTR {
         const auto magnitude = hn::Abs(x);
@@ -47,7 +47,7 @@ void RunFormat(const Logarithmic& format, const Part<T>& part) {
         const auto unscaled = hn::IfThenElse(is_subnormal, hn::Mul(power, down), power);
         const auto clamped = hn::Min(hn::Max(unscaled, lowest), highest);
         const auto y = hn::IfThenElseZero(hn::Ge(magnitude, first), clamped);
-        return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(y, x));
+        return hn::CopySign(y, x);
       },
       part.in);
 }

@@ -21,14 +21,24 @@ struct Part {
 // A multiple of the random tiles (128) and of the blocks of the ternary sum (1024).
 inline constexpr std::size_t kPartBlock = 1024;
 
+// In place, parts are as long as this and go from the tensor's end to its beginning: what a layer
+// wrote last is still in the cache then, and what the next layer reads first will be.
+inline constexpr std::size_t kInPlacePart = 16 * kPartBlock;
+
 // Calls kernel(part) for parts that together are the tensor, on several threads, with subnormals
 // kept. `out` may be empty.
 template <class T, class Kernel>
 void for_each_part(std::span<const T> in, std::span<T> out, const Kernel& kernel) {
   parallel_for(in.size(), kPartBlock, [&](std::size_t begin, std::size_t end) {
     const DefaultFloatEnvironment environment;
-    T* const to = out.empty() ? nullptr : out.data() + begin;
-    kernel(Part<T>{in.data() + begin, to, end - begin, begin});
+    const bool in_place = in.data() == out.data();
+    const std::size_t length = in_place ? kInPlacePart : end - begin;
+    for (std::size_t left = end - begin; left > 0;) {
+      const std::size_t count = (left - 1) % length + 1;  // the short part, if any, is the last
+      left -= count;
+      const std::size_t first = begin + left;
+      kernel(Part<T>{in.data() + first, out.empty() ? nullptr : out.data() + first, count, first});
+    }
   });
 }
 

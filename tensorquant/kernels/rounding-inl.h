@@ -49,7 +49,7 @@ HWY_INLINE V RoundVector(D d, V t) {
   // Ties away from zero. With the number just below one half the sum never reaches the next integer
   // by its own rounding.
   const V almost_half = hn::Set(d, std::nextafter(T{0.5}, T{0}));
-  return hn::Trunc(hn::Add(t, hn::CopySignToAbs(almost_half, t)));
+  return hn::Trunc(hn::Add(t, hn::OrAnd(almost_half, t, hn::SignBit(d))));
 }
 
 // How the random words of a Draw become numbers in (0, 1]: (word >> shift) * scale + offset.

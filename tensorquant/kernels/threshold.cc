@@ -35,7 +35,7 @@ template <class T>
 void RunSparse(T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto limit = hn::Set(d, threshold);
-  ForEachVector(
+  ForEachVector</*keeps_nan=*/false>(
       part.count, part.out,
       [&](auto x) HWY_ATTR {
         const auto is_small = hn::Lt(hn::Abs(x), limit);  // false for NaN, which stays
@@ -49,12 +49,9 @@ void RunBinary(T magnitude, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto plus = hn::Set(d, magnitude);
   const auto minus = hn::Set(d, -magnitude);
-  ForEachVector(
+  ForEachVector</*keeps_nan=*/true>(
       part.count, part.out,
-      [&](auto x) HWY_ATTR {
-        const auto y = hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus);
-        return hn::IfThenElse(hn::IsNaN(x), x, y);
-      },
+      [&](auto x) HWY_ATTR { return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus); },
       part.in);
 }
 
@@ -65,12 +62,11 @@ void RunTernary(T magnitude, T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto signless = hn::Set(d, magnitude);
   const auto limit = hn::Set(d, threshold);
-  ForEachVector(
+  ForEachVector</*keeps_nan=*/true>(
       part.count, part.out,
       [&](auto x) HWY_ATTR {
         const auto is_large = hn::Gt(hn::Abs(x), limit);
-        const auto y = hn::IfThenElseZero(is_large, hn::CopySignToAbs(signless, x));
-        return hn::IfThenElse(hn::IsNaN(x), x, y);
+        return hn::IfThenElseZero(is_large, hn::CopySignToAbs(signless, x));
       },
       part.in);
 }
@@ -80,7 +76,7 @@ void RunClip(Bounds<T> limits, const T* dy, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto lowest = hn::Set(d, limits.lowest);
   const auto highest = hn::Set(d, limits.highest);
-  ForEachVector(
+  ForEachVector</*keeps_nan=*/false>(
       part.count, part.out,
       [&](auto x, auto gradient) HWY_ATTR {
         const auto is_inside = hn::And(hn::Ge(x, lowest), hn::Le(x, highest));

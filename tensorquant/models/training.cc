@@ -1,6 +1,6 @@
 #include "tensorquant/models/training.h"
 
-#include <torch/nn/functional/loss.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <cmath>

@@ -91,8 +91,7 @@ void register_quantizer(const std::string& name, const std::string& usage,
   const std::lock_guard lock(r.mutex);
   const bool is_new =
       find_format(name) == nullptr &&
-      r.entries.try_emplace(name, Registration{{name, usage, summary}, std::move(factory)})
-          .second;
+      r.entries.try_emplace(name, Registration{{name, usage, summary}, std::move(factory)}).second;
   if (!is_new) throw Error("register_quantizer: the name '" + name + "' is taken");
 }
 

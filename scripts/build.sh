@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=$1
 shift
-cmake --preset "$preset" >"/tmp/tensorquant-configure-$$.log" 2>&1 ||
-  { cat "/tmp/tensorquant-configure-$$.log" >&2; rm -f "/tmp/tensorquant-configure-$$.log"; exit 1; }
-rm -f "/tmp/tensorquant-configure-$$.log"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 cmake --build --preset "$preset" ${1:+--target "$@"}

@@ -22,7 +22,5 @@ consume() {  # name, cmake arguments...
 }
 
 consume find_package -DCMAKE_PREFIX_PATH="$scratch/prefix"
-if [ "$with_torch" = OFF ]; then
-  consume add_subdirectory -DCONSUMER_SUBDIRECTORY="$source_dir"
-fi
+consume add_subdirectory -DCONSUMER_SUBDIRECTORY="$source_dir"
 echo "consumer: good"

@@ -16,7 +16,8 @@ int main() {
   tensorquant::apply(model, maps);
   // Four weights of +1 or -1 and a bias of +1 or -1 add up to an odd integer.
   const at::Tensor y = model->forward(x);
-  const bool is_odd = torch::equal(torch::remainder(y[y > 0], 2), torch::ones_like(y[y > 0]));
+  const at::Tensor positive = y.masked_select(y > 0);
+  const bool is_odd = torch::equal(torch::remainder(positive, 2), torch::ones_like(positive));
   std::printf("%s\n", is_odd ? "quantized" : "not quantized");
   return is_odd ? 0 : 1;
 }

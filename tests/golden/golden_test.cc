@@ -85,6 +85,22 @@ TEST(ExactVectors, AreEqualBitForBitOnEveryTarget) {
   }
 }
 
+// Single random numbers, at indices far beyond any file too.
+TEST(RandomNumbers, AreThoseOfTheDefinition) {
+  std::ifstream file(kGolden / "vectors" / "random.json");
+  const json numbers = json::parse(file);
+  ASSERT_GT(numbers.size(), 300u);
+  for (const json& entry : numbers) {
+    const auto element = entry["element"].get<std::uint64_t>();
+    const int bits = entry["random_bits"].is_null() ? 24 : entry["random_bits"].get<int>();
+    const bool half = !entry["random_bits"].is_null() && draws_half_words(bits);
+    const Context context = context_of(entry);
+    const std::uint32_t word =
+        half ? random_half_word(context, element) : random_word(context, element);
+    ASSERT_EQ(word >> (32 - bits), entry["integer"].get<std::uint32_t>()) << entry;
+  }
+}
+
 // The original's kernels where they are right, and exact rationals: values are compared, as the
 // original has no sign of zero to keep.
 TEST(OriginalVectors, AreEqualButForTheNamedFaults) {

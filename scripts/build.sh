@@ -2,7 +2,7 @@
 # Configures and builds a preset of CMakePresets.json: scripts/build.sh release [TARGET...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-preset=$1
+preset=${1:?usage: scripts/build.sh PRESET [TARGET...]}
 shift
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -55,7 +55,9 @@ int run_command_line(int argc, char** argv) {
   try {
     check_command(app, argc, argv);
     app.parse(argc, argv);
-    std::fflush(stdout);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      return report("stdout: cannot write", kWorkFailed);
+    }
   } catch (const CLI::Success& e) {
     return app.exit(e);  // --help, --version
   } catch (const CLI::ParseError& e) {

@@ -57,6 +57,10 @@ LayerDifference compare_layer(const std::string& layer, const std::filesystem::p
                 std::string(name_of(first.dtype)) + to_string(first.shape) + ", " + b.string() +
                 " " + std::string(name_of(second.dtype)) + to_string(second.shape));
   }
+  if (first.dtype != DType::f64 && first.dtype != DType::f32) {
+    throw Error(a.string() + ": holds " + std::string(name_of(first.dtype)) +
+                ", expected f32 or f64");
+  }
   if (first.dtype == DType::f64)
     return difference_of(layer, first.as<double>(), second.as<double>());
   return difference_of(layer, first.as<float>(), second.as<float>());
@@ -105,6 +109,7 @@ void compare(const std::string& a, const std::string& b, bool as_json) {
   if (read_trace_order(b) != layers) {
     throw Error(a + " and " + b + " hold traces of different layers");
   }
+  if (layers.empty()) throw Error(a + ": the trace holds no layer");
   std::vector<LayerDifference> differences;
   for (const std::string& layer : layers) {
     differences.push_back(compare_layer(layer, trace_file(a, layer), trace_file(b, layer)));

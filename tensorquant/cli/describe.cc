@@ -108,7 +108,9 @@ void add_describe(CLI::App& app) {
   command->add_option("--type", options->type, "Type of the tensor")
       ->check(CLI::IsMember({"float32", "float64"}))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of random rounding")->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed of random rounding")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_flag("--json", options->as_json, "Print JSON");
   command->callback([options] { describe(*options); });
 }

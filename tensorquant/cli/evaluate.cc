@@ -69,7 +69,12 @@ void run(Options& options) {
   const Override maps = options.maps.read(options.seed);
   // Faults of the outputs' places show before the work, not after it.
   if (!options.trace.empty()) require_trace_folder(options.trace);
-  if (!options.logits.empty()) AtomicFile probe(options.logits);
+  if (!options.logits.empty()) {
+    if (!options.logits.ends_with(".npy")) {
+      throw CLI::ValidationError("--logits", options.logits + ": the extension must be .npy");
+    }
+    AtomicFile probe(options.logits);
+  }
 
   const std::shared_ptr<ImageClassifier> model = make_model(info);
   apply_maps(*model, maps);

@@ -25,6 +25,10 @@ ordered_json to_json(const std::vector<LayerSummary>& layers) {
 
 ordered_json to_json(const Override& maps) { return ordered_json::parse(maps.to_json()); }
 
-void print(const ordered_json& object) { std::printf("%s\n", object.dump(2).c_str()); }
+void print(const ordered_json& object) {
+  // A path may be no UTF-8.
+  const std::string text = object.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+  std::printf("%s\n", text.c_str());
+}
 
 }  // namespace tensorquant::cli

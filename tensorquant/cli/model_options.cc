@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -114,7 +115,8 @@ CLI::Validator positive() {
   return CLI::Validator(
       [](const std::string& text) {
         char* end = nullptr;
-        const bool is_positive = std::strtod(text.c_str(), &end) > 0 && *end == '\0';
+        const double value = std::strtod(text.c_str(), &end);
+        const bool is_positive = value > 0 && std::isfinite(value) && *end == '\0';
         return is_positive ? std::string() : "'" + text + "' is no positive number";
       },
       "POSITIVE");
@@ -133,7 +135,9 @@ CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size) {
 }
 
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed) {
-  return command.add_option("--seed", seed, "Seed of all random numbers")->capture_default_str();
+  return command.add_option("--seed", seed, "Seed of all random numbers")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 void add_json(CLI::App& command, bool& as_json) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <set>
 #include <system_error>
 
 #include "tensorquant/base/atomic_file.h"
@@ -67,8 +68,18 @@ void require_trace_folder(const fs::path& folder) {
     return;
   }
   if (!fs::is_directory(folder)) throw Error(folder.string() + ": is no folder");
-  if (!fs::is_empty(folder) && !fs::exists(folder / "trace.json")) {
-    throw Error(folder.string() + ": holds something else than a trace, which stays as it is");
+  if (fs::is_empty(folder)) return;
+  // Only what an earlier trace wrote is replaced.
+  std::set<fs::path> known = {folder / "trace.json"};
+  if (fs::exists(folder / "trace.json")) {
+    for (const std::string& layer : read_trace_order(folder))
+      known.insert(trace_file(folder, layer));
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (!known.contains(entry.path())) {
+      throw Error(folder.string() + ": holds something else than a trace, which stays as it is: " +
+                  entry.path().filename().string());
+    }
   }
 }
 

@@ -1,3 +1,5 @@
+#include <ATen/ATen.h>
+
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -32,6 +34,16 @@ Override maps_from(const Settings& settings) {
   Override maps = Override::from_json(settings.at("maps").dump());
   maps.seed = settings.at("seed");
   return maps;
+}
+
+// What was saved before a run diverged must not be replaced by what came of it.
+void require_finite(const ImageClassifier& model) {
+  for (const auto& parameter : model.named_parameters()) {
+    if (!at::isfinite(parameter.value()).all().item<bool>()) {
+      throw Error("'" + parameter.key() +
+                  "' is no longer finite and is not saved; try a smaller learning rate");
+    }
+  }
 }
 
 class TrainCommand {
@@ -152,6 +164,7 @@ void TrainCommand::train(Trainer& trainer, const ImageClassifier& model, const S
     trainer.step();
     const bool epoch_done = trainer.batch() == 0;
     if (epoch_done || interrupt.requested()) {
+      require_finite(model);
       save_run(trainer, model, settings, options_.checkpoint);
     }
     if (interrupt.requested() && !trainer.finished()) {

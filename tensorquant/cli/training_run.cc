@@ -35,10 +35,12 @@ Settings settings_of(const Safetensors& state, const std::filesystem::path& chec
 
 void save_run(Trainer& trainer, const ImageClassifier& model, const Settings& settings,
               const std::filesystem::path& checkpoint) {
+  const std::string text =
+      settings.dump(-1, ' ', false, Settings::error_handler_t::replace);  // a path may be no UTF-8
   Safetensors state = trainer.state();
-  state.metadata[kSettings] = settings.dump();
+  state.metadata[kSettings] = text;
   write_safetensors(state_path(checkpoint), state);
-  save_checkpoint(model, checkpoint, {{kSettings, settings.dump()}});
+  save_checkpoint(model, checkpoint, {{kSettings, text}});
 }
 
 std::string fingerprint(const ImageDataset& data) {

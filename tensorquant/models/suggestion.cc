@@ -19,7 +19,7 @@ constexpr int kFinest = 64, kCoarsest = -64;
 
 bool covers(int bits, int fraction, const ValueRange& range) {
   const double limit = std::ldexp(1.0, bits - 1);
-  return std::ldexp(range.low, fraction) >= -limit &&
+  return std::round(std::ldexp(range.low, fraction)) >= -limit &&
          std::round(std::ldexp(range.high, fraction)) <= limit - 1;
 }
 

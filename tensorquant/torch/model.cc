@@ -118,7 +118,7 @@ struct Choice {
                                     {"intrinsic", rules.intrinsic}}) {
       if (rule == nullptr) continue;
       places.push_back(std::string(map) + " \"" + rule->pattern.key() + "\" (" + rule->place + ")");
-      texts.push_back(std::string(map) + rule->text);
+      if (rule->text != "null") texts.push_back(std::string(map) + rule->text);
     }
     quantizers.rule = joined(places, ", ");
     if (intrinsic) quantizers.intrinsic = rules.intrinsic->text;

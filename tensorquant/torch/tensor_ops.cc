@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/variable.h>
 #include <torch/custom_class.h>
@@ -131,8 +132,10 @@ void quantize_relu_memory(const at::Tensor& in, const at::Tensor& out, const Qua
                           const Context& context) {
   constexpr std::int64_t kPiece = 32768;
   const at::Tensor from = in.as_strided({in.numel()}, {1}), to = out.as_strided({in.numel()}, {1});
+  const bool inference = c10::InferenceMode::is_enabled();
   at::parallel_for(0, in.numel(), kPiece, [&](std::int64_t begin, std::int64_t end) {
-    const at::NoGradGuard no_gradient;  // the setting is the thread's
+    const c10::InferenceMode mode(inference);  // these settings are the thread's
+    const at::NoGradGuard no_gradient;
     for (std::int64_t i = begin; i < end; i += kPiece) {
       const std::int64_t count = std::min(kPiece, end - i);
       at::Tensor piece = to.narrow(0, i, count);

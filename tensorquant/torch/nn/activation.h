@@ -20,7 +20,9 @@ class ReLUImpl : public QLayer<::torch::nn::ReLUImpl, ReLUImpl> {
   // One pass over memory for relu and quantizer: libtorch's relu keeps its result, so that it could
   // not be quantized in place.
   at::Tensor forward(at::Tensor input) {
-    if (!quantizes_outputs() || options.inplace()) return Twin::forward(std::move(input));
+    if (!quantizes_outputs() || options.inplace() || !input.is_floating_point()) {
+      return Twin::forward(std::move(input));
+    }
     return finish_relu(std::move(input), begin_call(is_training()));
   }
 };

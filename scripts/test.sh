@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Sets up a fresh machine, builds and runs all tests.
 #   scripts/test.sh            all of the following
-#   scripts/test.sh cpp        C++: release with libtorch, the core without it, AddressSanitizer and UndefinedBehaviorSanitizer
+#   scripts/test.sh cpp        C++: release with libtorch, the core without it, the core under AddressSanitizer and
+#                              UndefinedBehaviorSanitizer
 #   scripts/test.sh python     Python: the oracle behind the golden vectors
-#   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel (not part of "all")
+# Not part of "all", for their time:
+#   scripts/test.sh asan       C++: everything under both sanitizers
+#   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
 set -euo pipefail
 cd "$(dirname "$0")/.."
 half=${1:-all}
@@ -18,6 +21,11 @@ cpp() {
   scripts/setup.sh
   run_preset release
   run_preset core
+  run_preset asan-core
+}
+
+asan() {
+  scripts/setup.sh
   run_preset asan
 }
 
@@ -39,6 +47,6 @@ wheel() {
 
 case "$half" in
   all) cpp; python ;;
-  cpp | python | wheel) "$half" ;;
-  *) echo "usage: scripts/test.sh [cpp|python|wheel]" >&2; exit 2 ;;
+  cpp | python | asan | wheel) "$half" ;;
+  *) echo "usage: scripts/test.sh [cpp|python|asan|wheel]" >&2; exit 2 ;;
 esac

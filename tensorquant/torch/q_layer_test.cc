@@ -224,6 +224,18 @@ TEST(QLayer, DrawsByPositionWhateverTheMemoryFormat) {
   EXPECT_TRUE(torch::equal(y, last));
 }
 
+// The mode is a thread's; large tensors are quantized in several.
+TEST(QLayer, TakesInferenceModeInAllThreads) {
+  nn::ReLU relu;
+  apply(relu, everything_with("nearest,8,4"));
+  relu->eval();
+  at::set_num_threads(2);
+  const Tensor x = torch::randn({500000});
+  const Tensor expected = relu(x);
+  const torch::InferenceMode inference;
+  EXPECT_TRUE(torch::equal(relu(x), expected));
+}
+
 TEST(QLayer, TakesEmptyBatchesAndInferenceMode) {
   nn::Linear linear(7, 5);
   nn::Conv2d conv(3, 2, 3);

@@ -23,7 +23,7 @@ Array read_npy(const std::filesystem::path& path);
 // The same for a file in memory; errors name `source`.
 Array parse_npy(std::span<const std::byte> file, const std::string& source);
 
-// Writes the file that numpy.save writes, byte for byte (NumPy 1.24 or newer), whole or not at all.
+// Writes the file that numpy.save writes, byte for byte (NumPy 2.4), whole or not at all.
 // Errors: a type other than those above, bytes that do not fit the shape, a path that cannot be
 // written.
 void write_npy(const std::filesystem::path& path, DType dtype, const Shape& shape,

@@ -29,7 +29,7 @@ void glorot_uniform(torch::nn::Module& model, at::Generator generator) {
 
 }  // namespace
 
-void LeNet::reset() {
+LeNet::LeNet() {
   input = register_module("input", nn::Identity());
   conv1 = register_module("Conv1", Conv2dRelu(conv(1, 20, 2)));
   pool1 = register_module("MaxPool1", nn::MaxPool2d(2));
@@ -49,7 +49,7 @@ at::Tensor LeNet::forward(at::Tensor images) {
 
 void LeNet::initialize(at::Generator generator) { glorot_uniform(*this, std::move(generator)); }
 
-void LeNet5::reset() {
+LeNet5::LeNet5() {
   input = register_module("input", nn::Identity());
   conv1 = register_module("conv1", nn::Conv2d(conv(1, 6, 2)));
   relu1 = register_module("relu1", nn::ReLU());

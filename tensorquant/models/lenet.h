@@ -8,10 +8,9 @@ namespace tensorquant {
 
 // The LeNet of the original's example: 20 and 50 filters of 5 x 5, "same" padding, then 500 and 10
 // neurons. The outputs of Conv1, Conv2 and Dense3 are those after their ReLU.
-class LeNet : public ImageClassifier, public torch::nn::Cloneable<LeNet> {
+class LeNet : public ImageClassifier {
  public:
-  LeNet() { LeNet::reset(); }
-  void reset() override;
+  LeNet();
   at::Tensor forward(at::Tensor images) override;
   void initialize(at::Generator generator) override;
 
@@ -21,14 +20,16 @@ class LeNet : public ImageClassifier, public torch::nn::Cloneable<LeNet> {
   nn::Flatten flatten = nullptr;
   DenseRelu dense3 = nullptr;
   nn::Linear dense4 = nullptr;
+
+ private:
+  std::shared_ptr<ImageClassifier> rebuild() const override { return std::make_shared<LeNet>(); }
 };
 
 // LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998) as it is
 // built today, with ReLU and max pooling.
-class LeNet5 : public ImageClassifier, public torch::nn::Cloneable<LeNet5> {
+class LeNet5 : public ImageClassifier {
  public:
-  LeNet5() { LeNet5::reset(); }
-  void reset() override;
+  LeNet5();
   at::Tensor forward(at::Tensor images) override;
   void initialize(at::Generator generator) override;
 
@@ -38,6 +39,9 @@ class LeNet5 : public ImageClassifier, public torch::nn::Cloneable<LeNet5> {
   nn::MaxPool2d pool1 = nullptr, pool2 = nullptr;
   nn::Flatten flatten = nullptr;
   nn::Linear fc1 = nullptr, fc2 = nullptr;
+
+ private:
+  std::shared_ptr<ImageClassifier> rebuild() const override { return std::make_shared<LeNet5>(); }
 };
 
 }  // namespace tensorquant

@@ -60,6 +60,19 @@ const std::vector<ModelInfo>& all_models() {
   return models;
 }
 
+std::shared_ptr<torch::nn::Module> ImageClassifier::clone(detail::CloneDevice device) const {
+  const at::NoGradGuard no_grad;
+  const std::shared_ptr<ImageClassifier> copy = rebuild();
+  const auto take_over = [](auto to, const auto& from) {
+    for (std::size_t i = 0; i < from.size(); ++i) to[i].copy_(from[i]);
+  };
+  if (device) copy->to(*device);
+  take_over(copy->parameters(), parameters());
+  take_over(copy->buffers(), buffers());
+  copy->train(is_training());
+  return copy;
+}
+
 const ModelInfo& find_model(std::string_view name) {
   std::string names;
   for (const ModelInfo& info : all_models()) {

@@ -15,16 +15,23 @@
 #include <vector>
 
 #include "tensorquant/data/dataset.h"
+#include "tensorquant/torch/q_layer.h"
 
 namespace tensorquant {
 
 // A network that gives an image one logit for each class. Its layers are those of tensorquant::nn.
-class ImageClassifier : public virtual torch::nn::Module {
+class ImageClassifier : public torch::nn::Module {
  public:
   // images: (batch, channels, height, width) as preprocess() makes them; returns (batch, classes).
   virtual at::Tensor forward(at::Tensor images) = 0;
   // Draws the weights anew as the network's authors did; biases are 0.
   virtual void initialize(at::Generator generator) = 0;
+  // Not torch::nn::Cloneable, which is a virtual Module in some of libtorch's releases alone.
+  std::shared_ptr<torch::nn::Module> clone(detail::CloneDevice device = {}) const override;
+
+ private:
+  // The same network with weights of its own.
+  virtual std::shared_ptr<ImageClassifier> rebuild() const = 0;
 };
 
 // What is known of a network before it is built.

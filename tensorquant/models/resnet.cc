@@ -48,14 +48,15 @@ at::Tensor ResNetBlockImpl::forward(at::Tensor x) {
   return relu2(add(y, x));
 }
 
-void ResNet::reset() {
+ResNet::ResNet(int depth) : depth_(depth) {
+  const int blocks = (depth - 2) / 6;
   input = register_module("input", nn::Identity());
   conv1 = register_module("conv1", conv3x3(3, 16));
   bn1 = register_module("bn1", nn::BatchNorm2d(16));
   relu = register_module("relu", nn::ReLU());
-  layer1 = register_module("layer1", stage(blocks_, 16, 16));
-  layer2 = register_module("layer2", stage(blocks_, 16, 32));
-  layer3 = register_module("layer3", stage(blocks_, 32, 64));
+  layer1 = register_module("layer1", stage(blocks, 16, 16));
+  layer2 = register_module("layer2", stage(blocks, 16, 32));
+  layer3 = register_module("layer3", stage(blocks, 32, 64));
   avgpool = register_module("avgpool", nn::AdaptiveAvgPool2d(1));
   flatten = register_module("flatten", nn::Flatten());
   linear = register_module("linear", nn::Linear(64, 10));

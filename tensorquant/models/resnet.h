@@ -50,10 +50,9 @@ TORCH_MODULE(ResNetBlock);
 
 // The CIFAR-10 network of K. He et al., "Deep Residual Learning for Image Recognition" (2016),
 // section 4.2: 6 n + 2 layers, n blocks each of 16, 32 and 64 channels.
-class ResNet : public ImageClassifier, public torch::nn::Cloneable<ResNet> {
+class ResNet : public ImageClassifier {
  public:
-  explicit ResNet(int depth) : blocks_((depth - 2) / 6) { ResNet::reset(); }
-  void reset() override;
+  explicit ResNet(int depth);
   at::Tensor forward(at::Tensor images) override;
   void initialize(at::Generator generator) override;
 
@@ -67,7 +66,10 @@ class ResNet : public ImageClassifier, public torch::nn::Cloneable<ResNet> {
   nn::Linear linear = nullptr;
 
  private:
-  int blocks_;
+  std::shared_ptr<ImageClassifier> rebuild() const override {
+    return std::make_shared<ResNet>(depth_);
+  }
+  int depth_;
 };
 
 }  // namespace tensorquant

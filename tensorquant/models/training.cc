@@ -1,6 +1,7 @@
 #include "tensorquant/models/training.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/StringUtil.h>
 
 #include <algorithm>
 #include <cmath>
@@ -61,7 +62,7 @@ torch::optim::AdamParamState& state_of(torch::optim::Adam& adam, const at::Tenso
     if constexpr (std::is_pointer_v<Key>) {
       return states[parameter.unsafeGetTensorImpl()];
     } else {
-      return states[c10::guts::to_string(parameter.unsafeGetTensorImpl())];
+      return states[c10::str(parameter.unsafeGetTensorImpl())];
     }
   };
   auto& found = find(adam.state());

@@ -15,6 +15,7 @@ ALLOWED = {
     "kernels": {"base", "formats"},
     "quantizers": {"base", "formats", "kernels"},
     "maps": {"base", "formats", "kernels", "quantizers"},
+    "arithmetic": {"base", "formats", "kernels", "quantizers"},
     "data": {"base"},
 }
 CORE = set(ALLOWED) - {"data"}
@@ -24,7 +25,7 @@ ALLOWED["cli"] = CORE | {"torch", "data", "models"}
 
 # An outside library, as an include names it, and the parts that may use it.
 OUTSIDE = {
-    "hwy/": {"kernels"},
+    "hwy/": {"kernels", "arithmetic"},
     "torch/": {"torch", "models", "cli"},
     "ATen/": {"torch", "models", "cli"},
     "c10/": {"torch", "models", "cli"},

@@ -31,21 +31,46 @@ std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
   return counter;
 }
 
+namespace {
+
+// Which word of which block an element takes: see random_word.
+struct Place {
+  explicit Place(std::uint64_t index)
+      : block(16 * (index / 64) + index % 16), word(index % 64 / 16) {}
+  std::uint64_t block;
+  std::size_t word;
+};
+
+std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
+std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
+
+// Elements 0..63 of a tile of 128 take the low halves of the words of a tile of 64, the others the
+// high ones.
+std::uint64_t word_index(std::uint64_t index) { return index / 128 * 64 + index % 64; }
+std::uint32_t half_of(std::uint32_t word, std::uint64_t index) {
+  return index % 128 < 64 ? word << 16 : word & 0xFFFF0000u;
+}
+
+}  // namespace
+
 std::uint32_t random_word(const Context& context, std::uint64_t index) {
-  const std::uint64_t tile = index / 64;
-  const std::uint64_t j = index % 64;
-  const std::uint64_t block = 16 * tile + j % 16;
-  const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
-  const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
-  return philox4x32({low(block), high(block), context.stream, context.step},
-                    {low(context.seed), high(context.seed)})[j / 16];
+  const Place place(index);
+  return philox4x32({low(place.block), high(place.block), context.stream, context.step},
+                    {low(context.seed), high(context.seed)})[place.word];
 }
 
 std::uint32_t random_half_word(const Context& context, std::uint64_t index) {
-  const std::uint64_t tile = index / 128;
-  const std::uint64_t j = index % 128;
-  const std::uint32_t word = random_word(context, 64 * tile + j % 64);
-  return j < 64 ? word << 16 : word & 0xFFFF0000u;
+  return half_of(random_word(context, word_index(index)), index);
+}
+
+std::uint32_t random_word(const Context& context, std::uint64_t index, std::uint32_t tap) {
+  const Place place(index);
+  return philox4x32({low(place.block), tap, context.stream, context.step},
+                    {low(context.seed), high(context.seed)})[place.word];
+}
+
+std::uint32_t random_half_word(const Context& context, std::uint64_t index, std::uint32_t tap) {
+  return half_of(random_word(context, word_index(index), tap), index);
 }
 
 }  // namespace tensorquant

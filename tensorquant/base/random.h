@@ -33,6 +33,11 @@ std::uint32_t random_word(const Context& context, std::uint64_t index);
 // the word, the rest is zero.
 std::uint32_t random_half_word(const Context& context, std::uint64_t index);
 
+// The same for step `tap` of the sum that makes output `index`: the tap takes the place of the
+// block's high 32 bits.
+std::uint32_t random_word(const Context& context, std::uint64_t index, std::uint32_t tap);
+std::uint32_t random_half_word(const Context& context, std::uint64_t index, std::uint32_t tap);
+
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_BASE_RANDOM_H_

@@ -1,7 +1,6 @@
 #include "tensorquant/maps/map_reader.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <fstream>
 #include <iterator>
@@ -152,23 +151,13 @@ Accumulate MapReader::read_accumulate(const JsonValue& value) const {
   if (value.type != Type::string) {
     source_.fail(value.offset, expected_but_found(kExpected, value.type));
   }
-  const std::string& text = value.string;
-  if (text == "step") return {Accumulate::Mode::step, 0};
-  if (text == "once") return {Accumulate::Mode::once, 0};
-  if (text == "fused") return {Accumulate::Mode::fused, 0};
-  constexpr std::string_view kChunk = "chunk:";
-  if (!text.starts_with(kChunk)) {
-    source_.fail(value.offset,
-                 "unknown accumulate '" + text + "', expected " + std::string(kExpected));
+  try {
+    return make_accumulate(value.string);
+  } catch (const SpecError& error) {
+    source_.fail(error.column() == 1 ? value.offset
+                                     : source_.offset_in_string(value.offset, error.column() - 1),
+                 error.reason());
   }
-  int chunk = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data() + kChunk.size(), end, chunk);
-  if (error != std::errc{} || stop != end || chunk < 1) {
-    source_.fail(source_.offset_in_string(value.offset, kChunk.size()),
-                 "the chunk of '" + text + "' must be an integer of 1 or more");
-  }
-  return {Accumulate::Mode::chunk, chunk};
 }
 
 }  // namespace tensorquant

@@ -51,20 +51,6 @@ std::string to_string(MapKind kind) {
   return "intrinsic";
 }
 
-std::string to_string(const Accumulate& accumulate) {
-  switch (accumulate.mode) {
-    case Accumulate::Mode::step:
-      return "step";
-    case Accumulate::Mode::once:
-      return "once";
-    case Accumulate::Mode::chunk:
-      return "chunk:" + std::to_string(accumulate.chunk);
-    case Accumulate::Mode::fused:
-      break;
-  }
-  return "fused";
-}
-
 RuleValue plain_value(std::shared_ptr<const Quantizer> quantizer, MapKind kind) {
   RuleValue value;
   if (is_none(quantizer)) return value;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tensorquant/maps/layer_pattern.h"
+#include "tensorquant/quantizers/accumulate.h"
 #include "tensorquant/quantizers/quantizer.h"
 
 namespace tensorquant {
@@ -12,16 +13,6 @@ namespace tensorquant {
 // The three places in a layer that a map can quantize.
 enum class MapKind { weights, extrinsic, intrinsic };
 std::string to_string(MapKind kind);  // "weights"
-
-// How a layer with rounded arithmetic adds up its products; `chunk` (1 or more) is used by
-// Mode::chunk alone.
-struct Accumulate {
-  enum class Mode { step, once, chunk, fused };
-  Mode mode = Mode::step;
-  int chunk = 0;
-  bool operator==(const Accumulate&) const = default;
-};
-std::string to_string(const Accumulate& accumulate);  // "step", "chunk:8"
 
 // What a rule gives to the layers that it hits. A null quantizer leaves that place alone.
 //

@@ -1,0 +1,75 @@
+#ifndef TENSORQUANT_ARITHMETIC_ARITHMETIC_H_
+#define TENSORQUANT_ARITHMETIC_ARITHMETIC_H_
+
+#include <cstdint>
+#include <string>
+
+#include "tensorquant/base/random.h"
+#include "tensorquant/formats/format.h"
+#include "tensorquant/quantizers/accumulate.h"
+#include "tensorquant/quantizers/quantizer.h"
+
+namespace tensorquant {
+
+// How y = sum over k of x_k * w_k, + b is computed: each product rounded to one format, the sum to
+// another, in the order of k. Both formats act on exact real numbers with their own bounds, and
+// round once. y becomes the tensor's type at the very end.
+struct Arithmetic {
+  Format product = Identity{};      // Identity: the exact product
+  Format accumulator = Identity{};  // Identity: the tensor's type, ties to even
+  Accumulate accumulate = {};
+  bool operator==(const Arithmetic&) const = default;
+};
+
+// The arithmetic of an intrinsic map's value. Throws an Error for quantizers that do not round to a
+// grid: sparse, binary, ternary and a user's own.
+Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulator,
+                           const Accumulate& accumulate);
+
+// Where random rounding takes its numbers from.
+struct ArithmeticContext {
+  std::uint64_t seed = 0;
+  std::uint32_t product_stream = 0;
+  std::uint32_t accumulator_stream = 1;
+  std::uint32_t step = 0;
+
+  Context product() const { return {seed, product_stream, step}; }
+  Context accumulator() const { return {seed, accumulator_stream, step}; }
+};
+
+// The tap that stands for the addition of the bias in random rounding.
+inline constexpr std::uint32_t kBiasTap = 0xFFFFFFFF;
+
+// The random bits for output `index` at tap k; nothing for formats that do not round at random.
+Draw draw(const Format& format, const Context& context, std::uint64_t index, std::uint32_t tap);
+
+// What a layer's products and sums would have needed. Numbers that are not finite do not count.
+struct RangeReport {
+  std::uint64_t products = 0;          // that were rounded
+  std::uint64_t clamped_products = 0;  // of which beyond the product format's ends
+  std::uint64_t sums = 0;              // roundings of the accumulator
+  std::uint64_t clamped_sums = 0;
+  double largest_product = 0;  // magnitude, before it was rounded
+  // The extreme values of the running sums of the same rounded products, without the accumulator's
+  // rounding.
+  double lowest_sum = 0;
+  double highest_sum = 0;
+
+  void merge(const RangeReport& other);
+  // The bits of a fixed-point accumulator with this fraction that none of those sums leaves.
+  int sufficient_bits(int fraction) const;
+};
+
+// The accumulator's or product's own ends; those of T for Identity.
+template <class T>
+Bounds<double> ends_of(const Format& format);
+bool is_random(const Format& format);
+
+// The value of the tensor's type T that a value of the format becomes at the end: ties to even, but
+// never beyond the format's ends; every NaN is the quiet one without payload.
+template <class T>
+T to_type(const Format& format, double x);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_ARITHMETIC_H_

@@ -1,0 +1,281 @@
+#include "tensorquant/arithmetic/convolution.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <type_traits>
+
+#include "tensorquant/base/error.h"
+
+namespace tensorquant {
+namespace {
+
+using Sizes = std::vector<std::int64_t>;
+
+std::int64_t product_of(const Sizes& sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+// The offsets of all points of a box in C order; steps[d] is how far the next point of dimension d
+// lies.
+Sizes points(const Sizes& box, const Sizes& steps) {
+  Sizes offsets = {0};
+  for (std::size_t d = 0; d < box.size(); ++d) {
+    Sizes longer;
+    longer.reserve(offsets.size() * static_cast<std::size_t>(box[d]));
+    for (const std::int64_t offset : offsets) {
+      for (std::int64_t i = 0; i < box[d]; ++i) longer.push_back(offset + i * steps[d]);
+    }
+    offsets = std::move(longer);
+  }
+  return offsets;
+}
+
+Sizes strides_of(const Sizes& sizes) {
+  Sizes strides(sizes.size(), 1);
+  for (std::size_t d = sizes.size(); d-- > 1;) strides[d - 1] = strides[d] * sizes[d];
+  return strides;
+}
+
+Sizes times(const Sizes& a, const Sizes& b) {
+  Sizes product(a.size());
+  std::transform(a.begin(), a.end(), b.begin(), product.begin(), std::multiplies<>());
+  return product;
+}
+
+// A list of lists: every a plus every b, a first.
+Sizes sums_of(const Sizes& a, const Sizes& b) {
+  Sizes sums;
+  sums.reserve(a.size() * b.size());
+  for (const std::int64_t x : a) {
+    for (const std::int64_t y : b) sums.push_back(x + y);
+  }
+  return sums;
+}
+
+Sizes multiples(std::int64_t count, std::int64_t step) { return points({count}, {step}); }
+
+void check(const Convolution& c) {
+  const auto require = [](bool good, const std::string& reason) {
+    if (!good) throw Error("convolution: " + reason);
+  };
+  const std::size_t dimensions = c.input.size();
+  for (const auto& [sizes, name, least] :
+       {std::tuple{&c.kernel, "kernel", 1}, std::tuple{&c.stride, "stride", 1},
+        std::tuple{&c.dilation, "dilation", 1}, std::tuple{&c.padding, "padding", 0}}) {
+    require(sizes->size() == dimensions, std::string(name) + " needs an entry for each dimension");
+    for (const std::int64_t size : *sizes) {
+      require(size >= least, std::string(name) + " of " + std::to_string(size));
+    }
+  }
+  require(c.is_transposed || c.padding_end.size() == dimensions,
+          "padding_end needs an entry for each dimension");
+  require(!c.is_transposed || c.output_padding.size() == dimensions,
+          "output_padding needs an entry for each dimension");
+  require(c.groups >= 1 && c.in_channels % c.groups == 0 && c.out_channels % c.groups == 0,
+          "channels must be multiples of the groups");
+  for (const std::int64_t size : c.output()) {
+    require(size >= 0, "the kernel is larger than the padded input");
+  }
+}
+
+// The input in a buffer in which the taps of every output lie at fixed distances from its first
+// one: with zeros around it and, transposed, between its points.
+struct Layout {
+  explicit Layout(const Convolution& c) : output(c.output()) {
+    for (std::size_t d = 0; d < output.size(); ++d) {
+      const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
+      if (c.is_transposed) {
+        size.push_back(output[d] + reach);
+        first.push_back(reach - c.padding[d]);
+        spread.push_back(c.stride[d]);
+        output_step.push_back(1);
+      } else {
+        size.push_back(c.input[d] + c.padding[d] + c.padding_end[d]);
+        first.push_back(c.padding[d]);
+        spread.push_back(1);
+        output_step.push_back(c.stride[d]);
+      }
+    }
+    const Sizes strides = strides_of(size);
+    outputs = points(output, times(output_step, strides));
+    taps = points(c.kernel, times(c.dilation, strides));
+    if (c.is_transposed) std::reverse(taps.begin(), taps.end());
+  }
+
+  Sizes output;
+  Sizes size;    // of the buffer
+  Sizes first;   // where input 0 lies; may lie outside
+  Sizes spread;  // the distance of neighbouring inputs
+  Sizes output_step;
+  Sizes outputs;  // offset of each output's first tap
+  Sizes taps;     // offset of each kernel position from there
+};
+
+// False where x itself can be the buffer.
+bool needs_buffer(const Convolution& c, const Layout& layout) {
+  return layout.size != c.input ||
+         std::any_of(layout.first.begin(), layout.first.end(), [](auto i) { return i != 0; });
+}
+
+template <class T>
+std::vector<T> buffered(const Convolution& c, const Layout& layout, const T* x) {
+  const std::int64_t planes = c.batch * c.in_channels;
+  const std::int64_t plane = product_of(layout.size);
+  std::vector<T> buffer(static_cast<std::size_t>(planes * plane));
+  const std::size_t dimensions = c.input.size();
+  const Sizes strides = strides_of(layout.size);
+  // Row by row of the last dimension; a row or a point that the buffer does not have is left out.
+  const Sizes lines(c.input.begin(), c.input.end() - 1);
+  const std::int64_t line_count = product_of(lines), length = c.input.back();
+  for (std::int64_t line = 0; line < line_count; ++line) {
+    std::int64_t rest = line, place = 0;
+    bool is_inside = true;
+    for (std::size_t d = dimensions - 1; d-- > 0;) {
+      const std::int64_t i = layout.first[d] + rest % lines[d] * layout.spread[d];
+      rest /= lines[d];
+      is_inside = is_inside && i >= 0 && i < layout.size[d];
+      place += i * strides[d];
+    }
+    if (!is_inside) continue;
+    for (std::int64_t p = 0; p < planes; ++p) {
+      const T* from = x + (p * line_count + line) * length;
+      T* to = buffer.data() + p * plane + place;
+      for (std::int64_t i = 0; i < length; ++i) {
+        const std::int64_t j = layout.first.back() + i * layout.spread.back();
+        if (j >= 0 && j < layout.size.back()) to[j] = from[i];
+      }
+    }
+  }
+  return buffer;
+}
+
+template <class T>
+SumPlan run(const Arithmetic& arithmetic, const ArithmeticContext& context,
+            const SumsOfProducts<T>& sums, RangeReport* report) {
+  if constexpr (std::is_same_v<T, float>) {
+    return sums_of_products(arithmetic, context, sums, report);
+  } else {
+    if (report != nullptr) throw Error("ranges are reported for float32 alone");
+    return sums_of_products(arithmetic, context, sums);
+  }
+}
+
+// Rows and columns are alike but that SIMD lanes are columns: the longer side should be those.
+template <class T>
+void swap_if_tall(SumsOfProducts<T>& sums) {
+  if (sums.rows.size() <= sums.columns.size()) return;
+  std::swap(sums.a, sums.b);
+  std::swap(sums.rows, sums.columns);
+  std::swap(sums.row_bias, sums.column_bias);
+}
+
+template <class T>
+std::span<const T> span_of(const T* data, std::int64_t count) {
+  return {data, static_cast<std::size_t>(count)};
+}
+
+}  // namespace
+
+std::vector<std::int64_t> Convolution::output() const {
+  std::vector<std::int64_t> size;
+  for (std::size_t d = 0; d < input.size(); ++d) {
+    const std::int64_t reach = dilation[d] * (kernel[d] - 1);
+    if (is_transposed) {
+      size.push_back((input[d] - 1) * stride[d] - 2 * padding[d] + reach + output_padding[d] + 1);
+    } else {
+      const std::int64_t room = input[d] + padding[d] + padding_end[d] - reach - 1;
+      size.push_back(room < 0 ? -1 : room / stride[d] + 1);
+    }
+  }
+  return size;
+}
+
+template <class T>
+SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                 const Convolution& shape, const T* x, const T* w, const T* bias, T* y,
+                 RangeReport* report, bool* outside) {
+  check(shape);
+  const Layout layout(shape);
+  std::vector<T> buffer;
+  if (needs_buffer(shape, layout)) {
+    buffer = buffered(shape, layout, x);
+    x = buffer.data();
+  }
+  const std::int64_t plane = product_of(layout.size), outputs = product_of(layout.output);
+  const std::int64_t kernel = product_of(shape.kernel);
+  const std::int64_t in_group = shape.in_channels / shape.groups;
+  const std::int64_t out_group = shape.out_channels / shape.groups;
+
+  SumPlan first_plan;
+  for (std::int64_t group = 0; group < shape.groups; ++group) {
+    SumsOfProducts<T> sums;
+    // w of this group: (out_group, in_group, kernel), transposed (in_group, out_group, kernel).
+    sums.a.data = span_of(w + group * out_group * in_group * kernel, out_group * in_group * kernel);
+    sums.a.lines = multiples(out_group, shape.is_transposed ? kernel : in_group * kernel);
+    sums.a.taps = sums_of(multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
+                          multiples(kernel, 1));
+    sums.b.data = span_of(x + group * in_group * plane,
+                          std::max<std::int64_t>(0, shape.batch * shape.in_channels -
+                                                        group * in_group) * plane);
+    sums.b.lines = sums_of(multiples(shape.batch, shape.in_channels * plane), layout.outputs);
+    sums.b.taps = sums_of(multiples(in_group, plane), layout.taps);
+    sums.row_bias = bias != nullptr ? bias + group * out_group : nullptr;
+    sums.y = y;
+    sums.outside = outside;
+    sums.rows = multiples(out_group, outputs);
+    for (std::int64_t& row : sums.rows) row += group * out_group * outputs;
+    sums.columns =
+        sums_of(multiples(shape.batch, shape.out_channels * outputs), multiples(outputs, 1));
+    const SumPlan plan = run(arithmetic, context, sums, report);
+    if (group == 0) first_plan = plan;
+  }
+  return first_plan;
+}
+
+template <class T>
+SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                       std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
+                       const T* b, const T* bias, T* y, RangeReport* report) {
+  SumsOfProducts<T> sums;
+  sums.a = {span_of(a, rows * taps), multiples(rows, taps), multiples(taps, 1)};
+  sums.b = {span_of(b, taps * columns), multiples(columns, 1), multiples(taps, columns)};
+  sums.column_bias = bias;
+  sums.y = y;
+  sums.rows = multiples(rows, columns);
+  sums.columns = multiples(columns, 1);
+  swap_if_tall(sums);
+  return run(arithmetic, context, sums, report);
+}
+
+template <class T>
+SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
+               std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
+               T* y, RangeReport* report, bool* outside) {
+  SumsOfProducts<T> sums;
+  sums.a = {span_of(w, outputs * inputs), multiples(outputs, inputs), multiples(inputs, 1)};
+  sums.b = {span_of(x, batch * inputs), multiples(batch, inputs), multiples(inputs, 1)};
+  sums.row_bias = bias;
+  sums.y = y;
+  sums.outside = outside;
+  sums.rows = multiples(outputs, 1);
+  sums.columns = multiples(batch, outputs);
+  swap_if_tall(sums);
+  return run(arithmetic, context, sums, report);
+}
+
+#define TENSORQUANT_INSTANTIATE(T)                                                                \
+  template SumPlan convolve(const Arithmetic&, const ArithmeticContext&, const Convolution&,      \
+                            const T*, const T*, const T*, T*, RangeReport*, bool*);               \
+  template SumPlan matrix_product(const Arithmetic&, const ArithmeticContext&, std::int64_t,      \
+                                  std::int64_t, std::int64_t, const T*, const T*, const T*, T*,   \
+                                  RangeReport*);                                                  \
+  template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t,              \
+                          std::int64_t, std::int64_t, const T*, const T*, const T*, T*,           \
+                          RangeReport*, bool*)
+TENSORQUANT_INSTANTIATE(float);
+TENSORQUANT_INSTANTIATE(double);
+#undef TENSORQUANT_INSTANTIATE
+
+}  // namespace tensorquant

@@ -1,0 +1,50 @@
+#ifndef TENSORQUANT_ARITHMETIC_CONVOLUTION_H_
+#define TENSORQUANT_ARITHMETIC_CONVOLUTION_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "tensorquant/arithmetic/sums_of_products.h"
+
+namespace tensorquant {
+
+// The shape of a convolution with any number of spatial dimensions. All lists have one entry for
+// each of them.
+struct Convolution {
+  std::int64_t batch = 1, in_channels = 1, out_channels = 1, groups = 1;
+  std::vector<std::int64_t> input;   // spatial size
+  std::vector<std::int64_t> kernel;  // likewise
+  std::vector<std::int64_t> stride, dilation;
+  std::vector<std::int64_t> padding;      // zeros before the input
+  std::vector<std::int64_t> padding_end;  // zeros behind it; transposed: not used
+  bool is_transposed = false;             // the gradient of a convolution by its input
+  std::vector<std::int64_t> output_padding;  // transposed only: added to the output's end
+
+  std::vector<std::int64_t> output() const;  // spatial size
+};
+
+// y of shape (batch, out_channels, output...) from x of (batch, in_channels, input...), w of
+// (out_channels, in_channels / groups, kernel...) or, transposed, (in_channels, out_channels /
+// groups, kernel...), and bias of (out_channels) or null; all in C order. Products are added up in
+// the order of (input channel, kernel position), those with padding included. Throws an Error for a
+// shape that makes no sense. `outside` as in SumsOfProducts. Returns the plan of the first group.
+template <class T>
+SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                 const Convolution& shape, const T* x, const T* w, const T* bias, T* y,
+                 RangeReport* report = nullptr, bool* outside = nullptr);
+
+// y (rows, columns) from a (rows, taps), b (taps, columns) and a bias for each column or null.
+template <class T>
+SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                       std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
+                       const T* b, const T* bias, T* y, RangeReport* report = nullptr);
+
+// y (batch, outputs) from x (batch, inputs), w (outputs, inputs) and a bias for each output or null.
+template <class T>
+SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
+               std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
+               T* y, RangeReport* report = nullptr, bool* outside = nullptr);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_CONVOLUTION_H_

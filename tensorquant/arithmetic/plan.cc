@@ -1,0 +1,454 @@
+// Chooses the fastest kernel that is provably equal to the reference.
+#include <algorithm>
+#include <cfenv>
+#include <cmath>
+#include <optional>
+#include <variant>
+
+#include "tensorquant/arithmetic/finish.h"
+#include "tensorquant/arithmetic/sum_kernels.h"
+#include "tensorquant/arithmetic/sums_of_products.h"
+
+namespace tensorquant {
+namespace {
+
+double power(int exponent) { return std::ldexp(1.0, exponent); }
+
+// Whether multiples of 2^last_bit up to this magnitude are exact in so many bits.
+bool fits(double magnitude, int last_bit, int bits) { return magnitude <= power(bits + last_bit); }
+
+class Planner {
+ public:
+  Planner(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums)
+      : arithmetic_(arithmetic),
+        mode_(arithmetic.accumulate.mode),
+        product_(std::get_if<FixedPoint>(&arithmetic.product)),
+        accumulator_(std::get_if<FixedPoint>(&arithmetic.accumulator)),
+        float_product_(std::get_if<FloatingPoint>(&arithmetic.product)),
+        sums_(sums),
+        a_(facts_of(sums.a.data)),
+        b_(facts_of(sums.b.data)),
+        keeps_product_(std::holds_alternative<Identity>(arithmetic.product) ||
+                       mode_ == Accumulate::Mode::fused) {
+    largest_ = static_cast<double>(a_.largest) * static_cast<double>(b_.largest);
+    last_bit_ = a_.last_bit + b_.last_bit;
+    bits_ = a_.significant_bits + b_.significant_bits;
+    if (a_.is_finite && b_.is_finite) find_sum_bound();
+  }
+
+  // The plan, and the constants for its kernel.
+  SumPlan plan(SumConstants& constants) const {
+    if (runs_fast()) {
+      for (const auto attempt : {&Planner::exact, &Planner::fixed_int, &Planner::fixed_float,
+                                 &Planner::fixed_double, &Planner::minifloat}) {
+        constants = {};
+        if (const std::optional<SumPlan> found = (this->*attempt)(constants)) return *found;
+      }
+      constants = {};
+    }
+    return slow();
+  }
+
+ private:
+  bool runs_fast() const {
+    const bool is_wrapping = accumulator_ && accumulator_->overflow == FixedPoint::Overflow::wrap;
+    return has_fused_multiply_add() && a_.is_finite && b_.is_finite &&
+           !is_random(arithmetic_.product) && !is_random(arithmetic_.accumulator) &&
+           (!is_wrapping || !has_bias());
+  }
+  bool has_bias() const { return sums_.row_bias != nullptr || sums_.column_bias != nullptr; }
+
+  // No partial sum of rounded products is larger.
+  void find_sum_bound() {
+    double longest_row = 0;
+    for (const std::int64_t line : sums_.a.lines) {
+      double row = 0;
+      const float* a = sums_.a.data.data() + line;
+      for (const std::int64_t tap : sums_.a.taps) row += std::abs(static_cast<double>(a[tap]));
+      longest_row = std::max(longest_row, row);
+    }
+    const auto taps = static_cast<double>(sums_.taps());
+    constexpr double kSlack = 1 + 1e-6;  // for the roundings of these sums themselves
+    sum_bound_ = longest_row * b_.largest * kSlack;
+    if (keeps_product_) return;
+    if (product_) sum_bound_ += taps * power(-product_->fraction) * kSlack;
+    if (float_product_) {
+      sum_bound_ = (sum_bound_ * (1 + power(-float_product_->significand_bits)) +
+                    taps * float_product_->smallest()) *
+                   kSlack;
+    }
+  }
+
+  // The product's format changes no product.
+  bool product_is_exact() const {
+    if (keeps_product_) return true;
+    if (product_) {
+      return last_bit_ >= -product_->fraction &&
+             largest_ <= std::ldexp(product_->highest_integer(), -product_->fraction);
+    }
+    return float_product_ && bits_ <= float_product_->significand_bits + 1 &&
+           last_bit_ >= float_product_->min_exponent() - float_product_->significand_bits &&
+           largest_ <= float_product_->largest();
+  }
+  // The last bit of all rounded products.
+  int product_last_bit() const {
+    if (keeps_product_) return last_bit_;
+    if (product_) return -product_->fraction;
+    if (float_product_) return float_product_->min_exponent() - float_product_->significand_bits;
+    return min_exponent<float>(std::get<Logarithmic>(arithmetic_.product));
+  }
+
+  // The accumulator's format changes no partial sum of numbers with that last bit.
+  bool sum_is_exact(int last_bit) const {
+    if (accumulator_) return last_bit >= -accumulator_->fraction && !sum_can_saturate();
+    FloatingPoint format{8, 23};
+    if (const auto* f = std::get_if<FloatingPoint>(&arithmetic_.accumulator)) {
+      format = *f;
+    } else if (!std::holds_alternative<Identity>(arithmetic_.accumulator)) {
+      return false;
+    }
+    return fits(sum_bound_, last_bit, format.significand_bits + 1) &&
+           last_bit >= format.min_exponent() - format.significand_bits &&
+           sum_bound_ <= format.largest();
+  }
+  bool sum_can_saturate() const {
+    return sum_bound_ > std::ldexp(accumulator_->highest_integer(), -accumulator_->fraction);
+  }
+  bool rounds_at_the_end() const { return mode_ == Accumulate::Mode::once; }
+
+  std::optional<SumPlan> exact(SumConstants& c) const {
+    if (!product_is_exact() || !(rounds_at_the_end() || sum_is_exact(last_bit_))) return {};
+    if (fits(sum_bound_, last_bit_, 24) && last_bit_ >= -149) {
+      return SumPlan{SumKernel::exact, false, false, false,
+                     "no product and no sum can round or saturate"};
+    }
+    if (!fits(sum_bound_, last_bit_, 53)) return {};
+    c.rounds_products = false;
+    return SumPlan{SumKernel::fixed_double, false, false, false,
+                   "no product and no sum can round or saturate; the sums need float64"};
+  }
+
+  // What the fixed-point kernels have in common.
+  struct Fixed {
+    bool clamps_products, clamps_sums, rounds_sums;
+    double largest_product;  // in steps of the product, after it was clamped
+    double largest_sum;      // in steps of the product, after it was clamped
+  };
+  std::optional<Fixed> fixed() const {
+    if (keeps_product_ || !product_ || product_->overflow != FixedPoint::Overflow::saturate ||
+        mode_ == Accumulate::Mode::chunk) {
+      // A chunk's own sum needs a register of its own; where nothing can happen to the sum it is
+      // as good as once.
+      const bool nothing_happens = product_ && !keeps_product_ &&
+                                   product_->overflow == FixedPoint::Overflow::saturate &&
+                                   sum_is_exact(-product_->fraction);
+      if (!nothing_happens) return {};
+    }
+    const double steps = power(product_->fraction);
+    Fixed f{};
+    f.clamps_products = largest_ * steps + 1 > product_->highest_integer();
+    f.largest_product = f.clamps_products ? -product_->lowest_integer() : largest_ * steps + 1;
+    f.largest_sum = sum_bound_ * steps;
+    if (rounds_at_the_end() || sum_is_exact(-product_->fraction)) return f;
+    if (!accumulator_ || accumulator_->overflow != FixedPoint::Overflow::saturate) return {};
+    f.rounds_sums = accumulator_->fraction < product_->fraction;
+    f.clamps_sums =
+        f.rounds_sums
+            ? sum_bound_ + static_cast<double>(sums_.taps()) * power(-accumulator_->fraction) >
+                  std::ldexp(accumulator_->highest_integer(), -accumulator_->fraction)
+            : sum_can_saturate();
+    if (f.clamps_sums) {
+      f.largest_sum = std::ldexp(-accumulator_->lowest_integer(),
+                                 product_->fraction - accumulator_->fraction);
+    } else {
+      f.largest_sum += static_cast<double>(sums_.taps()) *
+                       power(product_->fraction - accumulator_->fraction);
+    }
+    return f;
+  }
+
+  static std::string told(const Fixed& f, const char* sums) {
+    std::string text = f.clamps_products ? "products can saturate" : "no product can saturate";
+    text += f.rounds_sums ? ", sums are rounded" : ", sums are never rounded";
+    text += f.clamps_sums ? " and can saturate" : " and cannot saturate";
+    return text + "; " + sums;
+  }
+  static SumPlan planned(SumKernel kernel, const Fixed& f, const char* sums) {
+    return {kernel, f.clamps_products, f.clamps_sums, f.rounds_sums, told(f, sums)};
+  }
+
+  void set_limits(const Fixed& f, double product_scale, double sum_scale, SumConstants& c) const {
+    c.lowest_product = product_->lowest_integer() * product_scale;
+    c.highest_product = product_->highest_integer() * product_scale;
+    if (!f.clamps_sums) return;
+    c.lowest_sum = accumulator_->lowest_integer() * sum_scale;
+    c.highest_sum = accumulator_->highest_integer() * sum_scale;
+  }
+
+  // The bits by which a factor's multiple (1 + 2^-n) a turns ties to even into ties away from zero;
+  // 0 where the product has no room for it in float32.
+  int tie_bits() const {
+    return 2 * a_.significant_bits + b_.significant_bits <= 24 ? bits_ : 0;
+  }
+
+  std::optional<SumPlan> fixed_int(SumConstants& c) const {
+    const std::optional<Fixed> f = fixed();
+    if (!f || f->rounds_sums) return {};
+    switch (product_->rounding) {
+      case Rounding::even:
+        break;
+      case Rounding::down:
+        c.machine_rounding = FE_DOWNWARD;
+        break;
+      case Rounding::up:
+        c.machine_rounding = FE_UPWARD;
+        break;
+      case Rounding::nearest:
+        if (tie_bits() == 0) return {};
+        c.a_scale = 1 + power(-tie_bits());
+        break;
+      default:
+        return {};
+    }
+    constexpr double kMost = 0x400000 - 2;  // steps, around magic
+    if (f->largest_product > kMost) return {};
+    c.shift = f->clamps_sums ? accumulator_->fraction - product_->fraction : 0;
+    if ((f->largest_sum + f->largest_product) * power(c.shift) >= 0x7FFFFFFF) return {};
+    // magic and the scaled factor must be normal numbers of float32.
+    if (a_.largest != 0 && (a_.largest > 0x1p126f || a_.last_bit < -126 + 24)) return {};
+    c.unit = power(-product_->fraction - c.shift);
+    c.magic = 0xC00000 * power(-product_->fraction);
+    set_limits(*f, 1, 1, c);
+    return planned(SumKernel::fixed_int, *f, "sums fit into int32");
+  }
+
+  std::optional<SumPlan> fixed_float(SumConstants& c) const {
+    const std::optional<Fixed> f = fixed();
+    if (!f || f->rounds_sums) return {};
+    c.product_rounding = product_->rounding;
+    if (product_->rounding != Rounding::zero && product_->rounding != Rounding::nearest) return {};
+    if (f->clamps_sums && accumulator_->fraction != product_->fraction) return {};
+    constexpr double kMost = 0x800000;
+    if (f->largest_product > kMost || f->largest_sum + f->largest_product > 2 * kMost) return {};
+    // a 2^fraction must be exact, and products must not fall below the normal numbers unseen.
+    const int fraction = product_->fraction;
+    if (a_.largest != 0 && (a_.largest * power(fraction) > 0x1p126 ||
+                            a_.last_bit + fraction < -149 || last_bit_ + fraction < -149)) {
+      return {};
+    }
+    c.machine_rounding = FE_TOWARDZERO;
+    c.unit = power(-fraction);
+    c.a_scale = power(fraction);
+    set_limits(*f, 1, 1, c);
+    return planned(SumKernel::fixed_float, *f, "sums are integers in float32");
+  }
+
+  std::optional<SumPlan> fixed_double(SumConstants& c) const {
+    if (keeps_product_) return fixed_sums_of_exact_products(c);
+    const std::optional<Fixed> f = fixed();
+    if (!f) return {};
+    switch (product_->rounding) {
+      case Rounding::even:
+        break;
+      case Rounding::down:
+        c.machine_rounding = FE_DOWNWARD;
+        break;
+      case Rounding::up:
+        c.machine_rounding = FE_UPWARD;
+        break;
+      case Rounding::nearest:
+        c.a_scale = 1 + 0x1p-50;
+        break;
+      default:
+        return {};
+    }
+    if (f->rounds_sums && !set_sum_rounding(c)) return {};
+    // Units are the steps of the sum where it is rounded or clamped, else those of the product.
+    const bool has_own_units = f->rounds_sums || f->clamps_sums;
+    const int fraction = has_own_units ? accumulator_->fraction : product_->fraction;
+    const int finer = product_->fraction - fraction;  // a product's step is 2^-finer units
+    constexpr double kMost = 0x1p46;
+    if (f->largest_product > kMost || f->largest_sum + f->largest_product > 0x1p51 ||
+        f->largest_sum * power(-finer) > 0x1p51) {
+      return {};
+    }
+    c.unit = power(-fraction);
+    c.a_scale *= power(fraction);
+    c.magic = 1.5 * power(52 - finer);
+    set_limits(*f, power(-finer), 1, c);
+    return planned(SumKernel::fixed_double, *f, "sums are integers in float64");
+  }
+
+  bool set_sum_rounding(SumConstants& c) const {
+    c.sum_rounding = accumulator_->rounding;
+    return *c.sum_rounding == Rounding::even || *c.sum_rounding == Rounding::nearest;
+  }
+
+  // s = A(s + x w), where s + x w is exact in float64.
+  std::optional<SumPlan> fixed_sums_of_exact_products(SumConstants& c) const {
+    if (!accumulator_ || accumulator_->overflow != FixedPoint::Overflow::saturate ||
+        rounds_at_the_end() || mode_ == Accumulate::Mode::chunk) {
+      return {};
+    }
+    Fixed f{};
+    f.rounds_sums = last_bit_ < -accumulator_->fraction;
+    f.clamps_sums = true;
+    const int last_bit = std::min(last_bit_, -accumulator_->fraction);
+    const double most =
+        std::ldexp(-accumulator_->lowest_integer(), -accumulator_->fraction) + largest_;
+    if (!fits(most, last_bit, 51)) return {};
+    if (f.rounds_sums && !set_sum_rounding(c)) return {};
+    c.rounds_products = false;
+    c.unit = power(-accumulator_->fraction);
+    c.a_scale = power(accumulator_->fraction);
+    c.lowest_sum = accumulator_->lowest_integer();
+    c.highest_sum = accumulator_->highest_integer();
+    return planned(SumKernel::fixed_double, f, "exact products, sums in float64");
+  }
+
+  std::optional<SumPlan> minifloat(SumConstants& c) const {
+    if (rounds_at_the_end() || mode_ == Accumulate::Mode::chunk) return {};
+    const auto* sum = std::get_if<FloatingPoint>(&arithmetic_.accumulator);
+    const FloatingPoint* product = keeps_product_ ? nullptr : float_product_;
+    if (!sum || (!keeps_product_ && !product)) return {};
+    const auto is_small = [](const FloatingPoint& f) {
+      return f.rounding == Rounding::even && f.significand_bits <= 10 && f.exponent_bits <= 7;
+    };
+    if (!is_small(*sum) || (product && !is_small(*product))) return {};
+    if (bits_ > 24 || last_bit_ < -149) return {};
+    const double growth =
+        std::pow(1 + power(-sum->significand_bits), static_cast<double>(sums_.taps()));
+    const double most = (sum_bound_ + static_cast<double>(sums_.taps()) * sum->smallest()) * growth;
+    // An exact product has more bits than the accumulator, so that its sum must be exact.
+    if (!product && !fits(most, last_bit_, 24)) return {};
+    const bool overflows =
+        (product && largest_ > product->largest()) || most > sum->largest() || largest_ > 0x1p90;
+    const auto saturates = [](const FloatingPoint* f) {
+      return !f || f->overflow == FloatingPoint::Overflow::saturate;
+    };
+    if (largest_ > 0x1p90 || (overflows && !(saturates(product) && saturates(sum)))) return {};
+    c.rounds_products = product != nullptr;
+    if (product) {
+      c.product_bits = product->significand_bits;
+      c.product_exponent = product->min_exponent();
+      c.highest_product = product->largest();
+    }
+    c.sum_bits = sum->significand_bits;
+    c.sum_exponent = sum->min_exponent();
+    c.highest_sum = sum->largest();
+    return SumPlan{SumKernel::minifloat, overflows, overflows, true,
+                   overflows ? "small floats that can saturate, in float32"
+                             : "small floats that cannot overflow, in float32"};
+  }
+
+  // The tiles round sums to odd first, which serves all formats but those that look at bits far
+  // below the result or far above it.
+  SumPlan slow() const {
+    const auto reference = [](const char* reason) {
+      return SumPlan{SumKernel::reference, true, true, true, reason};
+    };
+    const int last_bit = product_last_bit();
+    if (mode_ == Accumulate::Mode::once || mode_ == Accumulate::Mode::chunk) {
+      if (!fits(sum_bound_, last_bit, 53) || !a_.is_finite || !b_.is_finite) {
+        return reference("the sum of several products needs more than float64");
+      }
+    }
+    if (accumulator_ && (accumulator_->overflow == FixedPoint::Overflow::wrap ||
+                         (is_random(arithmetic_.accumulator) && accumulator_->bits > 26))) {
+      const double ends = std::ldexp(-accumulator_->lowest_integer(), -accumulator_->fraction);
+      double most = ends;
+      int lowest = std::min(last_bit, -accumulator_->fraction);
+      double product = largest_;
+      if (product_ && !keeps_product_) {
+        product = std::ldexp(-product_->lowest_integer(), -product_->fraction);
+      }
+      most += mode_ == Accumulate::Mode::step || mode_ == Accumulate::Mode::fused
+                  ? product
+                  : product * static_cast<double>(sums_.taps());
+      if (has_bias()) {
+        const FactorFacts bias = facts_of({sums_.row_bias ? sums_.row_bias : sums_.column_bias,
+                                           sums_.row_bias ? sums_.rows.size() : sums_.columns.size()});
+        lowest = std::min(lowest, bias.last_bit);
+        most = bias.is_finite ? std::max(most, ends + bias.largest) : INFINITY;
+      }
+      if (!a_.is_finite || !b_.is_finite || !fits(most, lowest, 53)) {
+        return reference("the accumulator looks at more bits than float64 has");
+      }
+    }
+    return {SumKernel::tiles, true, true, true, "formats without a kernel of their own"};
+  }
+
+  const Arithmetic& arithmetic_;
+  const Accumulate::Mode mode_;
+  const FixedPoint* product_;      // null: of another kind
+  const FixedPoint* accumulator_;  // likewise
+  const FloatingPoint* float_product_;
+  const SumsOfProducts<float>& sums_;
+  const FactorFacts a_, b_;
+  const bool keeps_product_;
+  double largest_ = 0;   // magnitude of an exact product
+  int last_bit_ = 0;     // of all exact products
+  int bits_ = 0;         // significant bits of an exact product
+  double sum_bound_ = INFINITY;
+};
+
+void run(const SumJob& job, RangeReport* report) {
+  switch (job.plan.kernel) {
+    case SumKernel::reference:
+      return sums_of_products_reference(job.arithmetic, job.context, job.sums);
+    case SumKernel::tiles:
+      return run_tiles(job, report);
+    default:
+      return run_sum_kernel(job);
+  }
+}
+
+}  // namespace
+
+std::string to_string(SumKernel kernel) {
+  switch (kernel) {
+    case SumKernel::reference:
+      return "reference";
+    case SumKernel::tiles:
+      return "tiles";
+    case SumKernel::exact:
+      return "exact";
+    case SumKernel::fixed_int:
+      return "fixed_int";
+    case SumKernel::fixed_float:
+      return "fixed_float";
+    case SumKernel::fixed_double:
+      return "fixed_double";
+    case SumKernel::minifloat:
+      break;
+  }
+  return "minifloat";
+}
+
+SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                         const SumsOfProducts<float>& sums, RangeReport* report) {
+  SumJob job{arithmetic, context, sums, {}, {}};
+  if (sums.rows.empty() || sums.columns.empty()) {
+    job.plan.reason = "there is no output";
+    return job.plan;
+  }
+  job.plan = Planner(arithmetic, sums).plan(job.constants);
+  if (report != nullptr || sums.outside != nullptr) {
+    // The tiles look. Where they may be wrong in a last bit, the reference has the last word.
+    const bool is_reference = job.plan.kernel == SumKernel::reference;
+    job.plan.kernel = SumKernel::tiles;
+    run(job, report);
+    if (!is_reference) return job.plan;
+    job.plan.kernel = SumKernel::reference;
+  }
+  run(job, nullptr);
+  return job.plan;
+}
+
+SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                         const SumsOfProducts<double>& sums) {
+  sums_of_products_reference(arithmetic, context, sums);
+  return {SumKernel::reference, true, true, true, "float64 tensors"};
+}
+
+}  // namespace tensorquant

@@ -1,0 +1,288 @@
+#include "tensorquant/arithmetic/sum_kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensorquant/arithmetic/sum_kernels.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cfenv>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "tensorquant/arithmetic/add_to_odd-inl.h"
+#include "tensorquant/arithmetic/finish.h"
+#include "tensorquant/arithmetic/fixed_sum-inl.h"
+#include "tensorquant/arithmetic/minifloat_sum-inl.h"
+#include "tensorquant/base/bits.h"
+#include "tensorquant/base/float_environment.h"
+#include "tensorquant/base/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tensorquant {
+namespace HWY_NAMESPACE {
+
+// Rows of a that are packed together, and the registers' block: kRows rows by two vectors.
+inline constexpr std::size_t kPackedRows = 8;
+inline constexpr std::size_t kRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
+
+// sums[i][j] = op's sum of a(i, k) * b(k, j) over k, for `rows` rows and two vectors of columns.
+// a is packed by kPackedRows, b by columns.
+template <std::size_t rows, class Op>
+HWY_NOINLINE void Sum(const Op& given, std::size_t taps, const typename Op::T* a, const float* b,
+                      double* sums) {
+  const Op op = given;  // in registers
+  const typename Op::D d;
+  const std::size_t lanes = hn::Lanes(d);
+  typename Op::Sum s[rows][2];
+  for (std::size_t i = 0; i < rows; ++i) s[i][0] = s[i][1] = op.Zero();
+  for (std::size_t k = 0; k < taps; ++k) {
+    const auto b0 = op.Load(b), b1 = op.Load(b + lanes);
+    b += 2 * lanes;
+    HWY_UNROLL(8)
+    for (std::size_t i = 0; i < rows; ++i) {
+      const auto ai = hn::Set(d, a[i]);
+      s[i][0] = op.Step(s[i][0], ai, b0);
+      s[i][1] = op.Step(s[i][1], ai, b1);
+    }
+    a += kPackedRows;
+  }
+  for (std::size_t i = 0; i < rows; ++i) {
+    op.Store(s[i][0], taps, sums + 2 * lanes * i);
+    op.Store(s[i][1], taps, sums + 2 * lanes * i + lanes);
+  }
+}
+
+// The columns [first, first + width) of b, tap by tap; columns beyond the last repeat it.
+HWY_INLINE void PackColumns(const Factor<float>& b, std::size_t first, std::size_t width,
+                            float* packed) {
+  constexpr std::size_t kRun = 4;  // columns that are copied at once where they are neighbours
+  const std::size_t last = b.lines.size() - 1;
+  std::int64_t offset[64];
+  bool is_run[16];
+  for (std::size_t j = 0; j < width; ++j) offset[j] = b.lines[std::min(first + j, last)];
+  bool is_one_run = true;
+  for (std::size_t r = 0; r < width / kRun; ++r) {
+    const std::int64_t* o = offset + r * kRun;
+    is_run[r] = o[1] == o[0] + 1 && o[2] == o[0] + 2 && o[3] == o[0] + 3;
+    is_one_run = is_one_run && is_run[r] && o[0] == offset[0] + static_cast<int>(r * kRun);
+  }
+  for (const std::int64_t tap : b.taps) {
+    const float* from = b.data.data() + tap;
+    if (is_one_run) {
+      std::memcpy(packed, from + offset[0], width * sizeof(float));
+    } else {
+      for (std::size_t r = 0; r < width / kRun; ++r) {
+        const std::int64_t* o = offset + r * kRun;
+        float* to = packed + r * kRun;
+        if (is_run[r]) {
+          std::memcpy(to, from + o[0], kRun * sizeof(float));
+        } else {
+          for (std::size_t j = 0; j < kRun; ++j) to[j] = from[o[j]];
+        }
+      }
+    }
+    packed += width;
+  }
+}
+
+template <class T>
+std::vector<T> PackRows(const Factor<float>& a, double scale) {
+  const std::size_t taps = a.taps.size(), rows = a.lines.size();
+  const std::size_t blocks = (rows + kPackedRows - 1) / kPackedRows;
+  std::vector<T> packed(blocks * kPackedRows * taps);
+  for (std::size_t i = 0; i < rows; ++i) {
+    T* to = packed.data() + i / kPackedRows * kPackedRows * taps + i % kPackedRows;
+    const float* from = a.data.data() + a.lines[i];
+    for (std::size_t k = 0; k < taps; ++k) {
+      to[k * kPackedRows] = static_cast<T>(scale * static_cast<double>(from[a.taps[k]]));
+    }
+  }
+  return packed;
+}
+
+class ScopedRounding {
+ public:
+  explicit ScopedRounding(int direction) { std::fesetround(direction); }
+  ~ScopedRounding() { std::fesetround(FE_TONEAREST); }
+  ScopedRounding(const ScopedRounding&) = delete;
+  ScopedRounding& operator=(const ScopedRounding&) = delete;
+};
+
+template <class Op>
+void RunOp(const SumJob& job, const Op& op) {
+  using T = typename Op::T;
+  const std::size_t width = 2 * hn::Lanes(typename Op::D());
+  const std::size_t taps = job.sums.taps(), rows = job.sums.rows.size();
+  const std::size_t columns = job.sums.columns.size();
+  if (rows == 0 || columns == 0) return;
+  const std::vector<T> a = PackRows<T>(job.sums.a, job.constants.a_scale);
+  const std::size_t panels = (columns + width - 1) / width;
+  const std::size_t work = std::max<std::size_t>(1, rows * width * taps / 8);  // of a panel
+  parallel_for(panels * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
+    const DefaultFloatEnvironment environment;
+    std::vector<float> b(width * taps);
+    alignas(64) double sums[kPackedRows * 64];
+    for (std::size_t panel = begin / work; panel < (end + work - 1) / work; ++panel) {
+      const std::size_t column = panel * width;
+      PackColumns(job.sums.b, column, width, b.data());
+      for (std::size_t row = 0; row < rows; row += kPackedRows) {
+        const std::size_t size = std::min(kPackedRows, rows - row);
+        const T* block = a.data() + row * taps;
+        {
+          const ScopedRounding rounding(job.constants.machine_rounding);
+          std::size_t i = 0;
+          for (; size - i > kRows / 2; i = std::min(i + kRows, size)) {
+            Sum<kRows>(op, taps, block + i, b.data(), sums + i * width);
+          }
+          for (; i < size; ++i) Sum<1>(op, taps, block + i, b.data(), sums + i * width);
+        }
+        // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
+        if (job.plan.kernel != SumKernel::minifloat) {
+          for (std::size_t i = 0; i < size * width; ++i) sums[i] += 0.0;
+        }
+        finish_tile(job, {row, size, column, std::min(width, columns - column), width}, sums);
+      }
+    }
+  });
+}
+
+void RunKernel(const SumJob& job) {
+  const SumConstants& c = job.constants;
+  const bool clamps_products = job.plan.clamps_products, clamps_sums = job.plan.clamps_sums;
+  const auto with = [](bool flag, auto&& run) {
+    flag ? run(std::true_type()) : run(std::false_type());
+  };
+#if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
+  switch (job.plan.kernel) {
+    case SumKernel::exact:
+      return RunOp(job, ExactOp());
+    case SumKernel::fixed_int:
+      return with(clamps_products, [&](auto products) {
+        with(clamps_sums, [&](auto sums) {
+          with(c.shift > 0, [&](auto shifts) {
+            RunOp(job, FixedIntOp<products.value, sums.value, shifts.value>(c));
+          });
+        });
+      });
+    case SumKernel::fixed_float:
+      return with(clamps_products, [&](auto products) {
+        with(clamps_sums, [&](auto sums) {
+          with(c.product_rounding == Rounding::nearest, [&](auto nearest) {
+            RunOp(job, FixedFloatOp<nearest.value, products.value, sums.value>(c));
+          });
+        });
+      });
+    case SumKernel::fixed_double:
+      return with(clamps_sums, [&](auto sums) {
+        const auto run = [&](auto products, auto rounding) {
+          with(clamps_products, [&](auto clamps) {
+            RunOp(job,
+                  FixedDoubleOp<products.value, clamps.value, rounding.value, sums.value>(c));
+          });
+        };
+        with(c.rounds_products, [&](auto products) {
+          if (!c.sum_rounding) {
+            run(products, std::integral_constant<int, kNoRounding>());
+          } else if (*c.sum_rounding == Rounding::even) {
+            run(products, std::integral_constant<int, kEven>());
+          } else {
+            run(products, std::integral_constant<int, kNearest>());
+          }
+        });
+      });
+    case SumKernel::minifloat:
+      return with(c.rounds_products, [&](auto products) {
+        with(clamps_sums, [&](auto clamps) {
+          RunOp(job, MinifloatOp<products.value, clamps.value>(c));
+        });
+      });
+    case SumKernel::reference:
+    case SumKernel::tiles:
+      break;
+  }
+#else
+  (void)c, (void)clamps_products, (void)clamps_sums, (void)with;
+#endif
+}
+
+bool HasFusedMultiplyAdd() { return HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86; }
+
+FactorFacts Facts(std::span<const float> data) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto zero = hn::Zero(di);
+  auto largest = zero, last = hn::Set(di, 1000), longest = zero;
+  const auto look = [&](auto x) HWY_ATTR {
+    const auto magnitude = hn::And(hn::BitCast(di, x), hn::Set(di, 0x7FFFFFFF));
+    const auto exponent = hn::ShiftRight<23>(magnitude);
+    const auto stored = hn::And(magnitude, hn::Set(di, 0x7FFFFF));
+    const auto is_subnormal = hn::Eq(exponent, zero);
+    const auto significand =
+        hn::IfThenElse(is_subnormal, stored, hn::Or(stored, hn::Set(di, 0x800000)));
+    // The lowest bit that is set, by the exponent of the float that it is.
+    const auto lowest = hn::And(significand, hn::Sub(zero, significand));
+    const auto place = hn::Sub(hn::ShiftRight<23>(hn::BitCast(di, hn::ConvertTo(d, lowest))),
+                               hn::Set(di, 127));
+    const auto last_bit =
+        hn::Add(hn::Sub(hn::Max(exponent, hn::Set(di, 1)), hn::Set(di, 150)), place);
+    const auto is_zero = hn::Eq(magnitude, zero);
+    largest = hn::Max(largest, magnitude);
+    last = hn::Min(last, hn::IfThenElse(is_zero, hn::Set(di, 1000), last_bit));
+    longest =
+        hn::Max(longest, hn::IfThenZeroElse(is_zero, hn::Sub(hn::Set(di, 24), place)));
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= data.size(); i += lanes) look(hn::LoadU(d, data.data() + i));
+  if (i < data.size()) {
+    HWY_ALIGN float rest[HWY_MAX_BYTES / sizeof(float)] = {};
+    std::copy(data.begin() + static_cast<std::ptrdiff_t>(i), data.end(), rest);
+    look(hn::Load(d, rest));
+  }
+  FactorFacts facts;
+  const auto highest = hn::GetLane(hn::MaxOfLanes(di, largest));
+  facts.is_finite = highest < 0x7F800000;
+  facts.largest = from_bits<float>(static_cast<std::uint32_t>(highest));
+  facts.last_bit = hn::GetLane(hn::MinOfLanes(di, last));
+  facts.significant_bits = hn::GetLane(hn::MaxOfLanes(di, longest));
+  return facts;
+}
+
+void AddToOddAll(std::span<double> s, std::span<const double> x) {
+  const hn::ScalableTag<double> d;
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  for (; i + lanes <= s.size(); i += lanes) {
+    hn::StoreU(AddToOdd(d, hn::LoadU(d, s.data() + i), hn::LoadU(d, x.data() + i)), d,
+               s.data() + i);
+  }
+  const hn::CappedTag<double, 1> d1;
+  for (; i < s.size(); ++i) {
+    hn::StoreU(AddToOdd(d1, hn::LoadU(d1, s.data() + i), hn::LoadU(d1, x.data() + i)), d1,
+               s.data() + i);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tensorquant
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tensorquant {
+
+HWY_EXPORT(RunKernel);
+HWY_EXPORT(HasFusedMultiplyAdd);
+HWY_EXPORT(Facts);
+HWY_EXPORT(AddToOddAll);
+
+void run_sum_kernel(const SumJob& job) { HWY_DYNAMIC_DISPATCH(RunKernel)(job); }
+bool has_fused_multiply_add() { return HWY_DYNAMIC_DISPATCH(HasFusedMultiplyAdd)(); }
+FactorFacts facts_of(std::span<const float> data) { return HWY_DYNAMIC_DISPATCH(Facts)(data); }
+void add_to_odd(std::span<double> s, std::span<const double> x) {
+  HWY_DYNAMIC_DISPATCH(AddToOddAll)(s, x);
+}
+
+}  // namespace tensorquant
+#endif  // HWY_ONCE

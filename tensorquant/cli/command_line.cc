@@ -48,6 +48,7 @@ int run_command_line(int argc, char** argv) {
   add_list(app);
   add_describe(app);
   add_quantize(app);
+  add_matmul(app);
   add_explain(app);
   add_train(app);
   add_evaluate(app);

@@ -8,6 +8,7 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/progress.h"
+#include "tensorquant/cli/range_table.h"
 #include "tensorquant/cli/trace_writer.h"
 #include "tensorquant/data/npy.h"
 #include "tensorquant/models/checkpoint.h"
@@ -24,6 +25,7 @@ struct Options {
   ThreadOptions threads;
   std::size_t batch_size = 128;
   std::uint64_t seed = 0;
+  bool ranges = false;
   bool as_json = false;
 };
 
@@ -34,8 +36,10 @@ std::string percent(double share) {
 }
 
 void print_table(const Options& options, const Evaluation& result, const Override& maps,
-                 const std::vector<LayerSummary>& layers) {
+                 const std::vector<LayerSummary>& layers,
+                 const std::vector<LayerRangeReport>& ranges) {
   if (!maps.empty()) std::printf("%s\n", to_table(layers).c_str());
+  if (options.ranges) std::printf("%s\n", to_table(ranges).c_str());
   std::printf("accuracy    %s (%zu of %zu images)\n", percent(result.accuracy()).c_str(),
               result.correct, result.images);
   std::printf("model       %s\n", options.model.c_str());
@@ -47,8 +51,8 @@ void print_table(const Options& options, const Evaluation& result, const Overrid
 }
 
 void print_json(const Options& options, const Evaluation& result, const Override& maps,
-                const std::vector<LayerSummary>& layers) {
-  print({{"accuracy", result.accuracy()},
+                const std::vector<LayerSummary>& layers, const std::vector<LayerRangeReport>& ranges) {
+  nlohmann::ordered_json report = {{"accuracy", result.accuracy()},
          {"correct", result.correct},
          {"images", result.images},
          {"seconds", result.seconds},
@@ -59,7 +63,9 @@ void print_json(const Options& options, const Evaluation& result, const Override
          {"batch_size", options.batch_size},
          {"threads", options.threads.threads},
          {"maps", to_json(maps)},
-         {"layers", to_json(layers)}});
+         {"layers", to_json(layers)}};
+  if (options.ranges) report["ranges"] = to_json(ranges);
+  print(report);
 }
 
 void run(Options& options) {
@@ -79,6 +85,7 @@ void run(Options& options) {
   const std::shared_ptr<ImageClassifier> model = make_model(info);
   apply_maps(*model, maps);
   load_checkpoint(*model, options.checkpoint);
+  record_ranges(model, options.ranges);
   const ImageDataset data = options.data.load(info, Split::test);
 
   Evaluation result;
@@ -91,13 +98,14 @@ void run(Options& options) {
                                          percent(so_far.accuracy()));
     });
   }
+  const std::vector<LayerRangeReport> range_rows = ranges(model);  // of these images alone
   if (!options.trace.empty()) {
     write_trace(options.trace, trace_first_batch(info, *model, data, options.batch_size));
   }
   if (!options.logits.empty()) write_npy(options.logits, to_array(result.logits));
   const std::vector<LayerSummary> layers = summary(model);
-  options.as_json ? print_json(options, result, maps, layers)
-                  : print_table(options, result, maps, layers);
+  options.as_json ? print_json(options, result, maps, layers, range_rows)
+                  : print_table(options, result, maps, layers, range_rows);
 }
 
 }  // namespace
@@ -115,6 +123,9 @@ void add_evaluate(CLI::App& app) {
   command->add_option("--logits", options->logits, "Write the logits, (images, classes), as .npy");
   command->add_option("--trace", options->trace,
                       "Write each layer's output for the first batch into this folder");
+  command->add_flag("--ranges", options->ranges,
+                    "Report what was clamped inside the layers of the intrinsic map, and the "
+                    "accumulator bits that would have been enough; takes longer");
   options->threads.add_to(*command);
   add_json(*command, options->as_json);
   options->maps.add_to(*command);

@@ -61,6 +61,22 @@ class DenseReluImpl : public DerivedLayer<DenseReluImpl, torch::nn::LinearImpl> 
 
 }  // namespace detail
 
+template <>
+struct RoundedForward<detail::Conv2dReluImpl> {
+  static at::Tensor call(detail::Conv2dReluImpl& layer, const LayerArithmetic& arithmetic,
+                         const at::Tensor& input) {
+    return detail::rounded_conv<2>(layer, arithmetic, input).relu();
+  }
+};
+
+template <>
+struct RoundedForward<detail::DenseReluImpl> {
+  static at::Tensor call(detail::DenseReluImpl& layer, const LayerArithmetic& arithmetic,
+                         const at::Tensor& input) {
+    return rounded_linear(arithmetic, input, layer.weight, layer.bias).relu();
+  }
+};
+
 class Conv2dReluImpl : public QLayer<detail::Conv2dReluImpl, Conv2dReluImpl> {
  public:
   using QLayer::QLayer;

@@ -123,6 +123,18 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
     plan->quantizes_parameters = true;
     plan->random_parameters |= parameter.quantizer->is_random();
   }
+  if (quantizers.product != nullptr && can_round_arithmetic()) {
+    LayerArithmetic& arithmetic = plan->arithmetic.emplace();
+    try {
+      arithmetic.arithmetic =
+          make_arithmetic(*quantizers.product, *quantizers.accumulator, quantizers.accumulate);
+    } catch (const Error& error) {
+      throw Error(place + ": " + error.what());
+    }
+    arithmetic.context = {quantizers.seed, stream_of(quantizers.layer, "product"),
+                          stream_of(quantizers.layer, "accumulator"), 0};
+    arithmetic.clips_gradient = !quantizers.accumulator->is_straight_through();
+  }
   plan->quantizers = std::move(quantizers);
   return plan;
 }
@@ -191,6 +203,31 @@ void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles,
     const std::lock_guard lock(cache_mutex_);
     cache_ = std::move(fresh);
   }
+}
+
+at::Tensor QuantizableLayer::round_arithmetic(
+    std::uint32_t step, const std::function<at::Tensor(const LayerArithmetic&)>& call) {
+  LayerArithmetic arithmetic = *plan_->arithmetic;
+  arithmetic.context.step = step;
+  RangeReport report;
+  const bool records = ranges().has_value();
+  if (records) arithmetic.report = &report;
+  at::Tensor output = named(plan_->quantizers.layer, [&] { return call(arithmetic); });
+  if (records) {
+    const std::lock_guard lock(ranges_mutex_);
+    if (ranges_) ranges_->merge(report);
+  }
+  return output;
+}
+
+void QuantizableLayer::record_ranges(bool on) {
+  const std::lock_guard lock(ranges_mutex_);
+  ranges_ = on ? std::optional(RangeReport()) : std::nullopt;
+}
+
+std::optional<RangeReport> QuantizableLayer::ranges() const {
+  const std::lock_guard lock(ranges_mutex_);
+  return ranges_;
 }
 
 void QuantizableLayer::finish_output(at::Tensor& output, std::uint32_t step, int& index) const {

@@ -9,11 +9,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "tensorquant/quantizers/accumulate.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/torch/rounded_arithmetic.h"
 
 namespace tensorquant {
 
@@ -21,6 +24,9 @@ namespace tensorquant {
 struct LayerQuantizers {
   std::string layer;  // the full name, which also names the random streams
   std::shared_ptr<const Quantizer> weight, bias, output;
+  // The arithmetic inside the layer; both are null or none is.
+  std::shared_ptr<const Quantizer> product, accumulator;
+  Accumulate accumulate = {};
   std::uint64_t seed = 0;
   std::string rule;       // which rules chose them, for people to read
   std::string intrinsic;  // the intrinsic map's value, "" for none
@@ -46,6 +52,8 @@ class QuantizableLayer {
   // True for layers without arithmetic, such as ReLU and max pooling: an intrinsic map has nothing
   // to round in them.
   virtual bool only_moves_values() const = 0;
+  // True for layers whose arithmetic an intrinsic map can round: see RoundedForward.
+  virtual bool can_round_arithmetic() const = 0;
 
   // One tensor that forward() reads, as the layer's class shows it, and what happens to it.
   struct Parameter {
@@ -59,6 +67,7 @@ class QuantizableLayer {
     std::vector<Parameter> parameters;
     bool quantizes_parameters = false;
     bool random_parameters = false;
+    std::optional<LayerArithmetic> arithmetic;  // its step is that of the call
   };
   // Throws an Error where the layer cannot be quantized like that; changes nothing.
   std::shared_ptr<const Plan> plan(LayerQuantizers quantizers);
@@ -76,6 +85,11 @@ class QuantizableLayer {
   void inherit(const QuantizableLayer& other);
 
   void set_observer(std::string layer, std::shared_ptr<const OutputObserver> observer);
+
+  // From now on each call with rounded arithmetic adds to a report, which begins empty; that makes
+  // it several times slower. False ends it.
+  void record_ranges(bool on);
+  std::optional<RangeReport> ranges() const;  // nothing: none is recorded
 
   // Drops the cached quantized parameters. Needed only after the parameters were written behind
   // libtorch's back (through .data() or a raw pointer) in evaluation mode.
@@ -95,6 +109,7 @@ class QuantizableLayer {
 
   bool is_active() const { return plan_ != nullptr || observer_ != nullptr; }
   bool quantizes_parameters() const { return plan_ != nullptr && plan_->quantizes_parameters; }
+  bool rounds_arithmetic() const { return plan_ != nullptr && plan_->arithmetic.has_value(); }
   bool quantizes_outputs() const { return plan_ != nullptr && plan_->quantizers.output != nullptr; }
 
   // Counts a forward call and gives its random step.
@@ -102,6 +117,9 @@ class QuantizableLayer {
   // Replaces the tensors, which are the handles of parameter_handles() in its order, by quantized
   // ones.
   void quantize_parameters(std::span<at::Tensor* const> handles, bool training, std::uint32_t step);
+  // call(arithmetic), for a call of that step.
+  at::Tensor round_arithmetic(std::uint32_t step,
+                              const std::function<at::Tensor(const LayerArithmetic&)>& call);
   // Quantizes and shows one tensor of a result; `index` counts those that are floating-point
   // numbers.
   void finish_output(at::Tensor& output, std::uint32_t step, int& index) const;
@@ -122,6 +140,8 @@ class QuantizableLayer {
   std::atomic<std::uint32_t> inference_step_ = 0;
   std::mutex cache_mutex_;
   std::shared_ptr<const Cache> cache_;  // guarded by cache_mutex_, immutable once there
+  mutable std::mutex ranges_mutex_;
+  std::optional<RangeReport> ranges_;  // guarded by ranges_mutex_
 };
 
 }  // namespace tensorquant

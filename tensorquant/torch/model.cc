@@ -121,7 +121,11 @@ struct Choice {
       if (rule->text != "null") texts.push_back(std::string(map) + rule->text);
     }
     quantizers.rule = joined(places, ", ");
-    if (intrinsic) quantizers.intrinsic = rules.intrinsic->text;
+    if (!intrinsic) return;
+    quantizers.intrinsic = rules.intrinsic->text;
+    quantizers.product = rules.intrinsic->value.product;
+    quantizers.accumulator = rules.intrinsic->value.accumulator;
+    quantizers.accumulate = rules.intrinsic->value.accumulate;
   }
   bool hits() const {
     return quantizers.weight || quantizers.bias || quantizers.output || intrinsic;
@@ -188,7 +192,10 @@ class Application {
       if (choice.hits()) plain_.push_back(quoted(layer));
       return;
     }
-    if (choice.intrinsic && !layer.twin->only_moves_values()) inexact_.push_back(quoted(layer));
+    if (choice.intrinsic && !layer.twin->only_moves_values() &&
+        !layer.twin->can_round_arithmetic()) {
+      inexact_.push_back(quoted(layer));
+    }
     choice.quantizers.model_input = input_;
     try {
       plans_.emplace_back(layer.twin, layer.twin->plan(std::move(choice.quantizers)));
@@ -269,7 +276,9 @@ std::vector<LayerSummary> summary(ModelRef model) {
     if (has(/*bias=*/false)) row.weight = spec_of(quantizers.weight);
     if (has(/*bias=*/true)) row.bias = spec_of(quantizers.bias);
     row.output = spec_of(quantizers.output);
-    if (!quantizers.intrinsic.empty()) row.intrinsic = "nothing to round";
+    if (!quantizers.intrinsic.empty()) {
+      row.intrinsic = layer.twin->attached()->arithmetic ? quantizers.intrinsic : "nothing to round";
+    }
     row.rule = quantizers.rule;
   }
   return rows;
@@ -337,6 +346,24 @@ void set_layer_steps(ModelRef model, const std::map<std::string, std::uint32_t>&
 
 void set_inference_step(ModelRef model, std::uint32_t step) {
   for (QuantizableLayer* twin : twins(model)) twin->set_inference_step(step);
+}
+
+void record_ranges(ModelRef model, bool on) {
+  for (QuantizableLayer* twin : twins(model)) twin->record_ranges(on);
+}
+
+std::vector<LayerRangeReport> ranges(ModelRef model) {
+  std::vector<LayerRangeReport> all;
+  for (const Layer& layer : LayerWalk(*model).layers) {
+    const bool rounds = layer.twin != nullptr && layer.twin->attached() != nullptr &&
+                        layer.twin->attached()->arithmetic.has_value();
+    if (!rounds) continue;
+    const std::optional<RangeReport> report = layer.twin->ranges();
+    if (report) {
+      all.push_back({layer.name(), layer.twin->attached()->arithmetic->arithmetic, *report});
+    }
+  }
+  return all;
 }
 
 void set_output_observer(ModelRef model, OutputObserver observer) {

@@ -124,6 +124,17 @@ void set_layer_steps(ModelRef model, const std::map<std::string, std::uint32_t>&
 // with.
 void set_inference_step(ModelRef model, std::uint32_t step);
 
+// What the products and sums of a layer with rounded arithmetic have needed.
+struct LayerRangeReport {
+  std::string layer;
+  Arithmetic arithmetic;
+  RangeReport report;
+};
+// Has each layer count from now on, from nothing; see QuantizableLayer::record_ranges().
+void record_ranges(ModelRef model, bool on = true);
+// Of the layers that round their arithmetic and count, in the model's order.
+std::vector<LayerRangeReport> ranges(ModelRef model);
+
 // Calls `observer` with the output of each quantizable layer, after its quantizer, whether it has
 // one or not. The tensor is that of the model: copy what you keep if later layers work in place. An
 // empty function ends it.

@@ -155,18 +155,6 @@ TEST(Apply, LeavesTheInputToALayerOfThatName) {
   EXPECT_EQ(model->forward(torch::full({1}, 0.3F)).item<float>(), 0.25F);
 }
 
-TEST(Apply, RefusesToRoundArithmeticThatItDoesNotCover) {
-  Net net;
-  EXPECT_THAT([&] { apply(net, override_of(R"({"intrinsic": "nearest,16,8"})")); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("'features.conv1'"), HasSubstr("'fc1'"),
-                                         HasSubstr("'fc2'"), Not(HasSubstr("relu1")))));
-  // Exact products that are added up one by one in the tensor's type are not what libtorch
-  // computes.
-  EXPECT_THROW(apply(net, override_of(R"({"intrinsic": {"fc": {"accumulate": "step"}}})")), Error);
-  apply(net, override_of(R"({"intrinsic": {"fc": null, "conv": "none", "relu": "nearest,16,8"}})"));
-  EXPECT_EQ(summary(net)[1].intrinsic, "nothing to round");
-}
-
 TEST(Apply, NamesASharedLayerByItsFirstName) {
   nn::Linear shared(2, 2);
   nn::Sequential model;

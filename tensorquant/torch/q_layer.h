@@ -49,6 +49,30 @@ std::string layer_type(std::string class_name);
 template <class Impl>
 inline constexpr bool only_moves_values_v = false;
 
+namespace detail {
+
+// Whether RoundedForward<Impl>::call takes what Impl::forward takes.
+template <class Impl, class... A>
+concept RoundsArithmetic = requires(Impl& layer, const LayerArithmetic& arithmetic, A... arguments) {
+  RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...);
+};
+
+// body(layer, step), or body(layer) for one that does not ask for the step.
+template <class Body, class Impl>
+decltype(auto) call_body(Body& body, Impl& layer, std::uint32_t step) {
+  if constexpr (std::is_invocable_v<Body&, Impl&, std::uint32_t>) {
+    return body(layer, step);
+  } else {
+    return body(layer);
+  }
+}
+
+template <class Body, class Impl>
+using BodyResult =
+    decltype(call_body(std::declval<Body&>(), std::declval<Impl&>(), std::uint32_t{}));
+
+}  // namespace detail
+
 // The quantizable twin of a layer class: same constructors, members, parameters, archives and
 // results, and a place for the quantizers that apply() attaches. Without any it is the layer
 // itself, bit for bit.
@@ -85,8 +109,16 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
 
   // Neither overloaded nor a template: AnyModule and Sequential take its address.
   R forward(A... arguments) {
-    return run(
-        [&](Impl& layer) -> R { return layer.Impl::forward(std::forward<A>(arguments)...); });
+    return run([&](Impl& layer, [[maybe_unused]] std::uint32_t step) -> R {
+      if constexpr (detail::RoundsArithmetic<Impl, A...>) {
+        if (rounds_arithmetic()) {
+          return round_arithmetic(step, [&](const LayerArithmetic& arithmetic) {
+            return RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...);
+          });
+        }
+      }
+      return layer.Impl::forward(std::forward<A>(arguments)...);
+    });
   }
 
   torch::nn::Module& module() override { return *this; }
@@ -95,6 +127,7 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
     return detail::layer_type(c10::demangle(typeid(Named).name()));
   }
   bool only_moves_values() const override { return only_moves_values_v<Impl>; }
+  bool can_round_arithmetic() const override { return detail::RoundsArithmetic<Impl, A...>; }
 
   void train(bool on = true) override {
     invalidate();
@@ -128,10 +161,10 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
   // body(layer), a call of one of Impl's functions: on a copy with quantized parameters where there
   // are quantizers, else on this layer. Tensors in the result are quantized.
   template <class Body>
-  std::invoke_result_t<Body, Impl&> run(Body&& body) {
+  detail::BodyResult<Body, Impl> run(Body&& body) {
     const bool training = this->is_training();
     const std::uint32_t step = begin_call(training);
-    if (!is_active()) return body(static_cast<Impl&>(*this));
+    if (!is_active()) return detail::call_body(body, static_cast<Impl&>(*this), step);
     auto result = run_quantized(body, training, step);
     int index = 0;
     auto finish = [&](at::Tensor& tensor) { finish_output(tensor, step, index); };
@@ -141,13 +174,15 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
 
  private:
   template <class Body>
-  std::invoke_result_t<Body, Impl&> run_quantized(Body&& body, bool training, std::uint32_t step) {
-    if (!quantizes_parameters()) return body(static_cast<Impl&>(*this));
+  detail::BodyResult<Body, Impl> run_quantized(Body& body, bool training, std::uint32_t step) {
+    if (!quantizes_parameters()) {
+      return detail::call_body(body, static_cast<Impl&>(*this), step);
+    }
     Impl copy(static_cast<const Impl&>(*this));
     c10::SmallVector<at::Tensor*, 8> handles;
     detail::visit_parameter_handles(copy, [&](at::Tensor& x) { handles.push_back(&x); });
     quantize_parameters({handles.data(), handles.size()}, training, step);
-    return body(copy);
+    return detail::call_body(body, copy, step);
   }
 
   std::vector<at::Tensor> parameter_handles() override {

@@ -7,6 +7,14 @@ namespace tensorquant {
 
 TENSORQUANT_MOVES_VALUES(Identity);
 
+template <>
+struct RoundedForward<::torch::nn::LinearImpl> {
+  static at::Tensor call(::torch::nn::LinearImpl& layer, const LayerArithmetic& arithmetic,
+                         const at::Tensor& input) {
+    return rounded_linear(arithmetic, input, layer.weight, layer.bias);
+  }
+};
+
 namespace nn {
 
 TENSORQUANT_TWIN(Identity);
@@ -27,6 +35,14 @@ struct AddImpl : ::torch::nn::Cloneable<AddImpl> {
 };
 
 }  // namespace detail
+
+template <>
+struct RoundedForward<detail::AddImpl> {
+  static at::Tensor call(detail::AddImpl&, const LayerArithmetic& arithmetic, const at::Tensor& a,
+                         const at::Tensor& b) {
+    return rounded_add(arithmetic, a, b);
+  }
+};
 
 namespace nn {
 

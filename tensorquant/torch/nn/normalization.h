@@ -3,7 +3,34 @@
 
 #include "tensorquant/torch/nn/twin.h"
 
-namespace tensorquant::nn {
+namespace tensorquant {
+
+namespace detail {
+
+struct RoundedBatchNorm {
+  template <class Layer>
+  static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
+    const bool is_trained = layer.is_training() || !layer.running_mean.defined();
+    if (layer.is_training()) {  // the float layer keeps the running statistics
+      const at::NoGradGuard no_gradient;
+      layer.Layer::forward(x);
+    }
+    return rounded_batch_norm(arithmetic, x, is_trained ? at::Tensor() : layer.running_mean,
+                              is_trained ? at::Tensor() : layer.running_var, layer.weight,
+                              layer.bias, layer.options.eps());
+  }
+};
+
+}  // namespace detail
+
+template <>
+struct RoundedForward<::torch::nn::BatchNorm1dImpl> : detail::RoundedBatchNorm {};
+template <>
+struct RoundedForward<::torch::nn::BatchNorm2dImpl> : detail::RoundedBatchNorm {};
+template <>
+struct RoundedForward<::torch::nn::BatchNorm3dImpl> : detail::RoundedBatchNorm {};
+
+namespace nn {
 
 TENSORQUANT_TWIN(BatchNorm1d);
 TENSORQUANT_TWIN(BatchNorm2d);
@@ -16,6 +43,7 @@ TENSORQUANT_TWIN(GroupNorm);
 TENSORQUANT_TWIN(LocalResponseNorm);
 TENSORQUANT_TWIN(CrossMapLRN2d);
 
-}  // namespace tensorquant::nn
+}  // namespace nn
+}  // namespace tensorquant
 
 #endif  // TENSORQUANT_TORCH_NN_NORMALIZATION_H_

@@ -1,6 +1,9 @@
 #ifndef TENSORQUANT_TORCH_NN_POOLING_H_
 #define TENSORQUANT_TORCH_NN_POOLING_H_
 
+#include <cstdint>
+#include <vector>
+
 #include "tensorquant/torch/nn/twin.h"
 
 namespace tensorquant {
@@ -29,7 +32,59 @@ class MaxUnpool : public QLayer<Impl, Self> {
   }
 };
 
+template <class Layer>
+at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
+  const auto vector_of = [](const auto& array) {
+    return std::vector<std::int64_t>(array->begin(), array->end());
+  };
+  AveragePoolOptions options;
+  options.kernel = vector_of(layer.options.kernel_size());
+  options.stride = vector_of(layer.options.stride());
+  options.padding = vector_of(layer.options.padding());
+  options.ceil_mode = layer.options.ceil_mode();
+  options.count_include_pad = layer.options.count_include_pad();
+  if constexpr (requires { layer.options.divisor_override(); }) {
+    if (layer.options.divisor_override().has_value()) {
+      options.divisor_override = *layer.options.divisor_override();
+    }
+  }
+  return rounded_average_pool(arithmetic, x, options);
+}
+
+inline std::int64_t size_or_input(std::int64_t size) { return size; }
+template <class Optional>
+std::int64_t size_or_input(const Optional& size) { return size.has_value() ? *size : -1; }
+
+struct RoundedPool {
+  template <class Layer>
+  static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
+    return rounded_pool(layer, arithmetic, x);
+  }
+};
+
+struct RoundedAdaptivePool {
+  template <class Layer>
+  static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
+    std::vector<std::int64_t> sizes;
+    for (const auto& size : *layer.options.output_size()) sizes.push_back(size_or_input(size));
+    return rounded_adaptive_average_pool(arithmetic, x, sizes);
+  }
+};
+
 }  // namespace detail
+
+template <>
+struct RoundedForward<::torch::nn::AvgPool1dImpl> : detail::RoundedPool {};
+template <>
+struct RoundedForward<::torch::nn::AvgPool2dImpl> : detail::RoundedPool {};
+template <>
+struct RoundedForward<::torch::nn::AvgPool3dImpl> : detail::RoundedPool {};
+template <>
+struct RoundedForward<::torch::nn::AdaptiveAvgPool1dImpl> : detail::RoundedAdaptivePool {};
+template <>
+struct RoundedForward<::torch::nn::AdaptiveAvgPool2dImpl> : detail::RoundedAdaptivePool {};
+template <>
+struct RoundedForward<::torch::nn::AdaptiveAvgPool3dImpl> : detail::RoundedAdaptivePool {};
 
 namespace nn {
 

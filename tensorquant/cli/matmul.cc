@@ -1,0 +1,164 @@
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/base/atomic_file.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/quantizer_option.h"
+#include "tensorquant/cli/range_table.h"
+#include "tensorquant/data/npy.h"
+#include "tensorquant/quantizers/accumulate.h"
+#include "tensorquant/quantizers/spec_error.h"
+
+namespace tensorquant::cli {
+namespace {
+
+struct Options {
+  std::string a, b, out, bias;
+  std::string product = "none", accumulator = "none", accumulate = "step";
+  std::uint64_t seed = 0;
+  bool ranges = false;
+  bool as_json = false;
+};
+
+Arithmetic arithmetic_of(const Options& options) {
+  const auto product = quantizer_of(options.product);
+  const auto accumulator = quantizer_of(options.accumulator);
+  try {
+    return make_arithmetic(*product, *accumulator, make_accumulate(options.accumulate));
+  } catch (const SpecError& error) {
+    throw CLI::ValidationError("--accumulate", error.reason());
+  } catch (const Error& error) {
+    throw CLI::ValidationError(error.what());
+  }
+}
+
+Array read_matrix(const std::string& path, std::size_t dimensions) {
+  Array array = read_npy(path);
+  if (array.dtype != DType::f32 && array.dtype != DType::f64) {
+    throw Error(path + ": holds " + std::string(name_of(array.dtype)) + ", expected f32 or f64");
+  }
+  if (array.shape.size() != dimensions) {
+    throw Error(path + ": has the shape " + to_string(array.shape) + ", expected " +
+                std::to_string(dimensions) + " dimensions");
+  }
+  return array;
+}
+
+void require_type(const std::string& path, const Array& array, const Options& options,
+                  const Array& a) {
+  if (array.dtype == a.dtype) return;
+  throw Error(path + ": holds " + std::string(name_of(array.dtype)) + ", but " + options.a + " " +
+              std::string(name_of(a.dtype)));
+}
+
+template <class T>
+SumPlan multiply(const Options& options, const Arithmetic& arithmetic, const Array& a,
+                 const Array& b, const Array& bias, RangeReport* report) {
+  const std::size_t rows = a.shape[0], taps = a.shape[1], columns = b.shape[1];
+  std::vector<T> y(rows * columns);
+  ArithmeticContext context;
+  context.seed = options.seed;
+  const SumPlan plan = matrix_product<T>(
+      arithmetic, context, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(taps),
+      static_cast<std::int64_t>(columns), a.as<T>().data(), b.as<T>().data(),
+      options.bias.empty() ? nullptr : bias.as<T>().data(), y.data(), report);
+  write_npy<T>(options.out, {rows, columns}, y);
+  return plan;
+}
+
+void matmul(const Options& options) {
+  const Arithmetic arithmetic = arithmetic_of(options);
+  if (!options.out.ends_with(".npy")) {
+    throw CLI::ValidationError(options.out + ": the extension must be .npy");
+  }
+  const Array a = read_matrix(options.a, 2), b = read_matrix(options.b, 2);
+  require_type(options.b, b, options, a);
+  if (a.shape[1] != b.shape[0]) {
+    throw Error(options.b + ": has the shape " + to_string(b.shape) + ", which does not fit " +
+                to_string(a.shape) + " of " + options.a);
+  }
+  Array bias;
+  if (!options.bias.empty()) {
+    bias = read_matrix(options.bias, 1);
+    require_type(options.bias, bias, options, a);
+    if (bias.shape[0] != b.shape[1]) {
+      throw Error(options.bias + ": has " + std::to_string(bias.shape[0]) + " numbers, expected " +
+                  std::to_string(b.shape[1]) + ", one for each column");
+    }
+  }
+  if (options.ranges && a.dtype != DType::f32) {
+    throw CLI::ValidationError("--ranges", "needs float32 matrices");
+  }
+  LayerRangeReport ranges{"product", arithmetic, {}};
+  RangeReport* report = options.ranges ? &ranges.report : nullptr;
+  const SumPlan plan = a.dtype == DType::f32
+                           ? multiply<float>(options, arithmetic, a, b, bias, report)
+                           : multiply<double>(options, arithmetic, a, b, bias, report);
+  if (options.as_json) {
+    nlohmann::ordered_json result = {
+        {"rows", a.shape[0]},
+        {"taps", a.shape[1]},
+        {"columns", b.shape[1]},
+        {"product", options.product},
+        {"accumulator", options.accumulator},
+        {"accumulate", to_string(arithmetic.accumulate)},
+        {"seed", options.seed},
+        {"kernel", to_string(plan.kernel)},
+        {"reason", plan.reason}};
+    if (options.ranges) {
+      result["ranges"] = to_json(std::vector{ranges})[0];
+      result["ranges"].erase("layer");
+    }
+    print(result);
+  } else if (options.ranges) {
+    std::printf("%s", to_table({ranges}).c_str());
+  }
+}
+
+}  // namespace
+
+void add_matmul(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "matmul", "Multiply two matrices with every product and every sum rounded");
+  command->footer(
+      "Files are NumPy's .npy, all float32 or all float64: A of (rows, taps), B of (taps, columns), "
+      "OUT of (rows, columns).\n"
+      "Every output begins with 0 and adds its products in the order of the taps, then the bias. "
+      "Accumulate is one of\n"
+      "step     s = A(s + P(a b)), each sum rounded to the accumulator's format\n"
+      "once     s = A(exact sum of all P(a b))\n"
+      "chunk:N  s = A(s + exact sum of the next N P(a b))\n"
+      "fused    s = A(s + a b), products not rounded\n"
+      "Random rounding uses stream 0 for products, stream 1 for sums, and step 0.\n");
+  auto options = std::make_shared<Options>();
+  command->add_option("A", options->a, "Left matrix, a .npy file")->required();
+  command->add_option("B", options->b, "Right matrix, a .npy file")->required();
+  command->add_option("OUT", options->out, "Product to write, a .npy file")->required();
+  command
+      ->add_option("--product", options->product,
+                   "Quantizer string of the products; none keeps them exact")
+      ->capture_default_str();
+  command
+      ->add_option("--accumulator", options->accumulator,
+                   "Quantizer string of the sums; none rounds them to the matrices' type")
+      ->capture_default_str();
+  command->add_option("--accumulate", options->accumulate, "step, once, chunk:N or fused")
+      ->capture_default_str();
+  command->add_option("--bias", options->bias, "Numbers added to each column, a .npy file");
+  command->add_option("--seed", options->seed, "Seed of random rounding")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_flag("--ranges", options->ranges,
+                    "Report what was clamped and the accumulator bits that would have been enough");
+  command->add_flag("--json", options->as_json,
+                    "Print the loop that was chosen, why, and the ranges as JSON");
+  command->callback([options] { matmul(*options); });
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,181 @@
+// Every vector of arithmetic.jsonl, bit for bit, on every instruction set. README.md here says whose
+// hand wrote it.
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tensorquant/arithmetic/average_pool.h"
+#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/elementwise.h"
+#include "tensorquant/kernels/simd_target.h"
+#include "tests/floats.h"
+
+namespace tensorquant {
+namespace {
+
+using nlohmann::json;
+using Sizes = std::vector<std::int64_t>;
+
+// Bit patterns as hexadecimal digits, one after the other.
+template <class T>
+std::vector<T> values_of(const json& text) {
+  const auto digits = text.get<std::string>();
+  constexpr std::size_t kDigits = 2 * sizeof(T);
+  std::vector<T> values;
+  for (std::size_t i = 0; i + kDigits <= digits.size(); i += kDigits) {
+    values.push_back(from_bits<T>(
+        static_cast<BitsOf<T>>(std::stoull(digits.substr(i, kDigits), nullptr, 16))));
+  }
+  return values;
+}
+
+template <class T>
+std::vector<T> optional_values(const json& entry, const char* key) {
+  return entry.contains(key) && !entry[key].is_null() ? values_of<T>(entry[key]) : std::vector<T>();
+}
+
+template <class T>
+const T* pointer(const std::vector<T>& values) {
+  return values.empty() ? nullptr : values.data();
+}
+
+template <class T>
+class Case {
+ public:
+  explicit Case(const json& entry)
+      : entry_(entry),
+        shape_(entry.value("shape", json::object())),
+        arithmetic_(make_arithmetic(*make_quantizer(entry["product"].get<std::string>()),
+                                    *make_quantizer(entry["accumulator"].get<std::string>()),
+                                    make_accumulate(entry["accumulate"].get<std::string>()))),
+        context_{entry["seed"], entry["product_stream"], entry["accumulator_stream"],
+                 entry["step"]},
+        a_(values_of<T>(entry["a"])),
+        b_(optional_values<T>(entry, "b")),
+        bias_(optional_values<T>(entry, "bias")),
+        wanted_(values_of<T>(entry["y"])),
+        y_(wanted_.size()) {}
+
+  // What the vector says, and what is found.
+  const std::vector<T>& wanted() const { return wanted_; }
+  const std::vector<T>& compute() {
+    const std::string kind = entry_["kind"];
+    if (kind == "matmul") {
+      matrix_product<T>(arithmetic_, context_, shape_["m"], shape_["k"], shape_["n"], a_.data(),
+                        b_.data(), pointer(bias_), y_.data());
+    } else if (kind == "conv" || kind == "conv_transpose") {
+      convolution(kind == "conv_transpose");
+    } else if (kind == "avg_pool") {
+      pool();
+    } else if (kind == "batch_norm") {
+      norm();
+    } else if (kind == "add") {
+      rounded_add<T>(arithmetic_, context_, a_, b_, y_);
+    } else {
+      ADD_FAILURE() << "unknown kind " << kind;
+    }
+    return y_;
+  }
+
+ private:
+  Sizes sizes(const char* key) const { return shape_[key].get<Sizes>(); }
+
+  void convolution(bool is_transposed) {
+    const Sizes x = sizes("x"), w = sizes("w");
+    Convolution c;
+    c.is_transposed = is_transposed;
+    c.groups = shape_["groups"];
+    c.batch = x[0];
+    c.in_channels = x[1];
+    c.out_channels = is_transposed ? w[1] * c.groups : w[0];
+    c.input.assign(x.begin() + 2, x.end());
+    c.kernel.assign(w.begin() + 2, w.end());
+    c.stride = sizes("stride");
+    c.dilation = sizes("dilation");
+    c.padding = c.padding_end = sizes("padding");
+    if (is_transposed) c.output_padding = sizes("output_padding");
+    convolve<T>(arithmetic_, context_, c, a_.data(), b_.data(), pointer(bias_), y_.data());
+  }
+
+  void pool() {
+    const Sizes x = sizes("x"), kernel = sizes("kernel"), stride = sizes("stride"),
+                padding = sizes("padding");
+    AveragePool p;
+    p.planes = x[0] * x[1];
+    p.input.assign(x.begin() + 2, x.end());
+    for (std::size_t d = 0; d < kernel.size(); ++d) {
+      auto& windows = p.windows.emplace_back();
+      for (std::int64_t i = -padding[d]; i + kernel[d] <= p.input[d] + padding[d]; i += stride[d]) {
+        windows.push_back({i, kernel[d]});
+      }
+    }
+    p.divisors.assign(y_.size() / static_cast<std::size_t>(p.planes),
+                      shape_["divisor"].get<std::int64_t>());
+    average_pool<T>(arithmetic_, context_, p, a_.data(), y_.data());
+  }
+
+  void norm() {
+    const auto mean = values_of<T>(entry_["mean"]), variance = values_of<T>(entry_["var"]);
+    const auto gamma = optional_values<T>(entry_, "gamma"),
+               beta = optional_values<T>(entry_, "beta");
+    const BatchNorm<T> norm{mean, variance, gamma, beta, values_of<T>(entry_["eps"])[0]};
+    const Sizes x = sizes("x");
+    std::int64_t plane = 1;
+    for (std::size_t d = 2; d < x.size(); ++d) plane *= x[d];
+    batch_norm<T>(arithmetic_, context_, norm, plane, a_, y_);
+  }
+
+  const json& entry_;
+  const json shape_;
+  Arithmetic arithmetic_;
+  ArithmeticContext context_;
+  std::vector<T> a_, b_, bias_, wanted_, y_;
+};
+
+template <class T>
+void check(const json& entry, const std::string& where) {
+  Case<T> c(entry);
+  const std::vector<T>& found = c.compute();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    ASSERT_TRUE(same_bits(found[i], c.wanted()[i])) << where << ", output " << i;
+  }
+}
+
+TEST(GoldenArithmetic, IsThatOfTheSecondHandOnEveryTarget) {
+  const auto path = std::filesystem::path(TENSORQUANT_SOURCE_DIR) / "tests/golden/arithmetic.jsonl";
+  std::ifstream file(path);
+  ASSERT_TRUE(file.is_open()) << path;
+  std::map<std::string, int> kinds;
+  int number = 0;
+  for (std::string line; std::getline(file, line);) {
+    const json entry = json::parse(line);
+    ++kinds[entry["kind"]];
+    ++number;
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scope(target);
+      const std::string where = "line " + std::to_string(number) + " on " + target.name + ": " +
+                                entry["kind"].get<std::string>() + " " +
+                                entry["product"].get<std::string>() + " / " +
+                                entry["accumulator"].get<std::string>() + " / " +
+                                entry["accumulate"].get<std::string>();
+      entry["type"] == "float32" ? check<float>(entry, where) : check<double>(entry, where);
+      if (HasFatalFailure()) return;
+    }
+  }
+  EXPECT_GT(kinds["matmul"], 2000);
+  EXPECT_GT(kinds["conv"], 100);
+  EXPECT_GT(kinds["conv_transpose"], 50);
+  EXPECT_GT(kinds["avg_pool"], 30);
+  EXPECT_GT(kinds["batch_norm"], 30);
+  EXPECT_GT(kinds["add"], 20);
+}
+
+}  // namespace
+}  // namespace tensorquant

@@ -29,30 +29,29 @@ struct Row {
   const char* product;
   const char* accumulator;
   const char* accumulate;
-  const char* kernel;   // which is asserted
   double scale = 1;     // of the weights; large ones saturate
-  bool any_bits = false;  // factors of 24 significant bits
+  int bits = 24;        // significant bits of the factors
 };
 
-// Narrow accumulators that clamp have a range of 2^11, wide ones of 2^15.
 constexpr Row kRows[] = {
-    {"exact", "nearest,32,16", "nearest,32,16", "step", "exact"},
-    {"down", "down,16,8", "none", "once", "fixed_int"},
-    {"nearest-even", "even,16,8", "none", "once", "fixed_int"},
-    {"nearest-even, product clamp", "even,16,8", "none", "once", "fixed_int", 64},
-    {"ties away", "nearest,16,8", "none", "once", "fixed_float", 1, true},
-    {"ties away, 8-bit factors", "nearest,16,8", "none", "once", "fixed_int"},
-    {"ties away, product clamp", "nearest,16,8", "none", "once", "fixed_double", 64, true},
-    {"accumulator clamp", "even,16,8", "even,16,8", "step", "fixed_int"},
-    {"finer accumulator clamp", "even,16,8", "even,20,12", "step", "fixed_int"},
-    {"both clamps", "even,16,8", "even,20,8", "step", "fixed_int", 64},
-    {"ties away, accumulator clamp", "nearest,16,8", "nearest,16,8", "step", "fixed_float", 1, true},
-    {"ties away, both clamps", "nearest,16,8", "nearest,20,8", "step", "fixed_float", 64, true},
-    {"wide: 32,20 into 32,16", "nearest,32,20", "nearest,32,16", "step", "fixed_double", 1, true},
-    {"minifloat accumulator", "none", "fp16", "step", "tiles", 1, true},
-    {"minifloat product and accumulator", "fp16", "fp16", "step", "minifloat"},
-    {"stochastic product", "stochastic,16,8", "nearest,24,8", "step", "tiles"},
-    {"general formats", "zero,16,8", "zero,16,6", "step", "tiles"},
+    {"exact", "nearest,32,16", "nearest,32,16", "step", 1, 8},
+    {"down", "down,16,8", "none", "once"},
+    {"nearest-even", "even,16,8", "none", "once"},
+    {"nearest-even, product clamp", "even,16,8", "none", "once", 256},
+    {"ties away", "nearest,16,8", "none", "once"},
+    {"ties away, 8-bit factors", "nearest,16,8", "none", "once", 1, 8},
+    {"ties away, product clamp", "nearest,16,8", "none", "once", 256},
+    {"accumulator clamp", "even,16,8", "even,16,8", "step"},
+    {"finer accumulator clamp", "even,16,8", "even,20,12", "step"},
+    {"both clamps", "even,16,8", "even,20,8", "step", 256},
+    {"ties away, accumulator clamp", "nearest,16,8", "nearest,16,8", "step"},
+    {"ties away, both clamps", "nearest,16,8", "nearest,20,8", "step", 256},
+    {"wide: 24,16 into 32,16", "nearest,24,16", "nearest,32,16", "step"},
+    {"wide: 32,20 into 32,16", "nearest,32,20", "nearest,32,16", "step"},
+    {"minifloat accumulator", "none", "fp16", "step"},
+    {"minifloat product and accumulator", "fp16", "fp16", "step", 1, 12},
+    {"stochastic product", "stochastic,16,8", "nearest,24,8", "step"},
+    {"general formats", "zero,16,8", "zero,16,6", "step"},
 };
 
 struct Problem {
@@ -64,15 +63,13 @@ constexpr Problem kProblems[] = {{"512^3 product", 512, 512, 512, false},
                                  {"3x3 convolution, 32 channels, 16x16, batch 16", 32, 4096, 288,
                                   true}};
 
-std::vector<float> numbers(std::size_t count, double scale, bool any_bits, unsigned seed) {
+// Uniform in +-scale.
+std::vector<float> numbers(std::size_t count, double scale, int bits, unsigned seed) {
   std::mt19937 generator(seed);
+  const int end = 1 << (bits - 1);
+  std::uniform_int_distribution<int> integer(-end, end - 1);
   std::vector<float> x(count);
-  std::uniform_int_distribution<int> integer(-64, 63);
-  std::uniform_real_distribution<float> real(-1, 1);
-  for (float& value : x) {
-    value = static_cast<float>(scale) *
-            (any_bits ? real(generator) : static_cast<float>(integer(generator)) / 64);
-  }
+  for (float& value : x) value = static_cast<float>(scale * integer(generator) / end);
   return x;
 }
 
@@ -90,8 +87,8 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
   omp_set_num_threads(threads);
   openblas_set_num_threads(threads);
   const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
-  const std::vector<float> w = numbers(size(p.m * p.k), row.scale, row.any_bits, 1);
-  const std::vector<float> x = numbers(size(p.k * p.n), 1, row.any_bits, 2);
+  const std::vector<float> w = numbers(size(p.m * p.k), row.scale, row.bits, 1);
+  const std::vector<float> x = numbers(size(p.k * p.n), 1, row.bits, 2);
   std::vector<float> y(size(p.m * p.n)), z(y.size());
   const Arithmetic arithmetic =
       make_arithmetic(*make_quantizer(row.product), *make_quantizer(row.accumulator),
@@ -110,10 +107,6 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
                 x.data(), static_cast<int>(p.n), 0, z.data(), static_cast<int>(p.n));
   };
   ours();
-  if (to_string(plan.kernel) != row.kernel) {
-    throw std::runtime_error(std::string(row.name) + ": kernel " + to_string(plan.kernel) + " (" +
-                             plan.reason + "), expected " + row.kernel);
-  }
   if (!p.is_convolution) {  // against the reference, on a corner of it
     const std::int64_t part = 8;
     std::vector<float> corner(size(part * p.n));
@@ -139,14 +132,14 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
     }
   }
   std::vector<Case> cases = {{"sgemm", blas}, {"ours", ours}};
-  run_interleaved(cases, rounds);
+  run_interleaved(cases, plan.kernel == SumKernel::tiles ? 1 : rounds);
   const double seconds = median(cases[1].seconds);
   return {{"problem", p.name},
           {"row", row.name},
           {"product", row.product},
           {"accumulator", row.accumulator},
           {"accumulate", row.accumulate},
-          {"kernel", row.kernel},
+          {"kernel", to_string(plan.kernel)},
           {"threads", threads},
           {"milliseconds", 1e3 * seconds},
           {"gmac_per_second", static_cast<double>(p.m * p.n * p.k) / seconds * 1e-9},
@@ -172,10 +165,10 @@ int main(int argc, char** argv) {
     for (const int threads : {1, 2}) {
       if (!as_json) std::printf("%s, %d threads\n", problem.name, threads);
       for (const Row& row : kRows) {
-        const bool is_slow = std::strcmp(row.kernel, "tiles") == 0;
-        rows.push_back(measure(row, problem, threads, is_slow ? 1 : rounds));
+        rows.push_back(measure(row, problem, threads, rounds));
         if (as_json) continue;
-        std::printf("  %-36s %-14s %8.2f GMAC/s   %7.2f x sgemm\n", row.name, row.kernel,
+        std::printf("  %-36s %-14s %8.2f GMAC/s   %7.2f x sgemm\n", row.name,
+                    rows.back()["kernel"].get<std::string>().c_str(),
                     rows.back()["gmac_per_second"].get<double>(),
                     rows.back()["over_sgemm"].get<double>());
         std::fflush(stdout);

@@ -8,8 +8,9 @@
 
 #include <hwy/highway.h>
 
+#include <cmath>
 #include <cstddef>
-#include <cstdint>
+#include <limits>
 
 #include "tensorquant/arithmetic/sum_kernels.h"
 
@@ -18,13 +19,14 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Ties to even, to at most 11 bits, of products that are exact in float32. The float32 sum of two
-// such numbers, rounded again to their precision, is the sum rounded once: 24 >= 2 * 11 + 2 (S.
-// Figueroa, "When is double rounding innocuous?", 1995).
-template <bool rounds_products, bool clamps>
+// Ties to even. The lanes' sum of two numbers of at most p bits, rounded again to as few, is the sum
+// rounded once where the lanes have 2 p + 2 bits (S. Figueroa, "When is double rounding innocuous?",
+// 1995): float32 serves 11 bits, if the products are exact in it, and float64 all formats. Products
+// that are not rounded need sums that are exact.
+template <class Lane, bool rounds_products, bool clamps>
 struct MinifloatOp {
-  using T = float;
-  using D = hn::ScalableTag<float>;
+  using T = Lane;
+  using D = hn::ScalableTag<T>;
   using DI = hn::RebindToSigned<D>;
   using V = hn::Vec<D>;
   using VI = hn::Vec<DI>;
@@ -35,30 +37,39 @@ struct MinifloatOp {
         sum(c.sum_bits, c.sum_exponent, c.highest_sum) {}
 
   Sum Zero() const { return hn::Zero(D()); }
-  V Load(const float* b) const { return hn::LoadU(D(), b); }
+  V Load(const float* b) const {
+    if constexpr (sizeof(T) == 4) {
+      return hn::LoadU(D(), b);
+    } else {
+      return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
+    }
+  }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    V p = hn::Mul(a, b);
-    if constexpr (rounds_products) p = product.Round(p);
-    return sum.Round(hn::Add(s, p));
+    if constexpr (rounds_products) return sum.Round(hn::Add(s, product.Round(hn::Mul(a, b))));
+    return sum.Round(hn::MulAdd(a, b, s));
   }
   void Store(Sum s, std::size_t, double* out) const {
-    HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
+    HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
     hn::Store(s, D(), lanes);
     for (std::size_t i = 0; i < hn::Lanes(D()); ++i) out[i] = lanes[i];
   }
 
  private:
+  static constexpr int kStored = std::numeric_limits<T>::digits - 1;
+  using Bits = hn::TFromD<DI>;
+
   struct Format {
     Format(int bits, int exponent, double largest)
-        : exponents(hn::Set(DI(), 0x7F800000)),
-          least(hn::Set(DI(), (exponent + 127) << 23)),
-          offset(hn::Set(DI(), ((23 - bits) << 23) | 0x400000)),
+        : exponents(hn::BitCast(DI(), hn::Set(D(), std::numeric_limits<T>::infinity()))),
+          least(hn::BitCast(DI(), hn::Set(D(), static_cast<T>(std::ldexp(1.0, exponent))))),
+          offset(hn::Set(DI(), (static_cast<Bits>(kStored - bits) << kStored) |
+                                   (Bits{1} << (kStored - 1)))),
           sign(hn::SignBit(D())),
-          highest(hn::Set(D(), static_cast<float>(largest))),
+          highest(hn::Set(D(), static_cast<T>(largest))),
           lowest(hn::Neg(highest)) {}
 
-    // Added and taken off again, 1.5 * 2^(23 - bits) times the power of two below x leaves x with
-    // so many bits.
+    // Added and taken off again, 1.5 * 2^(kStored - bits) times the power of two below x leaves x
+    // with so many bits.
     HWY_INLINE V Round(V x) const {
       const VI power = hn::Max(hn::And(hn::BitCast(DI(), x), exponents), least);
       const V large = hn::BitCast(D(), hn::Add(power, offset));

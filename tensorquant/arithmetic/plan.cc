@@ -39,8 +39,9 @@ class Planner {
   // The plan, and the constants for its kernel.
   SumPlan plan(SumConstants& constants) const {
     if (runs_fast()) {
-      for (const auto attempt : {&Planner::exact, &Planner::fixed_int, &Planner::fixed_float,
-                                 &Planner::fixed_double, &Planner::minifloat}) {
+      for (const auto attempt :
+           {&Planner::exact, &Planner::fixed_int, &Planner::fixed_float, &Planner::fixed_double,
+            &Planner::minifloat, &Planner::stochastic}) {
         constants = {};
         if (const std::optional<SumPlan> found = (this->*attempt)(constants)) return *found;
       }
@@ -51,10 +52,11 @@ class Planner {
 
  private:
   bool runs_fast() const {
-    const bool is_wrapping = accumulator_ && accumulator_->overflow == FixedPoint::Overflow::wrap;
-    return has_fused_multiply_add() && a_.is_finite && b_.is_finite &&
-           !is_random(arithmetic_.product) && !is_random(arithmetic_.accumulator) &&
-           (!is_wrapping || !has_bias());
+    // The bias is added in float64, rounded to odd: see slow().
+    const bool looks_far =
+        accumulator_ && (accumulator_->overflow == FixedPoint::Overflow::wrap ||
+                         (is_random(arithmetic_.accumulator) && accumulator_->bits > 26));
+    return has_fused_multiply_add() && a_.is_finite && b_.is_finite && !(looks_far && has_bias());
   }
   bool has_bias() const { return sums_.row_bias != nullptr || sums_.column_bias != nullptr; }
 
@@ -306,28 +308,37 @@ class Planner {
     return planned(SumKernel::fixed_double, f, "exact products, sums in float64");
   }
 
+  // Identity is binary32.
+  static std::optional<FloatingPoint> rounded_to_even(const Format& format) {
+    if (std::holds_alternative<Identity>(format)) return FloatingPoint{8, 23};
+    const auto* f = std::get_if<FloatingPoint>(&format);
+    return f != nullptr && f->rounding == Rounding::even ? std::optional(*f) : std::nullopt;
+  }
+
   std::optional<SumPlan> minifloat(SumConstants& c) const {
     if (rounds_at_the_end() || mode_ == Accumulate::Mode::chunk) return {};
-    const auto* sum = std::get_if<FloatingPoint>(&arithmetic_.accumulator);
-    const FloatingPoint* product = keeps_product_ ? nullptr : float_product_;
+    const auto sum = rounded_to_even(arithmetic_.accumulator);
+    const auto product = keeps_product_ ? std::nullopt : rounded_to_even(arithmetic_.product);
     if (!sum || (!keeps_product_ && !product)) return {};
-    const auto is_small = [](const FloatingPoint& f) {
-      return f.rounding == Rounding::even && f.significand_bits <= 10 && f.exponent_bits <= 7;
-    };
-    if (!is_small(*sum) || (product && !is_small(*product))) return {};
-    if (bits_ > 24 || last_bit_ < -149) return {};
-    const double growth =
-        std::pow(1 + power(-sum->significand_bits), static_cast<double>(sums_.taps()));
-    const double most = (sum_bound_ + static_cast<double>(sums_.taps()) * sum->smallest()) * growth;
-    // An exact product has more bits than the accumulator, so that its sum must be exact.
-    if (!product && !fits(most, last_bit_, 24)) return {};
-    const bool overflows =
-        (product && largest_ > product->largest()) || most > sum->largest() || largest_ > 0x1p90;
-    const auto saturates = [](const FloatingPoint* f) {
+    const auto taps = static_cast<double>(sums_.taps());
+    const double most = (sum_bound_ + taps * sum->smallest()) *
+                        std::pow(1 + power(-sum->significand_bits), taps);
+    if (!(std::max(most, largest_) < 0x1p120)) return {};
+    const bool overflows = (product && largest_ > product->largest()) || most > sum->largest();
+    const auto saturates = [](const std::optional<FloatingPoint>& f) {
       return !f || f->overflow == FloatingPoint::Overflow::saturate;
     };
-    if (largest_ > 0x1p90 || (overflows && !(saturates(product) && saturates(sum)))) return {};
-    c.rounds_products = product != nullptr;
+    if (overflows && !(saturates(product) && saturates(sum))) return {};
+
+    const auto is_small = [](const FloatingPoint& f) {
+      return f.significand_bits <= 10 && f.exponent_bits <= 7;
+    };
+    const bool fits_float = is_small(*sum) && (!product || is_small(*product)) && bits_ <= 24 &&
+                            last_bit_ >= -149 && (product || fits(most, last_bit_, 24));
+    // A sum of rounded sums and exact products is a multiple of the products' last bit.
+    if (!fits_float && !product && !fits(most, last_bit_, 53)) return {};
+    c.needs_double = !fits_float;
+    c.rounds_products = product.has_value();
     if (product) {
       c.product_bits = product->significand_bits;
       c.product_exponent = product->min_exponent();
@@ -337,8 +348,28 @@ class Planner {
     c.sum_exponent = sum->min_exponent();
     c.highest_sum = sum->largest();
     return SumPlan{SumKernel::minifloat, overflows, overflows, true,
-                   overflows ? "small floats that can saturate, in float32"
-                             : "small floats that cannot overflow, in float32"};
+                   std::string(overflows ? "floats that can saturate" : "floats that cannot overflow") +
+                       (fits_float ? ", in float32" : ", in float64")};
+  }
+
+  std::optional<SumPlan> stochastic(SumConstants& c) const {
+    const std::optional<Fixed> f = fixed();
+    if (!f || f->rounds_sums || product_->rounding != Rounding::stochastic) return {};
+    constexpr double kMost = 0x400000 - 2;  // steps, around magic
+    if (f->largest_product > kMost) return {};
+    c.shift = f->clamps_sums ? accumulator_->fraction - product_->fraction : 0;
+    if ((f->largest_sum + f->largest_product) * power(c.shift) >= 0x7FFFFFFF) return {};
+    const int fraction = product_->fraction;
+    if (a_.largest != 0 &&
+        (a_.largest * power(fraction) > 0x1p126 || a_.last_bit + fraction < -149)) {
+      return {};
+    }
+    c.random_bits = product_->random_bits;
+    c.machine_rounding = c.random_bits > 0 ? FE_DOWNWARD : FE_UPWARD;
+    c.unit = power(-fraction - c.shift);
+    c.a_scale = power(fraction);
+    set_limits(*f, 1, 1, c);
+    return planned(SumKernel::stochastic, *f, "random products, sums fit into int32");
   }
 
   // The tiles round sums to odd first, which serves all formats but those that look at bits far
@@ -392,6 +423,17 @@ class Planner {
   double sum_bound_ = INFINITY;
 };
 
+// Random words come for neighbouring outputs, which should be columns then.
+bool are_neighbours(const std::vector<std::int64_t>& places) {
+  return places.size() > 1 && places[1] == places[0] + 1;
+}
+SumsOfProducts<float> turned(SumsOfProducts<float> sums) {
+  std::swap(sums.a, sums.b);
+  std::swap(sums.rows, sums.columns);
+  std::swap(sums.row_bias, sums.column_bias);
+  return sums;
+}
+
 void run(const SumJob& job, RangeReport* report) {
   switch (job.plan.kernel) {
     case SumKernel::reference:
@@ -420,13 +462,18 @@ std::string to_string(SumKernel kernel) {
     case SumKernel::fixed_double:
       return "fixed_double";
     case SumKernel::minifloat:
+      return "minifloat";
+    case SumKernel::stochastic:
       break;
   }
-  return "minifloat";
+  return "stochastic";
 }
 
 SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
                          const SumsOfProducts<float>& sums, RangeReport* report) {
+  if (is_random(arithmetic.product) && !are_neighbours(sums.columns) && are_neighbours(sums.rows)) {
+    return sums_of_products(arithmetic, context, turned(sums), report);
+  }
   SumJob job{arithmetic, context, sums, {}, {}};
   if (sums.rows.empty() || sums.columns.empty()) {
     job.plan.reason = "there is no output";

@@ -15,6 +15,8 @@
 #include "tensorquant/arithmetic/finish.h"
 #include "tensorquant/arithmetic/fixed_sum-inl.h"
 #include "tensorquant/arithmetic/minifloat_sum-inl.h"
+#include "tensorquant/arithmetic/scoped_rounding.h"
+#include "tensorquant/arithmetic/stochastic_sum-inl.h"
 #include "tensorquant/base/bits.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
@@ -102,14 +104,6 @@ std::vector<T> PackRows(const Factor<float>& a, double scale) {
   return packed;
 }
 
-class ScopedRounding {
- public:
-  explicit ScopedRounding(int direction) { std::fesetround(direction); }
-  ~ScopedRounding() { std::fesetround(FE_TONEAREST); }
-  ScopedRounding(const ScopedRounding&) = delete;
-  ScopedRounding& operator=(const ScopedRounding&) = delete;
-};
-
 template <class Op>
 void RunOp(const SumJob& job, const Op& op) {
   using T = typename Op::T;
@@ -195,7 +189,19 @@ void RunKernel(const SumJob& job) {
     case SumKernel::minifloat:
       return with(c.rounds_products, [&](auto products) {
         with(clamps_sums, [&](auto clamps) {
-          RunOp(job, MinifloatOp<products.value, clamps.value>(c));
+          if (c.needs_double) {
+            RunOp(job, MinifloatOp<double, products.value, clamps.value>(c));
+          } else {
+            RunOp(job, MinifloatOp<float, products.value, clamps.value>(c));
+          }
+        });
+      });
+    case SumKernel::stochastic:
+      return with(clamps_products, [&](auto products) {
+        with(clamps_sums, [&](auto sums) {
+          with(draws_half_words(c.random_bits), [&](auto halves) {
+            RunStochastic<products.value, sums.value, halves.value>(job);
+          });
         });
       });
     case SumKernel::reference:

@@ -41,9 +41,11 @@ struct SumConstants {
   bool rounds_products = true;
   Rounding product_rounding = Rounding::even;  // fixed_float: zero or nearest
   std::optional<Rounding> sum_rounding;        // fixed_double: even or nearest
+  int random_bits = 0;  // stochastic: see Draw
   // minifloat: stored significand bits and the least exponent of normal numbers
   int product_bits = 0, product_exponent = 0;
   int sum_bits = 0, sum_exponent = 0;
+  bool needs_double = false;
 };
 
 struct SumJob {

@@ -48,7 +48,8 @@ enum class SumKernel {
   fixed_int,     // fixed-point products rounded by one fused multiply-add, int32 sums
   fixed_float,   // fixed-point products and sums as integers in float32
   fixed_double,  // the same in float64
-  minifloat,     // small floats in float32
+  minifloat,     // floats in float32 or float64
+  stochastic,    // fixed-point products rounded at random, int32 sums
 };
 std::string to_string(SumKernel kernel);
 

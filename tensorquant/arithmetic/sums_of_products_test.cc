@@ -119,7 +119,7 @@ constexpr const char* kProducts[] = {
     "up,16,8",     "even,24,12",   "nearest,32,20", "nearest,32,8",    "zero,32,16",
     "even,12,-3",  "even,16,8,overflow=wrap", "fp16", "float,4,3",     "float,5,2,overflow=saturate",
     "bf16",        "float,8,23",   "float,4,3,rounding=zero", "logarithmic", "logarithmic,min=-6,max=3",
-    "stochastic,16,8", "stochastic,12,6,random_bits=8"};
+    "stochastic,16,8", "stochastic,12,6,random_bits=8", "stochastic,20,10,random_bits=20"};
 constexpr const char* kAccumulators[] = {
     "none",        "nearest,8,4",  "even,12,4",   "nearest,24,12",     "even,20,8",
     "nearest,16,8", "even,32,16",  "nearest,32,16", "zero,16,6",       "even,16,6",
@@ -132,7 +132,7 @@ constexpr const char* kModes[] = {"step", "once", "chunk:3", "fused"};
 // targets the same.
 TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
   constexpr std::int64_t kRows[] = {1, 2, 5, 8, 9, 19}, kTaps[] = {0, 1, 2, 9, 27};
-  constexpr std::int64_t kColumns[] = {1, 3, 16, 33, 70};
+  constexpr std::int64_t kColumns[] = {1, 3, 16, 33, 70, 150};
   std::mt19937 generator(1);
   std::map<SumKernel, std::size_t> hits;
   std::size_t outputs = 0;
@@ -163,7 +163,7 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
   }
   for (const SumKernel kernel :
        {SumKernel::reference, SumKernel::tiles, SumKernel::exact, SumKernel::fixed_int,
-        SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat}) {
+        SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat, SumKernel::stochastic}) {
     EXPECT_GT(hits[kernel], 20u) << to_string(kernel);
     RecordProperty(to_string(kernel), static_cast<int>(hits[kernel]));
   }

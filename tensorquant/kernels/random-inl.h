@@ -73,16 +73,27 @@ HWY_INLINE PhiloxBlocks<D> Philox(D d, const Context& context, std::uint64_t fir
           interleave(even.word2, odd.word2), interleave(even.word3, odd.word3)};
 }
 
-// The 64 words of elements 64 tile ... 64 tile + 63.
-HWY_INLINE void FillTile(const Context& context, std::uint64_t tile, std::uint32_t* words) {
+// The 64 words of 16 blocks from `first`, word-major.
+HWY_INLINE void FillBlocks(const Context& context, std::uint64_t first, std::uint32_t* words) {
   const hn::CappedTag<std::uint32_t, 16> d;
   for (std::size_t lane = 0; lane < 16; lane += hn::Lanes(d)) {
-    const auto blocks = Philox(d, context, 16 * tile + lane);
+    const auto blocks = Philox(d, context, first + lane);
     hn::StoreU(blocks.word0, d, words + lane);
     hn::StoreU(blocks.word1, d, words + 16 + lane);
     hn::StoreU(blocks.word2, d, words + 32 + lane);
     hn::StoreU(blocks.word3, d, words + 48 + lane);
   }
+}
+
+// The 64 words of elements 64 tile ... 64 tile + 63.
+HWY_INLINE void FillTile(const Context& context, std::uint64_t tile, std::uint32_t* words) {
+  FillBlocks(context, 16 * tile, words);
+}
+
+// The same for a tap of those outputs' sums, which takes the place of the block's high 32 bits.
+HWY_INLINE void FillTileOfTap(const Context& context, std::uint64_t tile, std::uint32_t tap,
+                              std::uint32_t* words) {
+  FillBlocks(context, (std::uint64_t{tap} << 32) | ((16 * tile) & 0xFFFFFFFFu), words);
 }
 
 // The words of elements index ... index + 127; index is a multiple of kRandomTile.

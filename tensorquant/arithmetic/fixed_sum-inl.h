@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "tensorquant/arithmetic/sum_kernels.h"
+#include "tensorquant/base/bits.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
@@ -140,9 +141,9 @@ struct FixedFloatOp {
 
 inline constexpr int kNoRounding = 0, kEven = 1, kNearest = 2;
 
-// Any widths, and sums that are coarser than products. Ties away from zero are ties to even of
-// factors that are larger by some 2^-50: a product has 48 bits, so only ties notice.
-template <bool rounds_products, bool clamps_products, int sum_rounding, bool clamps_sums>
+// Any widths. Ties away from zero are ties to even of factors that are larger by some 2^-50: a
+// product has 48 bits, so only ties notice.
+template <bool rounds_products, bool clamps_products, bool clamps_sums>
 struct FixedDoubleOp {
   using T = double;
   using D = hn::ScalableTag<double>;
@@ -151,10 +152,8 @@ struct FixedDoubleOp {
 
   explicit FixedDoubleOp(const SumConstants& c)
       : magic(hn::Set(D(), c.magic)),
-        lowest_product(hn::Set(D(), c.lowest_product)),
-        highest_product(hn::Set(D(), c.highest_product)),
-        half(hn::Set(D(), 0.5)),
-        sign(hn::SignBit(D())),
+        lowest_product(hn::Set(D(), c.magic + c.lowest_product)),
+        highest_product(hn::Set(D(), c.magic + c.highest_product)),
         lowest_sum(hn::Set(D(), c.lowest_sum)),
         highest_sum(hn::Set(D(), c.highest_sum)),
         unit(c.unit) {}
@@ -165,14 +164,12 @@ struct FixedDoubleOp {
   }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     if constexpr (rounds_products) {
-      V p = hn::Sub(hn::MulAdd(a, b, magic), magic);
+      V p = hn::MulAdd(a, b, magic);
       if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
-      s = hn::Add(s, p);
+      s = hn::Add(s, hn::Sub(p, magic));
     } else {
       s = hn::MulAdd(a, b, s);
     }
-    if constexpr (sum_rounding == kEven) s = hn::Round(s);
-    if constexpr (sum_rounding == kNearest) s = hn::Trunc(hn::Add(s, hn::OrAnd(half, s, sign)));
     if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
     return s;
   }
@@ -181,8 +178,118 @@ struct FixedDoubleOp {
   }
 
  private:
-  V magic, lowest_product, highest_product, half, sign, lowest_sum, highest_sum;
+  V magic, lowest_product, highest_product, lowest_sum, highest_sum;
   double unit;
+};
+
+// Rounded products without limits for their sum: the bits of magic plus product add up as int64.
+template <bool clamps_products>
+struct FixedLongOp {
+  using T = double;
+  using D = hn::ScalableTag<double>;
+  using DI = hn::RebindToSigned<D>;
+  using V = hn::Vec<D>;
+  using Sum = hn::Vec<DI>;
+
+  explicit FixedLongOp(const SumConstants& c)
+      : magic(hn::Set(D(), c.magic)),
+        lowest_product(hn::Set(D(), c.magic + c.lowest_product)),
+        highest_product(hn::Set(D(), c.magic + c.highest_product)),
+        bias(to_bits(c.magic)),
+        step(c.unit * c.magic / 0x1.8p52) {}
+
+  Sum Zero() const { return hn::Zero(DI()); }
+  V Load(const float* b) const {
+    return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
+  }
+  HWY_INLINE Sum Step(Sum s, V a, V b) const {
+    V p = hn::MulAdd(a, b, magic);
+    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
+    return hn::Add(s, hn::BitCast(DI(), p));
+  }
+  void Store(Sum s, std::size_t taps, double* out) const {
+    HWY_ALIGN std::int64_t lanes[HWY_MAX_BYTES / sizeof(std::int64_t)];
+    hn::Store(s, DI(), lanes);
+    for (std::size_t i = 0; i < hn::Lanes(DI()); ++i) {
+      const std::uint64_t sum = static_cast<std::uint64_t>(lanes[i]) - bias * taps;
+      out[i] = step * static_cast<double>(static_cast<std::int64_t>(sum));
+    }
+  }
+
+ private:
+  V magic, lowest_product, highest_product;
+  std::uint64_t bias;
+  double step;
+};
+
+// Rounded products whose sums are rounded too, to even or away from zero. A sum is kept less magic,
+// which the next product brings along; adding sum_magic makes it an integer of units. Ties go away
+// from zero where the sum is made larger by 2^-50 of itself, which is less than its last bit.
+template <bool clamps_products, int sum_rounding, bool clamps_sums>
+struct RoundedDoubleOp {
+  using T = double;
+  using D = hn::ScalableTag<double>;
+  using V = hn::Vec<D>;
+  using Sum = V;
+
+  explicit RoundedDoubleOp(const SumConstants& c)
+      : magic(hn::Set(D(), c.magic)),
+        lowest_product(hn::Set(D(), c.magic + c.lowest_product)),
+        highest_product(hn::Set(D(), c.magic + c.highest_product)),
+        nudge(hn::Set(D(), 1 + 0x1p-50)),
+        sum_magic(hn::Set(D(), 0x1.8p52)),
+        both(hn::Set(D(), 0x1.8p52 + c.magic)),
+        lowest_sum(hn::Set(D(), c.lowest_sum - c.magic)),
+        highest_sum(hn::Set(D(), c.highest_sum - c.magic)),
+        unit(c.unit) {}
+
+  Sum Zero() const { return hn::Neg(magic); }
+  V Load(const float* b) const {
+    return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
+  }
+  HWY_INLINE Sum Step(Sum s, V a, V b) const {
+    V p = hn::MulAdd(a, b, magic);
+    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
+    s = hn::Add(s, p);  // exact
+    if constexpr (sum_rounding == kEven) s = hn::Add(s, sum_magic);
+    if constexpr (sum_rounding == kNearest) s = hn::MulAdd(s, nudge, sum_magic);
+    s = hn::Sub(s, both);
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
+    return s;
+  }
+  void Store(Sum s, std::size_t, double* out) const {
+    hn::StoreU(hn::Mul(hn::Add(s, magic), hn::Set(D(), unit)), D(), out);
+  }
+
+ private:
+  V magic, lowest_product, highest_product, nudge, sum_magic, both, lowest_sum, highest_sum;
+  double unit;
+};
+
+// The same for exact products.
+template <int sum_rounding, bool clamps_sums>
+struct RoundedExactOp : FixedDoubleOp<false, false, false> {
+  using Base = FixedDoubleOp<false, false, false>;
+  using V = typename Base::V;
+  using Sum = V;
+
+  explicit RoundedExactOp(const SumConstants& c)
+      : Base(c),
+        half(hn::Set(D(), 0.5)),
+        sign(hn::SignBit(D())),
+        lowest(hn::Set(D(), c.lowest_sum)),
+        highest(hn::Set(D(), c.highest_sum)) {}
+
+  HWY_INLINE Sum Step(Sum s, V a, V b) const {
+    s = Base::Step(s, a, b);
+    if constexpr (sum_rounding == kEven) s = hn::Round(s);
+    if constexpr (sum_rounding == kNearest) s = hn::Trunc(hn::Add(s, hn::OrAnd(half, s, sign)));
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest), lowest);
+    return s;
+  }
+
+ private:
+  V half, sign, lowest, highest;
 };
 
 }  // namespace HWY_NAMESPACE

@@ -274,6 +274,11 @@ class Planner {
         f->largest_sum * power(-finer) > 0x1p51) {
       return {};
     }
+    // The sum's own ties, and the machine rounds to nearest alone.
+    if (f->rounds_sums && (f->largest_sum + f->largest_product > 0x1p48 || finer > 40 ||
+                           c.machine_rounding != FE_TONEAREST)) {
+      return {};
+    }
     c.unit = power(-fraction);
     c.a_scale *= power(fraction);
     c.magic = 1.5 * power(52 - finer);

@@ -142,53 +142,68 @@ void RunOp(const SumJob& job, const Op& op) {
   });
 }
 
+// run(constant) with the flag as a compile-time constant.
+template <class Run>
+void With(bool flag, const Run& run) {
+  flag ? run(std::true_type()) : run(std::false_type());
+}
+
+template <bool clamps_sums>
+void RunFixedDouble(const SumJob& job) {
+  const SumConstants& c = job.constants;
+  const auto with_rounding = [&](const auto& run) {
+    if (*c.sum_rounding == Rounding::even) {
+      run(std::integral_constant<int, kEven>());
+    } else {
+      run(std::integral_constant<int, kNearest>());
+    }
+  };
+  if (!c.rounds_products) {
+    if (!c.sum_rounding) return RunOp(job, FixedDoubleOp<false, false, clamps_sums>(c));
+    return with_rounding(
+        [&](auto rounding) { RunOp(job, RoundedExactOp<rounding.value, clamps_sums>(c)); });
+  }
+  With(job.plan.clamps_products, [&](auto products) {
+    if (c.sum_rounding) {
+      with_rounding([&](auto rounding) {
+        RunOp(job, RoundedDoubleOp<products.value, rounding.value, clamps_sums>(c));
+      });
+    } else if constexpr (clamps_sums) {
+      RunOp(job, FixedDoubleOp<true, products.value, true>(c));
+    } else {
+      RunOp(job, FixedLongOp<products.value>(c));
+    }
+  });
+}
+
 void RunKernel(const SumJob& job) {
   const SumConstants& c = job.constants;
   const bool clamps_products = job.plan.clamps_products, clamps_sums = job.plan.clamps_sums;
-  const auto with = [](bool flag, auto&& run) {
-    flag ? run(std::true_type()) : run(std::false_type());
-  };
 #if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
   switch (job.plan.kernel) {
     case SumKernel::exact:
       return RunOp(job, ExactOp());
     case SumKernel::fixed_int:
-      return with(clamps_products, [&](auto products) {
-        with(clamps_sums, [&](auto sums) {
-          with(c.shift > 0, [&](auto shifts) {
+      return With(clamps_products, [&](auto products) {
+        With(clamps_sums, [&](auto sums) {
+          With(c.shift > 0, [&](auto shifts) {
             RunOp(job, FixedIntOp<products.value, sums.value, shifts.value>(c));
           });
         });
       });
     case SumKernel::fixed_float:
-      return with(clamps_products, [&](auto products) {
-        with(clamps_sums, [&](auto sums) {
-          with(c.product_rounding == Rounding::nearest, [&](auto nearest) {
+      return With(clamps_products, [&](auto products) {
+        With(clamps_sums, [&](auto sums) {
+          With(c.product_rounding == Rounding::nearest, [&](auto nearest) {
             RunOp(job, FixedFloatOp<nearest.value, products.value, sums.value>(c));
           });
         });
       });
     case SumKernel::fixed_double:
-      return with(clamps_sums, [&](auto sums) {
-        const auto run = [&](auto products, auto rounding) {
-          with(clamps_products, [&](auto clamps) {
-            RunOp(job,
-                  FixedDoubleOp<products.value, clamps.value, rounding.value, sums.value>(c));
-          });
-        };
-        with(c.rounds_products, [&](auto products) {
-          if (!c.sum_rounding) {
-            run(products, std::integral_constant<int, kNoRounding>());
-          } else if (*c.sum_rounding == Rounding::even) {
-            run(products, std::integral_constant<int, kEven>());
-          } else {
-            run(products, std::integral_constant<int, kNearest>());
-          }
-        });
-      });
+      return With(clamps_sums, [&](auto sums) { RunFixedDouble<sums.value>(job); });
     case SumKernel::minifloat:
-      return with(c.rounds_products, [&](auto products) {
-        with(clamps_sums, [&](auto clamps) {
+      return With(c.rounds_products, [&](auto products) {
+        With(clamps_sums, [&](auto clamps) {
           if (c.needs_double) {
             RunOp(job, MinifloatOp<double, products.value, clamps.value>(c));
           } else {
@@ -197,9 +212,9 @@ void RunKernel(const SumJob& job) {
         });
       });
     case SumKernel::stochastic:
-      return with(clamps_products, [&](auto products) {
-        with(clamps_sums, [&](auto sums) {
-          with(draws_half_words(c.random_bits), [&](auto halves) {
+      return With(clamps_products, [&](auto products) {
+        With(clamps_sums, [&](auto sums) {
+          With(draws_half_words(c.random_bits), [&](auto halves) {
             RunStochastic<products.value, sums.value, halves.value>(job);
           });
         });
@@ -209,7 +224,7 @@ void RunKernel(const SumJob& job) {
       break;
   }
 #else
-  (void)c, (void)clamps_products, (void)clamps_sums, (void)with;
+  (void)c, (void)clamps_products, (void)clamps_sums;
 #endif
 }
 

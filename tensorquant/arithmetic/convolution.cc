@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/parallel.h"
 
 namespace tensorquant {
 namespace {
@@ -121,33 +122,45 @@ bool needs_buffer(const Convolution& c, const Layout& layout) {
 
 template <class T>
 std::vector<T> buffered(const Convolution& c, const Layout& layout, const T* x) {
-  const std::int64_t planes = c.batch * c.in_channels;
-  const std::int64_t plane = product_of(layout.size);
-  std::vector<T> buffer(static_cast<std::size_t>(planes * plane));
   const std::size_t dimensions = c.input.size();
   const Sizes strides = strides_of(layout.size);
-  // Row by row of the last dimension; a row or a point that the buffer does not have is left out.
-  const Sizes lines(c.input.begin(), c.input.end() - 1);
-  const std::int64_t line_count = product_of(lines), length = c.input.back();
-  for (std::int64_t line = 0; line < line_count; ++line) {
-    std::int64_t rest = line, place = 0;
-    bool is_inside = true;
+  // The lines of the last dimension: where each lies in the buffer, -1 where it lies outside.
+  const Sizes box(c.input.begin(), c.input.end() - 1);
+  Sizes places(static_cast<std::size_t>(product_of(box)));
+  for (std::size_t line = 0; line < places.size(); ++line) {
+    auto rest = static_cast<std::int64_t>(line);
     for (std::size_t d = dimensions - 1; d-- > 0;) {
-      const std::int64_t i = layout.first[d] + rest % lines[d] * layout.spread[d];
-      rest /= lines[d];
-      is_inside = is_inside && i >= 0 && i < layout.size[d];
-      place += i * strides[d];
-    }
-    if (!is_inside) continue;
-    for (std::int64_t p = 0; p < planes; ++p) {
-      const T* from = x + (p * line_count + line) * length;
-      T* to = buffer.data() + p * plane + place;
-      for (std::int64_t i = 0; i < length; ++i) {
-        const std::int64_t j = layout.first.back() + i * layout.spread.back();
-        if (j >= 0 && j < layout.size.back()) to[j] = from[i];
-      }
+      const std::int64_t i = layout.first[d] + rest % box[d] * layout.spread[d];
+      rest /= box[d];
+      const bool is_inside = i >= 0 && i < layout.size[d];
+      places[line] = is_inside && places[line] >= 0 ? places[line] + i * strides[d] : -1;
     }
   }
+  // The points of a line that the buffer has.
+  const std::int64_t length = c.input.back(), first = layout.first.back();
+  const std::int64_t spread = layout.spread.back();
+  const std::int64_t begin = first >= 0 ? 0 : (-first + spread - 1) / spread;
+  const std::int64_t end =
+      std::clamp<std::int64_t>((layout.size.back() - first + spread - 1) / spread, begin,
+                               std::max(begin, length));
+
+  const auto plane = static_cast<std::size_t>(product_of(layout.size));
+  const auto planes = static_cast<std::size_t>(c.batch * c.in_channels);
+  std::vector<T> buffer(planes * plane);
+  parallel_for(planes * plane, plane, [&](std::size_t from_element, std::size_t to_element) {
+    for (std::size_t p = from_element / plane; p < to_element / plane; ++p) {
+      for (std::size_t line = 0; line < places.size(); ++line) {
+        if (places[line] < 0) continue;
+        const T* from = x + static_cast<std::int64_t>(p * places.size() + line) * length;
+        T* to = buffer.data() + p * plane + places[line] + first;
+        if (spread == 1) {
+          std::copy(from + begin, from + end, to + begin);
+        } else {
+          for (std::int64_t i = begin; i < end; ++i) to[i * spread] = from[i];
+        }
+      }
+    }
+  });
   return buffer;
 }
 

@@ -187,10 +187,11 @@ class Planner {
     c.highest_sum = accumulator_->highest_integer() * sum_scale;
   }
 
-  // The bits by which a factor's multiple (1 + 2^-n) a turns ties to even into ties away from zero;
-  // 0 where the product has no room for it in float32.
-  int tie_bits() const {
-    return 2 * a_.significant_bits + b_.significant_bits <= 24 ? bits_ : 0;
+  // A factor that is larger by 2^-bits_ of itself turns ties to even into ties away from zero: it
+  // moves a product by less than its last bit, and so over no other half step. Whether float32 has
+  // room for that factor.
+  bool has_room_for_ties() const {
+    return 2 * a_.significant_bits + b_.significant_bits <= 24;
   }
 
   std::optional<SumPlan> fixed_int(SumConstants& c) const {
@@ -206,8 +207,9 @@ class Planner {
         c.machine_rounding = FE_UPWARD;
         break;
       case Rounding::nearest:
-        if (tie_bits() == 0) return {};
-        c.a_scale = 1 + power(-tie_bits());
+        if (last_bit_ >= -product_->fraction) break;  // products are steps: nothing rounds
+        if (!has_room_for_ties()) return {};
+        c.a_scale = 1 + power(-bits_);
         break;
       default:
         return {};

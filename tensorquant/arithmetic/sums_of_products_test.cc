@@ -24,8 +24,8 @@ Arithmetic arithmetic_of(const std::string& product, const std::string& accumula
 }
 
 // Numbers of different kinds: what a kernel may do depends on their range and grid.
-enum class Numbers { few_bits, coarse, some_bits, any_bits, large, tiny };
-constexpr Numbers kAllNumbers[] = {Numbers::few_bits, Numbers::coarse, Numbers::some_bits,
+enum class Numbers { integers, few_bits, coarse, some_bits, any_bits, large, tiny };
+constexpr Numbers kAllNumbers[] = {Numbers::integers, Numbers::few_bits, Numbers::coarse, Numbers::some_bits,
                                    Numbers::any_bits, Numbers::large,  Numbers::tiny};
 
 std::vector<float> numbers(std::size_t count, Numbers kind, std::mt19937& generator) {
@@ -34,6 +34,9 @@ std::vector<float> numbers(std::size_t count, Numbers kind, std::mt19937& genera
   std::vector<float> x(count);
   for (float& value : x) {
     switch (kind) {
+      case Numbers::integers:  // coarser than the steps of most formats
+        value = static_cast<float>((integer(generator) >> 11) * 2);
+        break;
       case Numbers::few_bits:  // 4 bits
         value = static_cast<float>(integer(generator) >> 12) * 0x1p-2f;
         break;

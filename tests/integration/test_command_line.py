@@ -187,6 +187,69 @@ class Quantize(CommandLine):
         self.assertEqual(read_npy(self.dir / "y.npy"), ((0, 3), "<f4", []))
 
 
+class Matmul(CommandLine):
+    def matrices(self, a, b):
+        for name, rows in (("a.npy", a), ("b.npy", b)):
+            flat = [x for row in rows for x in row]
+            write_npy(self.dir / name, "<f4", (len(rows), len(rows[0])), struct.pack(f"<{len(flat)}f", *flat))
+        return self.dir / "a.npy", self.dir / "b.npy", self.dir / "y.npy"
+
+    def test_rounds_every_product_and_every_sum(self):
+        # Products in quarters, ties away from zero: 0.75 * 1.5 = 1.125 -> 1.25, 0.5 * 0.25 = 0.125 -> 0.25, and so on.
+        a, b, y = self.matrices([[0.75, 0.5, 2.0]], [[1.5, -1.5], [0.25, -0.25], [3.0, -3.0]])
+        self.good("matmul", a, b, y, "--product", "nearest,8,2", "--accumulator", "nearest,5,2")
+        # 1.25, 1.5, 7.5 saturates to 3.75 in 5 bits with 2 fractional; the negative side to -4.
+        self.assertEqual(read_npy(y), ((1, 2), "<f4", [3.75, -4.0]))
+        self.good("matmul", a, b, y, "--product", "zero,8,2", "--accumulator", "nearest,8,2", "--accumulate", "once")
+        self.assertEqual(read_npy(y)[2], [7.0, -7.0])
+
+    def test_saturates_on_the_way_in_step_and_not_in_once(self):
+        a, b, y = self.matrices([[6.0, 6.0, -6.0]], [[1.0], [1.0], [1.0]])
+        for mode, wanted in (("step", 1.0), ("once", 6.0), ("chunk:2", 1.0), ("fused", 1.0)):
+            self.good("matmul", a, b, y, "--product", "nearest,8,0", "--accumulator", "nearest,4,0", "--accumulate", mode)
+            self.assertEqual(read_npy(y)[2], [wanted], mode)
+
+    def test_adds_the_bias_last(self):
+        a, b, y = self.matrices([[6.0], [1.0]], [[1.0, 1.0]])
+        bias = self.dir / "bias.npy"
+        write_npy(bias, "<f4", (2,), struct.pack("<2f", 5.0, -0.25))
+        self.good("matmul", a, b, y, "--accumulator", "nearest,4,0", "--bias", bias)
+        self.assertEqual(read_npy(y)[2], [7.0, 6.0, 6.0, 1.0])
+
+    def test_reports_ranges_and_the_kernel(self):
+        a, b, y = self.matrices([[6.0, 6.0, -6.0]], [[1.0], [1.0], [1.0]])
+        result = json.loads(self.good("matmul", a, b, y, "--product", "nearest,8,0", "--accumulator", "nearest,4,0",
+                                      "--ranges", "--json"))
+        self.assertEqual(result["kernel"], "tiles")
+        ranges = result["ranges"]
+        self.assertEqual((ranges["sums"], ranges["clamped_sums"], ranges["highest_sum"], ranges["sufficient_bits"]),
+                         (3, 1, 12.0, 5))
+        self.assertIn("clamped", self.good("matmul", a, b, y, "--accumulator", "nearest,4,0", "--ranges"))
+        exact = json.loads(self.good("matmul", a, b, y, "--product", "nearest,8,0", "--accumulator", "nearest,8,0", "--json"))
+        self.assertIn(exact["kernel"], ("exact", "tiles"))
+
+    def test_takes_empty_and_double_matrices(self):
+        write_npy(self.dir / "a.npy", "<f8", (2, 0), b"")
+        write_npy(self.dir / "b.npy", "<f8", (0, 3), b"")
+        self.good("matmul", self.dir / "a.npy", self.dir / "b.npy", self.dir / "y.npy", "--product", "nearest,8,4")
+        self.assertEqual(read_npy(self.dir / "y.npy"), ((2, 3), "<f8", [0.0] * 6))
+
+    def test_names_what_is_wrong(self):
+        a, b, y = self.matrices([[1.0, 2.0]], [[1.0]])
+        self.fails(1, "matmul", a, b, y, says="b.npy: has the shape (1, 1), which does not fit (1, 2)")
+        self.assertFalse(y.exists())
+        a, b, y = self.matrices([[1.0]], [[1.0]])
+        self.fails(2, "matmul", a, b, y, "--product", "neares,8,4", says="column 1")
+        self.fails(2, "matmul", a, b, y, "--product", "ternary", says="'ternary' cannot be the format of a product")
+        self.fails(2, "matmul", a, b, y, "--accumulate", "twice", says='expected "step", "once", "chunk:N" or "fused"')
+        self.fails(2, "matmul", a, b, self.dir / "y.txt", says="must be .npy")
+        bias = self.dir / "bias.npy"
+        write_npy(bias, "<f4", (2,), struct.pack("<2f", 1.0, 2.0))
+        self.fails(1, "matmul", a, b, y, "--bias", bias, says="bias.npy: has 2 numbers, expected 1")
+        write_npy(bias, "<f8", (1,), struct.pack("<d", 1.0))
+        self.fails(1, "matmul", a, b, y, "--bias", bias, says="bias.npy: holds f64, but")
+
+
 class Compare(CommandLine):
     def trace(self, name, layers):
         folder = self.dir / name

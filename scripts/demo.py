@@ -86,11 +86,11 @@ def rows(checkpoint):
     yield "sparse weights", "sparse,0.03", "", "", write_map("sparse.json", {"weights": {"": {"weight": "sparse,0.03"}}})
     yield "ternary weights", "ternary,m", "", "", write_map("ternary.json", {"weights": ternary})
     yield "binary weights", "binary,m", "", "", write_map("binary.json", {"weights": binary})
-    # Products of 16 bits, 8 of them fractional, in accumulators of the same fraction that get narrower.
+    # Products of 16 bits, 10 of them fractional, in accumulators of the same fraction that get narrower.
     for bits in (24, 16, 12):
         for mode in ("step", "once"):
-            rule = {"product": "nearest,16,8", "accumulator": f"nearest,{bits},8", "accumulate": mode}
-            yield f"{bits}-bit accumulator, {mode}", "", "", f"16,8 into {bits},8", write_map(
+            rule = {"product": "nearest,16,10", "accumulator": f"nearest,{bits},10", "accumulate": mode}
+            yield f"{bits}-bit accumulator, {mode}", "", "", f"16,10 into {bits},10", write_map(
                 f"accumulator{bits}-{mode}.json", {"intrinsic": {"": rule}})
 
 

@@ -33,6 +33,7 @@ python() {
   scripts/setup.sh core
   echo "== golden vectors"
   python3 tests/golden/make_vectors.py --check
+  python3 tests/golden/make_arithmetic_vectors.py --check
 }
 
 # The distribution's libtorch and the wheel's have different interfaces; both must do.

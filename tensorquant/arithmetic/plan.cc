@@ -187,12 +187,10 @@ class Planner {
     c.highest_sum = accumulator_->highest_integer() * sum_scale;
   }
 
-  // A factor that is larger by 2^-bits_ of itself turns ties to even into ties away from zero: it
-  // moves a product by less than its last bit, and so over no other half step. Whether float32 has
-  // room for that factor.
-  bool has_room_for_ties() const {
-    return 2 * a_.significant_bits + b_.significant_bits <= 24;
-  }
+  // All products are below 2^grid_bits() times their common last bit. A factor that is larger by
+  // 2^-grid_bits() of itself turns ties to even into ties away from zero: it moves a product by less
+  // than that bit, and so over no half step but the one on which it lies.
+  int grid_bits() const { return largest_ == 0 ? 0 : std::ilogb(largest_) + 1 - last_bit_; }
 
   std::optional<SumPlan> fixed_int(SumConstants& c) const {
     const std::optional<Fixed> f = fixed();
@@ -208,8 +206,8 @@ class Planner {
         break;
       case Rounding::nearest:
         if (last_bit_ >= -product_->fraction) break;  // products are steps: nothing rounds
-        if (!has_room_for_ties()) return {};
-        c.a_scale = 1 + power(-bits_);
+        if (a_.significant_bits + grid_bits() > 24) return {};
+        c.a_scale = 1 + power(-grid_bits());
         break;
       default:
         return {};

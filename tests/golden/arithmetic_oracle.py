@@ -1,0 +1,404 @@
+"""Sums of products with every operation rounded, in exact arithmetic: slow, short, independent of the C++.
+
+Numbers are `fractions.Fraction`, so nothing is rounded except where the definition says so. The definition:
+
+* y = sum over k of x_k * w_k, + b. P rounds products, A rounds sums, each an exact real number, once, with the format's own
+  bounds. P = none keeps the exact product; A = none rounds to the tensor's type, ties to even.
+* step: s = A(s + P(x_k w_k)). once: s = A(exact sum of P(x_k w_k)). chunk:N: s = A(s + exact sum of the next N P(x_k w_k)).
+  fused: s = A(s + x_k w_k). s begins as +0; with a bias y = A(s + b), without y = s.
+* An exact sum that is zero is -0 only where all its addends are -0; the sum of a chunk (or of all, in once) that is zero is +0.
+  What is rounded to zero keeps its sign, but in fixed point, which has +0 alone.
+* Infinities and NaN follow IEEE 754, then P or A as quantizers do; every NaN in y is the quiet one without payload.
+* y becomes a value of the type at the end: ties to even, but never above the largest value of the type within A's range.
+* Random rounding takes output o's tile, block and word as an array's element o does, with the tap in place of the block's high
+  32 bits: k of the product; for sums k (step, fused), the chunk's number, 0 (once), 0xFFFFFFFF for + b.
+* Average pool: s adds up the window, then P(s / divisor). Batch normalization: scale = P(gamma P(1 / P(sqrt(var + eps)))),
+  y = A(P(x scale) + A(beta - P(mean scale))). There P = none rounds roots, quotients and scale to the type.
+
+Read it top-down: numbers, formats, sums, layers.
+"""
+
+import itertools
+import math
+from fractions import Fraction
+
+import oracle
+from oracle import INF, MASK32, NAN, TWO, FloatFormat, floor_log2, philox4x32_10, round_to_integer
+
+BIAS_TAP = MASK32
+
+
+# --- Numbers: a Fraction, INF or NAN, and a sign that zeros and infinities keep ---------------
+
+
+class Number:
+    def __init__(self, value, negative=False):
+        self.value = value
+        self.negative = value < 0 if isinstance(value, Fraction) and value != 0 else negative
+
+    @property
+    def is_finite(self):
+        return isinstance(self.value, Fraction)
+
+    @property
+    def is_zero(self):
+        return self.is_finite and self.value == 0
+
+
+ZERO = Number(Fraction(0))
+NOT_A_NUMBER = Number(NAN)
+
+
+def decoded(type, bits):
+    element = type.decode(bits)
+    return Number(element.value, element.negative)
+
+
+def product(x, y):
+    negative = x.negative != y.negative
+    if x.value == NAN or y.value == NAN:
+        return NOT_A_NUMBER
+    if not (x.is_finite and y.is_finite):
+        return NOT_A_NUMBER if x.is_zero or y.is_zero else Number(INF, negative)
+    return Number(x.value * y.value, negative)
+
+
+def total(numbers):
+    """The exact sum."""
+    if any(n.value == NAN for n in numbers):
+        return NOT_A_NUMBER
+    infinite = [n for n in numbers if n.value == INF]
+    if infinite:
+        same = all(n.negative == infinite[0].negative for n in infinite)
+        return Number(INF, infinite[0].negative) if same else NOT_A_NUMBER
+    return Number(sum((n.value for n in numbers), Fraction(0)), all(n.negative for n in numbers))
+
+
+def negated(x):
+    return Number(-x.value, not x.negative) if x.is_finite else Number(x.value, not x.negative)
+
+
+# --- Formats ----------------------------------------------------------------------------------
+
+
+class Draw:
+    """Where a format takes the random numbers of one call from."""
+
+    def __init__(self, seed, stream, step):
+        self.seed, self.stream, self.step = seed, stream, step
+
+    def at(self, bits, output, tap):
+        """An object for round_to_integer: it has rounds_up(fraction, i)."""
+        return OneDraw(self, bits, output, tap)
+
+
+class OneDraw:
+    def __init__(self, draw, bits, output, tap):
+        self.draw, self.bits, self.output, self.tap = draw, bits, output, tap
+
+    def integer(self):
+        n, o = self.bits, self.output
+        halves = n is not None and n <= 16
+        tile, j = (o // 128, o % 128 % 64) if halves else (o // 64, o % 64)
+        block = 16 * tile + j % 16
+        counter = (block & MASK32, self.tap, self.draw.stream, self.draw.step)
+        word = philox4x32_10(counter, (self.draw.seed & MASK32, self.draw.seed >> 32))[j // 16]
+        if n is None:
+            return word >> 8
+        if not halves:
+            return word >> (32 - n)
+        half = word & 0xFFFF if o % 128 < 64 else word >> 16
+        return half >> (16 - n)
+
+    def rounds_up(self, fraction, _):
+        n = self.bits
+        if n is None:
+            return self.integer() * TWO**-24 < fraction
+        return self.integer() * TWO**-n < math.floor(fraction * 2**n) * TWO**-n
+
+
+class Format:
+    """A format of a product or a sum: rounded(number, draw, output, tap) -> Number."""
+
+    def __init__(self, string, type):
+        self.type = type
+        name, arguments, keywords = oracle.parse(string)
+        self.kind = "fixed"
+        self.random_bits = int(keywords["random_bits"]) if "random_bits" in keywords else None
+        if name == "none":
+            self.kind = "none"
+            self.float, self.rounding, self.saturates = type, "even", False
+        elif name == "logarithmic":
+            self.kind = "logarithmic"
+            self.down = arguments == ["down"]
+            lowest, highest = type.smallest_exponent, type.bias
+            self.lowest = min(max(int(keywords.get("min", lowest)), lowest), highest)
+            self.highest = min(max(int(keywords.get("max", highest)), lowest), highest)
+        elif name in ("float", "fp16", "bf16"):
+            self.kind = "float"
+            e, m = {"fp16": (5, 10), "bf16": (8, 7)}.get(name) or map(int, arguments)
+            self.float = FloatFormat(e, m)
+            self.rounding = keywords.get("rounding", "even")
+            self.saturates = keywords.get("overflow") == "saturate"
+        else:
+            self.rounding = name
+            self.bits, self.fraction = map(int, arguments)
+            self.wraps = keywords.get("overflow") == "wrap"
+
+    def rounded(self, x, draw, output, tap):
+        random = draw.at(self.random_bits, output, tap)
+        if x.value == NAN:
+            return x
+        return {"fixed": self._fixed, "logarithmic": self._logarithmic}.get(self.kind, self._float)(x, random)
+
+    def _fixed(self, x, random):
+        half = 2 ** (self.bits - 1)
+        if x.value == INF:
+            if self.wraps:
+                return NOT_A_NUMBER
+            return Number((-half if x.negative else half - 1) * TWO**-self.fraction)
+        k = round_to_integer(x.value * TWO**self.fraction, self.rounding, random)
+        k = (k + half) % 2**self.bits - half if self.wraps else min(max(k, -half), half - 1)
+        return Number(k * TWO**-self.fraction)
+
+    def _logarithmic(self, x, _):
+        if x.is_zero:
+            return x
+        if x.value == INF:
+            e = self.highest
+        else:
+            magnitude = abs(x.value)
+            if magnitude < TWO ** (self.lowest if self.down else self.lowest - 1):
+                return Number(Fraction(0), x.negative)
+            e = floor_log2(magnitude)
+            if not self.down and magnitude >= Fraction(3, 2) * TWO**e:
+                e += 1
+            e = min(max(e, self.lowest), self.highest)
+        return Number(-(TWO**e) if x.negative else TWO**e)
+
+    def _float(self, x, random):
+        largest = self.float.largest
+        if x.value == INF:
+            return Number(-largest if x.negative else largest) if self.saturates else x
+        if x.is_zero:
+            return x
+        step = TWO ** self.float.step_exponent(x.value)
+        y = round_to_integer(x.value / step, self.rounding, random) * step
+        if abs(y) <= largest:
+            return Number(y, x.negative)
+        toward_zero = {"zero": True, "down": not x.negative, "up": x.negative}.get(self.rounding, False)
+        if self.saturates or toward_zero:
+            return Number(-largest if x.negative else largest)
+        return Number(INF, x.negative)
+
+    def encoded(self, x):
+        """The bits of the type's value that x, a value of this format, becomes in the end."""
+        if x.value == NAN:
+            return self.type.quiet_nan_bits
+        y = Format("none", self.type).rounded(x, Draw(0, 0, 0), 0, 0)
+        if self.kind == "fixed" and self.bits > 1:
+            top = (2 ** (self.bits - 1) - 1) * TWO**-self.fraction
+            if y.value == INF or y.value > self.type.largest_value_up_to(top):
+                y = y if y.negative else Number(self.type.largest_value_up_to(top))
+        if y.value == INF:
+            return self.type.encode_inf(y.negative)
+        return self.type.encode(y.value, negative_zero=y.negative)
+
+
+# --- Sums of products -------------------------------------------------------------------------
+
+
+class Arithmetic:
+    def __init__(self, case, type):
+        self.type = type
+        self.P, self.A = Format(case["product"], type), Format(case["accumulator"], type)
+        self.mode = case["accumulate"]
+        self.products = Draw(case["seed"], case["product_stream"], case["step"])
+        self.sums = Draw(case["seed"], case["accumulator_stream"], case["step"])
+
+    def A_of(self, number, output, tap):
+        return self.A.rounded(number, self.sums, output, tap)
+
+    def P_of(self, number, output, tap):
+        """P, where none keeps the exact number."""
+        return number if self.P.kind == "none" else self.P.rounded(number, self.products, output, tap)
+
+    def P_stored(self, number, output, tap):
+        """P, where none rounds to the type."""
+        return self.P.rounded(number, self.products, output, tap)
+
+    def add_up(self, terms, output):
+        s = ZERO
+        if self.mode in ("step", "fused"):
+            for k, term in enumerate(terms):
+                s = self.A_of(total([s, term]), output, k)
+            return s
+        if self.mode == "once":
+            return self.A_of(total([ZERO, *terms]), output, 0)
+        size = int(self.mode.split(":")[1])
+        for number, first in enumerate(range(0, len(terms), size)):
+            s = self.A_of(total([s, total([ZERO, *terms[first : first + size]])]), output, number)
+        return s
+
+    def dot(self, pairs, bias, output):
+        """The bits of the output."""
+        exact = [product(x, w) for x, w in pairs]
+        if self.mode != "fused":
+            exact = [self.P_of(p, output, k) for k, p in enumerate(exact)]
+        s = self.add_up(exact, output)
+        if bias is not None:
+            s = self.A_of(total([s, bias]), output, BIAS_TAP)
+        return self.A.encoded(s)
+
+
+# --- Layers: numbers in C order, bits out -----------------------------------------------------
+
+
+def matmul(arithmetic, shape, a, b, bias):
+    m, k, n = shape["m"], shape["k"], shape["n"]
+    return [
+        arithmetic.dot([(a[i * k + l], b[l * n + j]) for l in range(k)], bias[j] if bias else None, i * n + j)
+        for i in range(m)
+        for j in range(n)
+    ]
+
+
+def conv(arithmetic, shape, x, w, bias):
+    (batch, channels, *size), (outs, ins, *kernel) = shape["x"], shape["w"]
+    stride, padding, dilation, groups = shape["stride"], shape["padding"], shape["dilation"], shape["groups"]
+    output = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip(size, padding, dilation, kernel, stride)
+    ]
+    y = []
+    for b, o, place in itertools.product(range(batch), range(outs), points(output)):
+        group = o // (outs // groups)
+        pairs = []
+        for c, tap in itertools.product(range(ins), points(kernel)):
+            at = [q * s - p + t * d for q, s, p, t, d in zip(place, stride, padding, tap, dilation)]
+            pairs.append((element(x, [channels, *size], b, [group * ins + c, *at]), w[index([outs, ins, *kernel], [o, c, *tap])]))
+        y.append(arithmetic.dot(pairs, bias[o] if bias else None, len(y)))
+    return y
+
+
+def conv_transpose(arithmetic, shape, x, w, bias):
+    (batch, channels, *size), (_, outs, *kernel) = shape["x"], shape["w"]
+    stride, padding, dilation, groups = shape["stride"], shape["padding"], shape["dilation"], shape["groups"]
+    output = [
+        (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
+        for n, s, p, d, k, extra in zip(size, stride, padding, dilation, kernel, shape["output_padding"])
+    ]
+    y = []
+    for b, o, place in itertools.product(range(batch), range(outs * groups), points(output)):
+        group, ins = o // outs, channels // groups
+        pairs = []
+        for c, tap in itertools.product(range(ins), points(kernel)):
+            # Input i adds to output i * stride - padding + tap * dilation.
+            at = [Fraction(q + p - t * d, s) for q, p, t, d, s in zip(place, padding, tap, dilation, stride)]
+            meets = all(i.denominator == 1 for i in at)
+            value = element(x, [channels, *size], b, [group * ins + c, *map(int, at)]) if meets else ZERO
+            pairs.append((value, w[index([channels, outs, *kernel], [group * ins + c, o % outs, *tap])]))
+        y.append(arithmetic.dot(pairs, bias[o] if bias else None, len(y)))
+    return y
+
+
+def avg_pool(arithmetic, shape, x):
+    (batch, channels, *size), kernel = shape["x"], shape["kernel"]
+    output = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(size, shape["padding"], kernel, shape["stride"])]
+    divisor = Number(Fraction(shape["divisor"]))
+    y = []
+    for b, c, place in itertools.product(range(batch), range(channels), points(output)):
+        taps = []
+        for tap in points(kernel):
+            at = [q * s - p + t for q, s, p, t in zip(place, shape["stride"], shape["padding"], tap)]
+            taps.append(element(x, [channels, *size], b, [c, *at]))
+        s = arithmetic.add_up(taps, len(y))
+        quotient = Number(s.value / divisor.value, s.negative) if s.is_finite else s
+        y.append(arithmetic.P.encoded(arithmetic.P_stored(quotient, len(y), 0)))
+    return y
+
+
+def batch_norm(arithmetic, shape, x, gamma, beta, mean, var, eps):
+    channels, plane = shape["x"][1], math.prod(shape["x"][2:])
+    scales, shifts = [], []
+    for c in range(channels):
+        root = arithmetic.P_stored(square_root(total([var[c], eps[0]])), c, 1)
+        inverse = arithmetic.P_stored(reciprocal(root), c, 2)
+        scale = arithmetic.P_stored(product(gamma[c] if gamma else Number(Fraction(1)), inverse), c, 3)
+        moved = arithmetic.P_of(product(mean[c], scale), c, 4)
+        scales.append(scale)
+        shifts.append(arithmetic.A_of(total([beta[c] if beta else ZERO, negated(moved)]), c, 2))
+    y = []
+    for i, value in enumerate(x):
+        c = i // plane % channels
+        scaled = arithmetic.P_of(product(value, scales[c]), i, 0)
+        y.append(arithmetic.A.encoded(arithmetic.A_of(total([scaled, shifts[c]]), i, 0)))
+    return y
+
+
+def add(arithmetic, a, b):
+    return [arithmetic.A.encoded(arithmetic.A_of(total([x, z]), i, 0)) for i, (x, z) in enumerate(zip(a, b))]
+
+
+def square_root(x):
+    """The root to 400 bits, with a last one that says whether it was exact: more than any format sees."""
+    if x.value in (INF, NAN) or x.is_zero:
+        return NOT_A_NUMBER if x.value == INF and x.negative else x
+    if x.negative:
+        return NOT_A_NUMBER
+    scale = 4**400
+    numerator, denominator = x.value.numerator * scale, x.value.denominator
+    root = math.isqrt(numerator // denominator)
+    if Fraction(root * root) == Fraction(numerator, denominator):
+        return Number(Fraction(root, 2**400))
+    return Number(Fraction(2 * root + 1, 2**401))
+
+
+def reciprocal(x):
+    if x.value == NAN:
+        return x
+    if x.value == INF:
+        return Number(Fraction(0), x.negative)
+    return Number(INF, x.negative) if x.is_zero else Number(1 / x.value)
+
+
+def points(size):
+    return itertools.product(*map(range, size))
+
+
+def index(size, place):
+    i = 0
+    for n, p in zip(size, place):
+        i = i * n + p
+    return i
+
+
+def element(x, size, batch, place):
+    """x[batch, *place], +0 on the padding."""
+    if not all(0 <= p < n for p, n in zip(place, size)):
+        return ZERO
+    return x[batch * math.prod(size) + index(size, place)]
+
+
+def outputs(case):
+    """The bits of a case's y."""
+    type = oracle.TYPES[case["type"]]
+    arithmetic = Arithmetic(case, type)
+
+    def numbers(key):
+        text = case.get(key)
+        digits = 2 * type.size
+        return text and [decoded(type, int(text[i : i + digits], 16)) for i in range(0, len(text), digits)]
+
+    shape, a, b = case["shape"], numbers("a") or [], numbers("b") or []
+    kind = case["kind"]
+    if kind == "matmul":
+        return matmul(arithmetic, shape, a, b, numbers("bias"))
+    if kind == "conv":
+        return conv(arithmetic, shape, a, b, numbers("bias"))
+    if kind == "conv_transpose":
+        return conv_transpose(arithmetic, shape, a, b, numbers("bias"))
+    if kind == "avg_pool":
+        return avg_pool(arithmetic, shape, a)
+    if kind == "batch_norm":
+        return batch_norm(arithmetic, shape, a, *map(numbers, ("gamma", "beta", "mean", "var", "eps")))
+    return add(arithmetic, a, b)

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Writes arithmetic.jsonl: cases of rounded arithmetic and what arithmetic_oracle.py makes of them.
+
+    python3 make_arithmetic_vectors.py            # writes the file
+    python3 make_arithmetic_vectors.py --check    # computes it anew and says whether it differs
+"""
+
+import json
+import math
+import pathlib
+import random
+import struct
+import sys
+
+import arithmetic_oracle
+from oracle import TYPES
+
+OUT = pathlib.Path(__file__).resolve().parent / "arithmetic.jsonl"
+
+EVERYDAY_PRODUCTS = ["nearest,8,4", "nearest,16,8", "even,16,8", "down,16,8", "zero,16,8", "up,16,8", "fp16", "float,4,3",
+                     "stochastic,16,8", "stochastic,16,8,random_bits=8", "none"]
+EVERYDAY_SUMS = ["nearest,12,4", "nearest,24,12", "even,20,8", "nearest,16,8", "even,16,6", "nearest,16,6", "zero,16,6", "fp16",
+                 "nearest,10,4,overflow=wrap", "stochastic,16,8", "none"]
+FORMATS = (
+    [f"{r},{w}" for r in ("nearest", "even", "zero", "down", "up", "stochastic")
+     for w in ("8,4", "16,8", "6,-2", "1,0", "32,20", "32,64", "24,30", "4,1,overflow=wrap", "16,10,overflow=wrap")]
+    + ["stochastic,12,5,random_bits=1", "stochastic,16,8,random_bits=8", "stochastic,16,8,random_bits=16",
+       "stochastic,20,9,random_bits=17", "stochastic,32,16,random_bits=24"]
+    + [f"{f}{k}" for f in ("float,4,3", "float,5,2", "fp16", "bf16", "float,8,23")
+       for k in ("", ",overflow=saturate", ",rounding=zero", ",rounding=down", ",rounding=up", ",rounding=nearest",
+                 ",rounding=stochastic")]
+    + ["logarithmic", "logarithmic,down", "logarithmic,min=-4,max=3", "none", "none", "none"]
+)
+MODES = ["step", "step", "once", "fused", "chunk:1", "chunk:2", "chunk:3", "chunk:7"]
+
+
+class Cases:
+    def __init__(self):
+        self.random = random.Random(20261124)
+        self.lines = []
+
+    # Elements, as bits of a type.
+
+    def from_float(self, type, x):
+        x = struct.unpack("<f", struct.pack("<f", x))[0] if type.size == 4 else x
+        return type.from_float(x)
+
+    def element(self, type, kind):
+        r = self.random
+        if kind == "coarse":  # many ties of formats with fewer bits, sums that saturate
+            return self.from_float(type, r.randint(-128, 127) / 16)
+        if kind == "few":
+            return self.from_float(type, r.randint(-8, 7) / 4)
+        if kind == "integers":
+            return self.from_float(type, float(2 * r.randint(-10, 10)))
+        if kind == "fine":
+            return self.from_float(type, r.randint(-4096, 4096) / 1024)
+        if kind == "normal":
+            return self.from_float(type, r.gauss(0, 1.5))
+        if kind == "large":
+            return self.from_float(type, r.gauss(0, 1) * 2.0 ** r.randint(4, 40))
+        if kind == "tiny":
+            return self.from_float(type, r.gauss(0, 1) * 2.0 ** r.randint(-140, -60))
+        if kind == "signs":  # sums that cancel, zeros of both signs
+            return self.from_float(type, r.choice([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0**-20, -(2.0**-20)]))
+        bits = r.getrandbits(8 * type.size)  # anything, but what is not finite is rare
+        magnitude = bits & ~type.sign_bit
+        if magnitude >= type.inf_bits and r.random() < 0.7:
+            return bits & type.sign_bit
+        return type.inf_bits | (bits & type.sign_bit) if magnitude > type.inf_bits and r.random() < 0.5 else bits
+
+    KINDS = ["coarse", "coarse", "few", "integers", "fine", "normal", "large", "tiny", "signs", "anything"]
+
+    def elements(self, type, count, kind=None):
+        kind = kind or self.random.choice(self.KINDS)
+        digits = 2 * type.size
+        return "".join(f"{self.element(type, kind):0{digits}x}" for _ in range(count))
+
+    # Cases.
+
+    def add(self, kind, type, shape, arrays, everyday=False):
+        r = self.random
+        case = {
+            "kind": kind,
+            "type": type.name,
+            "product": r.choice(EVERYDAY_PRODUCTS if everyday else FORMATS),
+            "accumulator": r.choice(EVERYDAY_SUMS if everyday else FORMATS),
+            "accumulate": r.choice(MODES),
+            "seed": r.getrandbits(64),
+            "product_stream": r.getrandbits(32),
+            "accumulator_stream": r.getrandbits(32),
+            "step": r.getrandbits(10),
+            "shape": shape,
+            **arrays,
+        }
+        digits = 2 * type.size
+        case["y"] = "".join(f"{bits:0{digits}x}" for bits in arithmetic_oracle.outputs(case))
+        self.lines.append(json.dumps(case, separators=(",", ":")))
+
+    def matmul(self, type, everyday):
+        r = self.random
+        m, k, n = r.choice([1, 1, 2, 3, 5]), r.choice([0, 1, 2, 3, 4, 5, 7, 9]), r.choice([0, 1, 2, 3, 5])
+        wide = r.random()
+        if wide < 0.06:
+            m, k, n = r.choice([1, 2]), r.choice([2, 3]), r.choice([17, 33, 70])
+        elif wide < 0.1:
+            m, k, n = 1, 40, 2
+        elif wide < 0.13:
+            m, k, n = r.choice([9, 17]), 2, 2
+        kinds = ["coarse", "few", "fine", "integers"] if everyday else self.KINDS
+        arrays = {"a": self.elements(type, m * k, r.choice(kinds)), "b": self.elements(type, k * n, r.choice(kinds)),
+                  "bias": self.elements(type, n) if r.random() < 0.4 and n else None}
+        self.add("matmul", type, {"m": m, "k": k, "n": n}, arrays, everyday)
+
+    def convolution(self, transposed):
+        r, type = self.random, TYPES[self.random.choice(["float32"] * 5 + ["float64"])]
+        d = r.choice([1, 1, 2, 2, 2, 3])
+        while True:
+            groups = r.choice([1, 1, 2, 3])
+            ins, outs = groups * r.choice([1, 2]), groups * r.choice([1, 2])
+            size = [r.randint(1, {1: 9, 2: 4, 3: 3}[d]) for _ in range(d)]
+            kernel = [r.randint(1, 3 if d < 3 else 2) for _ in range(d)]
+            stride = [r.randint(1, 3) for _ in range(d)]
+            padding = [r.randint(0, 2) for _ in range(d)]
+            dilation = [r.randint(1, 2) for _ in range(d)]
+            extra = [r.randint(0, max(s, l) - 1) for s, l in zip(stride, dilation)]
+            reach = [l * (k - 1) for l, k in zip(dilation, kernel)]
+            if transposed:
+                output = [(n - 1) * s - 2 * p + q + e + 1 for n, s, p, q, e in zip(size, stride, padding, reach, extra)]
+            else:
+                output = [(n + 2 * p - q - 1) // s + 1 if n + 2 * p > q else 0
+                          for n, p, q, s in zip(size, padding, reach, stride)]
+            if all(n >= 1 for n in output) and math.prod(output) * outs <= 60:
+                break
+        batch = r.choice([1, 1, 2])
+        x = [batch, ins, *size]
+        w = [ins, outs // groups, *kernel] if transposed else [outs, ins // groups, *kernel]
+        shape = {"x": x, "w": w, "stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        if transposed:
+            shape["output_padding"] = extra
+        arrays = {"a": self.elements(type, math.prod(x)), "b": self.elements(type, math.prod(w)),
+                  "bias": self.elements(type, outs) if r.random() < 0.5 else None}
+        self.add("conv_transpose" if transposed else "conv", type, shape, arrays, r.random() < 0.5)
+
+    def avg_pool(self):
+        r, type = self.random, TYPES[self.random.choice(["float32", "float32", "float64"])]
+        d = r.choice([1, 2, 2, 3])
+        size = [r.randint(2, 5) for _ in range(d)]
+        kernel = [r.randint(1, min(3, n)) for n in size]
+        padding = [r.randint(0, k // 2) for k in kernel]
+        x = [r.choice([1, 2]), r.choice([1, 2]), *size]
+        shape = {"x": x, "kernel": kernel, "stride": [r.randint(1, 2) for _ in range(d)], "padding": padding,
+                 "divisor": r.choice([math.prod(kernel), math.prod(kernel), 7])}
+        self.add("avg_pool", type, shape, {"a": self.elements(type, math.prod(x))}, r.random() < 0.5)
+
+    def batch_norm(self):
+        r, type = self.random, TYPES[self.random.choice(["float32", "float32", "float32", "float64"])]
+        x = [r.choice([1, 2]), r.choice([1, 2, 3]), *r.choice([[], [3], [2, 2]])]
+        c = x[1]
+        digits = 2 * type.size
+        variance = "".join(f"{self.from_float(type, v):0{digits}x}" for v in
+                           (r.choice([0.0, 1.0, 4.0, 0.25, abs(r.gauss(0, 3)), abs(r.gauss(0, 1e-3))]) for _ in range(c)))
+        arrays = {"a": self.elements(type, math.prod(x)),
+                  "gamma": self.elements(type, c, r.choice(["coarse", "normal"])) if r.random() < 0.8 else None,
+                  "beta": self.elements(type, c, r.choice(["coarse", "normal"])) if r.random() < 0.8 else None,
+                  "mean": self.elements(type, c, r.choice(["coarse", "normal"])), "var": variance,
+                  "eps": f"{self.from_float(type, r.choice([1e-5, 1e-3, 0.0])):0{digits}x}"}
+        self.add("batch_norm", type, {"x": x}, arrays, r.random() < 0.5)
+
+    def sum(self):
+        type = TYPES[self.random.choice(["float32", "float32", "float64"])]
+        count = self.random.choice([1, 5, 40, 70])
+        self.add("add", type, {}, {"a": self.elements(type, count), "b": self.elements(type, count)})
+
+    def all(self):
+        for i in range(2600):
+            self.matmul(TYPES["float32"], i % 2 == 0)
+        for i in range(300):
+            self.matmul(TYPES["float64"], i % 3 == 0)
+        for _ in range(160):
+            self.convolution(False)
+        for _ in range(90):
+            self.convolution(True)
+        for _ in range(80):
+            self.avg_pool()
+        for _ in range(80):
+            self.batch_norm()
+        for _ in range(40):
+            self.sum()
+        return "\n".join(self.lines) + "\n"
+
+
+def main():
+    text = Cases().all()
+    if "--check" not in sys.argv[1:]:
+        OUT.write_text(text)
+        print(f"wrote {OUT.name}: {text.count(chr(10))} cases")
+        return 0
+    same = OUT.read_text() == text
+    print(f"{OUT.name}: {'good' if same else 'differs'}")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

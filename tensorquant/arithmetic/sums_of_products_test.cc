@@ -2,15 +2,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <random>
-#include <set>
 
 #include "tensorquant/arithmetic/convolution.h"
 #include "tensorquant/base/bits.h"
+#include "tensorquant/base/error.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/floats.h"
 
@@ -171,6 +173,52 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
     RecordProperty(to_string(kernel), static_cast<int>(hits[kernel]));
   }
   EXPECT_GT(outputs, 1000000u);
+}
+
+TEST(SumsOfProducts, DoNotDependOnTheNumberOfThreads) {
+  std::mt19937 generator(2);
+  const int threads = omp_get_max_threads();
+  for (const char* product : {"nearest,16,8", "even,16,8", "nearest,32,20", "fp16", "stochastic,16,8",
+                              "zero,16,8", "logarithmic"}) {
+    const Arithmetic arithmetic = arithmetic_of(product, "nearest,20,6", "step");
+    const Problem p = problem(67, 60, 530, Numbers::any_bits, Numbers::some_bits, generator);
+    omp_set_num_threads(1);
+    const std::vector<float> wanted = compute(arithmetic, p, true);
+    for (const int count : {2, 3, 7}) {
+      omp_set_num_threads(count);
+      EXPECT_EQ(difference(compute(arithmetic, p, true), wanted), "") << product << ", " << count;
+    }
+  }
+  omp_set_num_threads(threads);
+}
+
+TEST(SumsOfProducts, RefuseFormatsThatDoNotRoundToAGrid) {
+  for (const char* spec : {"sparse,0.5", "binary", "ternary"}) {
+    EXPECT_THROW(arithmetic_of(spec, "nearest,8,4", "step"), Error) << spec;
+    EXPECT_THROW(arithmetic_of("nearest,8,4", spec, "step"), Error) << spec;
+  }
+}
+
+TEST(Convolution, RefusesShapesThatMakeNoSense) {
+  Convolution good;
+  good.input = {4};
+  good.kernel = {3};
+  good.stride = good.dilation = {1};
+  good.padding = good.padding_end = {0};
+  const std::vector<float> x(4), w(3);
+  std::vector<float> y(2);
+  const auto run = [&](const Convolution& c) {
+    convolve<float>(Arithmetic{}, {}, c, x.data(), w.data(), nullptr, y.data());
+  };
+  run(good);
+  for (const auto& spoil : std::vector<std::function<void(Convolution&)>>{
+           [](Convolution& c) { c.kernel = {5}; }, [](Convolution& c) { c.stride = {0}; },
+           [](Convolution& c) { c.padding = {-1}; }, [](Convolution& c) { c.dilation = {1, 1}; },
+           [](Convolution& c) { c.groups = 2; }, [](Convolution& c) { c.padding_end = {}; }}) {
+    Convolution bad = good;
+    spoil(bad);
+    EXPECT_THROW(run(bad), Error);
+  }
 }
 
 }  // namespace

@@ -298,6 +298,32 @@ TEST_F(ModelCommands, LogitsAndTracesAreFilesThatCompareReads) {
   EXPECT_EQ(entries, 4U + 2 + 1 + 2);
 }
 
+TEST_F(ModelCommands, RoundedArithmeticIsTrainedThroughAndReported) {
+  const std::string map =
+      R"({"": {"product": "nearest,16,8", "accumulator": "nearest,16,8"}, "fc2": null})";
+  const Result trained = train("net", {"--intrinsic", map, "--epochs", "2", "--json"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  ASSERT_EQ(train("float", {"--epochs", "2"}).code, 0);
+  EXPECT_NE(text_of("net"), text_of("float"));
+
+  const json report =
+      json::parse(evaluate("net", {"--intrinsic", "nearest,9,5", "--ranges", "--json"}).out);
+  ASSERT_EQ(report["ranges"].size(), 5U);  // the layers with arithmetic
+  const json& conv1 = report["ranges"][0];
+  EXPECT_EQ(conv1["layer"], "conv1");
+  // 50 images of 28 x 28 outputs in 6 channels, 25 taps each, and the bias.
+  EXPECT_EQ(conv1["products"], 50 * 784 * 6 * 25);
+  EXPECT_EQ(conv1["sums"], 50 * 784 * 6 * 26);
+  for (const json& layer : report["ranges"]) {
+    const bool fits = layer["sufficient_bits"] <= 9;
+    if (!fits) continue;
+    EXPECT_EQ(layer["clamped_sums"], 0) << layer;
+  }
+  EXPECT_EQ(report["layers"][1]["intrinsic"], "nearest,9,5") << report["layers"][1];
+  EXPECT_THAT(evaluate("net", {"--intrinsic", "nearest,9,5", "--ranges"}).out,
+              AllOf(HasSubstr("sums clamped"), HasSubstr("accumulator bits needed")));
+}
+
 TEST_F(ModelCommands, ExplainListsQuantizersAndTheRulesThatChoseThem) {
   const std::string maps = write_file("maps.json", R"({
     "weights": {"Conv1": "nearest,32,16", "Dense3": {"bias": "fp16"}},

@@ -1,6 +1,6 @@
-// What rounded arithmetic costs: a matrix product and a convolution in each format, over the time of
-// OpenBLAS' sgemm for the same products, in one run. Packing, padding and unfolding count for us;
-// sgemm gets its matrices ready made.
+// What rounded arithmetic costs: a matrix product and a convolution in each format, over the time
+// of OpenBLAS' sgemm for the same products, in one run. Packing, padding and unfolding count for
+// us; sgemm gets its matrices ready made.
 //
 //   arithmetic_bench [--json] [ROUNDS]
 
@@ -29,8 +29,8 @@ struct Row {
   const char* product;
   const char* accumulator;
   const char* accumulate;
-  double scale = 1;     // of the weights; large ones saturate
-  int bits = 24;        // significant bits of the factors
+  double scale = 1;  // of the weights; large ones saturate
+  int bits = 24;     // significant bits of the factors
 };
 
 constexpr Row kRows[] = {
@@ -48,9 +48,10 @@ constexpr Row kRows[] = {
     {"ties away, both clamps", "nearest,16,8", "nearest,20,8", "step", 256},
     {"wide: 24,16 into 32,16", "nearest,24,16", "nearest,32,16", "step"},
     {"wide: 32,20 into 32,16", "nearest,32,20", "nearest,32,16", "step"},
-    {"minifloat accumulator", "none", "fp16", "step"},
+    {"minifloat accumulator", "none", "fp16", "step", 1, 12},
     {"minifloat product and accumulator", "fp16", "fp16", "step", 1, 12},
     {"stochastic product", "stochastic,16,8", "nearest,24,8", "step"},
+    {"stochastic product, 8 random bits", "stochastic,16,8,random_bits=8", "nearest,24,8", "step"},
     {"general formats", "zero,16,8", "zero,16,6", "step"},
 };
 
@@ -59,9 +60,9 @@ struct Problem {
   std::int64_t m, n, k;
   bool is_convolution;  // 3 x 3, 32 channels of 16 x 16: the middle stage of ResNet-20
 };
-constexpr Problem kProblems[] = {{"512^3 product", 512, 512, 512, false},
-                                 {"3x3 convolution, 32 channels, 16x16, batch 16", 32, 4096, 288,
-                                  true}};
+constexpr Problem kProblems[] = {
+    {"512^3 product", 512, 512, 512, false},
+    {"3x3 convolution, 32 channels, 16x16, batch 16", 32, 4096, 288, true}};
 
 // Uniform in +-scale.
 std::vector<float> numbers(std::size_t count, double scale, int bits, unsigned seed) {
@@ -96,10 +97,10 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
   const Convolution shape = middle_stage();
   SumPlan plan;
   const auto ours = [&] {
-    plan = p.is_convolution ? convolve<float>(arithmetic, {}, shape, x.data(), w.data(), nullptr,
-                                              y.data())
-                            : matrix_product<float>(arithmetic, {}, p.m, p.k, p.n, w.data(),
-                                                    x.data(), nullptr, y.data());
+    plan = p.is_convolution
+               ? convolve<float>(arithmetic, {}, shape, x.data(), w.data(), nullptr, y.data())
+               : matrix_product<float>(arithmetic, {}, p.m, p.k, p.n, w.data(), x.data(), nullptr,
+                                       y.data());
   };
   const auto blas = [&] {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(p.m),

@@ -29,12 +29,11 @@ HWY_INLINE V AddToOdd(D d, V a, V b) {
   const auto bits = hn::BitCast(di, sum);
   const auto one = hn::Set(di, 1);
   const auto is_even = hn::Eq(hn::And(bits, one), hn::Zero(di));
-  const auto is_cut =
-      hn::And(hn::RebindMask(di, hn::Ne(lost, hn::Zero(d))),
-              hn::RebindMask(di, hn::Le(hn::Abs(sum),
-                                        hn::Set(d, std::numeric_limits<double>::max()))));
+  const auto is_cut = hn::And(
+      hn::RebindMask(di, hn::Ne(lost, hn::Zero(d))),
+      hn::RebindMask(di, hn::Le(hn::Abs(sum), hn::Set(d, std::numeric_limits<double>::max()))));
   const auto signs = hn::ShiftRight<63>(hn::Xor(bits, hn::BitCast(di, lost)));  // 0 or -1
-  const auto step = hn::Or(signs, one);                                        // 1 or -1
+  const auto step = hn::Or(signs, one);                                         // 1 or -1
   return hn::BitCast(d, hn::Add(bits, hn::IfThenElseZero(hn::And(is_even, is_cut), step)));
 }
 

@@ -12,9 +12,9 @@ namespace {
 
 Format grid_format(const Quantizer& quantizer, const char* place) {
   const Format* format = quantizer.format();
-  const bool rounds_to_grid =
-      format != nullptr && !std::holds_alternative<Sparse>(*format) &&
-      !std::holds_alternative<Binary>(*format) && !std::holds_alternative<Ternary>(*format);
+  const bool rounds_to_grid = format != nullptr && !std::holds_alternative<Sparse>(*format) &&
+                              !std::holds_alternative<Binary>(*format) &&
+                              !std::holds_alternative<Ternary>(*format);
   if (!rounds_to_grid) {
     throw Error("'" + quantizer.spec() + "' cannot be " + place +
                 ": expected fixed point, a float, logarithmic or none");

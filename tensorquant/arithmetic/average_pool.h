@@ -15,10 +15,10 @@ struct PoolWindow {
 };
 
 struct AveragePool {
-  std::int64_t planes = 1;                        // batch times channels
-  std::vector<std::int64_t> input;                // spatial size
-  std::vector<std::vector<PoolWindow>> windows;   // for each dimension, one for each output
-  std::vector<std::int64_t> divisors;             // for each output point, in C order; not 0
+  std::int64_t planes = 1;                       // batch times channels
+  std::vector<std::int64_t> input;               // spatial size
+  std::vector<std::vector<PoolWindow>> windows;  // for each dimension, one for each output
+  std::vector<std::int64_t> divisors;            // for each output point, in C order; not 0
 };
 
 // y of shape (planes, output...) from x of (planes, input...): s adds up the window's inputs in C

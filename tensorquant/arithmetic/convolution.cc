@@ -140,9 +140,8 @@ std::vector<T> buffered(const Convolution& c, const Layout& layout, const T* x) 
   const std::int64_t length = c.input.back(), first = layout.first.back();
   const std::int64_t spread = layout.spread.back();
   const std::int64_t begin = first >= 0 ? 0 : (-first + spread - 1) / spread;
-  const std::int64_t end =
-      std::clamp<std::int64_t>((layout.size.back() - first + spread - 1) / spread, begin,
-                               std::max(begin, length));
+  const std::int64_t end = std::clamp<std::int64_t>(
+      (layout.size.back() - first + spread - 1) / spread, begin, std::max(begin, length));
 
   const auto plane = static_cast<std::size_t>(product_of(layout.size));
   const auto planes = static_cast<std::size_t>(c.batch * c.in_channels);
@@ -229,9 +228,9 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
     sums.a.lines = multiples(out_group, shape.is_transposed ? kernel : in_group * kernel);
     sums.a.taps = sums_of(multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
                           multiples(kernel, 1));
-    sums.b.data = span_of(x + group * in_group * plane,
-                          std::max<std::int64_t>(0, shape.batch * shape.in_channels -
-                                                        group * in_group) * plane);
+    sums.b.data = span_of(
+        x + group * in_group * plane,
+        std::max<std::int64_t>(0, shape.batch * shape.in_channels - group * in_group) * plane);
     sums.b.lines = sums_of(multiples(shape.batch, shape.in_channels * plane), layout.outputs);
     sums.b.taps = sums_of(multiples(in_group, plane), layout.taps);
     sums.row_bias = bias != nullptr ? bias + group * out_group : nullptr;
@@ -278,15 +277,14 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
   return run(arithmetic, context, sums, report);
 }
 
-#define TENSORQUANT_INSTANTIATE(T)                                                                \
-  template SumPlan convolve(const Arithmetic&, const ArithmeticContext&, const Convolution&,      \
-                            const T*, const T*, const T*, T*, RangeReport*, bool*);               \
-  template SumPlan matrix_product(const Arithmetic&, const ArithmeticContext&, std::int64_t,      \
-                                  std::int64_t, std::int64_t, const T*, const T*, const T*, T*,   \
-                                  RangeReport*);                                                  \
-  template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t,              \
-                          std::int64_t, std::int64_t, const T*, const T*, const T*, T*,           \
-                          RangeReport*, bool*)
+#define TENSORQUANT_INSTANTIATE(T)                                                                 \
+  template SumPlan convolve(const Arithmetic&, const ArithmeticContext&, const Convolution&,       \
+                            const T*, const T*, const T*, T*, RangeReport*, bool*);                \
+  template SumPlan matrix_product(const Arithmetic&, const ArithmeticContext&, std::int64_t,       \
+                                  std::int64_t, std::int64_t, const T*, const T*, const T*, T*,    \
+                                  RangeReport*);                                                   \
+  template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t, std::int64_t, \
+                          std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

@@ -15,9 +15,9 @@ struct Convolution {
   std::vector<std::int64_t> input;   // spatial size
   std::vector<std::int64_t> kernel;  // likewise
   std::vector<std::int64_t> stride, dilation;
-  std::vector<std::int64_t> padding;      // zeros before the input
-  std::vector<std::int64_t> padding_end;  // zeros behind it; transposed: not used
-  bool is_transposed = false;             // the gradient of a convolution by its input
+  std::vector<std::int64_t> padding;         // zeros before the input
+  std::vector<std::int64_t> padding_end;     // zeros behind it; transposed: not used
+  bool is_transposed = false;                // the gradient of a convolution by its input
   std::vector<std::int64_t> output_padding;  // transposed only: added to the output's end
 
   std::vector<std::int64_t> output() const;  // spatial size
@@ -39,7 +39,8 @@ SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& co
                        std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
                        const T* b, const T* bias, T* y, RangeReport* report = nullptr);
 
-// y (batch, outputs) from x (batch, inputs), w (outputs, inputs) and a bias for each output or null.
+// y (batch, outputs) from x (batch, inputs), w (outputs, inputs) and a bias for each output or
+// null.
 template <class T>
 SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,

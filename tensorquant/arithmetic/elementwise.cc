@@ -113,9 +113,8 @@ std::vector<Channel> channels_of(const Exactly<T>& exactly, const BatchNorm<T>& 
 // Formats for which a number that was rounded to odd is as good as the exact one.
 bool takes_odd(const Format& format) {
   const auto* fixed = std::get_if<FixedPoint>(&format);
-  return fixed == nullptr ||
-         (fixed->overflow == FixedPoint::Overflow::saturate &&
-          (fixed->rounding != Rounding::stochastic || fixed->bits <= 26));
+  return fixed == nullptr || (fixed->overflow == FixedPoint::Overflow::saturate &&
+                              (fixed->rounding != Rounding::stochastic || fixed->bits <= 26));
 }
 
 // a and the sums to come, a few hundred at a time, in float64.
@@ -215,8 +214,7 @@ void rounded_add(const Arithmetic& arithmetic, const ArithmeticContext& context,
       if (takes_odd(arithmetic.accumulator)) {
         Block block(arithmetic, context, first, count);
         std::copy_n(a.begin() + static_cast<std::ptrdiff_t>(first), count, block.values().begin());
-        std::copy_n(b.begin() + static_cast<std::ptrdiff_t>(first), count,
-                    block.addends().begin());
+        std::copy_n(b.begin() + static_cast<std::ptrdiff_t>(first), count, block.addends().begin());
         block.add(y.data(), counts, outside);
         return;
       }
@@ -233,8 +231,8 @@ void rounded_add(const Arithmetic& arithmetic, const ArithmeticContext& context,
 
 template <class T>
 void batch_norm(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                const BatchNorm<T>& norm, std::int64_t plane,
-                std::span<const T> x, std::span<T> y, RangeReport* report, bool* outside) {
+                const BatchNorm<T>& norm, std::int64_t plane, std::span<const T> x, std::span<T> y,
+                RangeReport* report, bool* outside) {
   const Exactly<T> exactly(arithmetic, context);
   std::vector<Channel> channels;
   {
@@ -281,10 +279,10 @@ template void rounded_add(const Arithmetic&, const ArithmeticContext&, std::span
 template void rounded_add(const Arithmetic&, const ArithmeticContext&, std::span<const double>,
                           std::span<const double>, std::span<double>, RangeReport*, bool*);
 template void batch_norm(const Arithmetic&, const ArithmeticContext&, const BatchNorm<float>&,
-                         std::int64_t, std::span<const float>, std::span<float>,
-                         RangeReport*, bool*);
+                         std::int64_t, std::span<const float>, std::span<float>, RangeReport*,
+                         bool*);
 template void batch_norm(const Arithmetic&, const ArithmeticContext&, const BatchNorm<double>&,
-                         std::int64_t, std::span<const double>, std::span<double>,
-                         RangeReport*, bool*);
+                         std::int64_t, std::span<const double>, std::span<double>, RangeReport*,
+                         bool*);
 
 }  // namespace tensorquant

@@ -33,9 +33,8 @@ struct BatchNorm {
 // channel's index.
 template <class T>
 void batch_norm(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                const BatchNorm<T>& norm, std::int64_t plane,
-                std::span<const T> x, std::span<T> y, RangeReport* report = nullptr,
-                bool* outside = nullptr);
+                const BatchNorm<T>& norm, std::int64_t plane, std::span<const T> x, std::span<T> y,
+                RangeReport* report = nullptr, bool* outside = nullptr);
 
 }  // namespace tensorquant
 

@@ -90,8 +90,7 @@ double round_to(const FloatingPoint& format, const ExactNumber& x, Draw draw) {
   const int exponent = std::max(leading_exponent(x), format.min_exponent());
   const int step = exponent - format.significand_bits;
   if (exponent > format.max_exponent()) return overflow_value(format, x.negative);
-  const double rounded =
-      std::ldexp(round_to_integer(x, step, format.rounding, draw), step);
+  const double rounded = std::ldexp(round_to_integer(x, step, format.rounding, draw), step);
   if (std::abs(rounded) > format.largest()) return overflow_value(format, x.negative);
   return std::copysign(rounded, x.negative ? -1.0 : 1.0);
 }

@@ -1,5 +1,5 @@
-// Steps of a sum of products, s = A(s + P(a * b)), for exact and for fixed-point arithmetic. Numbers
-// are integers of units: see SumConstants. Compiled once a target.
+// Steps of a sum of products, s = A(s + P(a * b)), for exact and for fixed-point arithmetic.
+// Numbers are integers of units: see SumConstants. Compiled once a target.
 #if defined(TENSORQUANT_ARITHMETIC_FIXED_SUM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TENSORQUANT_ARITHMETIC_FIXED_SUM_INL_H_
 #undef TENSORQUANT_ARITHMETIC_FIXED_SUM_INL_H_
@@ -20,52 +20,77 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Every op has: D, the lanes; T; Sum, what is added up; Zero, Load, Step and Store.
-
-// Nothing rounds.
-struct ExactOp {
-  using T = float;
-  using D = hn::ScalableTag<float>;
+// Every op has T, the lanes' type; D; Sum, what is added up; Zero, Load, Step and Store, which
+// gives the sums as double.
+template <class Lane>
+struct LaneOp {
+  using T = Lane;
+  using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   using Sum = V;
 
   Sum Zero() const { return hn::Zero(D()); }
-  V Load(const float* b) const { return hn::LoadU(D(), b); }
-  HWY_INLINE Sum Step(Sum s, V a, V b) const { return hn::MulAdd(a, b, s); }
+  V Load(const float* b) const {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      return hn::LoadU(D(), b);
+    } else {
+      return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
+    }
+  }
   void Store(Sum s, std::size_t, double* out) const {
-    HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
+    HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
     hn::Store(s, D(), lanes);
-    for (std::size_t i = 0; i < hn::Lanes(D()); ++i) out[i] = lanes[i];
+    for (std::size_t i = 0; i < hn::Lanes(D()); ++i) out[i] = unit * lanes[i];
+  }
+
+  double unit = 1;
+};
+
+// Nothing rounds.
+struct ExactOp : LaneOp<float> {
+  HWY_INLINE Sum Step(Sum s, V a, V b) const { return hn::MulAdd(a, b, s); }
+};
+
+// Limits of a rounded product, which is magic plus steps.
+template <class V>
+struct ProductLimits {
+  V magic, lowest, highest;
+
+  template <bool clamps>
+  HWY_INLINE V Product(V a, V b) const {
+    const V p = hn::MulAdd(a, b, magic);
+    return clamps ? hn::Max(hn::Min(p, highest), lowest) : p;
   }
 };
+
+// `step`: a product's step in the units of the limits in `c`.
+template <class D>
+ProductLimits<hn::Vec<D>> LimitsOf(D d, const SumConstants& c, double step) {
+  using T = hn::TFromD<D>;
+  return {hn::Set(d, static_cast<T>(c.magic)),
+          hn::Set(d, static_cast<T>(c.magic + c.lowest_product * step)),
+          hn::Set(d, static_cast<T>(c.magic + c.highest_product * step))};
+}
 
 // The bits of a * b + magic are those of magic plus the rounded product, as an integer; the sum is
 // an int32.
 template <bool clamps_products, bool clamps_sums, bool shifts>
-struct FixedIntOp {
-  using T = float;
-  using D = hn::ScalableTag<float>;
+struct FixedIntOp : LaneOp<float> {
   using DI = hn::RebindToSigned<D>;
-  using V = hn::Vec<D>;
   using Sum = hn::Vec<DI>;
 
   explicit FixedIntOp(const SumConstants& c)
-      : magic(hn::Set(D(), static_cast<float>(c.magic))),
-        // The product's step is 2^shift units.
-        lowest_product(hn::Set(D(), At(c, c.lowest_product))),
-        highest_product(hn::Set(D(), At(c, c.highest_product))),
-        bias(hn::BitCast(DI(), magic)),
+      : LaneOp{c.unit},
+        products(LimitsOf(D(), c, c.magic / 0xC00000p0)),  // the last bit of magic
+        bias(hn::BitCast(DI(), products.magic)),
         lowest_sum(hn::Set(DI(), static_cast<std::int32_t>(c.lowest_sum))),
         highest_sum(hn::Set(DI(), static_cast<std::int32_t>(c.highest_sum))),
-        unit(c.unit),
+        one_bias(to_bits(static_cast<float>(c.magic))),
         shift(c.shift) {}
 
   Sum Zero() const { return hn::Zero(DI()); }
-  V Load(const float* b) const { return hn::LoadU(D(), b); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    V p = hn::MulAdd(a, b, magic);
-    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
-    Sum k = hn::BitCast(DI(), p);
+    Sum k = hn::BitCast(DI(), products.template Product<clamps_products>(a, b));
     // Without limits the biases add up modulo 2^32 and are taken off at the end.
     if constexpr (!clamps_sums && !shifts) return hn::Add(s, k);
     k = hn::Sub(k, bias);
@@ -75,50 +100,35 @@ struct FixedIntOp {
     return s;
   }
   void Store(Sum s, std::size_t taps, double* out) const {
-    if constexpr (!clamps_sums && !shifts) {
-      HWY_ALIGN std::int32_t one_bias[HWY_MAX_BYTES / sizeof(std::int32_t)];
-      hn::Store(bias, DI(), one_bias);
-      const std::uint32_t biases =
-          static_cast<std::uint32_t>(one_bias[0]) * static_cast<std::uint32_t>(taps);
-      s = hn::Sub(s, hn::Set(DI(), static_cast<std::int32_t>(biases)));
-    }
+    const std::uint32_t biases =
+        clamps_sums || shifts ? 0 : one_bias * static_cast<std::uint32_t>(taps);
     HWY_ALIGN std::int32_t lanes[HWY_MAX_BYTES / sizeof(std::int32_t)];
     hn::Store(s, DI(), lanes);
-    for (std::size_t i = 0; i < hn::Lanes(DI()); ++i) out[i] = unit * lanes[i];
+    for (std::size_t i = 0; i < hn::Lanes(DI()); ++i) {
+      out[i] = unit * static_cast<std::int32_t>(static_cast<std::uint32_t>(lanes[i]) - biases);
+    }
   }
 
  private:
-  // magic plus a product of so many of its own steps.
-  static float At(const SumConstants& c, double steps) {
-    return static_cast<float>(c.magic + steps * (c.magic / 0xC00000p0));
-  }
-
-  V magic, lowest_product, highest_product;
+  ProductLimits<V> products;
   Sum bias, lowest_sum, highest_sum;
-  double unit;
+  std::uint32_t one_bias;
   int shift;
 };
 
 // Ties away from zero and rounding to zero, for products that may have more bits than a float. The
 // machine rounds to zero: that moves no product over an integer or a half.
 template <bool nearest, bool clamps_products, bool clamps_sums>
-struct FixedFloatOp {
-  using T = float;
-  using D = hn::ScalableTag<float>;
-  using V = hn::Vec<D>;
-  using Sum = V;
-
+struct FixedFloatOp : LaneOp<float> {
   explicit FixedFloatOp(const SumConstants& c)
-      : half(hn::Set(D(), 0.5f)),
+      : LaneOp{c.unit},
+        half(hn::Set(D(), 0.5f)),
         sign(hn::SignBit(D())),
         lowest_product(hn::Set(D(), static_cast<float>(c.lowest_product))),
         highest_product(hn::Set(D(), static_cast<float>(c.highest_product))),
         lowest_sum(hn::Set(D(), static_cast<float>(c.lowest_sum))),
-        highest_sum(hn::Set(D(), static_cast<float>(c.highest_sum))),
-        unit(c.unit) {}
+        highest_sum(hn::Set(D(), static_cast<float>(c.highest_sum))) {}
 
-  Sum Zero() const { return hn::Zero(D()); }
-  V Load(const float* b) const { return hn::LoadU(D(), b); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     V p = hn::Mul(a, b);
     if constexpr (nearest) p = hn::Add(p, hn::OrAnd(half, p, sign));
@@ -128,160 +138,112 @@ struct FixedFloatOp {
     if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
     return s;
   }
-  void Store(Sum s, std::size_t, double* out) const {
-    HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
-    hn::Store(s, D(), lanes);
-    for (std::size_t i = 0; i < hn::Lanes(D()); ++i) out[i] = unit * lanes[i];
-  }
 
  private:
   V half, sign, lowest_product, highest_product, lowest_sum, highest_sum;
-  double unit;
 };
 
-inline constexpr int kNoRounding = 0, kEven = 1, kNearest = 2;
+inline constexpr int kEven = 1, kNearest = 2;
 
 // Any widths. Ties away from zero are ties to even of factors that are larger by some 2^-50: a
 // product has 48 bits, so only ties notice.
 template <bool rounds_products, bool clamps_products, bool clamps_sums>
-struct FixedDoubleOp {
-  using T = double;
-  using D = hn::ScalableTag<double>;
-  using V = hn::Vec<D>;
-  using Sum = V;
-
+struct FixedDoubleOp : LaneOp<double> {
   explicit FixedDoubleOp(const SumConstants& c)
-      : magic(hn::Set(D(), c.magic)),
-        lowest_product(hn::Set(D(), c.magic + c.lowest_product)),
-        highest_product(hn::Set(D(), c.magic + c.highest_product)),
+      : LaneOp{c.unit},
+        products(LimitsOf(D(), c, 1)),
         lowest_sum(hn::Set(D(), c.lowest_sum)),
-        highest_sum(hn::Set(D(), c.highest_sum)),
-        unit(c.unit) {}
+        highest_sum(hn::Set(D(), c.highest_sum)) {}
 
-  Sum Zero() const { return hn::Zero(D()); }
-  V Load(const float* b) const {
-    return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
-  }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     if constexpr (rounds_products) {
-      V p = hn::MulAdd(a, b, magic);
-      if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
-      s = hn::Add(s, hn::Sub(p, magic));
+      const V p = products.template Product<clamps_products>(a, b);
+      s = hn::Add(s, hn::Sub(p, products.magic));
     } else {
       s = hn::MulAdd(a, b, s);
     }
     if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
     return s;
   }
-  void Store(Sum s, std::size_t, double* out) const {
-    hn::StoreU(hn::Mul(s, hn::Set(D(), unit)), D(), out);
-  }
 
  private:
-  V magic, lowest_product, highest_product, lowest_sum, highest_sum;
-  double unit;
+  ProductLimits<V> products;
+  V lowest_sum, highest_sum;
 };
 
 // Rounded products without limits for their sum: the bits of magic plus product add up as int64.
 template <bool clamps_products>
-struct FixedLongOp {
-  using T = double;
-  using D = hn::ScalableTag<double>;
+struct FixedLongOp : LaneOp<double> {
   using DI = hn::RebindToSigned<D>;
-  using V = hn::Vec<D>;
   using Sum = hn::Vec<DI>;
 
   explicit FixedLongOp(const SumConstants& c)
-      : magic(hn::Set(D(), c.magic)),
-        lowest_product(hn::Set(D(), c.magic + c.lowest_product)),
-        highest_product(hn::Set(D(), c.magic + c.highest_product)),
-        bias(to_bits(c.magic)),
-        step(c.unit * c.magic / 0x1.8p52) {}
+      : LaneOp{c.unit * c.magic / 0x1.8p52},  // the last bit of magic
+        products(LimitsOf(D(), c, 1)),
+        bias(to_bits(c.magic)) {}
 
   Sum Zero() const { return hn::Zero(DI()); }
-  V Load(const float* b) const {
-    return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
-  }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    V p = hn::MulAdd(a, b, magic);
-    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
-    return hn::Add(s, hn::BitCast(DI(), p));
+    return hn::Add(s, hn::BitCast(DI(), products.template Product<clamps_products>(a, b)));
   }
   void Store(Sum s, std::size_t taps, double* out) const {
     HWY_ALIGN std::int64_t lanes[HWY_MAX_BYTES / sizeof(std::int64_t)];
     hn::Store(s, DI(), lanes);
     for (std::size_t i = 0; i < hn::Lanes(DI()); ++i) {
       const std::uint64_t sum = static_cast<std::uint64_t>(lanes[i]) - bias * taps;
-      out[i] = step * static_cast<double>(static_cast<std::int64_t>(sum));
+      out[i] = unit * static_cast<double>(static_cast<std::int64_t>(sum));
     }
   }
 
  private:
-  V magic, lowest_product, highest_product;
+  ProductLimits<V> products;
   std::uint64_t bias;
-  double step;
 };
 
 // Rounded products whose sums are rounded too, to even or away from zero. A sum is kept less magic,
 // which the next product brings along; adding sum_magic makes it an integer of units. Ties go away
 // from zero where the sum is made larger by 2^-50 of itself, which is less than its last bit.
 template <bool clamps_products, int sum_rounding, bool clamps_sums>
-struct RoundedDoubleOp {
-  using T = double;
-  using D = hn::ScalableTag<double>;
-  using V = hn::Vec<D>;
-  using Sum = V;
-
+struct RoundedDoubleOp : LaneOp<double> {
   explicit RoundedDoubleOp(const SumConstants& c)
-      : magic(hn::Set(D(), c.magic)),
-        lowest_product(hn::Set(D(), c.magic + c.lowest_product)),
-        highest_product(hn::Set(D(), c.magic + c.highest_product)),
+      : LaneOp{c.unit},
+        products(LimitsOf(D(), c, 1)),
         nudge(hn::Set(D(), 1 + 0x1p-50)),
         sum_magic(hn::Set(D(), 0x1.8p52)),
         both(hn::Set(D(), 0x1.8p52 + c.magic)),
         lowest_sum(hn::Set(D(), c.lowest_sum - c.magic)),
-        highest_sum(hn::Set(D(), c.highest_sum - c.magic)),
-        unit(c.unit) {}
+        highest_sum(hn::Set(D(), c.highest_sum - c.magic)) {}
 
-  Sum Zero() const { return hn::Neg(magic); }
-  V Load(const float* b) const {
-    return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
-  }
+  Sum Zero() const { return hn::Neg(products.magic); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    V p = hn::MulAdd(a, b, magic);
-    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
-    s = hn::Add(s, p);  // exact
+    s = hn::Add(s, products.template Product<clamps_products>(a, b));  // exact
     if constexpr (sum_rounding == kEven) s = hn::Add(s, sum_magic);
     if constexpr (sum_rounding == kNearest) s = hn::MulAdd(s, nudge, sum_magic);
     s = hn::Sub(s, both);
     if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
     return s;
   }
-  void Store(Sum s, std::size_t, double* out) const {
-    hn::StoreU(hn::Mul(hn::Add(s, magic), hn::Set(D(), unit)), D(), out);
+  void Store(Sum s, std::size_t taps, double* out) const {
+    LaneOp::Store(hn::Add(s, products.magic), taps, out);
   }
 
  private:
-  V magic, lowest_product, highest_product, nudge, sum_magic, both, lowest_sum, highest_sum;
-  double unit;
+  ProductLimits<V> products;
+  V nudge, sum_magic, both, lowest_sum, highest_sum;
 };
 
 // The same for exact products.
 template <int sum_rounding, bool clamps_sums>
-struct RoundedExactOp : FixedDoubleOp<false, false, false> {
-  using Base = FixedDoubleOp<false, false, false>;
-  using V = typename Base::V;
-  using Sum = V;
-
+struct RoundedExactOp : LaneOp<double> {
   explicit RoundedExactOp(const SumConstants& c)
-      : Base(c),
+      : LaneOp{c.unit},
         half(hn::Set(D(), 0.5)),
         sign(hn::SignBit(D())),
         lowest(hn::Set(D(), c.lowest_sum)),
         highest(hn::Set(D(), c.highest_sum)) {}
 
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    s = Base::Step(s, a, b);
+    s = hn::MulAdd(a, b, s);
     if constexpr (sum_rounding == kEven) s = hn::Round(s);
     if constexpr (sum_rounding == kNearest) s = hn::Trunc(hn::Add(s, hn::OrAnd(half, s, sign)));
     if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest), lowest);

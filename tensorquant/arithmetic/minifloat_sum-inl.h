@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <limits>
 
+#include "tensorquant/arithmetic/fixed_sum-inl.h"
 #include "tensorquant/arithmetic/sum_kernels.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,39 +20,26 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Ties to even. The lanes' sum of two numbers of at most p bits, rounded again to as few, is the sum
-// rounded once where the lanes have 2 p + 2 bits (S. Figueroa, "When is double rounding innocuous?",
-// 1995): float32 serves 11 bits, if the products are exact in it, and float64 all formats. Products
-// that are not rounded need sums that are exact.
+// Ties to even. The lanes' sum of two numbers of at most p bits, rounded again to as few, is the
+// sum rounded once where the lanes have 2 p + 2 bits (S. Figueroa, "When is double rounding
+// innocuous?", 1995): float32 serves 11 bits, if the products are exact in it, and float64 all
+// formats. Products that are not rounded need sums that are exact.
 template <class Lane, bool rounds_products, bool clamps>
-struct MinifloatOp {
+struct MinifloatOp : LaneOp<Lane> {
   using T = Lane;
-  using D = hn::ScalableTag<T>;
+  using typename LaneOp<T>::D;
+  using typename LaneOp<T>::V;
+  using typename LaneOp<T>::Sum;
   using DI = hn::RebindToSigned<D>;
-  using V = hn::Vec<D>;
   using VI = hn::Vec<DI>;
-  using Sum = V;
 
   explicit MinifloatOp(const SumConstants& c)
       : product(c.product_bits, c.product_exponent, c.highest_product),
         sum(c.sum_bits, c.sum_exponent, c.highest_sum) {}
 
-  Sum Zero() const { return hn::Zero(D()); }
-  V Load(const float* b) const {
-    if constexpr (sizeof(T) == 4) {
-      return hn::LoadU(D(), b);
-    } else {
-      return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<float, D>(), b));
-    }
-  }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     if constexpr (rounds_products) return sum.Round(hn::Add(s, product.Round(hn::Mul(a, b))));
     return sum.Round(hn::MulAdd(a, b, s));
-  }
-  void Store(Sum s, std::size_t, double* out) const {
-    HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
-    hn::Store(s, D(), lanes);
-    for (std::size_t i = 0; i < hn::Lanes(D()); ++i) out[i] = lanes[i];
   }
 
  private:
@@ -62,8 +50,8 @@ struct MinifloatOp {
     Format(int bits, int exponent, double largest)
         : exponents(hn::BitCast(DI(), hn::Set(D(), std::numeric_limits<T>::infinity()))),
           least(hn::BitCast(DI(), hn::Set(D(), static_cast<T>(std::ldexp(1.0, exponent))))),
-          offset(hn::Set(DI(), (static_cast<Bits>(kStored - bits) << kStored) |
-                                   (Bits{1} << (kStored - 1)))),
+          offset(hn::Set(
+              DI(), (static_cast<Bits>(kStored - bits) << kStored) | (Bits{1} << (kStored - 1)))),
           sign(hn::SignBit(D())),
           highest(hn::Set(D(), static_cast<T>(largest))),
           lowest(hn::Neg(highest)) {}

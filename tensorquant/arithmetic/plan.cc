@@ -160,11 +160,11 @@ class Planner {
                   std::ldexp(accumulator_->highest_integer(), -accumulator_->fraction)
             : sum_can_saturate();
     if (f.clamps_sums) {
-      f.largest_sum = std::ldexp(-accumulator_->lowest_integer(),
-                                 product_->fraction - accumulator_->fraction);
+      f.largest_sum =
+          std::ldexp(-accumulator_->lowest_integer(), product_->fraction - accumulator_->fraction);
     } else {
-      f.largest_sum += static_cast<double>(sums_.taps()) *
-                       power(product_->fraction - accumulator_->fraction);
+      f.largest_sum +=
+          static_cast<double>(sums_.taps()) * power(product_->fraction - accumulator_->fraction);
     }
     return f;
   }
@@ -188,29 +188,26 @@ class Planner {
   }
 
   // All products are below 2^grid_bits() times their common last bit. A factor that is larger by
-  // 2^-grid_bits() of itself turns ties to even into ties away from zero: it moves a product by less
-  // than that bit, and so over no half step but the one on which it lies.
+  // 2^-grid_bits() of itself turns ties to even into ties away from zero: it moves a product by
+  // less than that bit, and so over no half step but the one on which it lies.
   int grid_bits() const { return largest_ == 0 ? 0 : std::ilogb(largest_) + 1 - last_bit_; }
+
+  // For products that the machine rounds by itself; ties away from zero need a larger factor, too.
+  bool set_machine_rounding(SumConstants& c) const {
+    const Rounding rounding = product_->rounding;
+    if (rounding == Rounding::down) c.machine_rounding = FE_DOWNWARD;
+    if (rounding == Rounding::up) c.machine_rounding = FE_UPWARD;
+    return rounding != Rounding::zero && rounding != Rounding::stochastic;
+  }
 
   std::optional<SumPlan> fixed_int(SumConstants& c) const {
     const std::optional<Fixed> f = fixed();
     if (!f || f->rounds_sums) return {};
-    switch (product_->rounding) {
-      case Rounding::even:
-        break;
-      case Rounding::down:
-        c.machine_rounding = FE_DOWNWARD;
-        break;
-      case Rounding::up:
-        c.machine_rounding = FE_UPWARD;
-        break;
-      case Rounding::nearest:
-        if (last_bit_ >= -product_->fraction) break;  // products are steps: nothing rounds
-        if (a_.significant_bits + grid_bits() > 24) return {};
-        c.a_scale = 1 + power(-grid_bits());
-        break;
-      default:
-        return {};
+    if (!set_machine_rounding(c)) return {};
+    // Where products are steps nothing rounds.
+    if (product_->rounding == Rounding::nearest && last_bit_ < -product_->fraction) {
+      if (a_.significant_bits + grid_bits() > 24) return {};
+      c.a_scale = 1 + power(-grid_bits());
     }
     constexpr double kMost = 0x400000 - 2;  // steps, around magic
     if (f->largest_product > kMost) return {};
@@ -249,21 +246,8 @@ class Planner {
     if (keeps_product_) return fixed_sums_of_exact_products(c);
     const std::optional<Fixed> f = fixed();
     if (!f) return {};
-    switch (product_->rounding) {
-      case Rounding::even:
-        break;
-      case Rounding::down:
-        c.machine_rounding = FE_DOWNWARD;
-        break;
-      case Rounding::up:
-        c.machine_rounding = FE_UPWARD;
-        break;
-      case Rounding::nearest:
-        c.a_scale = 1 + 0x1p-50;
-        break;
-      default:
-        return {};
-    }
+    if (!set_machine_rounding(c)) return {};
+    if (product_->rounding == Rounding::nearest) c.a_scale = 1 + 0x1p-50;
     if (f->rounds_sums && !set_sum_rounding(c)) return {};
     // Units are the steps of the sum where it is rounded or clamped, else those of the product.
     const bool has_own_units = f->rounds_sums || f->clamps_sums;
@@ -326,8 +310,8 @@ class Planner {
     const auto product = keeps_product_ ? std::nullopt : rounded_to_even(arithmetic_.product);
     if (!sum || (!keeps_product_ && !product)) return {};
     const auto taps = static_cast<double>(sums_.taps());
-    const double most = (sum_bound_ + taps * sum->smallest()) *
-                        std::pow(1 + power(-sum->significand_bits), taps);
+    const double most =
+        (sum_bound_ + taps * sum->smallest()) * std::pow(1 + power(-sum->significand_bits), taps);
     if (!(std::max(most, largest_) < 0x1p120)) return {};
     const bool overflows = (product && largest_ > product->largest()) || most > sum->largest();
     const auto saturates = [](const std::optional<FloatingPoint>& f) {
@@ -352,9 +336,10 @@ class Planner {
     c.sum_bits = sum->significand_bits;
     c.sum_exponent = sum->min_exponent();
     c.highest_sum = sum->largest();
-    return SumPlan{SumKernel::minifloat, overflows, overflows, true,
-                   std::string(overflows ? "floats that can saturate" : "floats that cannot overflow") +
-                       (fits_float ? ", in float32" : ", in float64")};
+    return SumPlan{
+        SumKernel::minifloat, overflows, overflows, true,
+        std::string(overflows ? "floats that can saturate" : "floats that cannot overflow") +
+            (fits_float ? ", in float32" : ", in float64")};
   }
 
   std::optional<SumPlan> stochastic(SumConstants& c) const {
@@ -402,8 +387,9 @@ class Planner {
                   ? product
                   : product * static_cast<double>(sums_.taps());
       if (has_bias()) {
-        const FactorFacts bias = facts_of({sums_.row_bias ? sums_.row_bias : sums_.column_bias,
-                                           sums_.row_bias ? sums_.rows.size() : sums_.columns.size()});
+        const FactorFacts bias =
+            facts_of({sums_.row_bias ? sums_.row_bias : sums_.column_bias,
+                      sums_.row_bias ? sums_.rows.size() : sums_.columns.size()});
         lowest = std::min(lowest, bias.last_bit);
         most = bias.is_finite ? std::max(most, ends + bias.largest) : INFINITY;
       }
@@ -422,9 +408,9 @@ class Planner {
   const SumsOfProducts<float>& sums_;
   const FactorFacts a_, b_;
   const bool keeps_product_;
-  double largest_ = 0;   // magnitude of an exact product
-  int last_bit_ = 0;     // of all exact products
-  int bits_ = 0;         // significant bits of an exact product
+  double largest_ = 0;  // magnitude of an exact product
+  int last_bit_ = 0;    // of all exact products
+  int bits_ = 0;        // significant bits of an exact product
   double sum_bound_ = INFINITY;
 };
 

@@ -66,9 +66,8 @@ class Output {
     }
     ExactSum<T> product;
     product.add_product(a, b);
-    sum.add(product.rounded(arithmetic_.product,
-                            draw(arithmetic_.product, context_.product(), index_,
-                                 static_cast<std::uint32_t>(tap))));
+    sum.add(product.rounded(arithmetic_.product, draw(arithmetic_.product, context_.product(),
+                                                      index_, static_cast<std::uint32_t>(tap))));
   }
 
   // At the sum before the last rounding.

@@ -115,8 +115,7 @@ struct ColumnRun {
 inline std::vector<ColumnRun> RunsOf(const std::vector<std::int64_t>& columns, std::size_t most) {
   std::vector<ColumnRun> runs;
   for (std::size_t j = 0; j < columns.size(); ++j) {
-    const bool goes_on =
-        j > 0 && columns[j] == columns[j - 1] + 1 && runs.back().count < most;
+    const bool goes_on = j > 0 && columns[j] == columns[j - 1] + 1 && runs.back().count < most;
     if (!goes_on) runs.push_back({j, 0});
     ++runs.back().count;
   }

@@ -214,9 +214,8 @@ void RunKernel(const SumJob& job) {
     case SumKernel::stochastic:
       return With(clamps_products, [&](auto products) {
         With(clamps_sums, [&](auto sums) {
-          With(draws_half_words(c.random_bits), [&](auto halves) {
-            RunStochastic<products.value, sums.value, halves.value>(job);
-          });
+          With(draws_half_words(c.random_bits),
+               [&](auto halves) { RunStochastic<products.value, sums.value, halves.value>(job); });
         });
       });
     case SumKernel::reference:
@@ -245,15 +244,14 @@ FactorFacts Facts(std::span<const float> data) {
         hn::IfThenElse(is_subnormal, stored, hn::Or(stored, hn::Set(di, 0x800000)));
     // The lowest bit that is set, by the exponent of the float that it is.
     const auto lowest = hn::And(significand, hn::Sub(zero, significand));
-    const auto place = hn::Sub(hn::ShiftRight<23>(hn::BitCast(di, hn::ConvertTo(d, lowest))),
-                               hn::Set(di, 127));
+    const auto place =
+        hn::Sub(hn::ShiftRight<23>(hn::BitCast(di, hn::ConvertTo(d, lowest))), hn::Set(di, 127));
     const auto last_bit =
         hn::Add(hn::Sub(hn::Max(exponent, hn::Set(di, 1)), hn::Set(di, 150)), place);
     const auto is_zero = hn::Eq(magnitude, zero);
     largest = hn::Max(largest, magnitude);
     last = hn::Min(last, hn::IfThenElse(is_zero, hn::Set(di, 1000), last_bit));
-    longest =
-        hn::Max(longest, hn::IfThenZeroElse(is_zero, hn::Sub(hn::Set(di, 24), place)));
+    longest = hn::Max(longest, hn::IfThenZeroElse(is_zero, hn::Sub(hn::Set(di, 24), place)));
   };
   std::size_t i = 0;
   for (; i + lanes <= data.size(); i += lanes) look(hn::LoadU(d, data.data() + i));

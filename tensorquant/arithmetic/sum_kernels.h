@@ -14,8 +14,8 @@ namespace tensorquant {
 // What a kernel has to know about the numbers of a factor to be provably right.
 struct FactorFacts {
   bool is_finite = true;
-  float largest = 0;     // magnitude
-  int last_bit = 1000;   // every number is a multiple of 2^last_bit; 1000: all are 0
+  float largest = 0;    // magnitude
+  int last_bit = 1000;  // every number is a multiple of 2^last_bit; 1000: all are 0
   int significant_bits = 0;
 };
 FactorFacts facts_of(std::span<const float> data);
@@ -36,12 +36,12 @@ struct SumConstants {
   double magic = 0;
   double lowest_product = 0, highest_product = 0;
   double lowest_sum = 0, highest_sum = 0;
-  int shift = 0;           // fixed_int: a unit of the sum is 2^-shift steps of a product
+  int shift = 0;             // fixed_int: a unit of the sum is 2^-shift steps of a product
   int machine_rounding = 0;  // of <cfenv>, while products are rounded
   bool rounds_products = true;
   Rounding product_rounding = Rounding::even;  // fixed_float: zero or nearest
   std::optional<Rounding> sum_rounding;        // fixed_double: even or nearest
-  int random_bits = 0;  // stochastic: see Draw
+  int random_bits = 0;                         // stochastic: see Draw
   // minifloat: stored significand bits and the least exponent of normal numbers
   int product_bits = 0, product_exponent = 0;
   int sum_bits = 0, sum_exponent = 0;

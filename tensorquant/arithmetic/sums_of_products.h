@@ -67,8 +67,8 @@ template <class T>
 void sums_of_products_reference(const Arithmetic& arithmetic, const ArithmeticContext& context,
                                 const SumsOfProducts<T>& sums);
 
-// The same bits from the fastest kernel that is provably equal, on several threads. With a report, which is added to, or marks,
-// the kernel is `tiles` or `reference`.
+// The same bits from the fastest kernel that is provably equal, on several threads. With a report,
+// which is added to, or marks, the kernel is `tiles` or `reference`.
 SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
                          const SumsOfProducts<float>& sums, RangeReport* report = nullptr);
 SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,

@@ -27,8 +27,9 @@ Arithmetic arithmetic_of(const std::string& product, const std::string& accumula
 
 // Numbers of different kinds: what a kernel may do depends on their range and grid.
 enum class Numbers { integers, few_bits, coarse, some_bits, any_bits, large, tiny };
-constexpr Numbers kAllNumbers[] = {Numbers::integers, Numbers::few_bits, Numbers::coarse, Numbers::some_bits,
-                                   Numbers::any_bits, Numbers::large,  Numbers::tiny};
+constexpr Numbers kAllNumbers[] = {Numbers::integers,  Numbers::few_bits, Numbers::coarse,
+                                   Numbers::some_bits, Numbers::any_bits, Numbers::large,
+                                   Numbers::tiny};
 
 std::vector<float> numbers(std::size_t count, Numbers kind, std::mt19937& generator) {
   std::uniform_int_distribution<int> integer(-32768, 32767);
@@ -69,7 +70,10 @@ struct Problem {
 
 Problem problem(std::int64_t rows, std::int64_t taps, std::int64_t columns, Numbers a, Numbers b,
                 std::mt19937& generator) {
-  return {rows, taps, columns, numbers(static_cast<std::size_t>(rows * taps), a, generator),
+  return {rows,
+          taps,
+          columns,
+          numbers(static_cast<std::size_t>(rows * taps), a, generator),
           numbers(static_cast<std::size_t>(taps * columns), b, generator),
           numbers(static_cast<std::size_t>(columns), Numbers::any_bits, generator)};
 }
@@ -118,19 +122,55 @@ std::string difference(const std::vector<float>& found, const std::vector<float>
   return "";
 }
 
-constexpr const char* kProducts[] = {
-    "none",        "nearest,8,4",  "even,8,4",    "zero,8,4",          "down,8,4",
-    "up,8,4",      "nearest,16,8", "even,16,8",   "zero,16,8",         "down,16,8",
-    "up,16,8",     "even,24,12",   "nearest,32,20", "nearest,32,8",    "zero,32,16",
-    "even,12,-3",  "even,16,8,overflow=wrap", "fp16", "float,4,3",     "float,5,2,overflow=saturate",
-    "bf16",        "float,8,23",   "float,4,3,rounding=zero", "logarithmic", "logarithmic,min=-6,max=3",
-    "stochastic,16,8", "stochastic,12,6,random_bits=8", "stochastic,20,10,random_bits=20"};
-constexpr const char* kAccumulators[] = {
-    "none",        "nearest,8,4",  "even,12,4",   "nearest,24,12",     "even,20,8",
-    "nearest,16,8", "even,32,16",  "nearest,32,16", "zero,16,6",       "even,16,6",
-    "down,12,2",   "nearest,16,8,overflow=wrap", "even,32,30,overflow=wrap", "fp16",
-    "float,5,2",   "float,4,3,overflow=saturate", "bf16", "float,8,23,rounding=down",
-    "logarithmic", "stochastic,20,6", "stochastic,32,16"};
+constexpr const char* kProducts[] = {"none",
+                                     "nearest,8,4",
+                                     "even,8,4",
+                                     "zero,8,4",
+                                     "down,8,4",
+                                     "up,8,4",
+                                     "nearest,16,8",
+                                     "even,16,8",
+                                     "zero,16,8",
+                                     "down,16,8",
+                                     "up,16,8",
+                                     "even,24,12",
+                                     "nearest,32,20",
+                                     "nearest,32,8",
+                                     "zero,32,16",
+                                     "even,12,-3",
+                                     "even,16,8,overflow=wrap",
+                                     "fp16",
+                                     "float,4,3",
+                                     "float,5,2,overflow=saturate",
+                                     "bf16",
+                                     "float,8,23",
+                                     "float,4,3,rounding=zero",
+                                     "logarithmic",
+                                     "logarithmic,min=-6,max=3",
+                                     "stochastic,16,8",
+                                     "stochastic,12,6,random_bits=8",
+                                     "stochastic,20,10,random_bits=20"};
+constexpr const char* kAccumulators[] = {"none",
+                                         "nearest,8,4",
+                                         "even,12,4",
+                                         "nearest,24,12",
+                                         "even,20,8",
+                                         "nearest,16,8",
+                                         "even,32,16",
+                                         "nearest,32,16",
+                                         "zero,16,6",
+                                         "even,16,6",
+                                         "down,12,2",
+                                         "nearest,16,8,overflow=wrap",
+                                         "even,32,30,overflow=wrap",
+                                         "fp16",
+                                         "float,5,2",
+                                         "float,4,3,overflow=saturate",
+                                         "bf16",
+                                         "float,8,23,rounding=down",
+                                         "logarithmic",
+                                         "stochastic,20,6",
+                                         "stochastic,32,16"};
 constexpr const char* kModes[] = {"step", "once", "chunk:3", "fused"};
 
 // All combinations are some ten thousand; each run takes those of its own remainder, and all
@@ -168,7 +208,8 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
   }
   for (const SumKernel kernel :
        {SumKernel::reference, SumKernel::tiles, SumKernel::exact, SumKernel::fixed_int,
-        SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat, SumKernel::stochastic}) {
+        SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat,
+        SumKernel::stochastic}) {
     EXPECT_GT(hits[kernel], 20u) << to_string(kernel);
     RecordProperty(to_string(kernel), static_cast<int>(hits[kernel]));
   }
@@ -178,8 +219,8 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
 TEST(SumsOfProducts, DoNotDependOnTheNumberOfThreads) {
   std::mt19937 generator(2);
   const int threads = omp_get_max_threads();
-  for (const char* product : {"nearest,16,8", "even,16,8", "nearest,32,20", "fp16", "stochastic,16,8",
-                              "zero,16,8", "logarithmic"}) {
+  for (const char* product : {"nearest,16,8", "even,16,8", "nearest,32,20", "fp16",
+                              "stochastic,16,8", "zero,16,8", "logarithmic"}) {
     const Arithmetic arithmetic = arithmetic_of(product, "nearest,20,6", "step");
     const Problem p = problem(67, 60, 530, Numbers::any_bits, Numbers::some_bits, generator);
     omp_set_num_threads(1);
@@ -213,7 +254,10 @@ TEST(Convolution, RefusesShapesThatMakeNoSense) {
   run(good);
   for (const auto& spoil : std::vector<std::function<void(Convolution&)>>{
            [](Convolution& c) { c.kernel = {5}; }, [](Convolution& c) { c.stride = {0}; },
-           [](Convolution& c) { c.padding = {-1}; }, [](Convolution& c) { c.dilation = {1, 1}; },
+           [](Convolution& c) { c.padding = {-1}; },
+           [](Convolution& c) {
+             c.dilation = {1, 1};
+           },
            [](Convolution& c) { c.groups = 2; }, [](Convolution& c) { c.padding_end = {}; }}) {
     Convolution bad = good;
     spoil(bad);

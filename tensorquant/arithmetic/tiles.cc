@@ -113,7 +113,8 @@ class TileSum {
     const Bounds<double> ends = ends_of<float>(job_.arithmetic.product);
     for_each_output([&](std::size_t i) {
       const double x = products_[i];
-      if (std::isfinite(x)) report_->largest_product = std::max(report_->largest_product, std::abs(x));
+      if (std::isfinite(x))
+        report_->largest_product = std::max(report_->largest_product, std::abs(x));
       if (keeps_product_) return;
       ++report_->products;
       if (!is_none && (x < ends.lowest || x > ends.highest)) ++report_->clamped_products;
@@ -131,9 +132,8 @@ class TileSum {
   void add_bias_to_running() {
     const auto& sums = job_.sums;
     for_each_output([&](std::size_t i) {
-      running_[i] += sums.row_bias != nullptr
-                         ? sums.row_bias[tile_.row + i / tile_.stride]
-                         : sums.column_bias[tile_.column + i % tile_.stride];
+      running_[i] += sums.row_bias != nullptr ? sums.row_bias[tile_.row + i / tile_.stride]
+                                              : sums.column_bias[tile_.column + i % tile_.stride];
     });
     look_at_running();
   }

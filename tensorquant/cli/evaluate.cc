@@ -51,19 +51,20 @@ void print_table(const Options& options, const Evaluation& result, const Overrid
 }
 
 void print_json(const Options& options, const Evaluation& result, const Override& maps,
-                const std::vector<LayerSummary>& layers, const std::vector<LayerRangeReport>& ranges) {
+                const std::vector<LayerSummary>& layers,
+                const std::vector<LayerRangeReport>& ranges) {
   nlohmann::ordered_json report = {{"accuracy", result.accuracy()},
-         {"correct", result.correct},
-         {"images", result.images},
-         {"seconds", result.seconds},
-         {"model", options.model},
-         {"checkpoint", options.checkpoint},
-         {"data", options.data.path},
-         {"seed", options.seed},
-         {"batch_size", options.batch_size},
-         {"threads", options.threads.threads},
-         {"maps", to_json(maps)},
-         {"layers", to_json(layers)}};
+                                   {"correct", result.correct},
+                                   {"images", result.images},
+                                   {"seconds", result.seconds},
+                                   {"model", options.model},
+                                   {"checkpoint", options.checkpoint},
+                                   {"data", options.data.path},
+                                   {"seed", options.seed},
+                                   {"batch_size", options.batch_size},
+                                   {"threads", options.threads.threads},
+                                   {"maps", to_json(maps)},
+                                   {"layers", to_json(layers)}};
   if (options.ranges) report["ranges"] = to_json(ranges);
   print(report);
 }

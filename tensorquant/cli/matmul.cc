@@ -101,16 +101,15 @@ void matmul(const Options& options) {
                            ? multiply<float>(options, arithmetic, a, b, bias, report)
                            : multiply<double>(options, arithmetic, a, b, bias, report);
   if (options.as_json) {
-    nlohmann::ordered_json result = {
-        {"rows", a.shape[0]},
-        {"taps", a.shape[1]},
-        {"columns", b.shape[1]},
-        {"product", options.product},
-        {"accumulator", options.accumulator},
-        {"accumulate", to_string(arithmetic.accumulate)},
-        {"seed", options.seed},
-        {"kernel", to_string(plan.kernel)},
-        {"reason", plan.reason}};
+    nlohmann::ordered_json result = {{"rows", a.shape[0]},
+                                     {"taps", a.shape[1]},
+                                     {"columns", b.shape[1]},
+                                     {"product", options.product},
+                                     {"accumulator", options.accumulator},
+                                     {"accumulate", to_string(arithmetic.accumulate)},
+                                     {"seed", options.seed},
+                                     {"kernel", to_string(plan.kernel)},
+                                     {"reason", plan.reason}};
     if (options.ranges) {
       result["ranges"] = to_json(std::vector{ranges})[0];
       result["ranges"].erase("layer");
@@ -127,7 +126,8 @@ void add_matmul(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "matmul", "Multiply two matrices with every product and every sum rounded");
   command->footer(
-      "Files are NumPy's .npy, all float32 or all float64: A of (rows, taps), B of (taps, columns), "
+      "Files are NumPy's .npy, all float32 or all float64: A of (rows, taps), B of (taps, "
+      "columns), "
       "OUT of (rows, columns).\n"
       "Every output begins with 0 and adds its products in the order of the taps, then the bias. "
       "Accumulate is one of\n"

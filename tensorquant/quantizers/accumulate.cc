@@ -27,9 +27,9 @@ Accumulate make_accumulate(std::string_view text) {
   if (text == "fused") return {Accumulate::Mode::fused, 0};
   constexpr std::string_view kChunk = "chunk:";
   if (!text.starts_with(kChunk)) {
-    throw SpecError(whole, 1,
-                    "unknown accumulate '" + whole +
-                        R"(', expected "step", "once", "chunk:N" or "fused")");
+    throw SpecError(
+        whole, 1,
+        "unknown accumulate '" + whole + R"(', expected "step", "once", "chunk:N" or "fused")");
   }
   int chunk = 0;
   const char* end = text.data() + text.size();

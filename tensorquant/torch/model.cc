@@ -277,7 +277,8 @@ std::vector<LayerSummary> summary(ModelRef model) {
     if (has(/*bias=*/true)) row.bias = spec_of(quantizers.bias);
     row.output = spec_of(quantizers.output);
     if (!quantizers.intrinsic.empty()) {
-      row.intrinsic = layer.twin->attached()->arithmetic ? quantizers.intrinsic : "nothing to round";
+      row.intrinsic =
+          layer.twin->attached()->arithmetic ? quantizers.intrinsic : "nothing to round";
     }
     row.rule = quantizers.rule;
   }

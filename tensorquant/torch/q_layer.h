@@ -53,7 +53,8 @@ namespace detail {
 
 // Whether RoundedForward<Impl>::call takes what Impl::forward takes.
 template <class Impl, class... A>
-concept RoundsArithmetic = requires(Impl& layer, const LayerArithmetic& arithmetic, A... arguments) {
+concept RoundsArithmetic = requires(Impl& layer, const LayerArithmetic& arithmetic,
+                                    A... arguments) {
   RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...);
 };
 

@@ -18,7 +18,8 @@ namespace {
 
 using Sizes = std::vector<std::int64_t>;
 // The float layer, of up to three tensors.
-using FloatForward = std::function<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&)>;
+using FloatForward =
+    std::function<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&)>;
 
 struct SavedForward : torch::CustomClassHolder {
   explicit SavedForward(FloatForward function) : function(std::move(function)) {}
@@ -155,7 +156,8 @@ void require(bool good, const std::string& reason) {
 
 std::string shape_of(const at::Tensor& x) {
   std::string text;
-  for (const std::int64_t size : x.sizes()) text += (text.empty() ? "" : " x ") + std::to_string(size);
+  for (const std::int64_t size : x.sizes())
+    text += (text.empty() ? "" : " x ") + std::to_string(size);
   return "(" + text + ")";
 }
 
@@ -247,8 +249,8 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
   if (x.dim() == w.dim() - 1) {  // no batch dimension
     return rounded_convolution(layer, x.unsqueeze(0), w, bias, options).squeeze(0);
   }
-  require(x.dim() == w.dim(), "expected an input of " + std::to_string(w.dim()) +
-                                  " dimensions, found " + shape_of(x));
+  require(x.dim() == w.dim(),
+          "expected an input of " + std::to_string(w.dim()) + " dimensions, found " + shape_of(x));
   Convolution shape;
   shape.is_transposed = options.output_padding.has_value();
   shape.groups = options.groups;
@@ -375,12 +377,12 @@ at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
                span_of<T>(input), std::span<T>(y.data_ptr<T>(), span_of<T>(input).size()),
                report_for(layer, x), data_of(outside));
   });
-  return with_gradient(
-      {y, outside}, x, gamma, beta,
-      [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
-        return at::batch_norm(a, b, c, mean, variance, is_of_batch, /*momentum=*/0, epsilon,
-                              /*cudnn_enabled=*/false);
-      });
+  return with_gradient({y, outside}, x, gamma, beta,
+                       [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+                         return at::batch_norm(a, b, c, mean, variance, is_of_batch, /*momentum=*/0,
+                                               epsilon,
+                                               /*cudnn_enabled=*/false);
+                       });
 }
 
 at::Tensor rounded_add(const LayerArithmetic& layer, const at::Tensor& a, const at::Tensor& b) {

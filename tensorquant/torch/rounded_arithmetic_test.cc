@@ -27,7 +27,9 @@ Override intrinsic(const std::string& json) {
 }
 
 // Small integers: products and sums are exact in float32, for libtorch too.
-torch::Tensor small(at::IntArrayRef sizes) { return torch::randint(-4, 5, sizes).to(torch::kFloat); }
+torch::Tensor small(at::IntArrayRef sizes) {
+  return torch::randint(-4, 5, sizes).to(torch::kFloat);
+}
 
 void make_small(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
@@ -83,8 +85,8 @@ std::vector<Case> exact_cases() {
       make_case("Conv2d, stride and dilation",
                 nn::Conv2d(o::Conv2dOptions(3, 5, 3).stride({2, 1}).dilation({1, 2}).bias(false)),
                 {2, 3, 9, 8}),
-      make_case("Conv2d, same",
-                nn::Conv2d(o::Conv2dOptions(3, 5, {2, 3}).padding(torch::kSame)), {2, 3, 6, 6}),
+      make_case("Conv2d, same", nn::Conv2d(o::Conv2dOptions(3, 5, {2, 3}).padding(torch::kSame)),
+                {2, 3, 6, 6}),
       make_case("Conv2d, reflect",
                 nn::Conv2d(o::Conv2dOptions(2, 3, 3).padding({2, 1}).padding_mode(torch::kReflect)),
                 {2, 2, 6, 5}),
@@ -109,20 +111,19 @@ std::vector<Case> exact_cases() {
       make_case("ConvTranspose3d",
                 nn::ConvTranspose3d(o::ConvTranspose3dOptions(2, 3, 2).stride(2)), {2, 2, 3, 3, 3}),
       make_case("AvgPool1d", nn::AvgPool1d(4), {2, 3, 9}),
-      make_case("AvgPool2d",
-                nn::AvgPool2d(o::AvgPool2dOptions(2).stride({2, 1}).padding(1)), {2, 3, 7, 6}),
+      make_case("AvgPool2d", nn::AvgPool2d(o::AvgPool2dOptions(2).stride({2, 1}).padding(1)),
+                {2, 3, 7, 6}),
       make_case("AvgPool2d, ceil",
                 nn::AvgPool2d(o::AvgPool2dOptions({2, 4}).ceil_mode(true).stride(2)), {2, 3, 7, 6}),
-      make_case("AvgPool2d, divisor",
-                nn::AvgPool2d(o::AvgPool2dOptions(3).divisor_override(8)), {3, 7, 6}),
+      make_case("AvgPool2d, divisor", nn::AvgPool2d(o::AvgPool2dOptions(3).divisor_override(8)),
+                {3, 7, 6}),
       make_case("AvgPool2d, without the padding",
                 nn::AvgPool2d(
                     o::AvgPool2dOptions({2, 2}).padding({1, 1}).count_include_pad(false).stride(2)),
                 {2, 3, 6, 6}),
       make_case("AvgPool3d", nn::AvgPool3d(2), {2, 2, 4, 4, 5}),
       make_case("AdaptiveAvgPool1d", nn::AdaptiveAvgPool1d(4), {2, 3, 5}),
-      make_case("AdaptiveAvgPool2d",
-                nn::AdaptiveAvgPool2d(o::AdaptiveAvgPool2dOptions({3, 2})),
+      make_case("AdaptiveAvgPool2d", nn::AdaptiveAvgPool2d(o::AdaptiveAvgPool2dOptions({3, 2})),
                 {2, 3, 4, 4}),
       make_case("AdaptiveAvgPool3d", nn::AdaptiveAvgPool3d(2), {2, 2, 4, 4, 4}),
   };
@@ -190,8 +191,7 @@ TEST(RoundedLayers, UseQuantizedWeightsAndTheirOwnRandomNumbers) {
   torch::Tensor wanted = torch::empty({2, 4, 3, 3});
   convolve<float>(make_arithmetic(*stochastic, *stochastic, {}),
                   {11, stream_of("conv", "product"), stream_of("conv", "accumulator"), 5}, shape,
-                  x.data_ptr<float>(), weight.data_ptr<float>(), nullptr,
-                  wanted.data_ptr<float>());
+                  x.data_ptr<float>(), weight.data_ptr<float>(), nullptr, wanted.data_ptr<float>());
   EXPECT_TRUE(at::equal(found, wanted));
   set_inference_step(model, 6);
   EXPECT_FALSE(at::equal(model->forward(x), wanted));
@@ -216,15 +216,16 @@ TEST(RoundedLayers, ClipTheGradientWhereTheLastSumLeavesTheRange) {
   nn::Linear layer(o::LinearOptions(1, 1).bias(false));
   torch::nn::init::constant_(layer->weight, 2);
   apply(layer, intrinsic(R"("nearest,4,0,grad=clipped")"));  // -8 .. 7
-  const torch::Tensor x = torch::tensor({{-5.0F}, {-4.0F}, {3.0F}, {3.6F}, {4.0F}}).requires_grad_();
+  const torch::Tensor x =
+      torch::tensor({{-5.0F}, {-4.0F}, {3.0F}, {3.6F}, {4.0F}}).requires_grad_();
   const torch::Tensor y = layer->forward(x);
   EXPECT_TRUE(at::equal(y, torch::tensor({{-8.0F}, {-8.0F}, {6.0F}, {7.0F}, {7.0F}})));
   y.sum().backward();
   // 7.2 and 8 are products that saturate to 7, which is no overflow of the sum.
   EXPECT_TRUE(at::equal(x.grad(), torch::tensor({{2.0F}, {2.0F}, {2.0F}, {2.0F}, {2.0F}})));
 
-  apply(layer, intrinsic(
-                   R"({"": {"product": "none", "accumulator": "nearest,4,0,grad=clipped"}})"));
+  apply(layer,
+        intrinsic(R"({"": {"product": "none", "accumulator": "nearest,4,0,grad=clipped"}})"));
   x.mutable_grad() = torch::Tensor();
   layer->forward(x).sum().backward();
   EXPECT_TRUE(at::equal(x.grad(), torch::tensor({{0.0F}, {2.0F}, {2.0F}, {0.0F}, {0.0F}})));
@@ -290,8 +291,7 @@ TEST(Ranges, CountWhatWasClamped) {
   nn::Sequential model;
   model->push_back("fc", nn::Linear(o::LinearOptions(3, 1).bias(false)));
   torch::nn::init::constant_(model->named_parameters()["fc.weight"], 2);
-  apply(model,
-        intrinsic(R"({"": {"product": "nearest,5,0", "accumulator": "nearest,6,0"}})"));
+  apply(model, intrinsic(R"({"": {"product": "nearest,5,0", "accumulator": "nearest,6,0"}})"));
   record_ranges(model);
   const torch::NoGradGuard no_grad;
   // Products 20 (clamped to 15), 14, 10 and sums 15, 29, 39 (clamped to 31).

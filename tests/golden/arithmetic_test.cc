@@ -1,5 +1,5 @@
-// Every vector of arithmetic.jsonl, bit for bit, on every instruction set. README.md here says whose
-// hand wrote it.
+// Every vector of arithmetic.jsonl, bit for bit, on every instruction set. README.md here says
+// whose hand wrote it.
 
 #include <gtest/gtest.h>
 
@@ -30,8 +30,8 @@ std::vector<T> values_of(const json& text) {
   constexpr std::size_t kDigits = 2 * sizeof(T);
   std::vector<T> values;
   for (std::size_t i = 0; i + kDigits <= digits.size(); i += kDigits) {
-    values.push_back(from_bits<T>(
-        static_cast<BitsOf<T>>(std::stoull(digits.substr(i, kDigits), nullptr, 16))));
+    values.push_back(
+        from_bits<T>(static_cast<BitsOf<T>>(std::stoull(digits.substr(i, kDigits), nullptr, 16))));
   }
   return values;
 }
@@ -160,11 +160,10 @@ TEST(GoldenArithmetic, IsThatOfTheSecondHandOnEveryTarget) {
     ++number;
     for (const SimdTarget& target : simd_targets()) {
       const ScopedSimdTarget scope(target);
-      const std::string where = "line " + std::to_string(number) + " on " + target.name + ": " +
-                                entry["kind"].get<std::string>() + " " +
-                                entry["product"].get<std::string>() + " / " +
-                                entry["accumulator"].get<std::string>() + " / " +
-                                entry["accumulate"].get<std::string>();
+      const std::string where =
+          "line " + std::to_string(number) + " on " + target.name + ": " +
+          entry["kind"].get<std::string>() + " " + entry["product"].get<std::string>() + " / " +
+          entry["accumulator"].get<std::string>() + " / " + entry["accumulate"].get<std::string>();
       entry["type"] == "float32" ? check<float>(entry, where) : check<double>(entry, where);
       if (HasFatalFailure()) return;
     }

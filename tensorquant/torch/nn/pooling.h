@@ -53,7 +53,9 @@ at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const a
 
 inline std::int64_t size_or_input(std::int64_t size) { return size; }
 template <class Optional>
-std::int64_t size_or_input(const Optional& size) { return size.has_value() ? *size : -1; }
+std::int64_t size_or_input(const Optional& size) {
+  return size.has_value() ? *size : -1;
+}
 
 struct RoundedPool {
   template <class Layer>

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <type_traits>
 
 #include "tensorquant/arithmetic/exact_sum.h"
+#include "tensorquant/arithmetic/finish.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
@@ -99,6 +101,40 @@ class PoolSum {
   RangeReport* report_;
 };
 
+// s / n, rounded to odd.
+double quotient_to_odd(double s, double n) {
+  const double quotient = s / n;
+  const double rest = std::fma(-quotient, n, s);  // exact
+  const std::uint64_t bits = to_bits(quotient);
+  if (rest == 0 || !std::isfinite(quotient) || (bits & 1) != 0) return quotient;
+  return from_bits<double>((rest > 0) == (s > 0) ? bits + 1 : bits - 1);
+}
+
+// One output of `planes` planes from the first, all of which take each step together, in float64.
+void average_together(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                      const float* x, std::int64_t input, std::size_t planes,
+                      const std::vector<std::int64_t>& offsets, double divisor, float* y,
+                      std::int64_t first_index, std::int64_t outputs) {
+  std::vector<double> sums(planes), values(planes);
+  std::vector<std::int64_t> indices(planes);
+  for (std::size_t i = 0; i < planes; ++i) {
+    indices[i] = first_index + static_cast<std::int64_t>(i) * outputs;
+  }
+  for (std::size_t k = 0; k < offsets.size(); ++k) {
+    for (std::size_t i = 0; i < planes; ++i) {
+      values[i] = offsets[k] < 0 ? 0.0 : x[static_cast<std::int64_t>(i) * input + offsets[k]];
+    }
+    add_to_odd(sums, values);
+    round_all(arithmetic.accumulator, context.accumulator(), static_cast<std::uint32_t>(k), indices,
+              sums);
+  }
+  for (double& s : sums) s = quotient_to_odd(s, divisor);
+  round_all(arithmetic.product, context.product(), 0, indices, sums);
+  std::vector<float> averages(planes);
+  store_as_float(arithmetic.product, sums, averages.data());
+  for (std::size_t i = 0; i < planes; ++i) y[static_cast<std::int64_t>(i) * outputs] = averages[i];
+}
+
 }  // namespace
 
 template <class T>
@@ -115,6 +151,31 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
   for (std::int64_t i = 0; i < outputs; ++i) {
     offsets.push_back(offsets_of(pool, i));
     taps = std::max(taps, offsets.back().size());
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    const bool by_step = arithmetic.accumulate.mode == Accumulate::Mode::step ||
+                         arithmetic.accumulate.mode == Accumulate::Mode::fused;
+    if (by_step && report == nullptr && takes_odd(arithmetic.product) &&
+        takes_odd(arithmetic.accumulator)) {
+      const std::size_t plane_work = static_cast<std::size_t>(outputs) * taps;
+      const std::size_t block = 256;  // planes
+      parallel_for(static_cast<std::size_t>(pool.planes) * plane_work, block * plane_work,
+                   [&](std::size_t begin, std::size_t end) {
+                     const DefaultFloatEnvironment environment;
+                     const std::size_t last = end / plane_work;
+                     for (std::size_t i = begin / plane_work; i < last; i += block) {
+                       const auto plane = static_cast<std::int64_t>(i);
+                       for (std::int64_t o = 0; o < outputs; ++o) {
+                         average_together(
+                             arithmetic, context, x + plane * input, input,
+                             std::min(block, last - i), offsets[static_cast<std::size_t>(o)],
+                             static_cast<double>(pool.divisors[static_cast<std::size_t>(o)]),
+                             y + plane * outputs + o, plane * outputs + o, outputs);
+                       }
+                     }
+                   });
+      return;
+    }
   }
   const std::size_t work = 50 * taps;
   std::mutex mutex;

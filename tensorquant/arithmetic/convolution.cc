@@ -23,10 +23,12 @@ std::int64_t product_of(const Sizes& sizes) {
 Sizes points(const Sizes& box, const Sizes& steps) {
   Sizes offsets = {0};
   for (std::size_t d = 0; d < box.size(); ++d) {
-    Sizes longer;
-    longer.reserve(offsets.size() * static_cast<std::size_t>(box[d]));
-    for (const std::int64_t offset : offsets) {
-      for (std::int64_t i = 0; i < box[d]; ++i) longer.push_back(offset + i * steps[d]);
+    const auto count = static_cast<std::size_t>(box[d]);
+    Sizes longer(offsets.size() * count);
+    for (std::size_t j = 0; j < offsets.size(); ++j) {
+      for (std::size_t i = 0; i < count; ++i) {
+        longer[j * count + i] = offsets[j] + static_cast<std::int64_t>(i) * steps[d];
+      }
     }
     offsets = std::move(longer);
   }
@@ -47,10 +49,9 @@ Sizes times(const Sizes& a, const Sizes& b) {
 
 // A list of lists: every a plus every b, a first.
 Sizes sums_of(const Sizes& a, const Sizes& b) {
-  Sizes sums;
-  sums.reserve(a.size() * b.size());
-  for (const std::int64_t x : a) {
-    for (const std::int64_t y : b) sums.push_back(x + y);
+  Sizes sums(a.size() * b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    for (std::size_t j = 0; j < b.size(); ++j) sums[i * b.size() + j] = a[i] + b[j];
   }
   return sums;
 }

@@ -110,13 +110,6 @@ std::vector<Channel> channels_of(const Exactly<T>& exactly, const BatchNorm<T>& 
   return channels;
 }
 
-// Formats for which a number that was rounded to odd is as good as the exact one.
-bool takes_odd(const Format& format) {
-  const auto* fixed = std::get_if<FixedPoint>(&format);
-  return fixed == nullptr || (fixed->overflow == FixedPoint::Overflow::saturate &&
-                              (fixed->rounding != Rounding::stochastic || fixed->bits <= 26));
-}
-
 // a and the sums to come, a few hundred at a time, in float64.
 class Block {
  public:

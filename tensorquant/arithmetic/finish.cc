@@ -60,6 +60,12 @@ void store_as_float(const Format& format, std::span<const double> values, float*
   }
 }
 
+bool takes_odd(const Format& format) {
+  const auto* fixed = std::get_if<FixedPoint>(&format);
+  return fixed == nullptr || (fixed->overflow == FixedPoint::Overflow::saturate &&
+                              (fixed->rounding != Rounding::stochastic || fixed->bits <= 26));
+}
+
 Format in_double(const Format& format) {
   if (std::holds_alternative<Identity>(format)) return FloatingPoint{8, 23};
   if (const auto* logarithmic = std::get_if<Logarithmic>(&format)) {

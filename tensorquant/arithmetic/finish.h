@@ -15,6 +15,10 @@ struct Tile {
   std::size_t stride;
 };
 
+// Formats for which a number that was rounded to odd is as good as the exact one: those that look
+// neither at bits far above the result nor far below it.
+bool takes_odd(const Format& format);
+
 // s + x, rounded to odd: where the sum is no double, the one of its two neighbours whose last bit
 // is 1. Rounding that again, to a format that is at least two bits shorter, is one rounding (S.
 // Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008).

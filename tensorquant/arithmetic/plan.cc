@@ -53,9 +53,7 @@ class Planner {
  private:
   bool runs_fast() const {
     // The bias is added in float64, rounded to odd: see slow().
-    const bool looks_far =
-        accumulator_ && (accumulator_->overflow == FixedPoint::Overflow::wrap ||
-                         (is_random(arithmetic_.accumulator) && accumulator_->bits > 26));
+    const bool looks_far = !takes_odd(arithmetic_.accumulator);
     return has_fused_multiply_add() && a_.is_finite && b_.is_finite && !(looks_far && has_bias());
   }
   bool has_bias() const { return sums_.row_bias != nullptr || sums_.column_bias != nullptr; }
@@ -374,8 +372,7 @@ class Planner {
         return reference("the sum of several products needs more than float64");
       }
     }
-    if (accumulator_ && (accumulator_->overflow == FixedPoint::Overflow::wrap ||
-                         (is_random(arithmetic_.accumulator) && accumulator_->bits > 26))) {
+    if (!takes_odd(arithmetic_.accumulator)) {
       const double ends = std::ldexp(-accumulator_->lowest_integer(), -accumulator_->fraction);
       double most = ends;
       int lowest = std::min(last_bit, -accumulator_->fraction);

@@ -9,6 +9,7 @@
 #include <cfenv>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <vector>
 
 #include "tensorquant/arithmetic/add_to_odd-inl.h"
@@ -298,7 +299,19 @@ HWY_EXPORT(AddToOddAll);
 
 void run_sum_kernel(const SumJob& job) { HWY_DYNAMIC_DISPATCH(RunKernel)(job); }
 bool has_fused_multiply_add() { return HWY_DYNAMIC_DISPATCH(HasFusedMultiplyAdd)(); }
-FactorFacts facts_of(std::span<const float> data) { return HWY_DYNAMIC_DISPATCH(Facts)(data); }
+FactorFacts facts_of(std::span<const float> data) {
+  FactorFacts all;
+  std::mutex mutex;
+  parallel_for(data.size(), 64, [&](std::size_t begin, std::size_t end) {
+    const FactorFacts part = HWY_DYNAMIC_DISPATCH(Facts)(data.subspan(begin, end - begin));
+    const std::lock_guard lock(mutex);
+    all.is_finite = all.is_finite && part.is_finite;
+    all.largest = std::max(all.largest, part.largest);
+    all.last_bit = std::min(all.last_bit, part.last_bit);
+    all.significant_bits = std::max(all.significant_bits, part.significant_bits);
+  });
+  return all;
+}
 void add_to_odd(std::span<double> s, std::span<const double> x) {
   HWY_DYNAMIC_DISPATCH(AddToOddAll)(s, x);
 }

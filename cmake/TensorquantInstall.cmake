@@ -14,7 +14,7 @@ endforeach()
 install(EXPORT tensorquant-core NAMESPACE tensorquant:: DESTINATION ${TENSORQUANT_CMAKE_DIR})
 
 install(FILES tensorquant/tensorquant.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant)
-foreach(part base formats kernels quantizers maps data)
+foreach(part base formats kernels quantizers maps arithmetic data)
   install(DIRECTORY tensorquant/${part} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant
           FILES_MATCHING PATTERN "*.h" PATTERN "*-inl.h" EXCLUDE PATTERN "test_files.h" EXCLUDE)
 endforeach()

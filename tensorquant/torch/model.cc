@@ -123,6 +123,7 @@ struct Choice {
     quantizers.rule = joined(places, ", ");
     if (!intrinsic) return;
     quantizers.intrinsic = rules.intrinsic->text;
+    std::erase(quantizers.intrinsic, '"');  // JSON: a string, or an object with the parts
     quantizers.product = rules.intrinsic->value.product;
     quantizers.accumulator = rules.intrinsic->value.accumulator;
     quantizers.accumulate = rules.intrinsic->value.accumulate;

@@ -272,7 +272,7 @@ TEST(Apply, RefusesToRoundArithmeticThatItDoesNotCover) {
   EXPECT_THAT([&] { apply(model, intrinsic(R"({"0": "ternary"})")); },
               ThrowsMessage<Error>(AllOf(HasSubstr("'0' (Linear)"), HasSubstr("'ternary'"))));
   apply(model, intrinsic(R"({"1": null, "2": "none", "": "nearest,16,8"})"));
-  EXPECT_EQ(summary(model)[0].intrinsic, R"("nearest,16,8")");
+  EXPECT_EQ(summary(model)[0].intrinsic, "nearest,16,8");
   EXPECT_EQ(summary(model)[3].intrinsic, "nothing to round");
 }
 

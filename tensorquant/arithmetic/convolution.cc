@@ -6,6 +6,7 @@
 #include <string>
 #include <type_traits>
 
+#include "tensorquant/arithmetic/sum_kernels.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 
@@ -221,6 +222,12 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
   const std::int64_t in_group = shape.in_channels / shape.groups;
   const std::int64_t out_group = shape.out_channels / shape.groups;
 
+  // Groups have their planes among those of the others: look at all numbers once.
+  std::optional<FactorFacts> facts;
+  if constexpr (std::is_same_v<T, float>) {
+    if (shape.groups > 1) facts = facts_of(span_of(x, shape.batch * shape.in_channels * plane));
+  }
+
   SumPlan first_plan;
   for (std::int64_t group = 0; group < shape.groups; ++group) {
     SumsOfProducts<T> sums;
@@ -234,6 +241,7 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
         std::max<std::int64_t>(0, shape.batch * shape.in_channels - group * in_group) * plane);
     sums.b.lines = sums_of(multiples(shape.batch, shape.in_channels * plane), layout.outputs);
     sums.b.taps = sums_of(multiples(in_group, plane), layout.taps);
+    sums.b.facts = facts;
     sums.row_bias = bias != nullptr ? bias + group * out_group : nullptr;
     sums.y = y;
     sums.outside = outside;

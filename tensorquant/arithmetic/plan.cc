@@ -17,6 +17,10 @@ double power(int exponent) { return std::ldexp(1.0, exponent); }
 // Whether multiples of 2^last_bit up to this magnitude are exact in so many bits.
 bool fits(double magnitude, int last_bit, int bits) { return magnitude <= power(bits + last_bit); }
 
+FactorFacts known_facts(const Factor<float>& factor) {
+  return factor.facts ? *factor.facts : facts_of(factor.data);
+}
+
 class Planner {
  public:
   Planner(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums)
@@ -26,8 +30,8 @@ class Planner {
         accumulator_(std::get_if<FixedPoint>(&arithmetic.accumulator)),
         float_product_(std::get_if<FloatingPoint>(&arithmetic.product)),
         sums_(sums),
-        a_(facts_of(sums.a.data)),
-        b_(facts_of(sums.b.data)),
+        a_(known_facts(sums.a)),
+        b_(known_facts(sums.b)),
         keeps_product_(std::holds_alternative<Identity>(arithmetic.product) ||
                        mode_ == Accumulate::Mode::fused) {
     largest_ = static_cast<double>(a_.largest) * static_cast<double>(b_.largest);
@@ -71,6 +75,7 @@ class Planner {
     constexpr double kSlack = 1 + 1e-6;  // for the roundings of these sums themselves
     sum_bound_ = longest_row * b_.largest * kSlack;
     if (keeps_product_) return;
+    if (std::holds_alternative<Logarithmic>(arithmetic_.product)) sum_bound_ *= 2;
     if (product_) sum_bound_ += taps * power(-product_->fraction) * kSlack;
     if (float_product_) {
       sum_bound_ = (sum_bound_ * (1 + power(-float_product_->significand_bits)) +

@@ -11,13 +11,7 @@
 
 namespace tensorquant {
 
-// What a kernel has to know about the numbers of a factor to be provably right.
-struct FactorFacts {
-  bool is_finite = true;
-  float largest = 0;    // magnitude
-  int last_bit = 1000;  // every number is a multiple of 2^last_bit; 1000: all are 0
-  int significant_bits = 0;
-};
+// By one pass over them.
 FactorFacts facts_of(std::span<const float> data);
 
 // Whether the kernels of the best SIMD target have a fused multiply-add; without it only `tiles`

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,17 +12,26 @@
 
 namespace tensorquant {
 
+// What a kernel has to know about the numbers of a factor to be provably right.
+struct FactorFacts {
+  bool is_finite = true;
+  float largest = 0;    // magnitude
+  int last_bit = 1000;  // every number is a multiple of 2^last_bit; 1000: all are 0
+  int significant_bits = 0;
+};
+
 // One factor of every product: element k of line i is data[lines[i] + taps[k]].
 template <class T>
 struct Factor {
   std::span<const T> data;
   std::vector<std::int64_t> lines;
   std::vector<std::int64_t> taps;
+  std::optional<FactorFacts> facts = {};  // of all of data; found anew where they are not given
 };
 
 // What matrix products, convolutions and their kin have in common:
 //
-//   y[first + rows[i] + columns[j]] = sum over k of a(i, k) * b(j, k), + bias
+//   y[rows[i] + columns[j]] = sum over k of a(i, k) * b(j, k), + bias
 //
 // and the index of y is that of the output element in random rounding.
 template <class T>

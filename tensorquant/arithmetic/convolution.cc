@@ -228,30 +228,45 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
     if (shape.groups > 1) facts = facts_of(span_of(x, shape.batch * shape.in_channels * plane));
   }
 
-  SumPlan first_plan;
-  for (std::int64_t group = 0; group < shape.groups; ++group) {
-    SumsOfProducts<T> sums;
-    // w of this group: (out_group, in_group, kernel), transposed (in_group, out_group, kernel).
-    sums.a.data = span_of(w + group * out_group * in_group * kernel, out_group * in_group * kernel);
-    sums.a.lines = multiples(out_group, shape.is_transposed ? kernel : in_group * kernel);
-    sums.a.taps = sums_of(multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
+  // w of a group: (out_group, in_group, kernel), transposed (in_group, out_group, kernel).
+  SumsOfProducts<T> common;
+  common.a.lines = multiples(out_group, shape.is_transposed ? kernel : in_group * kernel);
+  common.a.taps = sums_of(multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
                           multiples(kernel, 1));
-    sums.b.data = span_of(
-        x + group * in_group * plane,
-        std::max<std::int64_t>(0, shape.batch * shape.in_channels - group * in_group) * plane);
-    sums.b.lines = sums_of(multiples(shape.batch, shape.in_channels * plane), layout.outputs);
-    sums.b.taps = sums_of(multiples(in_group, plane), layout.taps);
-    sums.b.facts = facts;
+  common.b.lines = sums_of(multiples(shape.batch, shape.in_channels * plane), layout.outputs);
+  common.b.taps = sums_of(multiples(in_group, plane), layout.taps);
+  common.b.facts = facts;
+  common.y = y;
+  common.outside = outside;
+  common.rows = multiples(out_group, outputs);
+  common.columns =
+      sums_of(multiples(shape.batch, shape.out_channels * outputs), multiples(outputs, 1));
+
+  SumPlan first_plan;
+  const auto run_group = [&](std::int64_t group) {
+    SumsOfProducts<T> sums = common;
+    const std::int64_t weights = out_group * in_group * kernel, first = group * in_group;
+    sums.a.data = span_of(w + group * weights, weights);
+    sums.b.data =
+        span_of(x + first * plane,
+                std::max<std::int64_t>(0, shape.batch * shape.in_channels - first) * plane);
     sums.row_bias = bias != nullptr ? bias + group * out_group : nullptr;
-    sums.y = y;
-    sums.outside = outside;
-    sums.rows = multiples(out_group, outputs);
     for (std::int64_t& row : sums.rows) row += group * out_group * outputs;
-    sums.columns =
-        sums_of(multiples(shape.batch, shape.out_channels * outputs), multiples(outputs, 1));
     const SumPlan plan = run(arithmetic, context, sums, report);
     if (group == 0) first_plan = plan;
+  };
+  if (shape.groups == 1 || report != nullptr) {
+    for (std::int64_t group = 0; group < shape.groups; ++group) run_group(group);
+    return first_plan;
   }
+  const auto work = static_cast<std::size_t>(
+      std::max<std::int64_t>(1, shape.batch * outputs * out_group * in_group * kernel));
+  parallel_for(static_cast<std::size_t>(shape.groups) * work, work,
+               [&](std::size_t begin, std::size_t end) {
+                 for (std::size_t group = begin / work; group < end / work; ++group) {
+                   run_group(static_cast<std::int64_t>(group));
+                 }
+               });
   return first_plan;
 }
 

@@ -325,10 +325,13 @@ class Planner {
     const auto is_small = [](const FloatingPoint& f) {
       return f.significand_bits <= 10 && f.exponent_bits <= 7;
     };
+    // Two roundings are as good as one where no addend has more bits than the accumulator, or where
+    // the first one does nothing: sums are multiples of the products' last bit.
+    const bool adds_alike = product && product->significand_bits <= sum->significand_bits;
     const bool fits_float = is_small(*sum) && (!product || is_small(*product)) && bits_ <= 24 &&
-                            last_bit_ >= -149 && (product || fits(most, last_bit_, 24));
-    // A sum of rounded sums and exact products is a multiple of the products' last bit.
-    if (!fits_float && !product && !fits(most, last_bit_, 53)) return {};
+                            last_bit_ >= -149 &&
+                            (adds_alike || fits(most, product_last_bit(), 24));
+    if (!fits_float && !adds_alike && !fits(most, product_last_bit(), 53)) return {};
     c.needs_double = !fits_float;
     c.rounds_products = product.has_value();
     if (product) {

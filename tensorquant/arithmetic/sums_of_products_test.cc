@@ -234,6 +234,26 @@ TEST(SumsOfProducts, DoNotDependOnTheNumberOfThreads) {
   omp_set_num_threads(threads);
 }
 
+// A product on the middle between two values of the accumulator, and a sum too small for the lanes:
+// it decides all the same.
+TEST(SumsOfProducts, RoundOnceWhereProductsHaveMoreBitsThanTheAccumulator) {
+  struct Case {
+    const char *product, *accumulator;
+    float tiny, middle, wanted;
+  };
+  for (const Case& c : {Case{"float,8,23", "bf16", 0x1p-60f, 1 + 0x1p-8f, 1 + 0x1p-7f},
+                        Case{"float,8,23", "bf16", -0x1p-60f, 1 + 3 * 0x1p-8f, 1 + 0x1p-7f},
+                        Case{"fp16", "float,5,2", 0x1p-16f, 36864, 40960},
+                        Case{"none", "bf16", 0x1p-60f, 1 + 0x1p-8f, 1 + 0x1p-7f}}) {
+    const Problem p{1, 2, 1, {c.tiny, c.middle}, {1, 1}, {0}};
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scope(target);
+      EXPECT_EQ(compute(arithmetic_of(c.product, c.accumulator, "step"), p, false)[0], c.wanted)
+          << c.product << " / " << c.accumulator << " on " << target.name;
+    }
+  }
+}
+
 TEST(SumsOfProducts, RefuseFormatsThatDoNotRoundToAGrid) {
   for (const char* spec : {"sparse,0.5", "binary", "ternary"}) {
     EXPECT_THROW(arithmetic_of(spec, "nearest,8,4", "step"), Error) << spec;

@@ -40,8 +40,12 @@ template <class T>
 class PoolSum {
  public:
   PoolSum(const Arithmetic& arithmetic, const ArithmeticContext& context, std::uint64_t index,
-          RangeReport* report)
-      : arithmetic_(arithmetic), context_(context), index_(index), report_(report) {}
+          RangeReport* report, bool* outside)
+      : arithmetic_(arithmetic),
+        context_(context),
+        index_(index),
+        report_(report),
+        outside_(outside) {}
 
   T average(const T* x, const std::vector<std::int64_t>& offsets, std::int64_t divisor) {
     const double s = sum(x, offsets);
@@ -85,9 +89,13 @@ class PoolSum {
       }
       if (by_chunk) sum.add(0.0);
       if (accumulate.mode != once) sum.add(s);
-      if (report_ != nullptr) {
-        ++report_->sums;
-        if (sum.is_outside(ends_of<T>(arithmetic_.accumulator))) ++report_->clamped_sums;
+      if (report_ != nullptr || outside_ != nullptr) {
+        const bool is_outside = sum.is_outside(ends_of<T>(arithmetic_.accumulator));
+        if (outside_ != nullptr) *outside_ = is_outside;  // the last sum has the last word
+        if (report_ != nullptr) {
+          ++report_->sums;
+          report_->clamped_sums += is_outside ? 1 : 0;
+        }
       }
       s = sum.rounded(arithmetic_.accumulator,
                       draw(arithmetic_.accumulator, context_.accumulator(), index_, number));
@@ -99,6 +107,7 @@ class PoolSum {
   const ArithmeticContext& context_;
   std::uint64_t index_;
   RangeReport* report_;
+  bool* outside_;
 };
 
 // s / n, rounded to odd.
@@ -139,7 +148,7 @@ void average_together(const Arithmetic& arithmetic, const ArithmeticContext& con
 
 template <class T>
 void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                  const AveragePool& pool, const T* x, T* y, RangeReport* report) {
+                  const AveragePool& pool, const T* x, T* y, RangeReport* report, bool* outside) {
   std::int64_t input = 1, outputs = 1;
   for (const std::int64_t size : pool.input) input *= size;
   for (const auto& windows : pool.windows) outputs *= static_cast<std::int64_t>(windows.size());
@@ -155,7 +164,7 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
   if constexpr (std::is_same_v<T, float>) {
     const bool by_step = arithmetic.accumulate.mode == Accumulate::Mode::step ||
                          arithmetic.accumulate.mode == Accumulate::Mode::fused;
-    if (by_step && report == nullptr && takes_odd(arithmetic.product) &&
+    if (by_step && report == nullptr && outside == nullptr && takes_odd(arithmetic.product) &&
         takes_odd(arithmetic.accumulator)) {
       const std::size_t plane_work = static_cast<std::size_t>(outputs) * taps;
       const std::size_t block = 256;  // planes
@@ -186,7 +195,8 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
     for (std::size_t i = begin / work; i < (end + work - 1) / work; ++i) {
       const std::size_t plane = i / static_cast<std::size_t>(outputs);
       const std::size_t output = i % static_cast<std::size_t>(outputs);
-      PoolSum<T> sum(arithmetic, context, i, report != nullptr ? &local : nullptr);
+      PoolSum<T> sum(arithmetic, context, i, report != nullptr ? &local : nullptr,
+                     outside != nullptr ? outside + i : nullptr);
       y[i] = sum.average(x + plane * static_cast<std::size_t>(input), offsets[output],
                          pool.divisors[output]);
     }
@@ -196,8 +206,8 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
 }
 
 template void average_pool(const Arithmetic&, const ArithmeticContext&, const AveragePool&,
-                           const float*, float*, RangeReport*);
+                           const float*, float*, RangeReport*, bool*);
 template void average_pool(const Arithmetic&, const ArithmeticContext&, const AveragePool&,
-                           const double*, double*, RangeReport*);
+                           const double*, double*, RangeReport*, bool*);
 
 }  // namespace tensorquant

@@ -24,9 +24,11 @@ struct AveragePool {
 // y of shape (planes, output...) from x of (planes, input...): s adds up the window's inputs in C
 // order, rounded by A as `accumulate` says (fused is step), then y = P(s / divisor), the exact
 // quotient rounded once; where P is Identity, to T. In random rounding the quotient is tap 0.
+// `outside` as in SumsOfProducts, for the last sum.
 template <class T>
 void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                  const AveragePool& pool, const T* x, T* y, RangeReport* report = nullptr);
+                  const AveragePool& pool, const T* x, T* y, RangeReport* report = nullptr,
+                  bool* outside = nullptr);
 
 }  // namespace tensorquant
 

@@ -186,12 +186,13 @@ at::Tensor pooled(const LayerArithmetic& layer, const at::Tensor& x, const Avera
     shape.push_back(static_cast<std::int64_t>(windows.size()));
   }
   const at::Tensor y = at::empty(shape, input.options());
+  const at::Tensor outside = mask_for(layer, shape);
   with_type(input, [&](auto zero) {
     using T = decltype(zero);
     average_pool(layer.arithmetic, layer.context, pool, pointer<T>(input), y.data_ptr<T>(),
-                 layer.report);
+                 layer.report, data_of(outside));
   });
-  return with_gradient({y, {}}, x, {}, {}, function);
+  return with_gradient({y, outside}, x, {}, {}, function);
 }
 
 // A pool over the last dimensions of x without its windows.

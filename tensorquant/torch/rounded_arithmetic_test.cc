@@ -231,6 +231,16 @@ TEST(RoundedLayers, ClipTheGradientWhereTheLastSumLeavesTheRange) {
   EXPECT_TRUE(at::equal(x.grad(), torch::tensor({{0.0F}, {2.0F}, {2.0F}, {0.0F}, {0.0F}})));
 }
 
+TEST(RoundedLayers, ClipTheGradientOfAPoolWhereItsSumLeavesTheRange) {
+  nn::AvgPool1d pool(2);
+  apply(pool, intrinsic(R"({"": {"product": "none", "accumulator": "nearest,4,0,grad=clipped"}})"));
+  const torch::Tensor x = torch::tensor({{{3.0F, 4.0F, 4.0F, 4.0F, -4.0F, -4.0F}}}).requires_grad_();
+  const torch::Tensor y = pool->forward(x);
+  EXPECT_TRUE(at::equal(y, torch::tensor({{{3.5F, 3.5F, -4.0F}}})));  // 8 saturates to 7
+  y.sum().backward();
+  EXPECT_TRUE(at::equal(x.grad(), torch::tensor({{{0.5F, 0.5F, 0.0F, 0.0F, 0.5F, 0.5F}}})));
+}
+
 TEST(RoundedLayers, NormalizeByFloatStatisticsOfTheBatchInTraining) {
   nn::BatchNorm2d norm(3), plain(3);
   apply(norm, intrinsic(R"({"": {"product": "nearest,32,20", "accumulator": "nearest,32,20"}})"));

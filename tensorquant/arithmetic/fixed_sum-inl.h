@@ -81,27 +81,27 @@ struct FixedIntOp : LaneOp<float> {
 
   explicit FixedIntOp(const SumConstants& c)
       : LaneOp{c.unit},
-        products(LimitsOf(D(), c, c.magic / 0xC00000p0)),  // the last bit of magic
-        bias(hn::BitCast(DI(), products.magic)),
-        lowest_sum(hn::Set(DI(), static_cast<std::int32_t>(c.lowest_sum))),
-        highest_sum(hn::Set(DI(), static_cast<std::int32_t>(c.highest_sum))),
-        one_bias(to_bits(static_cast<float>(c.magic))),
-        shift(c.shift) {}
+        products_(LimitsOf(D(), c, c.magic / 0xC00000p0)),  // the last bit of magic
+        bias_(hn::BitCast(DI(), products_.magic)),
+        lowest_sum_(hn::Set(DI(), static_cast<std::int32_t>(c.lowest_sum))),
+        highest_sum_(hn::Set(DI(), static_cast<std::int32_t>(c.highest_sum))),
+        one_bias_(to_bits(static_cast<float>(c.magic))),
+        shift_(c.shift) {}
 
   Sum Zero() const { return hn::Zero(DI()); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    Sum k = hn::BitCast(DI(), products.template Product<clamps_products>(a, b));
+    Sum k = hn::BitCast(DI(), products_.template Product<clamps_products>(a, b));
     // Without limits the biases add up modulo 2^32 and are taken off at the end.
     if constexpr (!clamps_sums && !shifts) return hn::Add(s, k);
-    k = hn::Sub(k, bias);
-    if constexpr (shifts) k = hn::ShiftLeftSame(k, shift);
+    k = hn::Sub(k, bias_);
+    if constexpr (shifts) k = hn::ShiftLeftSame(k, shift_);
     s = hn::Add(s, k);
-    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum_), lowest_sum_);
     return s;
   }
   void Store(Sum s, std::size_t taps, double* out) const {
     const std::uint32_t biases =
-        clamps_sums || shifts ? 0 : one_bias * static_cast<std::uint32_t>(taps);
+        clamps_sums || shifts ? 0 : one_bias_ * static_cast<std::uint32_t>(taps);
     HWY_ALIGN std::int32_t lanes[HWY_MAX_BYTES / sizeof(std::int32_t)];
     hn::Store(s, DI(), lanes);
     for (std::size_t i = 0; i < hn::Lanes(DI()); ++i) {
@@ -110,10 +110,10 @@ struct FixedIntOp : LaneOp<float> {
   }
 
  private:
-  ProductLimits<V> products;
-  Sum bias, lowest_sum, highest_sum;
-  std::uint32_t one_bias;
-  int shift;
+  ProductLimits<V> products_;
+  Sum bias_, lowest_sum_, highest_sum_;
+  std::uint32_t one_bias_;
+  int shift_;
 };
 
 // Ties away from zero and rounding to zero, for products that may have more bits than a float. The
@@ -122,25 +122,25 @@ template <bool nearest, bool clamps_products, bool clamps_sums>
 struct FixedFloatOp : LaneOp<float> {
   explicit FixedFloatOp(const SumConstants& c)
       : LaneOp{c.unit},
-        half(hn::Set(D(), 0.5f)),
-        sign(hn::SignBit(D())),
-        lowest_product(hn::Set(D(), static_cast<float>(c.lowest_product))),
-        highest_product(hn::Set(D(), static_cast<float>(c.highest_product))),
-        lowest_sum(hn::Set(D(), static_cast<float>(c.lowest_sum))),
-        highest_sum(hn::Set(D(), static_cast<float>(c.highest_sum))) {}
+        half_(hn::Set(D(), 0.5f)),
+        sign_(hn::SignBit(D())),
+        lowest_product_(hn::Set(D(), static_cast<float>(c.lowest_product))),
+        highest_product_(hn::Set(D(), static_cast<float>(c.highest_product))),
+        lowest_sum_(hn::Set(D(), static_cast<float>(c.lowest_sum))),
+        highest_sum_(hn::Set(D(), static_cast<float>(c.highest_sum))) {}
 
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     V p = hn::Mul(a, b);
-    if constexpr (nearest) p = hn::Add(p, hn::OrAnd(half, p, sign));
+    if constexpr (nearest) p = hn::Add(p, hn::OrAnd(half_, p, sign_));
     p = hn::Trunc(p);
-    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
+    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product_), lowest_product_);
     s = hn::Add(s, p);
-    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum_), lowest_sum_);
     return s;
   }
 
  private:
-  V half, sign, lowest_product, highest_product, lowest_sum, highest_sum;
+  V half_, sign_, lowest_product_, highest_product_, lowest_sum_, highest_sum_;
 };
 
 inline constexpr int kEven = 1, kNearest = 2;
@@ -151,24 +151,24 @@ template <bool rounds_products, bool clamps_products, bool clamps_sums>
 struct FixedDoubleOp : LaneOp<double> {
   explicit FixedDoubleOp(const SumConstants& c)
       : LaneOp{c.unit},
-        products(LimitsOf(D(), c, 1)),
-        lowest_sum(hn::Set(D(), c.lowest_sum)),
-        highest_sum(hn::Set(D(), c.highest_sum)) {}
+        products_(LimitsOf(D(), c, 1)),
+        lowest_sum_(hn::Set(D(), c.lowest_sum)),
+        highest_sum_(hn::Set(D(), c.highest_sum)) {}
 
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     if constexpr (rounds_products) {
-      const V p = products.template Product<clamps_products>(a, b);
-      s = hn::Add(s, hn::Sub(p, products.magic));
+      const V p = products_.template Product<clamps_products>(a, b);
+      s = hn::Add(s, hn::Sub(p, products_.magic));
     } else {
       s = hn::MulAdd(a, b, s);
     }
-    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum_), lowest_sum_);
     return s;
   }
 
  private:
-  ProductLimits<V> products;
-  V lowest_sum, highest_sum;
+  ProductLimits<V> products_;
+  V lowest_sum_, highest_sum_;
 };
 
 // Rounded products without limits for their sum: the bits of magic plus product add up as int64.
@@ -179,25 +179,25 @@ struct FixedLongOp : LaneOp<double> {
 
   explicit FixedLongOp(const SumConstants& c)
       : LaneOp{c.unit * c.magic / 0x1.8p52},  // the last bit of magic
-        products(LimitsOf(D(), c, 1)),
-        bias(to_bits(c.magic)) {}
+        products_(LimitsOf(D(), c, 1)),
+        bias_(to_bits(c.magic)) {}
 
   Sum Zero() const { return hn::Zero(DI()); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    return hn::Add(s, hn::BitCast(DI(), products.template Product<clamps_products>(a, b)));
+    return hn::Add(s, hn::BitCast(DI(), products_.template Product<clamps_products>(a, b)));
   }
   void Store(Sum s, std::size_t taps, double* out) const {
     HWY_ALIGN std::int64_t lanes[HWY_MAX_BYTES / sizeof(std::int64_t)];
     hn::Store(s, DI(), lanes);
     for (std::size_t i = 0; i < hn::Lanes(DI()); ++i) {
-      const std::uint64_t sum = static_cast<std::uint64_t>(lanes[i]) - bias * taps;
+      const std::uint64_t sum = static_cast<std::uint64_t>(lanes[i]) - bias_ * taps;
       out[i] = unit * static_cast<double>(static_cast<std::int64_t>(sum));
     }
   }
 
  private:
-  ProductLimits<V> products;
-  std::uint64_t bias;
+  ProductLimits<V> products_;
+  std::uint64_t bias_;
 };
 
 // Rounded products whose sums are rounded too, to even or away from zero. A sum is kept less magic,
@@ -207,29 +207,29 @@ template <bool clamps_products, int sum_rounding, bool clamps_sums>
 struct RoundedDoubleOp : LaneOp<double> {
   explicit RoundedDoubleOp(const SumConstants& c)
       : LaneOp{c.unit},
-        products(LimitsOf(D(), c, 1)),
-        nudge(hn::Set(D(), 1 + 0x1p-50)),
-        sum_magic(hn::Set(D(), 0x1.8p52)),
-        both(hn::Set(D(), 0x1.8p52 + c.magic)),
-        lowest_sum(hn::Set(D(), c.lowest_sum - c.magic)),
-        highest_sum(hn::Set(D(), c.highest_sum - c.magic)) {}
+        products_(LimitsOf(D(), c, 1)),
+        nudge_(hn::Set(D(), 1 + 0x1p-50)),
+        sum_magic_(hn::Set(D(), 0x1.8p52)),
+        both_(hn::Set(D(), 0x1.8p52 + c.magic)),
+        lowest_sum_(hn::Set(D(), c.lowest_sum - c.magic)),
+        highest_sum_(hn::Set(D(), c.highest_sum - c.magic)) {}
 
-  Sum Zero() const { return hn::Neg(products.magic); }
+  Sum Zero() const { return hn::Neg(products_.magic); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    s = hn::Add(s, products.template Product<clamps_products>(a, b));  // exact
-    if constexpr (sum_rounding == kEven) s = hn::Add(s, sum_magic);
-    if constexpr (sum_rounding == kNearest) s = hn::MulAdd(s, nudge, sum_magic);
-    s = hn::Sub(s, both);
-    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
+    s = hn::Add(s, products_.template Product<clamps_products>(a, b));  // exact
+    if constexpr (sum_rounding == kEven) s = hn::Add(s, sum_magic_);
+    if constexpr (sum_rounding == kNearest) s = hn::MulAdd(s, nudge_, sum_magic_);
+    s = hn::Sub(s, both_);
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum_), lowest_sum_);
     return s;
   }
   void Store(Sum s, std::size_t taps, double* out) const {
-    LaneOp::Store(hn::Add(s, products.magic), taps, out);
+    LaneOp::Store(hn::Add(s, products_.magic), taps, out);
   }
 
  private:
-  ProductLimits<V> products;
-  V nudge, sum_magic, both, lowest_sum, highest_sum;
+  ProductLimits<V> products_;
+  V nudge_, sum_magic_, both_, lowest_sum_, highest_sum_;
 };
 
 // The same for exact products.
@@ -237,21 +237,21 @@ template <int sum_rounding, bool clamps_sums>
 struct RoundedExactOp : LaneOp<double> {
   explicit RoundedExactOp(const SumConstants& c)
       : LaneOp{c.unit},
-        half(hn::Set(D(), 0.5)),
-        sign(hn::SignBit(D())),
-        lowest(hn::Set(D(), c.lowest_sum)),
-        highest(hn::Set(D(), c.highest_sum)) {}
+        half_(hn::Set(D(), 0.5)),
+        sign_(hn::SignBit(D())),
+        lowest_(hn::Set(D(), c.lowest_sum)),
+        highest_(hn::Set(D(), c.highest_sum)) {}
 
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     s = hn::MulAdd(a, b, s);
     if constexpr (sum_rounding == kEven) s = hn::Round(s);
-    if constexpr (sum_rounding == kNearest) s = hn::Trunc(hn::Add(s, hn::OrAnd(half, s, sign)));
-    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest), lowest);
+    if constexpr (sum_rounding == kNearest) s = hn::Trunc(hn::Add(s, hn::OrAnd(half_, s, sign_)));
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_), lowest_);
     return s;
   }
 
  private:
-  V half, sign, lowest, highest;
+  V half_, sign_, lowest_, highest_;
 };
 
 }  // namespace HWY_NAMESPACE

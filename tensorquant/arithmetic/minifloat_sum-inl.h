@@ -34,12 +34,12 @@ struct MinifloatOp : LaneOp<Lane> {
   using VI = hn::Vec<DI>;
 
   explicit MinifloatOp(const SumConstants& c)
-      : product(c.product_bits, c.product_exponent, c.highest_product),
-        sum(c.sum_bits, c.sum_exponent, c.highest_sum) {}
+      : product_(c.product_bits, c.product_exponent, c.highest_product),
+        sum_(c.sum_bits, c.sum_exponent, c.highest_sum) {}
 
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    if constexpr (rounds_products) return sum.Round(hn::Add(s, product.Round(hn::Mul(a, b))));
-    return sum.Round(hn::MulAdd(a, b, s));
+    if constexpr (rounds_products) return sum_.Round(hn::Add(s, product_.Round(hn::Mul(a, b))));
+    return sum_.Round(hn::MulAdd(a, b, s));
   }
 
  private:
@@ -70,7 +70,7 @@ struct MinifloatOp : LaneOp<Lane> {
     V sign, highest, lowest;
   };
 
-  Format product, sum;
+  Format product_, sum_;
 };
 
 }  // namespace HWY_NAMESPACE

@@ -39,37 +39,37 @@ struct StochasticOp {
   using Sum = hn::Vec<DI>;
 
   explicit StochasticOp(const SumConstants& c)
-      : cuts(c.random_bits > 0),
-        bits(32 - (cuts ? c.random_bits : 24)),
-        scale(hn::Set(D(), static_cast<float>(std::ldexp(cuts ? 1.0 : -1.0, bits - 32)))),
-        inverted(hn::Set(DU(), cuts ? 0xFFFFFFFFu : 0u)),
-        magic(hn::Set(D(), 0xC00000p0f)),
-        lowest_product(hn::Set(D(), static_cast<float>(0xC00000 + c.lowest_product))),
-        highest_product(hn::Set(D(), static_cast<float>(0xC00000 + c.highest_product))),
-        bias(hn::BitCast(DI(), magic)),
-        lowest_sum(hn::Set(DI(), static_cast<std::int32_t>(c.lowest_sum))),
-        highest_sum(hn::Set(DI(), static_cast<std::int32_t>(c.highest_sum))),
-        shift(c.shift) {}
+      : cuts_(c.random_bits > 0),
+        bits_(32 - (cuts_ ? c.random_bits : 24)),
+        scale_(hn::Set(D(), static_cast<float>(std::ldexp(cuts_ ? 1.0 : -1.0, bits_ - 32)))),
+        inverted_(hn::Set(DU(), cuts_ ? 0xFFFFFFFFu : 0u)),
+        magic_(hn::Set(D(), 0xC00000p0f)),
+        lowest_product_(hn::Set(D(), static_cast<float>(0xC00000 + c.lowest_product))),
+        highest_product_(hn::Set(D(), static_cast<float>(0xC00000 + c.highest_product))),
+        bias_(hn::BitCast(DI(), magic_)),
+        lowest_sum_(hn::Set(DI(), static_cast<std::int32_t>(c.lowest_sum))),
+        highest_sum_(hn::Set(DI(), static_cast<std::int32_t>(c.highest_sum))),
+        shift_(c.shift) {}
 
   HWY_INLINE Sum Step(Sum s, V a, V b, hn::Vec<DU> word) const {
     // -u, or 1 - n = (2^N - 1 - the N random bits) 2^-N.
-    const auto random = hn::ShiftRightSame(hn::Xor(word, inverted), bits);
-    const V offset = hn::Mul(hn::ConvertTo(D(), hn::BitCast(DI(), random)), scale);
-    V p = hn::Add(hn::MulAdd(a, b, offset), magic);
-    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product), lowest_product);
-    s = hn::Add(s, hn::ShiftLeftSame(hn::Sub(hn::BitCast(DI(), p), bias), shift));
-    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum), lowest_sum);
+    const auto random = hn::ShiftRightSame(hn::Xor(word, inverted_), bits_);
+    const V offset = hn::Mul(hn::ConvertTo(D(), hn::BitCast(DI(), random)), scale_);
+    V p = hn::Add(hn::MulAdd(a, b, offset), magic_);
+    if constexpr (clamps_products) p = hn::Max(hn::Min(p, highest_product_), lowest_product_);
+    s = hn::Add(s, hn::ShiftLeftSame(hn::Sub(hn::BitCast(DI(), p), bias_), shift_));
+    if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum_), lowest_sum_);
     return s;
   }
 
  private:
-  bool cuts;
-  int bits;
-  V scale;
-  hn::Vec<DU> inverted;
-  V magic, lowest_product, highest_product;
-  Sum bias, lowest_sum, highest_sum;
-  int shift;
+  bool cuts_;
+  int bits_;
+  V scale_;
+  hn::Vec<DU> inverted_;
+  V magic_, lowest_product_, highest_product_;
+  Sum bias_, lowest_sum_, highest_sum_;
+  int shift_;
 };
 
 // The sums of the outputs that share their random words: 64, or 128 where a word serves two. `tile`

@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/interleaved.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/measure/interleaved.h"
 #include "tensorquant/models/model.h"
 #include "tensorquant/torch/torch.h"
 
@@ -61,20 +61,20 @@ nlohmann::ordered_json measure(const std::string& name, at::MemoryFormat layout,
       torch::rand({kBatch, info.channels, info.height, info.width}).contiguous(layout);
   check(*plain, *quantized, images);
 
-  std::vector<Case> cases = {{"float", [&] { plain->forward(images); }},
-                             {"float again", [&] { plain->forward(images); }},
-                             {"quantized", [&] { quantized->forward(images); }}};
-  run_interleaved(cases, rounds);
+  std::vector<measure::Case> cases = {{"float", [&] { plain->forward(images); }},
+                                      {"float again", [&] { plain->forward(images); }},
+                                      {"quantized", [&] { quantized->forward(images); }}};
+  measure::run_interleaved(cases, rounds);
   nlohmann::ordered_json row = {
       {"model", name},
       {"layout", layout == at::MemoryFormat::ChannelsLast ? "channels last" : "channels first"},
       {"batch", kBatch},
       {"threads", at::get_num_threads()},
       {"rounds", rounds}};
-  row["float_ms"] = 1e3 * median(cases[0].seconds);
-  row["quantized_ms"] = 1e3 * median(cases[2].seconds);
-  row["float_again_over_float"] = ratio(cases[1], cases[0]);
-  row["quantized_over_float"] = ratio(cases[2], cases[0]);
+  row["float_ms"] = 1e3 * measure::median(cases[0].seconds);
+  row["quantized_ms"] = 1e3 * measure::median(cases[2].seconds);
+  row["float_again_over_float"] = measure::ratio(cases[1], cases[0]);
+  row["quantized_over_float"] = measure::ratio(cases[2], cases[0]);
   return row;
 }
 

@@ -5,7 +5,7 @@ set(TENSORQUANT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/tensorquant)
 
 get_property(libraries GLOBAL PROPERTY TENSORQUANT_LIBRARIES)
 foreach(library ${libraries})
-  if(library MATCHES "_(core|data)$")
+  if(library MATCHES "_(core|data|measure)$")
     install(TARGETS ${library} EXPORT tensorquant-core ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   else()
     install(TARGETS ${library} EXPORT tensorquant-torch ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
@@ -14,7 +14,7 @@ endforeach()
 install(EXPORT tensorquant-core NAMESPACE tensorquant:: DESTINATION ${TENSORQUANT_CMAKE_DIR})
 
 install(FILES tensorquant/tensorquant.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant)
-foreach(part base formats kernels quantizers maps arithmetic data)
+foreach(part base formats kernels quantizers maps arithmetic data measure)
   install(DIRECTORY tensorquant/${part} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant
           FILES_MATCHING PATTERN "*.h" PATTERN "*-inl.h" EXCLUDE PATTERN "test_files.h" EXCLUDE)
 endforeach()

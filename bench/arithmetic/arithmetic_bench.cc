@@ -5,7 +5,6 @@
 //   arithmetic_bench [--json] [ROUNDS]
 
 #include <cblas.h>
-#include <omp.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -16,8 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/interleaved.h"
 #include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/base/parallel.h"
+#include "tensorquant/measure/interleaved.h"
 
 extern "C" void openblas_set_num_threads(int threads);
 
@@ -85,7 +85,7 @@ Convolution middle_stage() {
 }
 
 nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, int rounds) {
-  omp_set_num_threads(threads);
+  set_num_threads(threads);
   openblas_set_num_threads(threads);
   const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
   const std::vector<float> w = numbers(size(p.m * p.k), row.scale, row.bits, 1);
@@ -132,9 +132,9 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
       throw std::runtime_error(std::string(row.name) + ": not the reference's bits");
     }
   }
-  std::vector<Case> cases = {{"sgemm", blas}, {"ours", ours}};
-  run_interleaved(cases, plan.kernel == SumKernel::tiles ? 1 : rounds);
-  const double seconds = median(cases[1].seconds);
+  std::vector<measure::Case> cases = {{"sgemm", blas}, {"ours", ours}};
+  measure::run_interleaved(cases, plan.kernel == SumKernel::tiles ? 1 : rounds);
+  const double seconds = measure::median(cases[1].seconds);
   return {{"problem", p.name},
           {"row", row.name},
           {"product", row.product},
@@ -144,7 +144,7 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
           {"threads", threads},
           {"milliseconds", 1e3 * seconds},
           {"gmac_per_second", static_cast<double>(p.m * p.n * p.k) / seconds * 1e-9},
-          {"over_sgemm", ratio(cases[1], cases[0])}};
+          {"over_sgemm", measure::ratio(cases[1], cases[0])}};
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <stdexcept>
 
-#include "bench/interleaved.h"
+#include "tensorquant/measure/interleaved.h"
 #include "tensorquant/torch/torch.h"
 
 namespace tensorquant::bench {
@@ -56,7 +56,8 @@ std::vector<LayerTime> layer_times(ImageClassifier& plain, ImageClassifier& quan
   }
   std::vector<LayerTime> times;
   for (std::size_t i = 0; i < names.size(); ++i) {
-    times.push_back({names[i], median(plain_seconds[i]), median(quantized_seconds[i])});
+    times.push_back(
+        {names[i], measure::median(plain_seconds[i]), measure::median(quantized_seconds[i])});
   }
   return times;
 }

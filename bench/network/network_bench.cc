@@ -19,8 +19,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/interleaved.h"
 #include "bench/network/layer_profile.h"
+#include "tensorquant/base/parallel.h"
+#include "tensorquant/measure/interleaved.h"
 #include "tensorquant/models/model.h"
 #include "tensorquant/torch/torch.h"
 
@@ -113,7 +114,7 @@ void check(const Work& work) {
   require(!equal_parameters(plain, quantized), "with maps training is another");
 }
 
-nlohmann::ordered_json measure(const Work& work, int rounds) {
+nlohmann::ordered_json measured(const Work& work, int rounds) {
   check(work);
   Subject plain(work), again(work), quantized(work);
   apply(*quantized.model, eight_bits());
@@ -121,9 +122,9 @@ nlohmann::ordered_json measure(const Work& work, int rounds) {
     return [&] { work.trains ? subject.train() : static_cast<void>(subject.infer()); };
   };
   // A network of some milliseconds is measured more often.
-  std::vector<Case> cases = {
+  std::vector<measure::Case> cases = {
       {"float", run(plain)}, {"float again", run(again)}, {"quantized", run(quantized)}};
-  run_interleaved(cases, work.batch == 1 ? 10 * rounds : rounds);
+  measure::run_interleaved(cases, work.batch == 1 ? 10 * rounds : rounds);
   const char* layout =
       work.layout == at::MemoryFormat::ChannelsLast ? "channels last" : "channels first";
   return {{"model", work.model},
@@ -132,10 +133,10 @@ nlohmann::ordered_json measure(const Work& work, int rounds) {
           {"layout", layout},
           {"threads", at::get_num_threads()},
           {"rounds", cases[0].seconds.size()},
-          {"float_ms", 1e3 * median(cases[0].seconds)},
-          {"quantized_ms", 1e3 * median(cases[2].seconds)},
-          {"float_again_over_float", ratio(cases[1], cases[0])},
-          {"quantized_over_float", ratio(cases[2], cases[0])}};
+          {"float_ms", 1e3 * measure::median(cases[0].seconds)},
+          {"quantized_ms", 1e3 * measure::median(cases[2].seconds)},
+          {"float_again_over_float", measure::ratio(cases[1], cases[0])},
+          {"quantized_over_float", measure::ratio(cases[2], cases[0])}};
 }
 
 nlohmann::ordered_json profile(const Work& work, int rounds) {
@@ -181,12 +182,13 @@ int main(int argc, char** argv) {
       rounds = std::max(1, std::atoi(argv[i]));
     }
   }
+  set_num_threads(kThreads);
   at::set_num_threads(kThreads);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Work& work : all_work()) {
     const bool profiled = !work.trains && work.layout == at::MemoryFormat::ChannelsLast;
     if (profiles && !profiled) continue;
-    rows.push_back(profiles ? profile(work, rounds) : measure(work, rounds));
+    rows.push_back(profiles ? profile(work, rounds) : measured(work, rounds));
     if (!as_json) print(rows.back());
   }
   if (as_json) std::printf("%s\n", rows.dump(2).c_str());

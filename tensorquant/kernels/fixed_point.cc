@@ -69,7 +69,7 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
     const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part.count, part.first, context, halves, part.in, part.out,
+    ForEachRandomVector(part, context, halves,
                         [&](auto d, auto x, const std::uint32_t* words) HWY_ATTR {
                           const auto t = Scale<scales_down>(d, x, c);
                           const auto k = RoundVectorAtRandom(d, t, draw, words);
@@ -78,13 +78,10 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
                         });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector<keeps_nan>(
-        part.count, part.out,
-        [&](auto x) HWY_ATTR {
-          const auto t = Scale<scales_down>(d, x, c);
-          return FromInteger<overflow>(d, RoundVector<rounding>(d, t), x, c);
-        },
-        part.in);
+    ForEachVector<keeps_nan>(part, [&](auto x) HWY_ATTR {
+      const auto t = Scale<scales_down>(d, x, c);
+      return FromInteger<overflow>(d, RoundVector<rounding>(d, t), x, c);
+    });
   }
 }
 

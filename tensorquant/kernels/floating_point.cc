@@ -89,7 +89,7 @@ void RunScaled(const FloatingPoint& format, const Context& context, const Part<T
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
     const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part.count, part.first, context, halves, part.in, part.out,
+    ForEachRandomVector(part, context, halves,
                         [&](auto d, auto x, const std::uint32_t* words) HWY_ATTR {
                           return quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
                             return RoundVectorAtRandom(dt, t, draw, words);
@@ -97,13 +97,9 @@ void RunScaled(const FloatingPoint& format, const Context& context, const Part<T
                         });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector</*keeps_nan=*/false>(
-        part.count, part.out,
-        [&](auto x) HWY_ATTR {
-          return quantize(d, x,
-                          [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
-        },
-        part.in);
+    ForEachVector</*keeps_nan=*/false>(part, [&](auto x) HWY_ATTR {
+      return quantize(d, x, [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
+    });
   }
 }
 
@@ -172,14 +168,13 @@ void RunBits(const FloatingPoint& format, const Context& context, const Part<flo
   const BitRounding quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
     const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part.count, part.first, context, halves, part.in, part.out,
+    ForEachRandomVector(part, context, halves,
                         [&](auto d, auto x, const std::uint32_t* words)
                             HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
   } else {
     const hn::ScalableTag<float> d;
     ForEachVector</*keeps_nan=*/false>(
-        part.count, part.out,
-        [&](auto x) HWY_ATTR { return quantize.template Round<rounding>(d, x); }, part.in);
+        part, [&](auto x) HWY_ATTR { return quantize.template Round<rounding>(d, x); });
   }
 }
 

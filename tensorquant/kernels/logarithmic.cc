@@ -36,20 +36,17 @@ void RunFormat(const Logarithmic& format, const Part<T>& part) {
   const auto smallest_normal = hn::Set(d, Limits::min());
   const auto up = hn::Set(d, std::ldexp(T{1}, Limits::digits));
   const auto down = hn::Set(d, std::ldexp(T{1}, -Limits::digits));
-  ForEachVector</*keeps_nan=*/true>(
-      part.count, part.out,
-      [&](auto x) HWY_ATTR {
-        const auto magnitude = hn::Abs(x);
-        const auto is_subnormal = hn::Lt(magnitude, smallest_normal);
-        const auto normal = hn::IfThenElse(is_subnormal, hn::Mul(magnitude, up), magnitude);
-        const auto power =
-            hn::BitCast(d, hn::And(hn::Add(hn::BitCast(du, normal), half), exponent_field));
-        const auto unscaled = hn::IfThenElse(is_subnormal, hn::Mul(power, down), power);
-        const auto clamped = hn::Min(hn::Max(unscaled, lowest), highest);
-        const auto y = hn::IfThenElseZero(hn::Ge(magnitude, first), clamped);
-        return hn::CopySign(y, x);
-      },
-      part.in);
+  ForEachVector</*keeps_nan=*/true>(part, [&](auto x) HWY_ATTR {
+    const auto magnitude = hn::Abs(x);
+    const auto is_subnormal = hn::Lt(magnitude, smallest_normal);
+    const auto normal = hn::IfThenElse(is_subnormal, hn::Mul(magnitude, up), magnitude);
+    const auto power =
+        hn::BitCast(d, hn::And(hn::Add(hn::BitCast(du, normal), half), exponent_field));
+    const auto unscaled = hn::IfThenElse(is_subnormal, hn::Mul(power, down), power);
+    const auto clamped = hn::Min(hn::Max(unscaled, lowest), highest);
+    const auto y = hn::IfThenElseZero(hn::Ge(magnitude, first), clamped);
+    return hn::CopySign(y, x);
+  });
 }
 
 void Logarithmic32(const Logarithmic& format, const Part<float>& part) { RunFormat(format, part); }

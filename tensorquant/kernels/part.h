@@ -6,6 +6,7 @@
 
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/kernels/stores.h"
 
 namespace tensorquant {
 
@@ -16,6 +17,7 @@ struct Part {
   T* out;
   std::size_t count;
   std::size_t first;  // index of in[0] in its tensor, a multiple of kPartBlock
+  Stores stores;
 };
 
 // A multiple of the random tiles (128) and of the blocks of the ternary sum (1024).
@@ -29,15 +31,17 @@ inline constexpr std::size_t kInPlacePart = 16 * kPartBlock;
 // kept. `out` may be empty.
 template <class T, class Kernel>
 void for_each_part(std::span<const T> in, std::span<T> out, const Kernel& kernel) {
+  const bool in_place = in.data() == out.data();
+  const Stores stores = choose_stores(out.size_bytes(), in_place);
   parallel_for(in.size(), kPartBlock, [&](std::size_t begin, std::size_t end) {
     const DefaultFloatEnvironment environment;
-    const bool in_place = in.data() == out.data();
     const std::size_t length = in_place ? kInPlacePart : end - begin;
     for (std::size_t left = end - begin; left > 0;) {
       const std::size_t count = (left - 1) % length + 1;  // the short part, if any, is the last
       left -= count;
       const std::size_t first = begin + left;
-      kernel(Part<T>{in.data() + first, out.empty() ? nullptr : out.data() + first, count, first});
+      kernel(Part<T>{in.data() + first, out.empty() ? nullptr : out.data() + first, count, first,
+                     stores});
     }
   });
 }

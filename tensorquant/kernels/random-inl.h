@@ -6,6 +6,7 @@
 #define TENSORQUANT_KERNELS_RANDOM_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 #include <cstdint>
 
 #include "tensorquant/base/random.h"
+#include "tensorquant/kernels/elementwise-inl.h"
+#include "tensorquant/kernels/part.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
@@ -113,26 +116,41 @@ HWY_INLINE void FillWords(const Context& context, std::uint64_t index, bool halv
   }
 }
 
-// out = op(x, words) for all lanes, where `words` points at the lanes' random words. `first` is the
-// index of in[0] in its tensor, a multiple of kRandomTile.
-template <class T, class Op>
-HWY_INLINE void ForEachRandomVector(std::size_t count, std::size_t first, const Context& context,
-                                    bool halves, const T* in, T* out, const Op& op) {
+template <Stores stores, class T, class Op>
+HWY_INLINE void ForEachRandomVectorStored(const Part<T>& part, const Context& context, bool halves,
+                                          const Op& op) {
   const hn::CappedTag<T, 64 / sizeof(T)> d;
   const std::size_t lanes = hn::Lanes(d);
   HWY_ALIGN std::uint32_t words[kRandomTile];
-  for (std::size_t begin = 0; begin < count; begin += kRandomTile) {
-    FillWords(context, first + begin, halves, words);
-    const std::size_t size = std::min(kRandomTile, count - begin);
+  for (std::size_t begin = 0; begin < part.count; begin += kRandomTile) {
+    FillWords(context, part.first + begin, halves, words);
+    const std::size_t size = std::min(kRandomTile, part.count - begin);
+    const T* in = part.in + begin;
+    T* out = part.out + begin;
     std::size_t i = 0;
     for (; i + lanes <= size; i += lanes) {
-      hn::StoreU(op(d, hn::LoadU(d, in + begin + i), words + i), d, out + begin + i);
+      StoreVector<stores>(op(d, hn::LoadU(d, in + i), words + i), d, out + i);
     }
     if (i == size) continue;
     HWY_ALIGN T rest[64 / sizeof(T)] = {};
-    std::copy(in + begin + i, in + begin + size, rest);
+    std::copy(in + i, in + size, rest);
     hn::Store(op(d, hn::Load(d, rest), words + i), d, rest);
-    std::copy(rest, rest + (size - i), out + begin + i);
+    std::copy(rest, rest + (size - i), out + i);
+  }
+  if constexpr (stores == Stores::streaming) hwy::FlushStream();  // for readers on other threads
+}
+
+// part.out = op(d, x, words) for all lanes, where x are elements of part.in and `words` points at
+// the lanes' random words. part.first is a multiple of kRandomTile. Tiles begin where the index
+// says, so that an output that is not aligned cannot be streamed.
+template <class T, class Op>
+HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context, bool halves,
+                                    const Op& op) {
+  const hn::CappedTag<T, 64 / sizeof(T)> d;
+  if (part.stores == Stores::streaming && ElementsToAlignment(d, part.out) == 0) {
+    ForEachRandomVectorStored<Stores::streaming>(part, context, halves, op);
+  } else {
+    ForEachRandomVectorStored<Stores::cached>(part, context, halves, op);
   }
 }
 

@@ -32,16 +32,18 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 
 template <class T>
+void RunCopy(const Part<T>& part) {
+  ForEachVector</*keeps_nan=*/false>(part, [](auto x) HWY_ATTR { return x; });
+}
+
+template <class T>
 void RunSparse(T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto limit = hn::Set(d, threshold);
-  ForEachVector</*keeps_nan=*/false>(
-      part.count, part.out,
-      [&](auto x) HWY_ATTR {
-        const auto is_small = hn::Lt(hn::Abs(x), limit);  // false for NaN, which stays
-        return hn::IfThenZeroElse(is_small, x);
-      },
-      part.in);
+  ForEachVector</*keeps_nan=*/false>(part, [&](auto x) HWY_ATTR {
+    const auto is_small = hn::Lt(hn::Abs(x), limit);  // false for NaN, which stays
+    return hn::IfThenZeroElse(is_small, x);
+  });
 }
 
 template <class T>
@@ -50,9 +52,7 @@ void RunBinary(T magnitude, const Part<T>& part) {
   const auto plus = hn::Set(d, magnitude);
   const auto minus = hn::Set(d, -magnitude);
   ForEachVector</*keeps_nan=*/true>(
-      part.count, part.out,
-      [&](auto x) HWY_ATTR { return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus); },
-      part.in);
+      part, [&](auto x) HWY_ATTR { return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus); });
 }
 
 // `threshold` is the largest value of T that the exact threshold reaches: values of T are above
@@ -62,13 +62,10 @@ void RunTernary(T magnitude, T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto signless = hn::Set(d, magnitude);
   const auto limit = hn::Set(d, threshold);
-  ForEachVector</*keeps_nan=*/true>(
-      part.count, part.out,
-      [&](auto x) HWY_ATTR {
-        const auto is_large = hn::Gt(hn::Abs(x), limit);
-        return hn::IfThenElseZero(is_large, hn::CopySignToAbs(signless, x));
-      },
-      part.in);
+  ForEachVector</*keeps_nan=*/true>(part, [&](auto x) HWY_ATTR {
+    const auto is_large = hn::Gt(hn::Abs(x), limit);
+    return hn::IfThenElseZero(is_large, hn::CopySignToAbs(signless, x));
+  });
 }
 
 template <class T>
@@ -77,12 +74,12 @@ void RunClip(Bounds<T> limits, const T* dy, const Part<T>& part) {
   const auto lowest = hn::Set(d, limits.lowest);
   const auto highest = hn::Set(d, limits.highest);
   ForEachVector</*keeps_nan=*/false>(
-      part.count, part.out,
+      part,
       [&](auto x, auto gradient) HWY_ATTR {
         const auto is_inside = hn::And(hn::Ge(x, lowest), hn::Le(x, highest));
         return hn::IfThenElseZero(is_inside, gradient);
       },
-      part.in, dy);
+      dy);
 }
 
 template <class T, class D>
@@ -130,6 +127,8 @@ void SumBlocks(const Part<T>& part, MagnitudeSum* blocks) {
   blocks->count -= static_cast<double>(kSumBlock - (part.count - i));
 }
 
+void Copy32(const Part<float>& part) { RunCopy(part); }
+void Copy64(const Part<double>& part) { RunCopy(part); }
 void Sparse32(float threshold, const Part<float>& part) { RunSparse(threshold, part); }
 void Sparse64(double threshold, const Part<double>& part) { RunSparse(threshold, part); }
 void Binary32(float magnitude, const Part<float>& part) { RunBinary(magnitude, part); }
@@ -156,6 +155,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tensorquant {
 
+HWY_EXPORT(Copy32);
+HWY_EXPORT(Copy64);
 HWY_EXPORT(Sparse32);
 HWY_EXPORT(Sparse64);
 HWY_EXPORT(Binary32);
@@ -168,11 +169,6 @@ HWY_EXPORT(SumBlocks32);
 HWY_EXPORT(SumBlocks64);
 
 namespace {
-
-template <class T>
-void copy(std::span<const T> in, std::span<T> out) {
-  if (in.data() != out.data()) std::copy(in.begin(), in.end(), out.begin());
-}
 
 template <class T, class SumParts>
 double threshold_of(std::span<const T> x, const SumParts& sum_parts) {
@@ -201,10 +197,12 @@ T comparable_threshold(const Ternary& format, std::span<const T> in) {
 }  // namespace
 
 void quantize(const Identity&, std::span<const float> in, std::span<float> out, const Context&) {
-  copy(in, out);
+  if (in.data() == out.data()) return;
+  for_each_part(in, out, [](const Part<float>& part) { HWY_DYNAMIC_DISPATCH(Copy32)(part); });
 }
 void quantize(const Identity&, std::span<const double> in, std::span<double> out, const Context&) {
-  copy(in, out);
+  if (in.data() == out.data()) return;
+  for_each_part(in, out, [](const Part<double>& part) { HWY_DYNAMIC_DISPATCH(Copy64)(part); });
 }
 
 void quantize(const Sparse& format, std::span<const float> in, std::span<float> out,

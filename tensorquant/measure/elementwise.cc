@@ -1,0 +1,194 @@
+#include "tensorquant/measure/elementwise.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <variant>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/parallel.h"
+#include "tensorquant/kernels/stores.h"
+#include "tensorquant/measure/interleaved.h"
+#include "tensorquant/quantizers/quantizer.h"
+
+namespace tensorquant::measure {
+namespace {
+
+using In = std::span<const float>;
+using Out = std::span<float>;
+
+constexpr double kSampleSeconds = 100e-6;
+constexpr const char* kStreamingCopy = "streaming copy";
+constexpr const char* kMemcpy = "memcpy";
+
+// Memory that begins with a page, as large tensors do.
+class Tensor {
+ public:
+  explicit Tensor(std::size_t elements)
+      : memory_(static_cast<float*>(std::aligned_alloc(kPage, bytes(elements)))),
+        elements_(elements) {
+    if (memory_ == nullptr) throw Error("no memory for " + std::to_string(elements) + " elements");
+    std::fill_n(memory_.get(), elements, 0.0f);
+  }
+  Out values() const { return {memory_.get(), elements_}; }
+
+ private:
+  static constexpr std::size_t kPage = 4096;
+  static std::size_t bytes(std::size_t elements) {
+    return (elements * sizeof(float) + kPage - 1) / kPage * kPage;
+  }
+  struct Free {
+    void operator()(float* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<float, Free> memory_;
+  std::size_t elements_;
+};
+
+// As activations are: most of them in the range of small formats, some beyond. The first million is
+// repeated: more than a branch predictor learns.
+void fill_random(Out x) {
+  const std::size_t period = std::min<std::size_t>(x.size(), 1 << 20);
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(0, 3);
+  std::generate_n(x.begin(), period, [&] { return normal(random); });
+  for (std::size_t i = period; i < x.size(); ++i) x[i] = x[i - period];
+}
+
+std::vector<float> reference_of(const std::string& quantizer, In in) {
+  std::vector<float> out(in.size());
+  const Format& format = *make_quantizer(quantizer)->format();
+  std::visit([&](const auto& f) { quantize_reference(f, in, Out(out)); }, format);
+  return out;
+}
+
+// `out` is as the contender left it, given `in`.
+void check(const Contender& contender, In in, In out) {
+  // The threshold of ternary is that of all elements; for the rest some are enough.
+  const bool is_local = !contender.quantizer.starts_with("ternary");
+  const std::size_t count = is_local ? std::min<std::size_t>(in.size(), 1 << 18) : in.size();
+  const bool wants_bits = contender.one_of.empty();
+  std::vector<std::vector<float>> wanted;
+  for (const std::string& quantizer :
+       wants_bits ? std::vector{contender.quantizer} : contender.one_of) {
+    wanted.push_back(reference_of(quantizer, in.first(count)));
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool is_good = std::any_of(wanted.begin(), wanted.end(), [&](const auto& values) {
+      return wants_bits
+                 ? std::bit_cast<std::uint32_t>(values[i]) == std::bit_cast<std::uint32_t>(out[i])
+                 : values[i] == out[i];
+    });
+    if (is_good) continue;
+    throw Error(contender.name + " " + contender.quantizer + ", element " + std::to_string(i) +
+                ": of " + std::to_string(in[i]) + " it makes " + std::to_string(out[i]) + ", not " +
+                std::to_string(wanted[0][i]));
+  }
+}
+
+const Case* find(const std::vector<Case>& cases, std::span<const Contender> contenders,
+                 std::string_view name, std::string_view quantizer) {
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    if (contenders[i].name == name && contenders[i].quantizer == quantizer) return &cases[i];
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<Contender> our_contenders(const std::vector<std::string>& quantizers,
+                                      std::size_t reference_elements) {
+  std::vector<Contender> contenders;
+  for (const std::string& spec : quantizers) {
+    const auto quantizer = make_quantizer(spec);
+    contenders.push_back(
+        {"ours", spec, [quantizer](In in, Out out) { quantizer->quantize(in, out); }});
+    contenders.push_back({"reference",
+                          spec,
+                          [quantizer](In in, Out out) {
+                            std::visit([&](const auto& f) { quantize_reference(f, in, out); },
+                                       *quantizer->format());
+                          },
+                          {},
+                          reference_elements,
+                          1});
+  }
+  return contenders;
+}
+
+std::vector<Contender> copies() {
+  const auto identity = make_quantizer("none");
+  return {{kStreamingCopy, "",
+           [identity](In in, Out out) {
+             const ScopedStores streaming(Stores::streaming);
+             identity->quantize(in, out);
+           }},
+          {kMemcpy, "", [](In in, Out out) {
+             parallel_for(in.size(), 1024, [&](std::size_t begin, std::size_t end) {
+               std::memcpy(out.data() + begin, in.data() + begin, (end - begin) * sizeof(float));
+             });
+           }}};
+}
+
+std::vector<Measurement> measure_elementwise(std::span<const Contender> contenders,
+                                             std::size_t elements, int threads, int rounds) {
+  set_num_threads(threads);
+  const Tensor in(elements), out(elements);
+  fill_random(in.values());
+  std::vector<Contender> here = copies();
+  for (const Contender& contender : contenders) {
+    const bool takes_part = elements <= contender.most_elements &&
+                            (contender.threads == 0 || contender.threads == threads);
+    if (takes_part) here.push_back(contender);
+  }
+  std::vector<Case> cases;
+  for (const Contender& contender : here) {
+    const auto run = [&] { contender.run(in.values(), out.values()); };
+    std::copy(in.values().begin(), in.values().end(), out.values().begin());
+    run();
+    if (!contender.quantizer.empty()) check(contender, in.values(), out.values());
+    cases.push_back({contender.name, run, calls_for(run, kSampleSeconds)});
+  }
+  run_interleaved(cases, rounds);
+  set_num_threads(0);
+
+  const Case& streaming = *find(cases, here, kStreamingCopy, "");
+  const Case& memcpy = *find(cases, here, kMemcpy, "");
+  std::vector<Measurement> measurements;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const auto nanoseconds = [&](double part) {
+      return quantile(cases[i].seconds, part) / static_cast<double>(elements) * 1e9;
+    };
+    const Case* ours = find(cases, here, "ours", here[i].quantizer);
+    measurements.push_back({here[i].name, here[i].quantizer, elements, threads, nanoseconds(0.5),
+                            nanoseconds(0.25), nanoseconds(0.75),
+                            2 * sizeof(float) / nanoseconds(0.5), ratio(cases[i], streaming),
+                            ratio(cases[i], memcpy), ours == nullptr ? 0 : ratio(cases[i], *ours)});
+  }
+  return measurements;
+}
+
+std::string to_json(std::span<const Measurement> measurements) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const Measurement& m : measurements) {
+    nlohmann::ordered_json row = {{"name", m.name},
+                                  {"quantizer", m.quantizer},
+                                  {"elements", m.elements},
+                                  {"threads", m.threads},
+                                  {"nanoseconds", m.nanoseconds},
+                                  {"nanoseconds_low", m.nanoseconds_low},
+                                  {"nanoseconds_high", m.nanoseconds_high},
+                                  {"gigabytes_per_second", m.gigabytes_per_second},
+                                  {"over_streaming_copy", m.over_streaming_copy},
+                                  {"over_memcpy", m.over_memcpy}};
+    if (m.over_ours > 0) row["over_ours"] = m.over_ours;
+    rows.push_back(std::move(row));
+  }
+  return rows.dump(2);
+}
+
+}  // namespace tensorquant::measure

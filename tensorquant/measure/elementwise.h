@@ -1,0 +1,54 @@
+#ifndef TENSORQUANT_MEASURE_ELEMENTWISE_H_
+#define TENSORQUANT_MEASURE_ELEMENTWISE_H_
+
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tensorquant::measure {
+
+// One way to quantize a tensor.
+struct Contender {
+  std::string name;       // whose: "ours", "reference", ...
+  std::string quantizer;  // what it computes, as a quantizer string; empty: it only copies
+  std::function<void(std::span<const float> in, std::span<float> out)> run;
+  // Each of its results must be that of one of these quantizers, which is checked before the clock
+  // starts. Empty: exactly the bits of the reference of `quantizer`.
+  std::vector<std::string> one_of = {};
+  std::size_t most_elements = std::numeric_limits<std::size_t>::max();
+  int threads = 0;  // it is measured only with so many; 0 for any
+};
+
+struct Measurement {
+  std::string name;
+  std::string quantizer;
+  std::size_t elements;
+  int threads;
+  double nanoseconds, nanoseconds_low, nanoseconds_high;  // an element: median and quartiles
+  double gigabytes_per_second;                            // read and written
+  double over_streaming_copy, over_memcpy;                // medians of ratios of times
+  double over_ours;  // the same; 0 where "ours" does not compute this quantizer
+};
+
+// The kernels, named "ours", and their references, which take at most `reference_elements`.
+std::vector<Contender> our_contenders(const std::vector<std::string>& quantizers,
+                                      std::size_t reference_elements);
+
+// A copy with non-temporal stores and memcpy's, which no quantizer of a large tensor outside the
+// caches can beat; both use the library's threads.
+std::vector<Contender> copies();
+
+// Runs all contenders for this size and number of threads, with the copies, interleaved, on one
+// random tensor. Throws an Error where one does not compute what it says.
+std::vector<Measurement> measure_elementwise(std::span<const Contender> contenders,
+                                             std::size_t elements, int threads, int rounds);
+
+// [{"name": "ours", "quantizer": "nearest,8,4", "elements": 4096, ...}, ...]
+std::string to_json(std::span<const Measurement> measurements);
+
+}  // namespace tensorquant::measure
+
+#endif  // TENSORQUANT_MEASURE_ELEMENTWISE_H_

@@ -130,6 +130,10 @@ class Describe(CommandLine):
         self.assertEqual(facts("nearest,26,0", "float32"), (2**25 - 2, 1, None, 2 * (2**24 - 1 + 2**23) + 2))
         self.assertEqual(facts("nearest,26,0", "float64"), (2**25 - 1, 1, 1, 2**26))
 
+    def test_says_which_number_the_type_lacks(self):
+        self.fails(1, "describe", "binary,1e39", says="m = 1e+39 is infinite in float32")
+        self.good("describe", "binary,1e39", "--type", "float64")
+
 
 class Quantize(CommandLine):
     def test_gives_the_golden_values(self):

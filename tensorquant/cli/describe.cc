@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/quantizer_option.h"
-#include "tensorquant/cli/table.h"
 #include "tensorquant/formats/facts.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tensorquant/quantizers/spec_reader.h"

@@ -12,11 +12,11 @@ namespace tensorquant {
 // every name.
 class LayerPattern {
  public:
-  // Throws an Error for an invalid regular expression, and for one of more than 1024 characters.
+  // Throws an Error for an invalid regular expression, and for one that could take forever: of more
+  // than 1024 characters, with two lookaheads, or (where the library sees it) a back-reference.
   explicit LayerPattern(std::string key);
 
-  // Throws an Error where a regular expression meets a name of more than 1024 characters:
-  // std::regex recurses once a character, and a long name would overflow the stack.
+  // Throws an Error where a regular expression meets a name of more than 1024 characters.
   bool hits(std::string_view layer) const;
   // True for a regular expression that matches a part of the name but not the whole: a common slip.
   bool matches_only_a_part_of(std::string_view layer) const;

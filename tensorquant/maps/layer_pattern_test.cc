@@ -91,12 +91,36 @@ TEST(LayerPattern, LengthsThatCouldOverflowTheStackAreErrors) {
 }
 
 TEST(LayerPattern, ManyRepetitionsNeitherCrashNorHang) {
-  for (const char* key : {"re:(|a){15000}", "re:(((a{60}){60}){60})", "re:a{0,90000}"}) {
-    try {
-      LayerPattern(key).hits("aaaaa");
-    } catch (const Error&) {
-    }
+  EXPECT_TRUE(LayerPattern("re:(|a){15000}").hits("aaaaa"));
+  for (const char* key : {"re:(((a{60}){60}){60})", "re:a{0,90000}"}) {
+    EXPECT_THAT([&] { LayerPattern{key}; },
+                ThrowsMessage<Error>(StartsWith("invalid regular expression ")));
   }
+}
+
+// Each takes a search by trial and error longer than the world has stood.
+TEST(LayerPattern, HostileExpressionsEnd) {
+  const std::string name(1024, 'a');
+  for (const char* key : {"re:(a*)*b", "re:(a|a)*b", "re:(a|aa)+b", "re:((((a*)+)*)+)*b",
+                          "re:(a?){500}b", "re:(?=(a*)*b)a*"}) {
+    EXPECT_FALSE(LayerPattern(key).hits(name)) << key;
+    EXPECT_FALSE(LayerPattern(key).matches_only_a_part_of(name)) << key;
+  }
+}
+
+TEST(LayerPattern, OneLookaheadIsFineTwoAreAnError) {
+  const LayerPattern pattern("re:(?!fc).*[0-9]");
+  EXPECT_TRUE(pattern.hits("conv1"));
+  EXPECT_FALSE(pattern.hits("fc1"));
+  EXPECT_THAT([] { LayerPattern("re:(?=.*(?=.*b))a*"); },
+              ThrowsMessage<Error>("regular expression '(?=.*(?=.*b))a*' has more than one "
+                                   "lookahead"));
+}
+
+// libstdc++ can match them only by trial and error.
+TEST(LayerPattern, ABackReferenceIsAnError) {
+  EXPECT_THAT([] { LayerPattern(R"(re:(a)\1)"); },
+              ThrowsMessage<Error>(StartsWith(R"(invalid regular expression '(a)\1': )")));
 }
 
 }  // namespace

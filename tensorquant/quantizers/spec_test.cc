@@ -189,6 +189,17 @@ TEST(SpecError, PointsAtTheFault) {
   }
 }
 
+TEST(SpecError, IsOneLineEvenWhereTheStringIsNot) {
+  try {
+    make_quantizer("float,\n4r");
+    ADD_FAILURE() << "no error";
+  } catch (const SpecError& e) {
+    EXPECT_STREQ(e.what(),
+                 "quantizer 'float,\\x0a4r', column 8: expected an integer E in [2, 8], found "
+                 "'4r'");
+  }
+}
+
 TEST(ListQuantizers, ShowsHowToWriteEach) {
   std::map<std::string, std::string> usage;
   for (const QuantizerInfo& info : list_quantizers()) usage[info.name] = info.usage;

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "python/src/bindings.h"
 #include "python/src/c_api.h"
 #include "python/src/layer_operation.h"
 #include "tensorquant/base/error.h"
@@ -18,7 +19,7 @@
 
 namespace nb = nanobind;
 
-namespace tensorquant {
+namespace tensorquant::python {
 namespace {
 
 using Address = std::uintptr_t;
@@ -86,10 +87,12 @@ void arithmetic(std::string_view operation, int type, const std::vector<Sizes>& 
   });
 }
 
-// What an op has to know of a quantizer: whether it is random, elementwise, straight-through.
-std::tuple<bool, bool, bool> facts(std::string_view spec) {
+// What an op has to know of a quantizer: whether it is random, elementwise, straight-through; and
+// whether it is built in, so that this never changes.
+std::tuple<bool, bool, bool, bool> traits(std::string_view spec) {
   const auto quantizer = make_quantizer(spec);
-  return {quantizer->is_random(), is_elementwise(*quantizer), quantizer->is_straight_through()};
+  return {quantizer->is_random(), is_elementwise(*quantizer), quantizer->is_straight_through(),
+          quantizer->format() != nullptr};
 }
 
 }  // namespace
@@ -101,8 +104,8 @@ void bind_c_api(nb::module_& module) {
   ops.def("gradient", &gradient);
   ops.def("result_shape", &shape_of_result);
   ops.def("arithmetic", &arithmetic);
-  ops.def("facts", &facts);
+  ops.def("traits", &traits);
   ops.def("check_operation", [](std::string_view text) { read_operation(text); });
 }
 
-}  // namespace tensorquant
+}  // namespace tensorquant::python

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tensorquant._core import ops as native
-from tensorquant.ops._common import check_integer, facts, spec_of
+from tensorquant.ops._common import check_integer, spec_of, traits
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,6 @@ def _operation(
     native.check_operation(text)
     return Operation(
         text,
-        is_random=facts(product).is_random or facts(accumulator).is_random,
-        clips_gradient=not facts(accumulator).is_straight_through,
+        is_random=traits(product).is_random or traits(accumulator).is_random,
+        clips_gradient=not traits(accumulator).is_straight_through,
     )

@@ -45,7 +45,7 @@ def quantize(
         Array([ 0.5, -0.5,  3.5], dtype=float32)
     """
     spec = _common.spec_of(spec)
-    is_random = _common.facts(spec).is_random
+    is_random = _common.traits(spec).is_random
     x = jnp.asarray(x)
     _common.type_number(x.dtype.name)
     seed, stream = _common.check_seed(seed), _common.check_stream(stream)
@@ -112,10 +112,16 @@ class _Computation(NamedTuple):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _quantize(x, steps, q):
     result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    vmap_method = "broadcast_all" if _common.facts(q.spec).is_elementwise else "sequential"
+    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_quantize", result, vmap_method=vmap_method)
-        return call(x, *steps, spec=q.spec, seed=np.int64(_common.as_signed(q.seed)), stream=np.uint32(q.stream))
+        return call(
+            x,
+            *steps,
+            spec=q.spec,
+            seed=np.int64(_common.as_signed(q.seed)),
+            stream=np.uint32(q.stream),
+        )
 
     def run(x, step=0):
         return _host.quantize(np.asarray(x), q.spec, q.seed, q.stream, step)
@@ -125,7 +131,7 @@ def _quantize(x, steps, q):
 
 def _quantize_forward(x, steps, q):
     y = _quantize(x, steps, q)
-    return y, (None if _common.facts(q.spec).is_straight_through else (x, y))
+    return y, (None if _common.traits(q.spec).is_straight_through else (x, y))
 
 
 def _quantize_backward(q, saved, dy):
@@ -133,7 +139,7 @@ def _quantize_backward(q, saved, dy):
         return dy, None
     x, y = saved
     result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    vmap_method = "broadcast_all" if _common.facts(q.spec).is_elementwise else "sequential"
+    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_gradient", result, vmap_method=vmap_method)
         return call(x, y, dy, spec=q.spec), None

@@ -41,7 +41,7 @@ def quantize(
         array([ 0.5, -0.5,  3.5], dtype=float32)
     """
     spec = _common.spec_of(spec)
-    is_random = _common.facts(spec).is_random
+    is_random = _common.traits(spec).is_random
     x = tf.convert_to_tensor(x)
     _common.type_number(x.dtype.name)
     seed = _common.as_signed(_common.check_seed(seed))
@@ -138,7 +138,7 @@ def _arithmetic(operation, inputs, steps):
 def _quantize_gradient(op, dy):
     spec = op.get_attr("spec").decode()
     steps = [None] * (len(op.inputs) - 1)
-    if _common.facts(spec).is_straight_through:
+    if _common.traits(spec).is_straight_through:
         return [dy, *steps]
     dx = _ops().tensorquant_quantize_gradient(x=op.inputs[0], y=op.outputs[0], dy=dy, spec=spec)
     return [dx, *steps]
@@ -159,7 +159,7 @@ def _quantize_on_host(x, spec, seed, stream, steps):
         y.set_shape(x.shape)
 
         def gradient(dy):
-            if _common.facts(spec).is_straight_through:
+            if _common.traits(spec).is_straight_through:
                 return dy
             dx = tf.numpy_function(
                 lambda *arrays: _host.gradient(spec, *arrays), [x, y, dy], x.dtype

@@ -50,17 +50,17 @@ def quantize(
         tensor([ 0.5000, -0.5000,  3.5000])
     """
     spec = _common.spec_of(spec)
-    facts = _common.facts(spec)
+    traits = _common.traits(spec)
     _check(x)
     step_tensor = None
-    if facts.is_random:
+    if traits.is_random:
         seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
         step_tensor = _step(step)
     else:
         seed = stream = 0
     if not (x.requires_grad and torch.is_grad_enabled()) and not _in_transform():
         return _quantize(x, spec, seed, stream, step_tensor)
-    function = _StraightThrough if facts.is_straight_through else _WithGradient
+    function = _StraightThrough if traits.is_straight_through else _WithGradient
     return function.apply(x, spec, seed, stream, step_tensor)
 
 
@@ -205,7 +205,7 @@ def _plain(x: torch.Tensor) -> torch.Tensor:
 def _quantize_on_cpu(x, spec, seed, stream, step):
     y = torch.empty_like(x)  # of x's strides where x is dense
     is_plain = x.is_contiguous() or (
-        x.stride() == y.stride() and _common.facts(spec).is_elementwise
+        x.stride() == y.stride() and _common.traits(spec).is_elementwise
     )
     if is_plain and not x.is_neg():
         into = y
@@ -277,7 +277,7 @@ torch.library.register_fake(
 def _quantize_batched(info, in_dims, x, spec, seed, stream, step):
     """Each tensor of the batch as if it stood alone."""
     dimension, _, _, _, step_dimension = in_dims
-    if step_dimension is None and _common.facts(spec).is_elementwise:
+    if step_dimension is None and _common.traits(spec).is_elementwise:
         return _quantize(x, spec, seed, stream, step), dimension
     tensors = [x] * info.batch_size if dimension is None else x.unbind(dimension)
     steps = [step] * info.batch_size if step_dimension is None else step.unbind(step_dimension)

@@ -6,6 +6,7 @@ import importlib.util
 import ml_dtypes
 import numpy as np
 
+import tensorquant
 from tensorquant import ops
 
 NAMES = ("torch", "tensorflow", "jax")
@@ -22,6 +23,8 @@ class Torch:
         import torch
 
         self.torch = torch
+        self.errors = tensorquant.Error
+        self.transposed = torch.t
         self.ops = ops.backend("torch")
 
     def tensor(self, array):
@@ -59,6 +62,8 @@ class TensorFlow:
         import tensorflow as tf
 
         self.tf = tf
+        self.errors = tf.errors.InvalidArgumentError, ValueError
+        self.transposed = tf.transpose
         self.ops = ops.backend("tensorflow")
 
     def tensor(self, array):
@@ -92,6 +97,8 @@ class Jax:
         import jax
 
         self.jax = jax
+        self.errors = tensorquant.Error
+        self.transposed = jax.numpy.transpose
         self.ops = ops.backend("jax")
 
     def tensor(self, array):

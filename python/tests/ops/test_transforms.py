@@ -1,0 +1,103 @@
+"""The ops inside what compiles, batches and differentiates functions."""
+
+import golden
+import numpy as np
+import pytest
+from frameworks import assert_same_bits
+
+from tensorquant import ops
+
+
+def random_vectors():
+    """Random rounding of one input at several steps."""
+    entries = [
+        e
+        for e in golden.quantizer_vectors()
+        if e["quantizer"].startswith("stochastic") and e["type"] == "float32" and "output" in e
+    ]
+    assert len({e.get("step", 0) for e in entries}) > 1
+    return entries
+
+
+def test_compiled(framework):
+    x = golden.read("input.f32", "float32")
+    for entry in golden.quantizer_vectors():
+        if entry["input"] != "input.f32" or entry["quantizer"] not in ("nearest,8,4", "float,4,3"):
+            continue
+        function = framework.compiled(
+            lambda t, spec=entry["quantizer"]: framework.ops.quantize(t, spec)
+        )
+        y = framework.array(function(framework.tensor(x)))
+        assert_same_bits(y, golden.read(entry["output"], "float32"))
+
+
+def test_compiled_with_a_step_that_is_traced(framework):
+    """One function for all steps: a step frozen while tracing would fail."""
+    entries = random_vectors()
+    functions = {}
+    for entry in entries:
+        context = golden.context_of(entry)
+        key = entry["quantizer"], context["seed"], context["stream"]
+        if key not in functions:
+            functions[key] = framework.compiled(
+                lambda t, step, key=key: framework.ops.quantize(
+                    t, key[0], seed=key[1], stream=key[2], step=step
+                )
+            )
+        x = framework.tensor(golden.read(entry["input"], "float32"))
+        step = framework.tensor(np.array(context["step"], np.int32))
+        y = framework.array(functions[key](x, step))
+        assert_same_bits(y, golden.read(entry["output"], "float32"))
+    assert len(functions) < len(entries)
+
+
+@pytest.mark.parametrize("spec", ["nearest,8,4", "stochastic,8,4", "ternary", "fp16"])
+def test_vmap_is_each_alone(framework, spec):
+    rng = np.random.default_rng(3)
+    x = (rng.standard_normal((5, 300)) * [[0.1], [1], [2], [3], [10]]).astype(np.float32)
+    alone = [
+        framework.array(framework.ops.quantize(framework.tensor(row), spec, seed=1)) for row in x
+    ]
+    function = framework.vmapped(lambda t: framework.ops.quantize(t, spec, seed=1))
+    assert_same_bits(framework.array(function(framework.tensor(x))), np.stack(alone))
+
+
+def test_vmap_over_steps(framework):
+    x = np.linspace(-1, 1, 90, dtype=np.float32).reshape(3, 30)
+    quantize = framework.ops.quantize
+    alone = [
+        framework.array(quantize(framework.tensor(row), "stochastic,8,4", step=step))
+        for step, row in enumerate(x)
+    ]
+    function = framework.vmapped(lambda t, step: quantize(t, "stochastic,8,4", step=step))
+    y = function(framework.tensor(x), framework.tensor(np.arange(3, dtype=np.int32)))
+    assert_same_bits(framework.array(y), np.stack(alone))
+
+
+def test_compiled_arithmetic_and_its_gradient(framework):
+    operation = ops.linear("nearest,8,4", "nearest,8,4,grad=clipped", "once")
+    x = np.array([[1, 2], [3, -1]], np.float32)
+    w = np.array([[2, 1], [4, 2]], np.float32)  # 4, 8; 5, 10: 8 and 10 are beyond 7.9375
+    dy = np.ones((2, 2), np.float32)
+    function = framework.compiled(
+        lambda a, b: framework.ops.arithmetic(
+            operation, a, b, float_function=lambda a, b: a @ framework.transposed(b)
+        )
+    )
+    y, (dx, dw) = framework.vjp(function, [x, w], dy)
+    assert_same_bits(y, np.array([[4, 7.9375], [5, 7.9375]], np.float32))
+    passes = np.array([[1, 0], [1, 0]], np.float32)
+    assert_same_bits(dx, passes @ w)
+    assert_same_bits(dw, passes.T @ x)
+
+
+def test_compiled_gradients(framework):
+    x = np.array([-9, -8, 7.9375, 8, np.nan], np.float32)
+    dy = np.array([1, 2, 3, 4, 5], np.float32)
+    for spec, wanted in (
+        ("nearest,8,4,grad=clipped", np.array([0, 2, 3, 0, 0], np.float32)),
+        ("nearest,8,4", dy),
+    ):
+        function = framework.compiled(lambda t, spec=spec: framework.ops.quantize(t, spec))
+        _, (dx,) = framework.vjp(function, [x], dy)
+        assert_same_bits(dx, wanted)

@@ -1,5 +1,7 @@
 #include "python/src/c_api.h"
 
+#include <nanobind/nanobind.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -21,6 +23,8 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/quantizers/half_precision.h"
 #include "tensorquant/quantizers/quantizer.h"
+
+namespace nb = nanobind;
 
 namespace tensorquant::python {
 namespace {
@@ -128,6 +132,9 @@ int guarded(const TensorquantPool* pool, TensorquantError* error, const Body& bo
     if (pool != nullptr) scope.emplace(host.emplace(*pool));
     body();
     return 0;
+  } catch (const nb::python_error& raised) {  // its what() begins with a long traceback
+    const nb::gil_scoped_acquire lock;
+    message = nb::str("{}: {}").format(raised.type().attr("__name__"), raised.value()).c_str();
   } catch (const std::exception& exception) {
     message = exception.what();
   } catch (...) {

@@ -16,6 +16,8 @@ _library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec) -> Tensor")
 _library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
 )
+# For torch.compile, which cannot look into the core.
+_traits = torch.compiler.assume_constant_result(_common.traits)
 _quantize = torch.ops.tensorquant.quantize.default
 _gradient = torch.ops.tensorquant.gradient.default
 _arithmetic = torch.ops.tensorquant.arithmetic.default
@@ -50,7 +52,7 @@ def quantize(
         tensor([ 0.5000, -0.5000,  3.5000])
     """
     spec = _common.spec_of(spec)
-    traits = _common.traits(spec)
+    traits = _traits(spec)
     _check(x)
     step_tensor = None
     if traits.is_random:
@@ -103,7 +105,7 @@ def arithmetic(
         return _arithmetic(list(inputs), operation.text, False, step_tensor)[0]
     if float_function is None:
         raise ValueError("rounded arithmetic has a gradient only with a float_function")
-    return _RoundedArithmetic.apply(operation, float_function, step_tensor, *inputs)
+    return _rounded_arithmetic(operation, float_function, step_tensor, *inputs)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -172,6 +174,10 @@ class _RoundedArithmetic(torch.autograd.Function):
         return None, None, None, *(next(found) if needs else None for needs in needed)
 
 
+# Its way back records a graph of its own, which torch.compile does not trace.
+_rounded_arithmetic = torch.compiler.disable(_RoundedArithmetic.apply)
+
+
 def _check(x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"expected a tensor of PyTorch, found {type(x).__name__}")
@@ -204,9 +210,7 @@ def _plain(x: torch.Tensor) -> torch.Tensor:
 @torch.library.impl(_library, "quantize", "CPU")
 def _quantize_on_cpu(x, spec, seed, stream, step):
     y = torch.empty_like(x)  # of x's strides where x is dense
-    is_plain = x.is_contiguous() or (
-        x.stride() == y.stride() and _common.traits(spec).is_elementwise
-    )
+    is_plain = x.is_contiguous() or (x.stride() == y.stride() and _traits(spec).is_elementwise)
     if is_plain and not x.is_neg():
         into = y
     else:
@@ -277,7 +281,7 @@ torch.library.register_fake(
 def _quantize_batched(info, in_dims, x, spec, seed, stream, step):
     """Each tensor of the batch as if it stood alone."""
     dimension, _, _, _, step_dimension = in_dims
-    if step_dimension is None and _common.traits(spec).is_elementwise:
+    if step_dimension is None and _traits(spec).is_elementwise:
         return _quantize(x, spec, seed, stream, step), dimension
     tensors = [x] * info.batch_size if dimension is None else x.unbind(dimension)
     steps = [step] * info.batch_size if step_dimension is None else step.unbind(step_dimension)

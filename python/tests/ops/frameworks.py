@@ -48,8 +48,9 @@ class Torch:
         gradients = self.torch.autograd.grad(y, inputs, self.tensor(dy))
         return self.array(y), [self.array(g) for g in gradients]
 
-    def compiled(self, function):
-        return self.torch.compile(function, backend="aot_eager", fullgraph=True)
+    def compiled(self, function, may_break=False):
+        """With `may_break`, parts of it may run outside of the graph."""
+        return self.torch.compile(function, backend="aot_eager", fullgraph=not may_break)
 
     def vmapped(self, function):
         return self.torch.vmap(function)
@@ -83,7 +84,7 @@ class TensorFlow:
         gradients = tape.gradient(y, inputs, self.tensor(dy))
         return self.array(y), [self.array(g) for g in gradients]
 
-    def compiled(self, function):
+    def compiled(self, function, may_break=False):
         return self.tf.function(function)
 
     def vmapped(self, function):
@@ -115,7 +116,7 @@ class Jax:
         y, gradient = self.jax.vjp(function, *map(self.tensor, inputs))
         return self.array(y), [self.array(g) for g in gradient(self.tensor(dy))]
 
-    def compiled(self, function):
+    def compiled(self, function, may_break=False):
         return self.jax.jit(function)
 
     def vmapped(self, function):

@@ -46,8 +46,7 @@ def quantize(
     """
     spec = _common.spec_of(spec)
     is_random = _common.traits(spec).is_random
-    x = jnp.asarray(x)
-    _common.type_number(x.dtype.name)
+    x = _array(x)
     seed, stream = _common.check_seed(seed), _common.check_stream(stream)
     steps = (_step(step),) if is_random else ()
     if not is_random:
@@ -82,9 +81,8 @@ def arithmetic(
         >>> ops.backend("jax").arithmetic(product, jnp.ones((1, 3)), jnp.ones((2, 3)))
         Array([[3., 3.]], dtype=float32)
     """
-    inputs = tuple(jnp.asarray(array) for array in inputs)
+    inputs = tuple(map(_array, inputs))
     for array in inputs:
-        _common.type_number(array.dtype.name)
         if array.dtype != inputs[0].dtype:
             raise TypeError(
                 f"expected arrays of one type, found {inputs[0].dtype.name} and {array.dtype.name}"
@@ -196,6 +194,17 @@ def _arithmetic_backward(c, saved, dy):
 
 _quantize.__wrapped__.defvjp(_quantize_forward, _quantize_backward)
 _arithmetic.__wrapped__.defvjp(_arithmetic_forward, _arithmetic_backward)
+
+
+_TYPES = frozenset(map(jnp.dtype, _common.TYPES))
+
+
+def _array(x: jax.Array) -> jax.Array:
+    if not isinstance(x, jax.Array):
+        x = jnp.asarray(x)
+    if x.dtype not in _TYPES:
+        _common.type_number(x.dtype.name)
+    return x
 
 
 def _step(step: int | jax.Array) -> jax.Array:

@@ -2,11 +2,13 @@
 // without a compiler call.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "python/src/c_api.h"
 #include "python/src/layer_operation.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 
 namespace nb = nanobind;
@@ -95,17 +98,25 @@ std::tuple<bool, bool, bool, bool> traits(std::string_view spec) {
           quantizer->format() != nullptr};
 }
 
+std::vector<std::string> examples() {
+  std::vector<std::string> specs;
+  for (const FormatEntry& entry : format_list()) {
+    specs.insert(specs.end(), entry.examples.begin(), entry.examples.end());
+  }
+  return specs;
+}
+
 }  // namespace
 
 void bind_c_api(nb::module_& module) {
-  nb::module_ ops = module.def_submodule("ops", "What tensorquant.ops calls, by addresses.");
-  ops.attr("table") = reinterpret_cast<Address>(&c_api());
-  ops.def("quantize", &quantize);
-  ops.def("gradient", &gradient);
-  ops.def("result_shape", &shape_of_result);
-  ops.def("arithmetic", &arithmetic);
-  ops.def("traits", &traits);
-  ops.def("check_operation", [](std::string_view text) { read_operation(text); });
+  module.def("op_table", [] { return reinterpret_cast<Address>(&c_api()); });
+  module.def("op_quantize", &quantize);
+  module.def("op_gradient", &gradient);
+  module.def("op_result_shape", &shape_of_result);
+  module.def("op_arithmetic", &arithmetic);
+  module.def("op_check", [](std::string_view operation) { read_operation(operation); });
+  module.def("op_traits", &traits);
+  module.def("op_examples", &examples);
 }
 
 }  // namespace tensorquant::python

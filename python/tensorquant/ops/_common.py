@@ -3,7 +3,7 @@
 import operator
 from typing import Any, NamedTuple
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
@@ -24,7 +24,7 @@ def traits(spec: str) -> Traits:
     """Raises a tensorquant.Error where the string is wrong."""
     found = _known.get(spec)
     if found is None:
-        *values, is_built_in = native.traits(spec)
+        *values, is_built_in = native.op_traits(spec)
         found = Traits(*values)
         if is_built_in:  # a user may give another meaning to a name
             _known[spec] = found

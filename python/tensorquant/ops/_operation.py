@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 from tensorquant.ops._common import check_integer, spec_of, traits
 
 
@@ -25,7 +25,7 @@ class Operation:
         Raises:
             tensorquant.Error: the shapes do not fit to each other.
         """
-        return native.result_shape(self.text, shapes)
+        return native.op_result_shape(self.text, shapes)
 
 
 def linear(
@@ -198,7 +198,7 @@ def _operation(
             **shape,
         }
     )
-    native.check_operation(text)
+    native.op_check(text)
     return Operation(
         text,
         is_random=traits(product).is_random or traits(accumulator).is_random,

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 from tensorquant.ops import _common, _host
 from tensorquant.ops._build import BuildError, build, warn_of_fallback
 from tensorquant.ops._operation import Operation
@@ -232,7 +232,7 @@ def _load() -> bool:
     except (BuildError, OSError) as error:
         warn_of_fallback("JAX", "jax.pure_callback", error)
         return False
-    library.tensorquant_set_api(ctypes.c_void_p(native.table))
+    library.tensorquant_set_api(ctypes.c_void_p(native.op_table()))
     for name in ("tensorquant_quantize", "tensorquant_gradient", "tensorquant_arithmetic"):
         handler = jax.ffi.pycapsule(getattr(library, name))
         jax.ffi.register_ffi_target(name, handler, platform="cpu")

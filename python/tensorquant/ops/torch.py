@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 from tensorquant.ops import _common
 from tensorquant.ops._operation import Operation
 
@@ -216,7 +216,7 @@ def _quantize_on_cpu(x, spec, seed, stream, step):
     else:
         x = _plain(x)
         into = y if y.is_contiguous() else torch.empty_like(x)
-    native.quantize(
+    native.op_quantize(
         spec,
         _TYPES[x.dtype],
         x.numel(),
@@ -234,7 +234,7 @@ def _gradient_on_cpu(x, y, dy, spec):
     x, y, dy = _plain(x), _plain(y), _plain(dy)
     dx = torch.empty_like(x)
     addresses = (tensor.data_ptr() for tensor in (x, y, dy, dx))
-    native.gradient(spec, _TYPES[x.dtype], x.numel(), *addresses)
+    native.op_gradient(spec, _TYPES[x.dtype], x.numel(), *addresses)
     return dx
 
 
@@ -242,7 +242,7 @@ def _gradient_on_cpu(x, y, dy, spec):
 def _arithmetic_on_cpu(inputs, operation, marks, step):
     inputs = [_plain(x) for x in inputs]
     y, outside = _arithmetic_results(inputs, operation, marks)
-    native.arithmetic(
+    native.op_arithmetic(
         operation,
         _TYPES[y.dtype],
         [tuple(x.shape) for x in inputs],
@@ -257,7 +257,7 @@ def _arithmetic_on_cpu(inputs, operation, marks, step):
 def _arithmetic_results(
     inputs: Sequence[torch.Tensor], operation: str, marks: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    shape = native.result_shape(operation, [[int(size) for size in x.shape] for x in inputs])
+    shape = native.op_result_shape(operation, [[int(size) for size in x.shape] for x in inputs])
     y = inputs[0].new_empty(shape)
     return y, inputs[0].new_zeros(shape if marks else (0,), dtype=torch.bool)
 

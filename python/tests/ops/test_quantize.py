@@ -7,6 +7,7 @@ import pytest
 from frameworks import assert_same_bits
 
 import tensorquant
+from tensorquant._core import op_examples
 
 HALVES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
@@ -22,6 +23,23 @@ def test_golden_outputs(framework, dtype):
                 framework.tensor(x), entry["quantizer"], **golden.context_of(entry)
             )
             assert_same_bits(framework.array(y), golden.read(entry["output"], dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_example_has_the_bits_that_numpy_arrays_get(framework, dtype):
+    """The strings of the one list of formats; random bits hold subnormals, Inf and NaN."""
+    rng = np.random.default_rng(11)
+    dtype = np.dtype(dtype)
+    x = rng.integers(0, 256, 4099 * dtype.itemsize, dtype=np.uint8).view(dtype)
+    x[:1024] = rng.standard_normal(1024)
+    x[1024:1280] = rng.integers(0, 2**22, 256).astype(f"u{dtype.itemsize}").view(dtype)
+    specs = op_examples()
+    assert len(specs) > 60
+    for spec in specs:
+        wanted = tensorquant.Quantizer(spec)(x, seed=5, stream=6, step=7)
+        with framework.types(x):
+            y = framework.ops.quantize(framework.tensor(x), spec, seed=5, stream=6, step=7)
+            assert_same_bits(framework.array(y), wanted)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

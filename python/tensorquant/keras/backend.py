@@ -1,0 +1,17 @@
+"""The ops of the framework that Keras runs on."""
+
+import keras
+
+import tensorquant as tq
+
+_framework = tq.ops.backend(keras.backend.backend())
+
+
+def quantize(x, quantizer, seed, stream, step):
+    """A quantized tensor, differentiable as the quantizer says."""
+    return _framework.quantize(x, quantizer, seed=seed, stream=stream, step=step)
+
+
+def arithmetic(operation, inputs, float_function, step):
+    """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
+    return _framework.arithmetic(operation, *inputs, float_function=float_function, step=step)

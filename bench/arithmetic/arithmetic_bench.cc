@@ -5,7 +5,6 @@
 //   arithmetic_bench [--json] [ROUNDS]
 
 #include <cblas.h>
-#include <omp.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +17,7 @@
 
 #include "bench/interleaved.h"
 #include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/base/parallel.h"
 
 extern "C" void openblas_set_num_threads(int threads);
 
@@ -85,7 +85,7 @@ Convolution middle_stage() {
 }
 
 nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, int rounds) {
-  omp_set_num_threads(threads);
+  set_num_threads(threads);
   openblas_set_num_threads(threads);
   const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
   const std::vector<float> w = numbers(size(p.m * p.k), row.scale, row.bits, 1);

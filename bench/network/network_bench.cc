@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bench/interleaved.h"
+#include "tensorquant/base/parallel.h"
 #include "tensorquant/models/model.h"
 #include "tensorquant/torch/torch.h"
 
@@ -90,6 +91,7 @@ int main(int argc, char** argv) {
       rounds = std::atoi(argv[i]);
     }
   }
+  tensorquant::set_num_threads(2);
   at::set_num_threads(2);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const char* name : {"lenet", "resnet20"}) {

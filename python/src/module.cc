@@ -2,10 +2,12 @@
 
 #include <nanobind/nanobind.h>
 
+#include "python/src/c_api.h"
 #include "tensorquant/tensorquant.h"
 
 namespace nb = nanobind;
 
 NB_MODULE(_core, module) {
   nb::exception<tensorquant::Error>(module, "Error", PyExc_ValueError);
+  tensorquant::bind_c_api(module);
 }

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +12,7 @@
 #include "tensorquant/arithmetic/convolution.h"
 #include "tensorquant/base/bits.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/floats.h"
 
@@ -219,19 +219,18 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
 
 TEST(SumsOfProducts, DoNotDependOnTheNumberOfThreads) {
   std::mt19937 generator(2);
-  const int threads = omp_get_max_threads();
   for (const char* product : {"nearest,16,8", "even,16,8", "nearest,32,20", "fp16",
                               "stochastic,16,8", "zero,16,8", "logarithmic"}) {
     const Arithmetic arithmetic = arithmetic_of(product, "nearest,20,6", "step");
     const Problem p = problem(67, 60, 530, Numbers::any_bits, Numbers::some_bits, generator);
-    omp_set_num_threads(1);
+    set_num_threads(1);
     const std::vector<float> wanted = compute(arithmetic, p, true);
     for (const int count : {2, 3, 7}) {
-      omp_set_num_threads(count);
+      set_num_threads(count);
       EXPECT_EQ(difference(compute(arithmetic, p, true), wanted), "") << product << ", " << count;
     }
   }
-  omp_set_num_threads(threads);
+  set_num_threads(0);
 }
 
 // A product on the middle between two values of the accumulator, and a sum too small for the lanes:

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <malloc.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +10,7 @@
 #include <filesystem>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/parallel.h"
 #include "tensorquant/torch/model.h"
 
 namespace tensorquant::cli {
@@ -97,7 +97,7 @@ ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
 }
 
 void ThreadOptions::add_to(CLI::App& command) {
-  threads = omp_get_max_threads();  // libtorch 1.13 would take one
+  threads = num_threads();  // libtorch 1.13 would take one
   command.add_option("--threads", threads, "Threads; bits of float results can depend on it")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -108,6 +108,7 @@ void ThreadOptions::set_up() const {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 2147483647);
   mallopt(M_TOP_PAD, 64 << 20);
+  set_num_threads(threads);
   at::set_num_threads(threads);
 }
 

@@ -4,7 +4,6 @@
 #include "tensorquant/kernels/kernels.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "tensorquant/base/parallel.h"
 #include "tensorquant/formats/format.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tensorquant/quantizers/format_list.h"
@@ -138,15 +138,15 @@ TYPED_TEST(EveryKernel, GivesTheSameBitsForEveryNumberOfThreads) {
   for (const auto& [spec, format] : all_formats()) {
     SCOPED_TRACE(spec);
     std::vector<T> one(in.size());
-    omp_set_num_threads(1);
+    set_num_threads(1);
     run<T>(format, in, one, context);
     for (int threads : {2, 3, 7}) {
-      omp_set_num_threads(threads);
+      set_num_threads(threads);
       std::vector<T> many(in.size());
       run<T>(format, in, many, context);
       expect_equal<T>(in, many, one);
     }
-    omp_set_num_threads(omp_get_num_procs());
+    set_num_threads(0);
     expect_equal<T>(in, one, reference<T>(format, in, context));
     if (this->HasFatalFailure()) return;
   }
@@ -223,13 +223,13 @@ TEST(TernaryThreshold, HasTheBitsOfTheDefinedOrderOfAdditions) {
     for (const SimdTarget& target : simd_targets()) {
       const ScopedSimdTarget scoped(target);
       for (int threads : {1, 2, 5}) {
-        omp_set_num_threads(threads);
+        set_num_threads(threads);
         EXPECT_SAME_BITS(ternary_threshold(std::span<const float>(x)), wanted)
             << target.name << " " << size;
       }
     }
   }
-  omp_set_num_threads(omp_get_num_procs());
+  set_num_threads(0);
 }
 
 TEST(SimdTargets, AreSeveralOnX86) {

@@ -1,7 +1,6 @@
 #include "tensorquant/torch/tensor_ops.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -11,9 +10,9 @@
 #include <algorithm>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/parallel.h"
 
 namespace tensorquant {
 namespace {
@@ -25,13 +24,6 @@ void check_supported(const at::Tensor& x) {
     throw Error("cannot quantize a tensor of type " + x.toString() +
                 ": only dense float32 and float64 tensors on the CPU can be quantized");
   }
-}
-
-// True where the order of the elements does not matter, so that any dense tensor can be taken as it
-// lies in memory.
-bool is_elementwise(const Quantizer& quantizer) {
-  return quantizer.format() != nullptr && !quantizer.is_random() &&
-         !std::holds_alternative<Ternary>(*quantizer.format());
 }
 
 bool needs_no_copy(const at::Tensor& x, const Quantizer& quantizer) {
@@ -130,19 +122,21 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
 // decides about NaN and -0.
 void quantize_relu_memory(const at::Tensor& in, const at::Tensor& out, const Quantizer& quantizer,
                           const Context& context) {
-  constexpr std::int64_t kPiece = 32768;
+  constexpr std::size_t kPiece = 32768;
   const at::Tensor from = in.as_strided({in.numel()}, {1}), to = out.as_strided({in.numel()}, {1});
   const bool inference = c10::InferenceMode::is_enabled();
-  at::parallel_for(0, in.numel(), kPiece, [&](std::int64_t begin, std::int64_t end) {
-    const c10::InferenceMode mode(inference);  // these settings are the thread's
-    const at::NoGradGuard no_gradient;
-    for (std::int64_t i = begin; i < end; i += kPiece) {
-      const std::int64_t count = std::min(kPiece, end - i);
-      at::Tensor piece = to.narrow(0, i, count);
-      at::clamp_min_out(piece, from.narrow(0, i, count), 0);
-      quantize_memory(piece, piece, quantizer, context);
-    }
-  });
+  parallel_for(static_cast<std::size_t>(in.numel()), kPiece,
+               [&](std::size_t begin, std::size_t end) {
+                 const c10::InferenceMode mode(inference);  // these settings are the thread's
+                 const at::NoGradGuard no_gradient;
+                 for (std::size_t i = begin; i < end; i += kPiece) {
+                   const auto first = static_cast<std::int64_t>(i);
+                   const auto count = static_cast<std::int64_t>(std::min(kPiece, end - i));
+                   at::Tensor piece = to.narrow(0, first, count);
+                   at::clamp_min_out(piece, from.narrow(0, first, count), 0);
+                   quantize_memory(piece, piece, quantizer, context);
+                 }
+               });
 }
 
 // relu, whose node keeps its input: libtorch's keeps the result, which a quantizer could then not

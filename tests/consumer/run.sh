@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs a build and uses it from an outside project, by find_package and by add_subdirectory.
-#   run.sh BUILD_DIR ON|OFF    (ON: with libtorch)
+#   run.sh BUILD_DIR TORCH OPENMP    (ON or OFF, as the build has them)
 set -euo pipefail
 build=$(realpath "$1")
 with_torch=$2
+with_openmp=$3
 source_dir=$(realpath "$(dirname "$0")/../..")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -22,5 +23,5 @@ consume() {  # name, cmake arguments...
 }
 
 consume find_package -DCMAKE_PREFIX_PATH="$scratch/prefix"
-consume add_subdirectory -DCONSUMER_SUBDIRECTORY="$source_dir"
+consume add_subdirectory -DCONSUMER_SUBDIRECTORY="$source_dir" -DTENSORQUANT_OPENMP="$with_openmp"
 echo "consumer: good"

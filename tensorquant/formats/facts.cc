@@ -103,10 +103,45 @@ std::vector<double> values_of(const Binary& f) { return {-f.magnitude, f.magnitu
 std::vector<double> values_of(const Identity&) { return {}; }
 std::vector<double> values_of(const Sparse&) { return {}; }
 
+// Powers of two: the exponents that the type has.
+int lowest_exponent(const FloatingPoint& type) {
+  return type.min_exponent() - type.significand_bits;
+}
+
+bool fits_in(const Identity&, const FloatingPoint&) { return true; }
+bool fits_in(const Sparse&, const FloatingPoint&) { return true; }
+
+bool fits_in(const FixedPoint& f, const FloatingPoint& type) {
+  return f.bits - 1 <= type.significand_bits + 1 && -f.fraction >= lowest_exponent(type) &&
+         f.bits - 1 - f.fraction <= type.max_exponent();
+}
+
+bool fits_in(const FloatingPoint& f, const FloatingPoint& type) {
+  return f.significand_bits <= type.significand_bits && f.max_exponent() <= type.max_exponent() &&
+         lowest_exponent(f) >= lowest_exponent(type);
+}
+
+// Results are neither below the smallest number of the type nor above the format's largest.
+bool fits_in(const Logarithmic& f, const FloatingPoint& type) {
+  const int highest = max_exponent<float>(f);
+  return lowest_exponent(type) <= highest && highest <= type.max_exponent();
+}
+
+bool has_value(const FloatingPoint& type, double magnitude) {
+  const float x = static_cast<float>(magnitude);
+  return quantize_reference(type, x) == x;
+}
+bool fits_in(const Binary& f, const FloatingPoint& type) { return has_value(type, f.magnitude); }
+bool fits_in(const Ternary& f, const FloatingPoint& type) { return has_value(type, f.magnitude); }
+
 }  // namespace
 
 FormatFacts facts(const Format& format) {
   return std::visit([](const auto& f) { return facts_of(f); }, format);
+}
+
+bool fits(const Format& format, const FloatingPoint& type) {
+  return std::visit([&](const auto& f) { return fits_in(f, type); }, format);
 }
 
 std::vector<double> values(const Format& format, std::size_t at_most) {

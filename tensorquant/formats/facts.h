@@ -23,6 +23,9 @@ struct FormatFacts {
 
 FormatFacts facts(const Format& format);
 
+// Whether the float type has every finite value that the format gives to numbers of that type.
+bool fits(const Format& format, const FloatingPoint& type);
+
 // All finite values in ascending order, +0 and -0 as one; empty where they are more than `at_most`,
 // or the tensor type's own.
 std::vector<double> values(const Format& format, std::size_t at_most);

@@ -2,9 +2,9 @@
 
 import keras
 
-import tensorquant as tq
+from tensorquant import ops
 
-_framework = tq.ops.backend(keras.backend.backend())
+_framework = ops.backend(keras.backend.backend())
 
 
 def quantize(x, quantizer, seed, stream, step):

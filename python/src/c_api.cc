@@ -18,6 +18,7 @@
 #include "python/src/half_types.h"
 #include "python/src/layer_operation.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -115,9 +116,11 @@ class HostPool final : public ThreadPool {
   const TensorquantPool& pool_;
 };
 
-// body() on the pool's threads, its exceptions as an error.
+// body() on the pool's threads, its exceptions as an error. Constants of formats are made on this
+// thread, which may flush subnormals; the kernels' other threads look after themselves.
 template <class Body>
 int guarded(const TensorquantPool* pool, TensorquantError* error, const Body& body) {
+  const DefaultFloatEnvironment environment;
   std::string message;
   try {
     std::optional<HostPool> host;

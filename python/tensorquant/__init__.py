@@ -7,7 +7,15 @@ Example:
     array([ 0.3125, -2.    ,  7.9375], dtype=float32)
 """
 
-from tensorquant._core import Error, __version__, get_num_threads, set_num_threads, stream_of
+from tensorquant._arithmetic import Plan, average_pool, convolve, matmul
+from tensorquant._core import (
+    Error,
+    Ranges,
+    __version__,
+    get_num_threads,
+    set_num_threads,
+    stream_of,
+)
 from tensorquant._maps import (
     Explanation,
     IdleRule,
@@ -28,15 +36,20 @@ __all__ = [
     "IdleRule",
     "LayerExplanation",
     "Override",
+    "Plan",
     "Quantizer",
     "QuantizerInfo",
     "QuantizerMap",
+    "Ranges",
     "Rule",
     "UserQuantizer",
     "__version__",
+    "average_pool",
+    "convolve",
     "explain",
     "get_num_threads",
     "list_quantizers",
+    "matmul",
     "quantizer_map",
     "register_quantizer",
     "set_num_threads",

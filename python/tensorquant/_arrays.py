@@ -99,7 +99,8 @@ def _check_dtype(dtype: str, name: str) -> None:
         raise TypeError(f"{name}: has the type {dtype}, expected one of {', '.join(DTYPES)}")
 
 
-def _bits(data: np.ndarray) -> np.ndarray:
+def _contiguous(x: Any, dtype: Any = None) -> np.ndarray:
+    data = np.require(x, dtype, ["C", "A", "E"])
     return data.view(np.uint16) if data.itemsize == 2 else data
 
 
@@ -108,14 +109,13 @@ def _borrow_numpy(x: Any, name: str) -> Array:
         raise TypeError(f"{name}: is a masked array; fill it first: {name}.filled(0)")
     dtype = x.dtype
     _check_dtype(dtype.name, name)
-    data = np.require(x, dtype.newbyteorder("="), ["C", "A", "E"])
-    native = data.dtype
+    native = dtype.newbyteorder("=")
 
     def give_back(y: np.ndarray) -> Any:
         y = y.view(native).astype(dtype, copy=False)
         return y[()] if isinstance(x, np.generic) else y
 
-    return Array(_bits(data), dtype.name, "numpy", give_back)
+    return Array(_contiguous(x, native), dtype.name, "numpy", give_back)
 
 
 def _borrow_torch(torch: Any, x: Any, name: str) -> Array:
@@ -138,7 +138,7 @@ def _borrow_torch(torch: Any, x: Any, name: str) -> Array:
             return torch.from_numpy(y.view(np.int16)).view(torch.bfloat16)
         return torch.from_numpy(y.view(dtype))
 
-    return Array(_bits(bits), dtype, "torch", give_back)
+    return Array(_contiguous(bits), dtype, "torch", give_back)
 
 
 def _borrow_tensorflow(tf: Any, x: Any, name: str) -> Array:
@@ -158,9 +158,8 @@ def _borrow_tensorflow(tf: Any, x: Any, name: str) -> Array:
             return tf.bitcast(tf.experimental.dlpack.from_dlpack(y.__dlpack__()), dtype)
         return tf.experimental.dlpack.from_dlpack(y.view(dtype.name).__dlpack__())
 
-    return Array(
-        _bits(np.require(x, requirements=["C", "A", "E"])), dtype.name, "tensorflow", give_back
-    )
+    # Its __array__() gives what NumPy does not take where there are no dimensions.
+    return Array(_contiguous(x if x.ndim else x.numpy()), dtype.name, "tensorflow", give_back)
 
 
 def _borrow_jax(jax: Any, x: Any, name: str) -> Array:
@@ -182,7 +181,7 @@ def _borrow_jax(jax: Any, x: Any, name: str) -> Array:
             return jax.lax.bitcast_convert_type(jax.numpy.from_dlpack(y), dtype)
         return jax.numpy.from_dlpack(y.view(dtype))
 
-    return Array(_bits(np.require(x, requirements=["C", "A", "E"])), dtype.name, "jax", give_back)
+    return Array(_contiguous(x), dtype.name, "jax", give_back)
 
 
 # Name of the module -> its class of arrays, and who takes them.

@@ -115,7 +115,7 @@ def _quantize(x, steps, q):
     vmap_method = "broadcast_all" if _common.facts(q.spec).is_elementwise else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_quantize", result, vmap_method=vmap_method)
-        return call(x, *steps, spec=q.spec, seed=np.uint64(q.seed), stream=np.uint32(q.stream))
+        return call(x, *steps, spec=q.spec, seed=np.int64(_common.as_signed(q.seed)), stream=np.uint32(q.stream))
 
     def run(x, step=0):
         return _host.quantize(np.asarray(x), q.spec, q.seed, q.stream, step)

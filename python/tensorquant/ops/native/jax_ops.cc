@@ -50,13 +50,13 @@ uint32_t step_of(const ffi::RemainingArgs& arguments, size_t index) {
   return *arguments.get<ffi::BufferR0<ffi::U32>>(index).value().typed_data();
 }
 
-ffi::Error quantize(ffi::ThreadPool threads, std::string_view spec, uint64_t seed, uint32_t stream,
+ffi::Error quantize(ffi::ThreadPool threads, std::string_view spec, int64_t seed, uint32_t stream,
                     ffi::AnyBuffer x, ffi::RemainingArgs step, ffi::Result<ffi::AnyBuffer> y) {
   const TensorquantPool pool = pool_of(threads);
   TensorquantError error;
-  const int failed =
-      api->quantize(text_of(spec), type_of(x.element_type()), x.element_count(), x.untyped_data(),
-                    y->untyped_data(), {seed, stream, step_of(step, 0)}, &pool, &error);
+  const int failed = api->quantize(
+      text_of(spec), type_of(x.element_type()), x.element_count(), x.untyped_data(),
+      y->untyped_data(), {static_cast<uint64_t>(seed), stream, step_of(step, 0)}, &pool, &error);
   return error_of(failed, error);
 }
 
@@ -96,7 +96,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(tensorquant_quantize, quantize,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Attr<std::string_view>("spec")
-                                  .Attr<uint64_t>("seed")
+                                  .Attr<int64_t>("seed")
                                   .Attr<uint32_t>("stream")
                                   .Arg<ffi::AnyBuffer>()
                                   .RemainingArgs()

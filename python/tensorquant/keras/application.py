@@ -51,9 +51,7 @@ class Application:
                 + ", ".join(map(str, inexact))
             )
         if torn:
-            self._faults.append(
-                "one layer under two names has different rules: " + ", ".join(torn)
-            )
+            self._faults.append("one layer under two names has different rules: " + ", ".join(torn))
         if override.strict:
             self._faults += self.idle
         if self._faults:

@@ -14,4 +14,5 @@ def quantize(x, quantizer, seed, stream, step):
 
 def arithmetic(operation, inputs, float_function, step):
     """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
+    inputs = map(keras.ops.convert_to_tensor, inputs)  # of a layer's variables their values
     return _framework.arithmetic(operation, *inputs, float_function=float_function, step=step)

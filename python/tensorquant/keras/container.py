@@ -57,7 +57,7 @@ class ContainerPlan:
         if self.model_input is not None:
             step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
             first, *others = args or [kwargs.pop(layer.call_signature_parameters[0])]
-            args = [quantize_floats(first, self.model_input, step), *others]
+            args = [quantize_floats(_tensors(layer, first), self.model_input, step), *others]
         return base_call(layer, *args, **kwargs)
 
     def to_config(self, layer):
@@ -86,6 +86,15 @@ def remember_layers(root):
             continue
         if any(attached(found.layer) is not None for found in walk(container)):
             attach(container, ContainerPlan(container))
+
+
+def _tensors(model, inputs):
+    """The inputs as tensors of the model's type. A functional model gets arrays as they are."""
+
+    def tensor(x):
+        return model.dtype_policy.convert_input(x, model.autocast, model.input_dtype)
+
+    return keras.tree.map_structure(tensor, inputs)
 
 
 def _types(container):

@@ -65,7 +65,9 @@ class _Walk:
         self._path = []  # to end where a layer holds one that holds it
 
     def visit(self, layer, name):
-        if isinstance(layer, keras.layers.InputLayer) or any(layer is above for above in self._path):
+        if isinstance(layer, keras.layers.InputLayer) or any(
+            layer is above for above in self._path
+        ):
             return
         if is_layer(layer):
             self.found.setdefault(id(layer), FoundLayer(layer, [])).names.append(name)

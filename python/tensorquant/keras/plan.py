@@ -137,7 +137,9 @@ def quantize_floats(tensors, quantizers, step):
         nonlocal index
         if not ops.is_tensor(x) or not keras.backend.is_float_dtype(ops.dtype(x)):
             return x
-        y = quantize(x, quantizers.output, quantizers.seed, quantizers.stream("output", index), step)
+        y = quantize(
+            x, quantizers.output, quantizers.seed, quantizers.stream("output", index), step
+        )
         index += 1
         mask = get_keras_mask(x)
         if mask is not None:

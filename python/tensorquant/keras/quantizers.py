@@ -22,6 +22,10 @@ class LayerQuantizers:
     rule: str = ""  # which rules chose them, likewise
     seed: int = 0
 
+    def __post_init__(self):
+        for quantizer in filter(None, map(self.__getattribute__, _PARTS)):
+            _check_has_string(quantizer)
+
     @property
     def is_random(self):
         return any(q is not None and q.is_random for q in map(self.__getattribute__, _PARTS))
@@ -31,11 +35,7 @@ class LayerQuantizers:
         return tq.stream_of(self.layer, numbered(role, index))
 
     def to_config(self):
-        """As plain data that Keras can save.
-
-        Raises:
-            tensorquant.Error: A quantizer of the user's own has no string that makes it again.
-        """
+        """As plain data that Keras can save."""
         config = dataclasses.asdict(dataclasses.replace(self, **dict.fromkeys(_PARTS)))
         for part in _PARTS:
             quantizer = getattr(self, part)
@@ -46,6 +46,17 @@ class LayerQuantizers:
     def from_config(cls, config):
         quantizers = {part: config[part] and tq.Quantizer(config[part]) for part in _PARTS}
         return cls(**{**config, **quantizers})
+
+
+def _check_has_string(quantizer):
+    # The frameworks' ops and saved models know quantizers by their strings.
+    try:
+        tq.Quantizer(quantizer.spec)
+    except tq.Error:
+        raise tq.Error(
+            f"the quantizer {quantizer!r} has no string: give its class a name by "
+            "tensorquant.register_quantizer and use that in maps"
+        ) from None
 
 
 def numbered(role, index):

@@ -151,7 +151,9 @@ def _paddings(padding, sizes, kernel, stride, dilation):
         if size is None and s > 1:
             raise tq.Error("padding 'same' with strides needs inputs of known size")
         # With stride 1 the size does not matter.
-        totals.append(max(((math.ceil(size / s) - 1) * s + extent - size) if size else extent - 1, 0))
+        totals.append(
+            max(((math.ceil(size / s) - 1) * s + extent - size) if size else extent - 1, 0)
+        )
     return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
 
 
@@ -214,9 +216,7 @@ def _depthwise_conv(layer, rounding, step, inputs):
 def _average_pooling(layer, rounding, step, inputs):
     axes = _Axes.of(layer, inputs)
     window, stride = tuple(layer.pool_size), tuple(layer.strides)
-    begin, end = _paddings(
-        layer.padding, axes.sizes(inputs), window, stride, (1,) * len(window)
-    )
+    begin, end = _paddings(layer.padding, axes.sizes(inputs), window, stride, (1,) * len(window))
     operation = rounding.operation(
         average_pool,
         kernel=window,
@@ -255,7 +255,10 @@ def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     outputs = axes.as_layer(outputs)
     if layer.keepdims:
         return outputs
-    return ops.squeeze(outputs, tuple(range(1, axes.spatial + 1) if axes.channels_last else range(2, axes.spatial + 2)))
+    return ops.squeeze(
+        outputs,
+        tuple(range(1, axes.spatial + 1) if axes.channels_last else range(2, axes.spatial + 2)),
+    )
 
 
 _ROUNDED = {

@@ -1,6 +1,7 @@
 """Quantizers for layers that are yet to be made: a scope, and the original TensorQuant's style."""
 
 import functools
+import inspect
 
 import keras
 
@@ -93,11 +94,13 @@ def _hook_layers():
     base_init = keras.layers.Layer.__init__
 
     @functools.wraps(base_init)
-    def __init__(self, *args, **kwargs):
-        base_init(self, *args, **kwargs)
+    def __init__(self, **kwargs):
+        base_init(self, **kwargs)
         if _scopes and not isinstance(self, keras.layers.InputLayer):
             _scopes[-1].add(self)
 
+    # Keras writes the arguments of classes without an __init__ of their own to their configs.
+    __init__.__signature__ = inspect.signature(base_init)
     keras.layers.Layer.__init__ = __init__
 
 

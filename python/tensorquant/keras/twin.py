@@ -116,19 +116,20 @@ def _make_twin(base):
 
     @functools.wraps(base.call)  # Keras reads the signature
     def call(self, *args, **kwargs):
-        return attached(self).call(self, base.call, args, kwargs)
+        attachment = attached(self)
+        if attachment is None:  # a new object of this class, such as clone_model() makes of a model
+            return base.call(self, *args, **kwargs)
+        return attachment.call(self, base.call, args, kwargs)
 
     @functools.wraps(base.get_config)  # Keras marks its default by an attribute
     def get_config(self):
         attachment = settled(self)
         config = base.get_config(self)
-        if attachment is None:
+        if type(self) is base:
             return config
-        saved = {
-            "class": public_name(base),
-            "kind": type(attachment).__name__,
-            **attachment.to_config(self),
-        }
+        saved = {"class": public_name(base), "kind": None}
+        if attachment is not None:
+            saved |= {"kind": type(attachment).__name__, **attachment.to_config(self)}
         return {**config, _CONFIG: saved}
 
     def build_from_config(self, config):
@@ -155,7 +156,8 @@ def _from_config(cls, config):
     if saved is None:
         return cls._tensorquant_base.from_config(config)
     layer = keras.saving.deserialize_keras_object({**saved["class"], "config": config})
-    _kinds[saved["kind"]].restore(layer, saved)
+    if saved["kind"] is not None:
+        _kinds[saved["kind"]].restore(layer, saved)
     return layer
 
 

@@ -53,7 +53,9 @@ class Scale(L.Layer):
 
     def build(self, shape):
         self.factors = [self.add_weight(shape=(shape[-1],), initializer="normal", name="factor")]
-        self.more = {"shift": self.add_weight(shape=(shape[-1],), initializer="normal", name="bias")}
+        self.more = {
+            "shift": self.add_weight(shape=(shape[-1],), initializer="normal", name="bias")
+        }
         self.gain = self.add_weight(shape=(), initializer="normal", name="gain")
 
     def call(self, x):
@@ -153,13 +155,13 @@ def state(model):
 
 
 def gradients(model, x):
-    """Of the sum of the first output times fixed numbers, by each parameter."""
+    """Of the sum of the first output times fixed integers, by each parameter."""
     backend = keras.backend.backend()
     variables = model.trainable_variables
 
     def loss_of(y):
         y = keras.tree.flatten(y)[0]
-        weights = np.random.default_rng(3).normal(size=tuple(y.shape)).astype(np.float32)
+        weights = np.random.default_rng(3).integers(-4, 5, tuple(y.shape)).astype(np.float32)
         return keras.ops.sum(y * keras.ops.convert_to_tensor(weights))
 
     if backend == "tensorflow":

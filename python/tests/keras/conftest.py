@@ -14,5 +14,5 @@ sys.path.append(str(Path(__file__).parents[1] / "ops"))  # golden.py
 @pytest.fixture(autouse=True)
 def fresh_names():
     """Automatic names of layers start anew."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(1)

@@ -31,7 +31,6 @@ def quantized_by_hand(model):
 
 @pytest.fixture(params=cases.CASES)
 def case(request):
-    keras.utils.clear_session()
     return request.param
 
 
@@ -116,7 +115,7 @@ def test_weight_files_are_those_of_the_float_model(case, tmp_path):
         save(tmp_path / name)
         other, _ = cases.make(case)
         for variable in other.weights:
-            variable.assign(keras.ops.zeros_like(variable))
+            variable.assign(np.zeros(variable.shape))
         if name.startswith("float"):
             tqk.quantize_model(other, weights=WEIGHTS, extrinsic="stochastic,8,4")
         other.load_weights(tmp_path / name)
@@ -127,7 +126,7 @@ def test_weight_files_are_those_of_the_float_model(case, tmp_path):
 
 def test_models_are_loaded_with_their_quantizers_in_a_fresh_process(tmp_path):
     for name in cases.CASES:
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         model, x = cases.make(name)
         tqk.quantize_model(model, weights=WEIGHTS, extrinsic="stochastic,8,4", seed=5)
         model.save(tmp_path / f"{name}.keras")

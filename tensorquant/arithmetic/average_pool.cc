@@ -149,6 +149,7 @@ void average_together(const Arithmetic& arithmetic, const ArithmeticContext& con
 template <class T>
 void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context,
                   const AveragePool& pool, const T* x, T* y, RangeReport* report, bool* outside) {
+  const DefaultFloatEnvironment environment;
   std::int64_t input = 1, outputs = 1;
   for (const std::int64_t size : pool.input) input *= size;
   for (const auto& windows : pool.windows) outputs *= static_cast<std::int64_t>(windows.size());

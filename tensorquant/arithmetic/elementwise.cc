@@ -201,6 +201,7 @@ template <class T>
 void rounded_add(const Arithmetic& arithmetic, const ArithmeticContext& context,
                  std::span<const T> a, std::span<const T> b, std::span<T> y, RangeReport* report,
                  bool* outside) {
+  const DefaultFloatEnvironment environment;
   const Exactly<T> exactly(arithmetic, context);
   for_each_block(a.size(), report, [&](std::size_t first, std::size_t count, RangeReport* counts) {
     if constexpr (std::is_same_v<T, float>) {
@@ -226,12 +227,9 @@ template <class T>
 void batch_norm(const Arithmetic& arithmetic, const ArithmeticContext& context,
                 const BatchNorm<T>& norm, std::int64_t plane, std::span<const T> x, std::span<T> y,
                 RangeReport* report, bool* outside) {
+  const DefaultFloatEnvironment environment;
   const Exactly<T> exactly(arithmetic, context);
-  std::vector<Channel> channels;
-  {
-    const DefaultFloatEnvironment environment;
-    channels = channels_of(exactly, norm);
-  }
+  const std::vector<Channel> channels = channels_of(exactly, norm);
   const auto size = static_cast<std::size_t>(plane);
   for_each_block(x.size(), report, [&](std::size_t first, std::size_t count, RangeReport* counts) {
     const auto channel_of = [&](std::size_t i) { return channels[i / size % channels.size()]; };

@@ -8,6 +8,7 @@
 #include "tensorquant/arithmetic/finish.h"
 #include "tensorquant/arithmetic/sum_kernels.h"
 #include "tensorquant/arithmetic/sums_of_products.h"
+#include "tensorquant/base/float_environment.h"
 
 namespace tensorquant {
 namespace {
@@ -329,8 +330,7 @@ class Planner {
     // the first one does nothing: sums are multiples of the products' last bit.
     const bool adds_alike = product && product->significand_bits <= sum->significand_bits;
     const bool fits_float = is_small(*sum) && (!product || is_small(*product)) && bits_ <= 24 &&
-                            last_bit_ >= -149 &&
-                            (adds_alike || fits(most, product_last_bit(), 24));
+                            last_bit_ >= -149 && (adds_alike || fits(most, product_last_bit(), 24));
     if (!fits_float && !adds_alike && !fits(most, product_last_bit(), 53)) return {};
     c.needs_double = !fits_float;
     c.rounds_products = product.has_value();
@@ -467,6 +467,7 @@ std::string to_string(SumKernel kernel) {
 
 SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
                          const SumsOfProducts<float>& sums, RangeReport* report) {
+  const DefaultFloatEnvironment environment;  // looking at the numbers must not flush them
   if (is_random(arithmetic.product) && !are_neighbours(sums.columns) && are_neighbours(sums.rows)) {
     return sums_of_products(arithmetic, context, turned(sums), report);
   }

@@ -15,6 +15,7 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/floats.h"
+#include "tests/hostile_float_environment.h"
 
 namespace tensorquant {
 namespace {
@@ -232,6 +233,27 @@ TEST(SumsOfProducts, DoNotDependOnTheNumberOfThreads) {
   }
   set_num_threads(0);
 }
+
+#if defined(__x86_64__)
+TEST(SumsOfProducts, KeepSubnormalsThoughTheirCallerFlushesThem) {
+  const std::vector<float> a = {0x1p-70f, 0x1p-75f, 3 * 0x1p-149f, -0x1p-149f};
+  const std::vector<float> b = {0x1p-70f, 0x1p-74f, 1, 1};
+  for (const char* format : {"none", "float,8,23", "bf16", "logarithmic"}) {
+    const Arithmetic arithmetic = arithmetic_of(format, "float,8,23", "step");
+    // 2^-140 + 2^-149 + 3 * 2^-149 - 2^-149; bfloat16's subnormals are multiples of 2^-133 and a
+    // power of two near 3 * 2^-149 is 2^-147.
+    const float wanted = std::string(format) == "bf16"          ? 0
+                         : std::string(format) == "logarithmic" ? 0x1p-140f + 4 * 0x1p-149f
+                                                                : 0x1p-140f + 3 * 0x1p-149f;
+    float y = -1;
+    {
+      const HostileFloatEnvironment hostile;
+      matrix_product(arithmetic, {}, 1, 4, 1, a.data(), b.data(), nullptr, &y);
+    }
+    EXPECT_TRUE(same_bits(y, wanted)) << format << ": " << hex(y);
+  }
+}
+#endif
 
 // A product on the middle between two values of the accumulator, and a sum too small for the lanes:
 // it decides all the same.

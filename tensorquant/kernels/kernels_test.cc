@@ -18,10 +18,7 @@
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tests/floats.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "tests/hostile_float_environment.h"
 
 namespace tensorquant {
 namespace {
@@ -153,17 +150,6 @@ TYPED_TEST(EveryKernel, GivesTheSameBitsForEveryNumberOfThreads) {
 }
 
 #if defined(__x86_64__)
-// The caller flushes subnormals (FTZ, DAZ) and rounds upwards, as other libraries sometimes leave
-// the processor.
-class HostileFloatEnvironment {
- public:
-  HostileFloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u | 0x4000u); }
-  ~HostileFloatEnvironment() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-};
-
 TYPED_TEST(EveryKernel, KeepsSubnormalsThoughItsCallerFlushesThem) {
   using T = TypeParam;
   std::vector<T> in;

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/float_environment.h"
 #include "tensorquant/kernels/kernels.h"
 #include "tensorquant/quantizers/format_text.h"
 #include "tensorquant/quantizers/spec_reader.h"
@@ -52,6 +53,7 @@ void check_numbers(const std::string& spec, const Format& format) {
 template <class T>
 void quantize_checked(const std::string& spec, const Format& format, std::span<const T> in,
                       std::span<T> out, const Context& context) {
+  const DefaultFloatEnvironment environment;  // the format's own numbers may be subnormal
   check_spans<T>(spec, in, out);
   check_numbers<T>(spec, format);
   std::visit([&](const auto& f) { tensorquant::quantize(f, in, out, context); }, format);
@@ -60,6 +62,7 @@ void quantize_checked(const std::string& spec, const Format& format, std::span<c
 template <class T>
 void clip_checked(const std::string& spec, const Format& format, std::span<const T> x,
                   std::span<const T> dy, std::span<T> dx) {
+  const DefaultFloatEnvironment environment;
   check_spans<T>(spec, x, dy);
   check_spans<T>(spec, dy, dx);
   check_numbers<T>(spec, format);

@@ -14,6 +14,7 @@
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tests/floats.h"
+#include "tests/hostile_float_environment.h"
 
 namespace tensorquant {
 namespace {
@@ -197,6 +198,36 @@ TEST(StochasticRounding, DrawsNeighboursStepsStreamsAndSeedsApart) {
   expect_independent(draw({.seed = 1, .step = 1}), 0);
   EXPECT_EQ(draw({.seed = 1}), base);
 }
+
+#if defined(__x86_64__)
+// Also the numbers of the format itself, which are made on the caller's thread.
+TEST(Quantizer, SubnormalsSurviveACallerThatFlushesThem) {
+  const std::vector<float> x = {0x1p-140f, -0x1p-140f, 0x1p-133f, 3 * 0x1p-149f, 0x1p-126f, 1};
+  const std::vector<float> dy(x.size(), 0x1p-149f);
+  struct Case {
+    const char* spec;
+    std::vector<float> y;
+  };
+  for (const Case& c : {Case{"binary,1e-40", {1e-40f, -1e-40f, 1e-40f, 1e-40f, 1e-40f, 1e-40f}},
+                        Case{"ternary,1e-40,1e-41", {0, 0, 1e-40f, 0, 1e-40f, 1e-40f}},
+                        Case{"sparse,1e-41", {0, 0, 0x1p-133f, 0, 0x1p-126f, 1}},
+                        Case{"logarithmic,max=-133,min=-140",
+                             {0x1p-140f, -0x1p-140f, 0x1p-133f, 0, 0x1p-133f, 0x1p-133f}}}) {
+    const auto q = make_quantizer(std::string(c.spec) + ",grad=clipped");
+    std::vector<float> y(x.size()), dx(x.size());
+    {
+      const HostileFloatEnvironment hostile;
+      q->quantize(std::span<const float>(x), y);
+      q->gradient(x, y, dy, std::span<float>(dx));
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      EXPECT_TRUE(same_bits(y[i], c.y[i])) << c.spec << ", x = " << hex(x[i]) << ": " << hex(y[i]);
+    }
+    // 2^-140 is about 7e-43: within the ends of them all.
+    EXPECT_TRUE(same_bits(dx[0], 0x1p-149f)) << c.spec;
+  }
+}
+#endif
 
 }  // namespace
 }  // namespace tensorquant

@@ -83,7 +83,7 @@ def matmul(
         >>> plans[0].kernel
         'fixed_int'
     """
-    x, w, addend = _borrow(("a", a), ("b", b), ("bias", bias))
+    x, w, addend = _borrow(bias, a=a, b=b)
     if x.data.ndim < 1 or w.data.ndim != 2 or x.data.shape[-1] != w.data.shape[0]:
         raise Error(
             f"matmul: expected shapes (..., taps) and (taps, columns), got {x.data.shape} and"
@@ -162,7 +162,7 @@ def convolve(
         >>> convolve(x, np.array([[[1.0, 1.0]]], np.float32), accumulator="nearest,4,1")
         array([[[3. , 3.5]]], dtype=float32)
     """
-    source, weights, addend = _borrow(("x", x), ("w", w), ("bias", bias))
+    source, weights, addend = _borrow(bias, x=x, w=w)
     size, kernel = source.data.shape, weights.data.shape
     if len(size) < 2 or len(kernel) != len(size):
         raise Error(
@@ -248,7 +248,7 @@ def average_pool(
         >>> average_pool(x, 2, product="down,8,0")
         array([[[1., 4.]]], dtype=float32)
     """
-    (source,) = _borrow(("x", x))
+    source, _ = _borrow(None, x=x)
     size = source.data.shape
     if len(size) < 3:
         raise Error(f"average_pool: expected a shape (batch, channels, *sizes), got {size}")
@@ -272,22 +272,21 @@ def average_pool(
     return source.give_back(y)
 
 
-def _borrow(*named: tuple[str, Any]) -> list[Array | None]:
-    arrays = [None if x is None else borrow(x, name) for name, x in named]
-    first = arrays[0]
-    if first is None:
-        borrow(None, named[0][0])  # says what it expects
-    for (name, _), array in zip(named, arrays, strict=True):
-        if array is None:
-            continue
+def _borrow(bias: Any, **arrays: Any) -> list[Array | None]:
+    """The arrays and the bias, which may be None; all alike in library and type."""
+    borrowed = {name: borrow(x, name) for name, x in arrays.items()}
+    if bias is not None:
+        borrowed["bias"] = borrow(bias, "bias")
+    first_name, first = next(iter(borrowed.items()))
+    for name, array in borrowed.items():
         if array.dtype not in ("float32", "float64"):
             raise TypeError(f"{name}: has the type {array.dtype}, expected float32 or float64")
         if (array.library, array.dtype) != (first.library, first.dtype):
             raise TypeError(
-                f"{name}: is of {array.library} and {array.dtype}, {named[0][0]} of"
+                f"{name}: is of {array.library} and {array.dtype}, {first_name} of"
                 f" {first.library} and {first.dtype}"
             )
-    return arrays
+    return [*(borrowed[name] for name in arrays), borrowed.get("bias")]
 
 
 def _check_bias(function: str, bias: Array | None, outputs: int) -> None:

@@ -1,5 +1,6 @@
 """Quantizers written in Python."""
 
+import atexit
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ from tensorquant._core import Error
 from tensorquant._quantizer import Quantizer
 
 _factories: dict[str, Callable[..., "UserQuantizer"]] = {}
+atexit.register(_core.release_python_quantizers)
+
 _Factory = TypeVar("_Factory", bound=Callable[..., "UserQuantizer"])
 
 

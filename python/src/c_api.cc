@@ -1,5 +1,7 @@
 #include "python/src/c_api.h"
 
+#include <nanobind/nanobind.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -15,14 +17,16 @@
 #include <unordered_map>
 #include <vector>
 
-#include "python/src/half_types.h"
 #include "python/src/layer_operation.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/quantizers/half_precision.h"
 #include "tensorquant/quantizers/quantizer.h"
 
-namespace tensorquant {
+namespace nb = nanobind;
+
+namespace tensorquant::python {
 namespace {
 
 std::string_view view(TensorquantText text) { return {text.data, text.size}; }
@@ -128,6 +132,9 @@ int guarded(const TensorquantPool* pool, TensorquantError* error, const Body& bo
     if (pool != nullptr) scope.emplace(host.emplace(*pool));
     body();
     return 0;
+  } catch (const nb::python_error& raised) {  // its what() begins with a long traceback
+    const nb::gil_scoped_acquire lock;
+    message = nb::str("{}: {}").format(raised.type().attr("__name__"), raised.value()).c_str();
   } catch (const std::exception& exception) {
     message = exception.what();
   } catch (...) {
@@ -168,40 +175,11 @@ std::span<T> values(void* data, std::size_t count) {
   return {static_cast<T*>(data), count};
 }
 
-struct Floats {
-  Floats() = default;
-  explicit Floats(std::size_t size)
-      : data(std::make_unique_for_overwrite<float[]>(size)), count(size) {}
-  template <class Half>
-  explicit Floats(std::span<const Half> x) : Floats(x.size()) {
-    to_float(x, span());
-  }
-  std::span<float> span() const { return {data.get(), count}; }
-
-  std::unique_ptr<float[]> data;
-  std::size_t count = 0;
-};
-
-// body(begin, count) for pieces that fit into the cache where any part can be computed alone, else
-// for all at once.
-template <class Body>
-void in_pieces(bool is_divisible, std::size_t count, const Body& body) {
-  constexpr std::size_t kPiece = 4096;
-  if (!is_divisible) return body(0, count);
-  parallel_for(count, kPiece, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; i += kPiece) body(i, std::min(kPiece, end - i));
-  });
-}
-
 template <class T>
 void quantize_values(const Quantizer& quantizer, std::span<const T> x, std::span<T> y,
                      const Context& context) {
   if constexpr (kIsHalf<T>) {
-    in_pieces(is_elementwise(quantizer), x.size(), [&](std::size_t begin, std::size_t count) {
-      const Floats floats(x.subspan(begin, count));
-      quantizer.quantize(floats.span(), floats.span(), context);
-      from_float(floats.span(), y.subspan(begin, count));
-    });
+    tensorquant::quantize(quantizer, x, y, context);
   } else {
     quantizer.quantize(x, y, context);
   }
@@ -211,13 +189,7 @@ template <class T>
 void gradient_values(const Quantizer& quantizer, std::span<const T> x, std::span<const T> y,
                      std::span<const T> dy, std::span<T> dx) {
   if constexpr (kIsHalf<T>) {
-    const bool is_divisible = quantizer.format() != nullptr;
-    in_pieces(is_divisible, x.size(), [&](std::size_t begin, std::size_t count) {
-      const Floats in(x.subspan(begin, count)), out(y.subspan(begin, count));
-      const Floats gradient(dy.subspan(begin, count));
-      quantizer.gradient(in.span(), out.span(), gradient.span(), gradient.span());
-      from_float(gradient.span(), dx.subspan(begin, count));
-    });
+    tensorquant::gradient(quantizer, x, y, dy, dx);
   } else {
     quantizer.gradient(x, y, dy, dx);
   }
@@ -261,7 +233,7 @@ int result_shape(TensorquantText operation, int inputs, const TensorquantTensor*
                  std::int64_t* sizes, int* dimensions, TensorquantError* error) {
   return guarded(nullptr, error, [&] {
     const Sizes shape =
-        tensorquant::result_shape(*find_operation(view(operation)), shapes_of(inputs, input));
+        python::result_shape(*find_operation(view(operation)), shapes_of(inputs, input));
     if (shape.size() > TENSORQUANT_MOST_DIMENSIONS) {
       throw Error("rounded arithmetic takes up to " + std::to_string(TENSORQUANT_MOST_DIMENSIONS) +
                   " dimensions");
@@ -281,15 +253,16 @@ template <class T>
 void compute(const LayerOperation& operation, std::uint32_t step, const std::vector<Sizes>& shapes,
              const TensorquantTensor* input, void* y, bool* outside) {
   if constexpr (kIsHalf<T>) {
-    std::vector<Floats> floats;
+    std::vector<std::vector<float>> floats;
     std::vector<const float*> data;
     for (std::size_t i = 0; i < shapes.size(); ++i) {
-      floats.emplace_back(values<T>(input[i].data, count_of(shapes[i])));
-      data.push_back(floats.back().data.get());
+      std::vector<float>& widened = floats.emplace_back(count_of(shapes[i]));
+      to_float(values<T>(input[i].data, widened.size()), widened);
+      data.push_back(widened.data());
     }
-    const Floats result(count_of(tensorquant::result_shape(operation, shapes)));
-    run_operation<float>(operation, step, shapes, data, result.data.get(), outside);
-    from_float(result.span(), values<T>(y, result.count));
+    std::vector<float> result(count_of(python::result_shape(operation, shapes)));
+    run_operation<float>(operation, step, shapes, data, result.data(), outside);
+    from_float(result, values<T>(y, result.size()));
   } else {
     std::vector<const T*> data;
     for (std::size_t i = 0; i < shapes.size(); ++i) {
@@ -317,4 +290,4 @@ const TensorquantApi& c_api() {
   return api;
 }
 
-}  // namespace tensorquant
+}  // namespace tensorquant::python

@@ -2,23 +2,27 @@
 // without a compiler call.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
+#include "python/src/bindings.h"
 #include "python/src/c_api.h"
 #include "python/src/layer_operation.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 
 namespace nb = nanobind;
 
-namespace tensorquant {
+namespace tensorquant::python {
 namespace {
 
 using Address = std::uintptr_t;
@@ -86,23 +90,33 @@ void arithmetic(std::string_view operation, int type, const std::vector<Sizes>& 
   });
 }
 
-// What an op has to know of a quantizer: whether it is random, elementwise, straight-through.
-std::tuple<bool, bool, bool> facts(std::string_view spec) {
+// What an op has to know of a quantizer: whether it is random, elementwise, straight-through; and
+// whether it is built in, so that this never changes.
+std::tuple<bool, bool, bool, bool> traits(std::string_view spec) {
   const auto quantizer = make_quantizer(spec);
-  return {quantizer->is_random(), is_elementwise(*quantizer), quantizer->is_straight_through()};
+  return {quantizer->is_random(), is_elementwise(*quantizer), quantizer->is_straight_through(),
+          quantizer->format() != nullptr};
+}
+
+std::vector<std::string> examples() {
+  std::vector<std::string> specs;
+  for (const FormatEntry& entry : format_list()) {
+    specs.insert(specs.end(), entry.examples.begin(), entry.examples.end());
+  }
+  return specs;
 }
 
 }  // namespace
 
 void bind_c_api(nb::module_& module) {
-  nb::module_ ops = module.def_submodule("ops", "What tensorquant.ops calls, by addresses.");
-  ops.attr("table") = reinterpret_cast<Address>(&c_api());
-  ops.def("quantize", &quantize);
-  ops.def("gradient", &gradient);
-  ops.def("result_shape", &shape_of_result);
-  ops.def("arithmetic", &arithmetic);
-  ops.def("facts", &facts);
-  ops.def("check_operation", [](std::string_view text) { read_operation(text); });
+  module.def("op_table", [] { return reinterpret_cast<Address>(&c_api()); });
+  module.def("op_quantize", &quantize);
+  module.def("op_gradient", &gradient);
+  module.def("op_result_shape", &shape_of_result);
+  module.def("op_arithmetic", &arithmetic);
+  module.def("op_check", [](std::string_view operation) { read_operation(operation); });
+  module.def("op_traits", &traits);
+  module.def("op_examples", &examples);
 }
 
-}  // namespace tensorquant
+}  // namespace tensorquant::python

@@ -8,7 +8,7 @@
 #include "tensorquant/arithmetic/convolution.h"
 #include "tensorquant/base/error.h"
 
-namespace tensorquant {
+namespace tensorquant::python {
 namespace {
 
 using Kind = LayerOperation::Kind;
@@ -240,4 +240,4 @@ template void run_operation(const LayerOperation&, std::uint32_t, const std::vec
 template void run_operation(const LayerOperation&, std::uint32_t, const std::vector<Sizes>&,
                             const std::vector<const double*>&, double*, bool*);
 
-}  // namespace tensorquant
+}  // namespace tensorquant::python

@@ -1,5 +1,5 @@
-#ifndef TENSORQUANT_PYTHON_LAYER_OPERATION_H_
-#define TENSORQUANT_PYTHON_LAYER_OPERATION_H_
+#ifndef TENSORQUANT_PYTHON_SRC_LAYER_OPERATION_H_
+#define TENSORQUANT_PYTHON_SRC_LAYER_OPERATION_H_
 
 #include <cstdint>
 #include <string>
@@ -8,7 +8,7 @@
 
 #include "tensorquant/arithmetic/arithmetic.h"
 
-namespace tensorquant {
+namespace tensorquant::python {
 
 using Sizes = std::vector<std::int64_t>;
 
@@ -39,6 +39,6 @@ void run_operation(const LayerOperation& operation, std::uint32_t step,
                    const std::vector<Sizes>& shapes, const std::vector<const T*>& inputs, T* y,
                    bool* outside);
 
-}  // namespace tensorquant
+}  // namespace tensorquant::python
 
-#endif  // TENSORQUANT_PYTHON_LAYER_OPERATION_H_
+#endif  // TENSORQUANT_PYTHON_SRC_LAYER_OPERATION_H_

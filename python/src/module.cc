@@ -6,7 +6,6 @@
 #include <nanobind/stl/string_view.h>
 
 #include "python/src/bindings.h"
-#include "python/src/c_api.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/base/random.h"
@@ -74,5 +73,5 @@ Example:
   tensorquant::python::bind_quantizers(module);
   tensorquant::python::bind_maps(module);
   tensorquant::python::bind_arithmetic(module);
-  tensorquant::bind_c_api(module);
+  tensorquant::python::bind_c_api(module);
 }

@@ -20,6 +20,14 @@ struct BFloat16 {  // the upper half of a float32
 template <class Half>
 FloatingPoint format_of();
 
+// Exact; NaN keeps its payload. Both spans have one size.
+void to_float(std::span<const Float16> in, std::span<float> out);
+void to_float(std::span<const BFloat16> in, std::span<float> out);
+
+// The nearest value of the type, ties to even, infinity beyond; NaN keeps the payload's high bits.
+void from_float(std::span<const float> in, std::span<Float16> out);
+void from_float(std::span<const float> in, std::span<BFloat16> out);
+
 // What the quantizer does with the numbers as float32, rounded to the type, ties to even: where the
 // type has all values of the quantizer's format (facts.h: fits()) they are exact. The spans are as
 // in Quantizer.

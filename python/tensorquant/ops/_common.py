@@ -1,16 +1,15 @@
 """What the ops of all frameworks share."""
 
-import functools
 import operator
 from typing import Any, NamedTuple
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
 
 
-class Facts(NamedTuple):
+class Traits(NamedTuple):
     """What an op has to know of a quantizer."""
 
     is_random: bool  # the result depends on seed, stream and step
@@ -18,10 +17,18 @@ class Facts(NamedTuple):
     is_straight_through: bool  # dx = dy
 
 
-@functools.cache
-def facts(spec: str) -> Facts:
+_known: dict[str, Traits] = {}
+
+
+def traits(spec: str) -> Traits:
     """Raises a tensorquant.Error where the string is wrong."""
-    return Facts(*native.facts(spec))
+    found = _known.get(spec)
+    if found is None:
+        *values, is_built_in = native.op_traits(spec)
+        found = Traits(*values)
+        if is_built_in:  # a user may give another meaning to a name
+            _known[spec] = found
+    return found
 
 
 def spec_of(quantizer: Any) -> str:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 from tensorquant.ops._common import type_number
 
 
 def quantize(x: np.ndarray, spec: str, seed: int, stream: int, step: int) -> np.ndarray:
     x = np.ascontiguousarray(x).reshape(np.shape(x))
     y = np.empty_like(x)
-    native.quantize(
+    native.op_quantize(
         spec, type_number(x.dtype.name), x.size, _address(x), _address(y), seed, stream, int(step)
     )
     return y
@@ -19,7 +19,7 @@ def gradient(spec: str, x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndar
     x, y, dy = (np.ascontiguousarray(array).reshape(np.shape(x)) for array in (x, y, dy))
     dx = np.empty_like(x)
     addresses = (_address(array) for array in (x, y, dy, dx))
-    native.gradient(spec, type_number(x.dtype.name), x.size, *addresses)
+    native.op_gradient(spec, type_number(x.dtype.name), x.size, *addresses)
     return dx
 
 
@@ -29,9 +29,9 @@ def arithmetic(
     """y, and where `marks` is true whether the last sums lie outside, else an empty array."""
     inputs = [np.ascontiguousarray(array) for array in inputs]
     shapes = [array.shape for array in inputs]
-    y = np.empty(native.result_shape(operation, shapes), inputs[0].dtype)
+    y = np.empty(native.op_result_shape(operation, shapes), inputs[0].dtype)
     outside = np.zeros(y.shape if marks else (0,), np.bool_)
-    native.arithmetic(
+    native.op_arithmetic(
         operation,
         type_number(y.dtype.name),
         shapes,

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tensorquant._core import ops as native
-from tensorquant.ops._common import check_integer, facts, spec_of
+from tensorquant import _core as native
+from tensorquant.ops._common import check_integer, spec_of, traits
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Operation:
         Raises:
             tensorquant.Error: the shapes do not fit to each other.
         """
-        return native.result_shape(self.text, shapes)
+        return native.op_result_shape(self.text, shapes)
 
 
 def linear(
@@ -198,9 +198,9 @@ def _operation(
             **shape,
         }
     )
-    native.check_operation(text)
+    native.op_check(text)
     return Operation(
         text,
-        is_random=facts(product).is_random or facts(accumulator).is_random,
-        clips_gradient=not facts(accumulator).is_straight_through,
+        is_random=traits(product).is_random or traits(accumulator).is_random,
+        clips_gradient=not traits(accumulator).is_straight_through,
     )

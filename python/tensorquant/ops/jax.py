@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 from tensorquant.ops import _common, _host
 from tensorquant.ops._build import BuildError, build, warn_of_fallback
 from tensorquant.ops._operation import Operation
@@ -45,9 +45,8 @@ def quantize(
         Array([ 0.5, -0.5,  3.5], dtype=float32)
     """
     spec = _common.spec_of(spec)
-    is_random = _common.facts(spec).is_random
-    x = jnp.asarray(x)
-    _common.type_number(x.dtype.name)
+    is_random = _common.traits(spec).is_random
+    x = _array(x)
     seed, stream = _common.check_seed(seed), _common.check_stream(stream)
     steps = (_step(step),) if is_random else ()
     if not is_random:
@@ -82,9 +81,8 @@ def arithmetic(
         >>> ops.backend("jax").arithmetic(product, jnp.ones((1, 3)), jnp.ones((2, 3)))
         Array([[3., 3.]], dtype=float32)
     """
-    inputs = tuple(jnp.asarray(array) for array in inputs)
+    inputs = tuple(map(_array, inputs))
     for array in inputs:
-        _common.type_number(array.dtype.name)
         if array.dtype != inputs[0].dtype:
             raise TypeError(
                 f"expected arrays of one type, found {inputs[0].dtype.name} and {array.dtype.name}"
@@ -112,10 +110,16 @@ class _Computation(NamedTuple):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _quantize(x, steps, q):
     result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    vmap_method = "broadcast_all" if _common.facts(q.spec).is_elementwise else "sequential"
+    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_quantize", result, vmap_method=vmap_method)
-        return call(x, *steps, spec=q.spec, seed=np.int64(_common.as_signed(q.seed)), stream=np.uint32(q.stream))
+        return call(
+            x,
+            *steps,
+            spec=q.spec,
+            seed=np.int64(_common.as_signed(q.seed)),
+            stream=np.uint32(q.stream),
+        )
 
     def run(x, step=0):
         return _host.quantize(np.asarray(x), q.spec, q.seed, q.stream, step)
@@ -125,7 +129,7 @@ def _quantize(x, steps, q):
 
 def _quantize_forward(x, steps, q):
     y = _quantize(x, steps, q)
-    return y, (None if _common.facts(q.spec).is_straight_through else (x, y))
+    return y, (None if _common.traits(q.spec).is_straight_through else (x, y))
 
 
 def _quantize_backward(q, saved, dy):
@@ -133,7 +137,7 @@ def _quantize_backward(q, saved, dy):
         return dy, None
     x, y = saved
     result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    vmap_method = "broadcast_all" if _common.facts(q.spec).is_elementwise else "sequential"
+    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_gradient", result, vmap_method=vmap_method)
         return call(x, y, dy, spec=q.spec), None
@@ -192,6 +196,17 @@ _quantize.__wrapped__.defvjp(_quantize_forward, _quantize_backward)
 _arithmetic.__wrapped__.defvjp(_arithmetic_forward, _arithmetic_backward)
 
 
+_TYPES = frozenset(map(jnp.dtype, _common.TYPES))
+
+
+def _array(x: jax.Array) -> jax.Array:
+    if not isinstance(x, jax.Array):
+        x = jnp.asarray(x)
+    if x.dtype not in _TYPES:
+        _common.type_number(x.dtype.name)
+    return x
+
+
 def _step(step: int | jax.Array) -> jax.Array:
     if isinstance(step, int):
         return np.uint32(_common.check_step(step))
@@ -217,7 +232,7 @@ def _load() -> bool:
     except (BuildError, OSError) as error:
         warn_of_fallback("JAX", "jax.pure_callback", error)
         return False
-    library.tensorquant_set_api(ctypes.c_void_p(native.table))
+    library.tensorquant_set_api(ctypes.c_void_p(native.op_table()))
     for name in ("tensorquant_quantize", "tensorquant_gradient", "tensorquant_arithmetic"):
         handler = jax.ffi.pycapsule(getattr(library, name))
         jax.ffi.register_ffi_target(name, handler, platform="cpu")

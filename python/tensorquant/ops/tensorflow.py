@@ -11,7 +11,7 @@ from types import ModuleType
 
 import tensorflow as tf
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 from tensorquant.ops import _common, _host
 from tensorquant.ops._build import BuildError, build, warn_of_fallback
 from tensorquant.ops._operation import Operation
@@ -41,7 +41,7 @@ def quantize(
         array([ 0.5, -0.5,  3.5], dtype=float32)
     """
     spec = _common.spec_of(spec)
-    is_random = _common.facts(spec).is_random
+    is_random = _common.traits(spec).is_random
     x = tf.convert_to_tensor(x)
     _common.type_number(x.dtype.name)
     seed = _common.as_signed(_common.check_seed(seed))
@@ -138,7 +138,7 @@ def _arithmetic(operation, inputs, steps):
 def _quantize_gradient(op, dy):
     spec = op.get_attr("spec").decode()
     steps = [None] * (len(op.inputs) - 1)
-    if _common.facts(spec).is_straight_through:
+    if _common.traits(spec).is_straight_through:
         return [dy, *steps]
     dx = _ops().tensorquant_quantize_gradient(x=op.inputs[0], y=op.outputs[0], dy=dy, spec=spec)
     return [dx, *steps]
@@ -159,7 +159,7 @@ def _quantize_on_host(x, spec, seed, stream, steps):
         y.set_shape(x.shape)
 
         def gradient(dy):
-            if _common.facts(spec).is_straight_through:
+            if _common.traits(spec).is_straight_through:
                 return dy
             dx = tf.numpy_function(
                 lambda *arrays: _host.gradient(spec, *arrays), [x, y, dy], x.dtype
@@ -193,7 +193,7 @@ def _load() -> ModuleType | None:
     try:
         library = str(build("TensorFlow", tf.__version__, "tensorflow_ops.cc", flags))
         ops = tf.load_op_library(library)  # first: it lists what the library registers
-        ctypes.CDLL(library).tensorquant_set_api(ctypes.c_void_p(native.table))
+        ctypes.CDLL(library).tensorquant_set_api(ctypes.c_void_p(native.op_table()))
         return ops
     except (BuildError, OSError, tf.errors.OpError) as error:
         warn_of_fallback("TensorFlow", "tf.numpy_function", error)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from tensorquant._core import ops as native
+from tensorquant import _core as native
 from tensorquant.ops import _common
 from tensorquant.ops._operation import Operation
 
@@ -16,6 +16,8 @@ _library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec) -> Tensor")
 _library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
 )
+# For torch.compile, which cannot look into the core.
+_traits = torch.compiler.assume_constant_result(_common.traits)
 _quantize = torch.ops.tensorquant.quantize.default
 _gradient = torch.ops.tensorquant.gradient.default
 _arithmetic = torch.ops.tensorquant.arithmetic.default
@@ -50,17 +52,17 @@ def quantize(
         tensor([ 0.5000, -0.5000,  3.5000])
     """
     spec = _common.spec_of(spec)
-    facts = _common.facts(spec)
+    traits = _traits(spec)
     _check(x)
     step_tensor = None
-    if facts.is_random:
+    if traits.is_random:
         seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
         step_tensor = _step(step)
     else:
         seed = stream = 0
     if not (x.requires_grad and torch.is_grad_enabled()) and not _in_transform():
         return _quantize(x, spec, seed, stream, step_tensor)
-    function = _StraightThrough if facts.is_straight_through else _WithGradient
+    function = _StraightThrough if traits.is_straight_through else _WithGradient
     return function.apply(x, spec, seed, stream, step_tensor)
 
 
@@ -103,7 +105,7 @@ def arithmetic(
         return _arithmetic(list(inputs), operation.text, False, step_tensor)[0]
     if float_function is None:
         raise ValueError("rounded arithmetic has a gradient only with a float_function")
-    return _RoundedArithmetic.apply(operation, float_function, step_tensor, *inputs)
+    return _rounded_arithmetic(operation, float_function, step_tensor, *inputs)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -172,6 +174,10 @@ class _RoundedArithmetic(torch.autograd.Function):
         return None, None, None, *(next(found) if needs else None for needs in needed)
 
 
+# Its way back records a graph of its own, which torch.compile does not trace.
+_rounded_arithmetic = torch.compiler.disable(_RoundedArithmetic.apply)
+
+
 def _check(x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"expected a tensor of PyTorch, found {type(x).__name__}")
@@ -204,15 +210,13 @@ def _plain(x: torch.Tensor) -> torch.Tensor:
 @torch.library.impl(_library, "quantize", "CPU")
 def _quantize_on_cpu(x, spec, seed, stream, step):
     y = torch.empty_like(x)  # of x's strides where x is dense
-    is_plain = x.is_contiguous() or (
-        x.stride() == y.stride() and _common.facts(spec).is_elementwise
-    )
+    is_plain = x.is_contiguous() or (x.stride() == y.stride() and _traits(spec).is_elementwise)
     if is_plain and not x.is_neg():
         into = y
     else:
         x = _plain(x)
         into = y if y.is_contiguous() else torch.empty_like(x)
-    native.quantize(
+    native.op_quantize(
         spec,
         _TYPES[x.dtype],
         x.numel(),
@@ -230,7 +234,7 @@ def _gradient_on_cpu(x, y, dy, spec):
     x, y, dy = _plain(x), _plain(y), _plain(dy)
     dx = torch.empty_like(x)
     addresses = (tensor.data_ptr() for tensor in (x, y, dy, dx))
-    native.gradient(spec, _TYPES[x.dtype], x.numel(), *addresses)
+    native.op_gradient(spec, _TYPES[x.dtype], x.numel(), *addresses)
     return dx
 
 
@@ -238,7 +242,7 @@ def _gradient_on_cpu(x, y, dy, spec):
 def _arithmetic_on_cpu(inputs, operation, marks, step):
     inputs = [_plain(x) for x in inputs]
     y, outside = _arithmetic_results(inputs, operation, marks)
-    native.arithmetic(
+    native.op_arithmetic(
         operation,
         _TYPES[y.dtype],
         [tuple(x.shape) for x in inputs],
@@ -253,7 +257,7 @@ def _arithmetic_on_cpu(inputs, operation, marks, step):
 def _arithmetic_results(
     inputs: Sequence[torch.Tensor], operation: str, marks: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    shape = native.result_shape(operation, [[int(size) for size in x.shape] for x in inputs])
+    shape = native.op_result_shape(operation, [[int(size) for size in x.shape] for x in inputs])
     y = inputs[0].new_empty(shape)
     return y, inputs[0].new_zeros(shape if marks else (0,), dtype=torch.bool)
 
@@ -277,7 +281,7 @@ torch.library.register_fake(
 def _quantize_batched(info, in_dims, x, spec, seed, stream, step):
     """Each tensor of the batch as if it stood alone."""
     dimension, _, _, _, step_dimension = in_dims
-    if step_dimension is None and _common.facts(spec).is_elementwise:
+    if step_dimension is None and _traits(spec).is_elementwise:
         return _quantize(x, spec, seed, stream, step), dimension
     tensors = [x] * info.batch_size if dimension is None else x.unbind(dimension)
     steps = [step] * info.batch_size if step_dimension is None else step.unbind(step_dimension)

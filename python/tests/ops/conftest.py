@@ -1,8 +1,7 @@
 import functools
 
-import pytest
-
 import frameworks
+import pytest
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import importlib.util
 import ml_dtypes
 import numpy as np
 
+import tensorquant
 from tensorquant import ops
 
 NAMES = ("torch", "tensorflow", "jax")
@@ -22,6 +23,8 @@ class Torch:
         import torch
 
         self.torch = torch
+        self.errors = tensorquant.Error
+        self.transposed = torch.t
         self.ops = ops.backend("torch")
 
     def tensor(self, array):
@@ -45,8 +48,9 @@ class Torch:
         gradients = self.torch.autograd.grad(y, inputs, self.tensor(dy))
         return self.array(y), [self.array(g) for g in gradients]
 
-    def compiled(self, function):
-        return self.torch.compile(function, backend="aot_eager", fullgraph=True)
+    def compiled(self, function, may_break=False):
+        """With `may_break`, parts of it may run outside of the graph."""
+        return self.torch.compile(function, backend="aot_eager", fullgraph=not may_break)
 
     def vmapped(self, function):
         return self.torch.vmap(function)
@@ -59,6 +63,8 @@ class TensorFlow:
         import tensorflow as tf
 
         self.tf = tf
+        self.errors = tf.errors.InvalidArgumentError, ValueError
+        self.transposed = tf.transpose
         self.ops = ops.backend("tensorflow")
 
     def tensor(self, array):
@@ -78,7 +84,7 @@ class TensorFlow:
         gradients = tape.gradient(y, inputs, self.tensor(dy))
         return self.array(y), [self.array(g) for g in gradients]
 
-    def compiled(self, function):
+    def compiled(self, function, may_break=False):
         return self.tf.function(function)
 
     def vmapped(self, function):
@@ -92,6 +98,8 @@ class Jax:
         import jax
 
         self.jax = jax
+        self.errors = tensorquant.Error
+        self.transposed = jax.numpy.transpose
         self.ops = ops.backend("jax")
 
     def tensor(self, array):
@@ -108,7 +116,7 @@ class Jax:
         y, gradient = self.jax.vjp(function, *map(self.tensor, inputs))
         return self.array(y), [self.array(g) for g in gradient(self.tensor(dy))]
 
-    def compiled(self, function):
+    def compiled(self, function, may_break=False):
         return self.jax.jit(function)
 
     def vmapped(self, function):

@@ -30,11 +30,13 @@ Returns:
     The stream, an integer of 32 bits.
 
 Example:
+    >>> import numpy as np
     >>> import tensorquant as tq
-    >>> tq.Quantizer("stochastic,8,4").is_random
-    True
-    >>> tq.stream_of("conv1", "weight") == tq.stream_of("conv1", "bias")
-    False
+    >>> q, x = tq.Quantizer("stochastic,8,0"), np.full(4, 0.5, np.float32)
+    >>> q(x, stream=tq.stream_of("conv1", "weight"))
+    array([0., 0., 1., 0.], dtype=float32)
+    >>> q(x, stream=tq.stream_of("conv1", "bias"))
+    array([0., 1., 1., 0.], dtype=float32)
 )");
   module.def("get_num_threads", &tensorquant::num_threads,
              R"(How many threads a call can use.

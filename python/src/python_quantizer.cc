@@ -5,7 +5,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
+#include <unordered_set>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 
@@ -15,16 +16,26 @@ using namespace nb::literals;
 namespace tensorquant::python {
 namespace {
 
+[[noreturn]] void throw_shut_down(const std::string& spec) {
+  throw Error("quantizer '" + spec + "' is written in Python, which has shut down");
+}
+
 // The interpreter's lock; an Error where there is no interpreter any more.
 class Interpreter {
  public:
   explicit Interpreter(const std::string& spec) {
-    if (!lock_) throw Error("quantizer '" + spec + "' is written in Python, which has shut down");
+    if (!lock_) throw_shut_down(spec);
   }
 
  private:
   nb::gil_scoped_acquire lock_;
 };
+
+// All that live; guarded by the interpreter's lock.
+std::unordered_set<PythonQuantizer*>& living() {
+  static auto* instance = new std::unordered_set<PythonQuantizer*>();  // outlives every destructor
+  return *instance;
+}
 
 // A copy, for Python may keep it.
 template <class T>
@@ -57,22 +68,39 @@ PythonQuantizer::PythonQuantizer(nb::object quantizer)
     : spec_(nb::cast<std::string>(quantizer.attr("spec"))),
       is_random_(nb::cast<bool>(quantizer.attr("is_random"))),
       is_straight_through_(nb::cast<bool>(quantizer.attr("is_straight_through"))) {
+  living().insert(this);
   object_ = quantizer.release();
 }
 
 PythonQuantizer::~PythonQuantizer() {
-  if (nb::detail::cleanup_guard guard{}) object_.dec_ref();
+  if (nb::detail::cleanup_guard guard{}) release();
+}
+
+void PythonQuantizer::release() {
+  living().erase(this);
+  std::exchange(object_, nb::handle()).dec_ref();
+}
+
+void PythonQuantizer::release_all() {
+  // What lets go of an object may destroy others of these.
+  while (!living().empty()) (*living().begin())->release();
+}
+
+nb::handle PythonQuantizer::usable_object() const {
+  if (!object_) throw_shut_down(spec_);
+  return object_;
 }
 
 template <class T>
 void PythonQuantizer::quantize_any(std::span<const T> in, std::span<T> out,
                                    const Context& context) const {
   const Interpreter interpreter(spec_);
+  const nb::object quantizer = nb::borrow(usable_object());
   const nb::object x = to_numpy(in);
   const nb::object y =
-      is_random_ ? object_.attr("quantize")(x, "seed"_a = context.seed, "stream"_a = context.stream,
-                                            "step"_a = context.step)
-                 : object_.attr("quantize")(x);
+      is_random_ ? quantizer.attr("quantize")(x, "seed"_a = context.seed,
+                                              "stream"_a = context.stream, "step"_a = context.step)
+                 : quantizer.attr("quantize")(x);
   from_numpy(spec_, "quantize", y, out);
 }
 
@@ -81,7 +109,8 @@ void PythonQuantizer::gradient_any(std::span<const T> x, std::span<const T> y,
                                    std::span<const T> dy, std::span<T> dx) const {
   if (is_straight_through_) return Quantizer::gradient(x, y, dy, dx);
   const Interpreter interpreter(spec_);
-  from_numpy(spec_, "gradient", object_.attr("gradient")(to_numpy(x), to_numpy(y), to_numpy(dy)),
+  const nb::object quantizer = nb::borrow(usable_object());
+  from_numpy(spec_, "gradient", quantizer.attr("gradient")(to_numpy(x), to_numpy(y), to_numpy(dy)),
              dx);
 }
 

@@ -37,14 +37,23 @@ class PythonQuantizer final : public Quantizer {
   // The UserQuantizer.
   nanobind::handle object() const { return object_; }
 
+  // Lets go of the objects of all that live, which cannot be used from then on. For the end of the
+  // interpreter: an object's class refers to its module, and a map in that module to the object,
+  // which no garbage collector can see through the core.
+  static void release_all();
+
  private:
+  // Takes the interpreter's lock beforehand.
+  nanobind::handle usable_object() const;
+  void release();
+
   template <class T>
   void quantize_any(std::span<const T> in, std::span<T> out, const Context& context) const;
   template <class T>
   void gradient_any(std::span<const T> x, std::span<const T> y, std::span<const T> dy,
                     std::span<T> dx) const;
 
-  nanobind::handle object_;  // a reference of our own
+  nanobind::handle object_;  // a reference of our own; null once it is released
   std::string spec_;
   bool is_random_;
   bool is_straight_through_;

@@ -86,7 +86,7 @@ void bind_quantizers(nb::module_& module) {
           "python_object",
           [](const Quantizer& q) -> nb::object {
             const auto* own = dynamic_cast<const PythonQuantizer*>(&q);
-            return own == nullptr ? nb::none() : nb::borrow(own->object());
+            return own == nullptr || !own->object() ? nb::none() : nb::borrow(own->object());
           },
           "The UserQuantizer behind it, or None.")
       .def(
@@ -115,6 +115,7 @@ void bind_quantizers(nb::module_& module) {
         return std::make_shared<PythonQuantizer>(std::move(quantizer));
       },
       "quantizer"_a);
+  module.def("release_python_quantizers", &PythonQuantizer::release_all);
   module.def(
       "register_quantizer",
       [](const std::string& name, const std::string& usage, const std::string& summary) {

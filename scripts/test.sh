@@ -3,7 +3,8 @@
 #   scripts/test.sh            all of the following
 #   scripts/test.sh cpp        C++: release with libtorch, the core without it, the core under AddressSanitizer and
 #                              UndefinedBehaviorSanitizer
-#   scripts/test.sh python     Python: the oracle behind the golden vectors
+#   scripts/test.sh python     Python: the oracles behind the golden vectors, and the package, installed into a virtual environment
+#                              in build/venv, with NumPy, PyTorch, TensorFlow and JAX
 # Not part of "all", for their time:
 #   scripts/test.sh asan       C++: everything under both sanitizers
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
@@ -30,10 +31,27 @@ asan() {
 }
 
 python() {
-  scripts/setup.sh core
+  scripts/setup.sh python
+  # From here on, what the virtual environment has goes first.
+  local PATH=$PWD/build/venv/bin:$PATH
   echo "== golden vectors"
   python3 tests/golden/make_vectors.py --check
   python3 tests/golden/make_arithmetic_vectors.py --check
+  python3 tests/golden/check_oracle.py
+  echo "== Python package"
+  ruff check python
+  ruff format --check python
+  # Again, though the version be the same.
+  pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
+    --config-settings=build-dir=build/pip .
+  pytest -q -rs --ignore=python/tests/keras
+  pytest -q --doctest-modules --pyargs tensorquant
+  local backend
+  for backend in tensorflow torch jax; do
+    [ -d python/tests/keras ] || break
+    echo "== Keras on $backend"
+    KERAS_BACKEND=$backend pytest -q -rs python/tests/keras
+  done
 }
 
 # The distribution's libtorch and the wheel's have different interfaces; both must do.

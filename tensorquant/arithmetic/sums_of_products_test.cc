@@ -282,6 +282,7 @@ TEST(Convolution, RefusesShapesThatMakeNoSense) {
     Convolution bad = good;
     spoil(bad);
     EXPECT_THROW(run(bad), Error);
+    EXPECT_THROW(bad.output(), Error);
   }
 }
 

@@ -52,6 +52,44 @@ TEST(Values, AreLeftOutWhereTheyAreTooMany) {
   EXPECT_TRUE(values(Sparse{0.1}, 1000).empty());
 }
 
+// By their values, one by one.
+TEST(Fits, WhereTheTypeHasEveryValue) {
+  const FloatingPoint types[] = {{.exponent_bits = 5, .significand_bits = 10},
+                                 {.exponent_bits = 8, .significand_bits = 7}};
+  std::vector<Format> formats = {Binary{}, Binary{0.1}, Binary{1e6}, Ternary{0.75}, Ternary{1e-9}};
+  for (int bits : {1, 2, 8, 9, 10, 12, 13}) {
+    for (int fraction = -20; fraction <= 30; ++fraction) {
+      formats.push_back(FixedPoint{.bits = bits, .fraction = fraction});
+    }
+  }
+  for (int e = 2; e <= 6; ++e) {
+    for (int m = 1; m <= 11; ++m) formats.push_back(FloatingPoint{e, m});
+  }
+  int fitting = 0;
+  for (const FloatingPoint& type : types) {
+    for (const Format& format : formats) {
+      const std::vector<double> all = values(format, 1 << 18);
+      ASSERT_FALSE(all.empty());
+      const bool has_all = std::all_of(all.begin(), all.end(), [&](double y) {
+        return quantize_reference(type, static_cast<float>(y)) == y;
+      });
+      EXPECT_EQ(fits(format, type), has_all) << all.front() << " to " << all.back();
+      fitting += has_all;
+    }
+  }
+  EXPECT_GT(fitting, 100);
+}
+
+// These take the type's own small numbers.
+TEST(Fits, WhereResultsForTheTypesNumbersDo) {
+  const FloatingPoint binary16{.exponent_bits = 5, .significand_bits = 10};
+  EXPECT_TRUE(fits(Identity{}, binary16));
+  EXPECT_TRUE(fits(Sparse{0.1}, binary16));
+  EXPECT_FALSE(fits(Logarithmic{}, binary16));  // 65504 becomes 2^16
+  EXPECT_TRUE(fits(Logarithmic{.max_exponent = 15}, binary16));
+  EXPECT_FALSE(fits(Logarithmic{.min_exponent = -40, .max_exponent = -30}, binary16));
+}
+
 // IEEE 754-2019, table 3.6 and NumPy's finfo.
 TEST(Facts, OfBinary16AreThoseOfTheStandard) {
   const FormatFacts f = facts(FloatingPoint{.exponent_bits = 5, .significand_bits = 10});

@@ -177,6 +177,18 @@ class Multiple : public Quantizer {
   float step_;
 };
 
+TEST(SpecReader, GivesAllThatIsLeft) {
+  SpecReader reader("name, 1 ,X,b=2, a=Y");
+  EXPECT_EQ(reader.integer("W", 0, 9), 1);
+  EXPECT_EQ(reader.integer_keyword("b", 0, 9), 2);
+  EXPECT_EQ(reader.take_arguments(), std::vector<std::string>{"x"});
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(reader.take_keywords(), (Pairs{{"a", "y"}}));
+  EXPECT_NO_THROW(reader.expect_all_taken());
+  EXPECT_TRUE(reader.take_arguments().empty());
+  EXPECT_TRUE(reader.take_keywords().empty());
+}
+
 TEST(RegisterQuantizer, MakesAUsersOwnStringsKnown) {
   const auto factory = [](SpecReader& reader) -> std::shared_ptr<const Quantizer> {
     return std::make_shared<Multiple>(reader.number("step", true));

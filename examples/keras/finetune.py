@@ -26,7 +26,7 @@ def network():
 
 def main():
     keras.utils.set_random_seed(0)
-    train, test = images.load(OPTIONS.data, 3000 if OPTIONS.quick else 30000)
+    train, test = images.load(OPTIONS.data, 600 if OPTIONS.quick else 30000)
     model = network()
     model.compile(
         keras.optimizers.Adam(1e-3),

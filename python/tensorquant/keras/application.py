@@ -106,9 +106,9 @@ class Application:
         if not any((chosen.weight, chosen.bias, chosen.output, chosen.product)):
             self._plans.append((layer.layer, None))
             return
-        if chosen.product is not None:
-            if not (rounded.only_moves_values(layer.layer) or rounded.can_round(layer.layer)):
-                inexact.append(layer)
+        covered = rounded.only_moves_values(layer.layer) or rounded.can_round(layer.layer)
+        if chosen.product is not None and not covered:
+            inexact.append(layer)
         try:
             self._plans.append((layer.layer, LayerPlan(layer.layer, chosen)))
         except tq.Error as error:

@@ -93,13 +93,11 @@ class MatrixForm:
         """(made) from the layer's bias, which is shaped like the output's last dimensions."""
         sizes = self._made_sizes(kernel_shape)
         letters = self.output[len(self.output) - len(bias.shape) :]
-        for a in reversed(letters):
-            if a not in self._made:
-                bias = ops.squeeze(bias, letters.index(a))
-        letters = [a for a in letters if a in self._made]
-        bias = ops.transpose(bias, [letters.index(a) for a in self._made if a in letters])
-        present = [size if a in letters else 1 for a, size in zip(self._made, sizes)]
-        return ops.reshape(ops.broadcast_to(ops.reshape(bias, present), sizes), (-1,))
+        own = {a: size for a, size in zip(letters, bias.shape, strict=True) if a in self._made}
+        bias = ops.reshape(bias, tuple(own.values()))  # the others have size 1
+        bias = ops.transpose(bias, [list(own).index(a) for a in self._made if a in own])
+        bias = ops.reshape(bias, [own.get(a, 1) for a in self._made])
+        return ops.reshape(ops.broadcast_to(bias, sizes), (-1,))
 
     def outputs(self, y, kernel_shape):
         """The layer's outputs from (kept..., made)."""

@@ -103,7 +103,7 @@ def _dense(layer, rounding, step, inputs, training=None):
 
 def _float_linear(x, w, bias=None):
     y = ops.matmul(x, ops.transpose(w))
-    return y if bias is None else ops.add(y, bias)
+    return y if bias is None else y + bias
 
 
 def _einsum_dense(layer, rounding, step, inputs, training=None):
@@ -198,7 +198,8 @@ def _float_convolution(stride, dilation, begin, end, groups):
         else:
             y = ops.conv(x, kernel, padding="valid", **options)
         y = ops.transpose(y, (0, rank + 1, *range(1, rank + 1)))
-        return y if bias is None else ops.add(y, ops.reshape(bias, (-1, *(1,) * rank)))
+        # Not ops.add(): on TensorFlow it takes a bias for one of the last axis where sizes allow it.
+        return y if bias is None else y + ops.reshape(bias, (-1, *(1,) * rank))
 
     return convolve
 

@@ -61,7 +61,7 @@ class Step(keras.random.SeedGenerator, KerasSaveable):
         store["step"] = ops.convert_to_numpy(self.state)[:1]
 
     def load_own_variables(self, store):
-        if "step" in store.keys():
+        if "step" in store:
             self.training = int(store["step"][0])
 
     def _obj_type(self):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# JAX compiles hundreds of tiny functions, and most of a test's time is XLA's optimizer.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 keras = pytest.importorskip("keras")
 sys.path.append(str(Path(__file__).parents[1] / "ops"))  # golden.py
 

@@ -329,8 +329,7 @@ class Planner {
     // the first one does nothing: sums are multiples of the products' last bit.
     const bool adds_alike = product && product->significand_bits <= sum->significand_bits;
     const bool fits_float = is_small(*sum) && (!product || is_small(*product)) && bits_ <= 24 &&
-                            last_bit_ >= -149 &&
-                            (adds_alike || fits(most, product_last_bit(), 24));
+                            last_bit_ >= -149 && (adds_alike || fits(most, product_last_bit(), 24));
     if (!fits_float && !adds_alike && !fits(most, product_last_bit(), 53)) return {};
     c.needs_double = !fits_float;
     c.rounds_products = product.has_value();

@@ -46,9 +46,9 @@ TEST(RandomWord, WalksTilesOf64WordMajor) {
 TEST(RandomHalfWord, ServesTwoElementsOfATileOf128) {
   const Context context{.seed = 5};
   for (std::uint64_t j : {0, 1, 17, 63}) {
-    const std::uint32_t word = random_word(context, 64u * 3 + j);
-    EXPECT_EQ(random_half_word(context, 128u * 3 + j), word << 16);
-    EXPECT_EQ(random_half_word(context, 128u * 3 + 64 + j), word & 0xFFFF0000u);
+    const std::uint32_t word = random_word(context, std::uint64_t{64} * 3 + j);
+    EXPECT_EQ(random_half_word(context, std::uint64_t{128} * 3 + j), word << 16);
+    EXPECT_EQ(random_half_word(context, std::uint64_t{128} * 3 + 64 + j), word & 0xFFFF0000u);
   }
 }
 

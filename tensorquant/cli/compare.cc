@@ -74,6 +74,7 @@ std::string decimal(double x) {
 
 void print(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(differences.size());
   for (const LayerDifference& d : differences) {
     rows.push_back({d.layer, std::to_string(d.elements), std::to_string(d.differing),
                     decimal(d.largest_error), d.sqnr_db ? decimal(*d.sqnr_db) : "-"});
@@ -111,6 +112,7 @@ void compare(const std::string& a, const std::string& b, bool as_json) {
   }
   if (layers.empty()) throw Error(a + ": the trace holds no layer");
   std::vector<LayerDifference> differences;
+  differences.reserve(layers.size());
   for (const std::string& layer : layers) {
     differences.push_back(compare_layer(layer, trace_file(a, layer), trace_file(b, layer)));
   }

@@ -39,6 +39,7 @@ std::vector<Result> quantize_inputs(const Quantizer& quantizer, const Options& o
   std::vector<T> y(x.size());
   quantizer.quantize(std::span<const T>(x), std::span<T>(y), {.seed = options.seed});
   std::vector<Result> results;
+  results.reserve(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) results.push_back({x[i], y[i]});
   return results;
 }

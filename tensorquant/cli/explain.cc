@@ -78,6 +78,7 @@ void explain_maps(const Options& options) {
   const Override maps = options.maps.read(0);
   std::vector<LayerSummary> layers = layers_of(options, maps);
   std::vector<std::string> names;
+  names.reserve(layers.size());
   for (const LayerSummary& layer : layers) names.push_back(layer.layer);
   const Explanation explanation = tensorquant::explain(maps, names);
   if (options.model.empty()) {

@@ -97,11 +97,12 @@ Array integers_of(std::span<const T> values, const FixedPoint& format, const Sha
 }
 
 template <class T>
-Array quantized(const Quantizer& quantizer, Array array, const Options& options) {
+void quantize_array(const Quantizer& quantizer, Array& array, const Options& options) {
   const std::span<T> values = numbers<T>(array);
   quantizer.quantize(std::span<const T>(values), values, {.seed = options.seed});
-  if (!options.integers) return array;
-  return integers_of<T>(values, std::get<FixedPoint>(*quantizer.format()), array.shape, options.in);
+  if (!options.integers) return;
+  array =
+      integers_of<T>(values, std::get<FixedPoint>(*quantizer.format()), array.shape, options.in);
 }
 
 void quantize(const Options& options) {
@@ -114,9 +115,12 @@ void quantize(const Options& options) {
   Array array = read_input(options.in);
   const DType type = array.dtype;
   check_output(options.out, options.integers ? DType::i32 : type);
-  write_output(options.out, type == DType::f32
-                                ? quantized<float>(*quantizer, std::move(array), options)
-                                : quantized<double>(*quantizer, std::move(array), options));
+  if (type == DType::f32) {
+    quantize_array<float>(*quantizer, array, options);
+  } else {
+    quantize_array<double>(*quantizer, array, options);
+  }
+  write_output(options.out, array);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ std::string_view name_of(DType dtype);  // "f32"
 
 // The DType of a C++ type: dtype_of<float> is DType::f32. Not defined for types that have none.
 template <class T>
-extern const DType dtype_of;
+extern const DType dtype_of;  // NOLINT(readability-identifier-naming): as the standard's traits
 template <>
 inline constexpr DType dtype_of<float> = DType::f32;
 template <>

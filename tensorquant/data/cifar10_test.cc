@@ -14,7 +14,7 @@ using testing::ElementsAre;
 constexpr std::size_t kRecord = 3073;
 
 TEST(Cifar10Test, ReadsLabelsAndPixels) {
-  const ImageDataset data = load_cifar10_dataset(kGoldenFolder / "cifar10_2.bin");
+  const ImageDataset data = load_cifar10_dataset(golden_folder() / "cifar10_2.bin");
   EXPECT_EQ(data.count, 2u);
   EXPECT_EQ(data.channels, 3u);
   EXPECT_EQ(data.height, 32u);
@@ -50,7 +50,7 @@ TEST(Cifar10Test, ALabelAboveNineIsNamedByItsRecord) {
 }
 
 TEST(Cifar10Test, TheFirstThousandTestImagesAreTheKnownOnes) {
-  const std::filesystem::path path = kLargeFolder / "cifar10" / "cifar10_test_first1000.bin";
+  const std::filesystem::path path = large_folder() / "cifar10" / "cifar10_test_first1000.bin";
   SKIP_IF_MISSING(path);
   const ImageDataset data = load_cifar10_dataset(path);
   EXPECT_EQ(data.count, 1000u);

@@ -11,21 +11,21 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST(DatasetTest, AFolderIsReadAsIdx) {
-  EXPECT_THAT(load_image_dataset(kGoldenFolder / "idx_plain", Split::test).labels,
+  EXPECT_THAT(load_image_dataset(golden_folder() / "idx_plain", Split::test).labels,
               ElementsAre(7, 0, 9));
-  EXPECT_THAT(load_image_dataset(kGoldenFolder / "idx_plain", Split::train).labels,
+  EXPECT_THAT(load_image_dataset(golden_folder() / "idx_plain", Split::train).labels,
               ElementsAre(7, 0));
 }
 
 TEST(DatasetTest, AFileIsReadAsCifar10WhateverTheSplit) {
   for (Split split : {Split::train, Split::test}) {
-    EXPECT_THAT(load_image_dataset(kGoldenFolder / "cifar10_2.bin", split).labels,
+    EXPECT_THAT(load_image_dataset(golden_folder() / "cifar10_2.bin", split).labels,
                 ElementsAre(3, 9));
   }
 }
 
 TEST(DatasetTest, AFileOfAnotherKindIsAnError) {
-  EXPECT_THAT(error_of([] { load_image_dataset(kGoldenFolder / "README.md", Split::test); }),
+  EXPECT_THAT(error_of([] { load_image_dataset(golden_folder() / "README.md", Split::test); }),
               HasSubstr("README.md: expected CIFAR-10 records"));
 }
 
@@ -36,7 +36,7 @@ TEST(DatasetTest, APathThatDoesNotExistIsAnErrorThatSaysSo) {
 }
 
 TEST(DatasetTest, AFolderWithoutTheFilesIsAnErrorThatNamesTheMissingOne) {
-  EXPECT_THAT(error_of([] { load_image_dataset(kGoldenFolder, Split::train); }),
+  EXPECT_THAT(error_of([] { load_image_dataset(golden_folder(), Split::train); }),
               HasSubstr("train-images-idx3-ubyte: is missing"));
 }
 

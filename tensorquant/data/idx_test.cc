@@ -40,10 +40,10 @@ TEST(IdxTest, ReadsShapeAndValues) {
 }
 
 TEST(IdxTest, CompressionIsKnownByContentNotByName) {
-  const IdxArray images = read_idx(kGoldenFolder / "idx_gz/t10k-images-idx3-ubyte.gz");
+  const IdxArray images = read_idx(golden_folder() / "idx_gz/t10k-images-idx3-ubyte.gz");
   EXPECT_EQ(images.values, multiples_of_four(60));
-  EXPECT_EQ(read_idx(kGoldenFolder / "idx_gz/two_members.gz").values, multiples_of_four(60));
-  EXPECT_THAT(read_idx(kGoldenFolder / "idx_gz/t10k-labels-idx1-ubyte.gz").values,
+  EXPECT_EQ(read_idx(golden_folder() / "idx_gz/two_members.gz").values, multiples_of_four(60));
+  EXPECT_THAT(read_idx(golden_folder() / "idx_gz/t10k-labels-idx1-ubyte.gz").values,
               ElementsAre(7, 0, 9));
 }
 
@@ -119,7 +119,7 @@ class IdxDatasetTest : public FileTest {
 
 TEST_F(IdxDatasetTest, PairsImagesWithLabels) {
   for (const char* name : {"idx_plain", "idx_gz"}) {
-    const ImageDataset test = load_idx_dataset(kGoldenFolder / name, Split::test);
+    const ImageDataset test = load_idx_dataset(golden_folder() / name, Split::test);
     EXPECT_EQ(test.count, 3u);
     EXPECT_EQ(test.channels, 1u);
     EXPECT_EQ(test.height, 4u);
@@ -131,7 +131,7 @@ TEST_F(IdxDatasetTest, PairsImagesWithLabels) {
 }
 
 TEST_F(IdxDatasetTest, TheTrainingSplitHasItsOwnFiles) {
-  const ImageDataset train = load_idx_dataset(kGoldenFolder / "idx_plain", Split::train);
+  const ImageDataset train = load_idx_dataset(golden_folder() / "idx_plain", Split::train);
   EXPECT_EQ(train.count, 2u);
   EXPECT_THAT(train.labels, ElementsAre(7, 0));
 }
@@ -205,17 +205,18 @@ TEST_P(KnownDatasetTest, HasTheKnownPixelsAndLabels) {
             known.sum_of_labels);
 }
 
-const fs::path kFashion = "/usr/share/datasets/fashion-mnist";  // Debian's dataset-fashion-mnist
+constexpr const char* kFashion =
+    "/usr/share/datasets/fashion-mnist";  // Debian's dataset-fashion-mnist
 
 INSTANTIATE_TEST_SUITE_P(Mnist, KnownDatasetTest,
-                         testing::Values(KnownDataset{kLargeFolder / "mnist",
+                         testing::Values(KnownDataset{large_folder() / "mnist",
                                                       Split::test,
                                                       10000,
                                                       264923200,
                                                       33094773509,
                                                       {7, 2, 1, 0, 4, 1, 4, 9, 5, 9},
                                                       44434},
-                                         KnownDataset{kLargeFolder / "mnist",
+                                         KnownDataset{large_folder() / "mnist",
                                                       Split::train,
                                                       60000,
                                                       1567298545,

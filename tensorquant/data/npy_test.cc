@@ -37,7 +37,7 @@ std::string header_error(const std::string& header, std::size_t size = 0) {
 }
 
 TEST(NpyTest, ReadsEveryType) {
-  const Array f4 = read_npy(kGoldenFolder / "npy" / "f4_2x3.npy");
+  const Array f4 = read_npy(golden_folder() / "npy" / "f4_2x3.npy");
   EXPECT_EQ(f4.dtype, DType::f32);
   EXPECT_THAT(f4.shape, ElementsAre(2, 3));
   std::vector<std::uint32_t> bits;
@@ -207,7 +207,8 @@ TEST(DamagedNpyTest, OtherTypesVersionsAndFilesAreErrors) {
 }
 
 TEST(KnownNpyTest, LogitsOfTrainedNetworksHaveTheirShapeAndNumbers) {
-  const std::filesystem::path path = kLargeFolder / "mnist_lenet5" / "lenet5_t10k_float_logits.npy";
+  const std::filesystem::path path =
+      large_folder() / "mnist_lenet5" / "lenet5_t10k_float_logits.npy";
   SKIP_IF_MISSING(path);
   const Array logits = read_npy(path);
   EXPECT_THAT(logits.shape, ElementsAre(10000, 10));

@@ -49,7 +49,7 @@ T raw(const Array& array, std::size_t index) {
 }
 
 TEST(SafetensorsTest, ReadsEveryType) {
-  const Safetensors file = read_safetensors(kGoldenFolder / "safetensors/every_type.safetensors");
+  const Safetensors file = read_safetensors(golden_folder() / "safetensors/every_type.safetensors");
   const auto& t = file.tensors;
   EXPECT_EQ(t.size(), 13u);
   EXPECT_THAT(file.metadata, ElementsAre(Pair("format", "np")));
@@ -242,9 +242,9 @@ TEST(DamagedSafetensorsTest, TensorsMustCoverTheDataOnce) {
 }
 
 TEST(KnownSafetensorsTest, TrainedNetworksHaveTheirTensors) {
-  const std::filesystem::path lenet = kLargeFolder / "mnist_lenet5" / "lenet5.safetensors";
+  const std::filesystem::path lenet = large_folder() / "mnist_lenet5" / "lenet5.safetensors";
   const std::filesystem::path resnet =
-      kLargeFolder / "cifar10_resnet20_32" / "resnet20.safetensors";
+      large_folder() / "cifar10_resnet20_32" / "resnet20.safetensors";
   SKIP_IF_MISSING(lenet);
   SKIP_IF_MISSING(resnet);
   const Safetensors small = read_safetensors(lenet);

@@ -19,18 +19,20 @@ namespace tensorquant {
 
 using Bytes = std::vector<std::byte>;
 
-inline const std::filesystem::path kSourceFolder = TENSORQUANT_SOURCE_DIR;
-inline const std::filesystem::path kGoldenFolder = kSourceFolder / "tests" / "golden" / "data";
+inline std::filesystem::path source_folder() { return TENSORQUANT_SOURCE_DIR; }
+inline std::filesystem::path golden_folder() {
+  return source_folder() / "tests" / "golden" / "data";
+}
 
 // Data sets and trained networks that developers may have; too large for the repository.
-inline const std::filesystem::path kLargeFolder = kSourceFolder / ".." / "shared" / "data";
+inline std::filesystem::path large_folder() { return source_folder() / ".." / "shared" / "data"; }
 
 #define SKIP_IF_MISSING(path)                                              \
   if (!std::filesystem::exists(path)) {                                    \
     GTEST_SKIP() << (path).string() << " is not here, nothing to compare"; \
   }
 
-inline Bytes golden(const std::string& name) { return read_file(kGoldenFolder / name); }
+inline Bytes golden(const std::string& name) { return read_file(golden_folder() / name); }
 
 inline Bytes bytes_of(std::string_view text) {
   const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
@@ -87,7 +89,8 @@ void expect_no_harm_from_any_changed_byte(const Bytes& file, std::size_t size, P
       changed[i] = file[i] ^ std::byte(mask);
       try {
         parse(changed);
-      } catch (const Error&) {
+      } catch (const Error& error) {
+        EXPECT_STRNE(error.what(), "");
       } catch (const std::exception& error) {
         ADD_FAILURE() << "byte " << i << " changed by " << mask << ": " << error.what();
       }

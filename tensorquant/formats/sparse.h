@@ -10,7 +10,7 @@ namespace tensorquant {
 
 // Magnitude pruning: values nearer to zero than a threshold become +0, all others stay.
 struct Sparse {
-  double threshold = 0;  // finite, >= 0; rounded to the tensor's type
+  double threshold = 0;  // rounded to the tensor's type; finite and >= 0 there
   bool operator==(const Sparse&) const = default;
 };
 

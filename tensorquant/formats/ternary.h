@@ -15,8 +15,8 @@ namespace tensorquant {
 // threshold each tensor gets its own, 0.7 times its mean magnitude: F. Li, B. Zhang, B. Liu,
 // "Ternary weight networks", arXiv:1605.04711.
 struct Ternary {
-  double magnitude = 1;                  // finite, > 0; rounded to the tensor's type
-  std::optional<double> threshold = {};  // finite, >= 0; rounded to the tensor's type
+  double magnitude = 1;                  // rounded to the tensor's type; finite and > 0 there
+  std::optional<double> threshold = {};  // rounded to the tensor's type; finite and >= 0 there
   bool operator==(const Ternary&) const = default;
 };
 

@@ -10,10 +10,10 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const std::vector<std::string> kLayers = {"conv1", "conv2", "fc1", "fc2"};
+std::vector<std::string> all_layers() { return {"conv1", "conv2", "fc1", "fc2"}; }
 
 std::vector<std::string> messages(const Override& maps,
-                                  const std::vector<std::string>& layers = kLayers) {
+                                  const std::vector<std::string>& layers = all_layers()) {
   std::vector<std::string> lines;
   for (const IdleRule& idle : explain(maps, layers).idle) lines.push_back(idle.message());
   return lines;
@@ -24,7 +24,7 @@ Override weights(const std::string& text) { return {.weights = QuantizerMap::fro
 TEST(Explain, NamesTheRuleThatChoseEachQuantizer) {
   const auto maps = Override::from_json(R"({"weights": {"conv2": null, "conv": "nearest,8,4"},
       "extrinsic": "fp16", "intrinsic": {"re:fc[0-9]": "nearest,16,8"}})");
-  const Explanation explanation = explain(maps, kLayers);
+  const Explanation explanation = explain(maps, all_layers());
   ASSERT_EQ(explanation.layers.size(), 4u);
   EXPECT_THAT(explanation.idle, IsEmpty());
   const LayerExplanation& conv1 = explanation.layers[0];
@@ -85,8 +85,8 @@ TEST(Explain, ReportsAKeyThatEarlierOnesAlwaysShadow) {
                           "before it and takes its layers",
                           "rule 4: extrinsic key '' does nothing: key 'conv' (rule 1) stands "
                           "before it and takes its layers"));
-  EXPECT_EQ(explain(maps, kLayers).idle[0].shadowed_by, &maps.extrinsic.rules()[0]);
-  EXPECT_THAT(explain(maps, kLayers).idle[0].suggestion, IsEmpty());
+  EXPECT_EQ(explain(maps, all_layers()).idle[0].shadowed_by, &maps.extrinsic.rules()[0]);
+  EXPECT_THAT(explain(maps, all_layers()).idle[0].suggestion, IsEmpty());
 }
 
 TEST(Explain, AKeyThatTakesOneLayerIsNotIdle) {
@@ -97,7 +97,7 @@ TEST(Explain, ListsIdleRulesMapByMapInTheirOrder) {
   const auto maps = Override::from_json(
       R"({"intrinsic": {"i": null}, "extrinsic": {"e2": null, "e1": null}, "weights": {"w": null}})");
   std::vector<std::string> keys;
-  for (const IdleRule& idle : explain(maps, kLayers).idle) {
+  for (const IdleRule& idle : explain(maps, all_layers()).idle) {
     keys.push_back(to_string(idle.kind) + ' ' + idle.rule->pattern.key());
   }
   EXPECT_THAT(keys, ElementsAre("weights w", "extrinsic e2", "extrinsic e1", "intrinsic i"));

@@ -22,15 +22,15 @@ class TrainedNetwork : public testing::TestWithParam<Reference> {};
 
 TEST_P(TrainedNetwork, HasTheAccuracyAndLogitsOfTheSecondEngine) {
   const Reference& reference = GetParam();
-  SKIP_IF_MISSING(kLargeFolder / reference.checkpoint);
+  SKIP_IF_MISSING(large_folder() / reference.checkpoint);
   const ModelInfo& info = find_model(reference.model);
   const auto model = make_model(info);
-  load_checkpoint(*model, kLargeFolder / reference.checkpoint);
-  const ImageDataset data = load_image_dataset(kLargeFolder / reference.data, Split::test);
+  load_checkpoint(*model, large_folder() / reference.checkpoint);
+  const ImageDataset data = load_image_dataset(large_folder() / reference.data, Split::test);
   const Evaluation result = evaluate(info, *model, data, 128);
   EXPECT_EQ(result.images, reference.images);
   EXPECT_EQ(result.correct, reference.correct);
-  const at::Tensor expected = to_tensor(read_npy(kLargeFolder / reference.logits));
+  const at::Tensor expected = to_tensor(read_npy(large_folder() / reference.logits));
   EXPECT_LT((result.logits - expected).abs().max().item<double>(), 1e-3);
 }
 

@@ -137,6 +137,7 @@ TEST(TraceFirstBatch, HoldsEachLayersOutputInOrder) {
   const ImageDataset data = test_images(info, 6);
   const auto trace = trace_first_batch(info, *model, data, 4);
   std::vector<std::string> names;
+  names.reserve(trace.size());
   for (const auto& [layer, output] : trace) names.push_back(layer);
   EXPECT_EQ(names, layer_names(*model));
   EXPECT_LT(trace[1].second.min().item<float>(), 0) << "conv1 was overwritten by relu1";

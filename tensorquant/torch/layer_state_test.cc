@@ -105,7 +105,7 @@ TEST_F(Cache, IsNotUsedInTrainingMode) {
 }
 
 // 0.3 rounded to an integer at random, as the element's random word says.
-Tensor drawn(std::vector<std::int64_t> sizes, std::uint64_t seed, std::uint32_t stream,
+Tensor drawn(const std::vector<std::int64_t>& sizes, std::uint64_t seed, std::uint32_t stream,
              std::uint32_t step) {
   Tensor y = torch::empty(sizes);
   for (std::int64_t i = 0; i < y.numel(); ++i) {
@@ -212,8 +212,10 @@ TEST(Threads, ShareAModelInEvaluation) {
     const Tensor expected = model->forward(x);
     invalidate(model);
     std::atomic<int> differences = 0;
+    constexpr int kThreads = 4;
     std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i) {
+    threads.reserve(kThreads);
+    for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&] {
         const torch::NoGradGuard no_gradient_here;
         for (int k = 0; k < 200; ++k) differences += !torch::equal(model->forward(x), expected);

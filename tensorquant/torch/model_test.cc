@@ -48,7 +48,10 @@ std::string weight_of(ModelRef model, const std::string& layer) {
   return "";
 }
 
-const Tensor kImage = torch::randn({2, 1, 6, 6});
+const Tensor& image() {
+  static const Tensor pixels = torch::randn({2, 1, 6, 6});
+  return pixels;
+}
 
 TEST(Apply, PutsQuantizersWhereTheRulesSay) {
   Net net;
@@ -89,18 +92,18 @@ TEST(Apply, TakesAModelHoweverItIsHeld) {
 
 TEST(Apply, ReplacesWhatWasThere) {
   Net net;
-  const Tensor plain = net(kImage);
+  const Tensor plain = net(image());
   apply(net, override_of(R"({"weights": "nearest,8,2", "extrinsic": "nearest,8,2"})"));
-  const Tensor quantized = net(kImage);
+  const Tensor quantized = net(image());
   EXPECT_FALSE(torch::equal(quantized, plain));
   apply(net, override_of(R"({"weights": {"fc1": "nearest,8,4"}})"));
   EXPECT_EQ(weight_of(net, "fc2"), "");
   apply(net, Override());
-  EXPECT_TRUE(torch::equal(net(kImage), plain));
+  EXPECT_TRUE(torch::equal(net(image()), plain));
   apply(net, override_of(R"({"weights": "nearest,8,2", "extrinsic": "nearest,8,2"})"));
-  EXPECT_TRUE(torch::equal(net(kImage), quantized));
+  EXPECT_TRUE(torch::equal(net(image()), quantized));
   strip(net);
-  EXPECT_TRUE(torch::equal(net(kImage), plain));
+  EXPECT_TRUE(torch::equal(net(image()), plain));
   EXPECT_EQ(summary(net)[0].rule, "");
 }
 
@@ -171,16 +174,16 @@ TEST(Apply, NamesASharedLayerByItsFirstName) {
 TEST(Clone, KeepsQuantizersThatTheUsersParentLoses) {
   Net net;
   apply(net, override_of(R"({"weights": "nearest,8,2", "extrinsic": "stochastic,8,2"})"));
-  net(kImage);
+  net(image());
   Net copy = clone(net);
   const std::shared_ptr<NetImpl> second = clone(net.ptr());
   EXPECT_EQ(layer_steps(copy).at("fc1"), 1U);
   EXPECT_EQ(weight_of(copy, "fc1"), "nearest,8,2");
-  const Tensor expected = net(kImage);
-  EXPECT_TRUE(torch::equal(copy(kImage), expected)) << "the random numbers are those of the model";
-  EXPECT_TRUE(torch::equal(second->forward(kImage), expected));
+  const Tensor expected = net(image());
+  EXPECT_TRUE(torch::equal(copy(image()), expected)) << "the random numbers are those of the model";
+  EXPECT_TRUE(torch::equal(second->forward(image()), expected));
   const std::shared_ptr<NetImpl> third = clone(*second);
-  EXPECT_TRUE(torch::equal(third->forward(kImage), second->forward(kImage)));
+  EXPECT_TRUE(torch::equal(third->forward(image()), second->forward(image())));
   strip(copy);
   EXPECT_NE(weight_of(net, "fc1"), "") << "the copy is its own";
 }
@@ -192,10 +195,10 @@ TEST(Archives, AreThoseOfTheFloatModel) {
   torch::save(net, archive);
   torch::load(other, archive);
   apply(other, override_of(R"({"weights": "nearest,8,2"})"));
-  EXPECT_TRUE(torch::equal(net(kImage), other(kImage)));
+  EXPECT_TRUE(torch::equal(net(image()), other(image())));
   strip(net);
   strip(other);
-  EXPECT_TRUE(torch::equal(net(kImage), other(kImage)));
+  EXPECT_TRUE(torch::equal(net(image()), other(image())));
 }
 
 TEST(Training, MovesTheFloatParametersOfAQuantizedModel) {
@@ -226,17 +229,17 @@ TEST(Observer, SeesEachOutputWithAndWithoutQuantizers) {
     last = output;
   };
   set_output_observer(net, watch);
-  EXPECT_TRUE(torch::equal(net(kImage), last));
+  EXPECT_TRUE(torch::equal(net(image()), last));
   EXPECT_THAT(names, ElementsAre("features.conv1", "features.relu1", "fc1", "fc2"));
   apply(net, override_of(R"({"extrinsic": "nearest,8,2"})"));
-  const Tensor y = net(kImage);
+  const Tensor y = net(image());
   EXPECT_TRUE(torch::equal(y, last));
   EXPECT_TRUE(torch::equal(y, torch::round(y * 4) / 4));
   strip(net);
-  net(kImage);
+  net(image());
   EXPECT_EQ(names.size(), 12U);
   set_output_observer(net, {});
-  net(kImage);
+  net(image());
   EXPECT_EQ(names.size(), 12U);
 
   names.clear();

@@ -61,8 +61,7 @@ struct NetImpl : torch::nn::Module {
                            torch::nn::Sequential(torch::nn::Flatten(), torch::nn::Linear(18, 3)));
   }
   torch::Tensor forward(const torch::Tensor& x) {
-    namespace F = torch::nn::functional;
-    return F::log_softmax(rest->forward(torch::relu(conv(x))), F::LogSoftmaxFuncOptions(1));
+    return torch::log_softmax(rest->forward(torch::relu(conv(x))), 1);
   }
   torch::nn::Conv2d conv{nullptr};
   torch::nn::Sequential rest{nullptr};

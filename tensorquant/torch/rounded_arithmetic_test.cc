@@ -33,7 +33,8 @@ torch::Tensor small(at::IntArrayRef sizes) {
 
 void make_small(torch::nn::Module& module) {
   const torch::NoGradGuard no_grad;
-  for (torch::Tensor parameter : module.parameters()) parameter.copy_(small(parameter.sizes()));
+  for (const torch::Tensor& parameter : module.parameters())
+    parameter.copy_(small(parameter.sizes()));
 }
 
 struct Case {
@@ -45,7 +46,8 @@ struct Case {
 template <class Layer>
 torch::Tensor results_of(Layer layer, const torch::Tensor& x) {
   const torch::Tensor input = x.detach().clone().requires_grad_();
-  for (torch::Tensor parameter : layer->parameters()) parameter.mutable_grad() = torch::Tensor();
+  for (const torch::Tensor& parameter : layer->parameters())
+    parameter.mutable_grad() = torch::Tensor();
   const torch::Tensor y = layer->forward(input);
   y.backward(torch::arange(y.numel()).remainder(7).sub(3).to(y.dtype()).reshape(y.sizes()));
   std::vector<torch::Tensor> all = {y.detach().flatten(), input.grad().flatten()};
@@ -234,7 +236,8 @@ TEST(RoundedLayers, ClipTheGradientWhereTheLastSumLeavesTheRange) {
 TEST(RoundedLayers, ClipTheGradientOfAPoolWhereItsSumLeavesTheRange) {
   nn::AvgPool1d pool(2);
   apply(pool, intrinsic(R"({"": {"product": "none", "accumulator": "nearest,4,0,grad=clipped"}})"));
-  const torch::Tensor x = torch::tensor({{{3.0F, 4.0F, 4.0F, 4.0F, -4.0F, -4.0F}}}).requires_grad_();
+  const torch::Tensor x =
+      torch::tensor({{{3.0F, 4.0F, 4.0F, 4.0F, -4.0F, -4.0F}}}).requires_grad_();
   const torch::Tensor y = pool->forward(x);
   EXPECT_TRUE(at::equal(y, torch::tensor({{{3.5F, 3.5F, -4.0F}}})));  // 8 saturates to 7
   y.sum().backward();

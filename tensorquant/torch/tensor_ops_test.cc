@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/torch/test_quantizers.h"
@@ -18,7 +19,7 @@ using testing::ThrowsMessage;
 using torch::Tensor;
 
 // Position dependent, so that a wrong order of elements shows.
-const auto kStochastic = make_quantizer("stochastic,8,4");
+std::shared_ptr<const Quantizer> stochastic() { return make_quantizer("stochastic,8,4"); }
 const Context kContext = {7, 8, 9};
 
 bool same_bits(const Tensor& a, const Tensor& b) {
@@ -85,17 +86,17 @@ TEST(Quantize, DrawsTheRandomWordOfTheElement) {
 
 TEST(Quantize, LeavesEmptyTensorsEmpty) {
   for (const auto& sizes : std::vector<std::vector<std::int64_t>>{{0}, {2, 0, 3}}) {
-    const Tensor y = quantize(torch::empty(sizes), *kStochastic);
+    const Tensor y = quantize(torch::empty(sizes), *stochastic());
     EXPECT_EQ(y.sizes(), sizes);
-    quantize_(torch::empty(sizes), *kStochastic);
+    quantize_(torch::empty(sizes), *stochastic());
   }
 }
 
 TEST(Quantize, RefusesWhatItCannotQuantize) {
   const auto refuses = [](const Tensor& x) {
-    EXPECT_THAT([&] { quantize(x, *kStochastic); },
+    EXPECT_THAT([&] { quantize(x, *stochastic()); },
                 ThrowsMessage<Error>(HasSubstr("cannot quantize")));
-    EXPECT_THROW(quantize_(x, *kStochastic), Error);
+    EXPECT_THROW(quantize_(x, *stochastic()), Error);
   };
   refuses(torch::ones({2}, torch::kHalf));
   refuses(torch::ones({2}, torch::kBFloat16));
@@ -165,9 +166,9 @@ TEST(QuantizeGradient, HasNoGradientOfItsOwnUnlessStraightThrough) {
 
 TEST(QuantizeInPlace, IsForDataOnly) {
   Tensor x = torch::ones({3}, torch::requires_grad());
-  EXPECT_THAT([&] { quantize_(x, *kStochastic); }, ThrowsMessage<Error>(HasSubstr("NoGradGuard")));
+  EXPECT_THAT([&] { quantize_(x, *stochastic()); }, ThrowsMessage<Error>(HasSubstr("NoGradGuard")));
   const torch::NoGradGuard no_gradient;
-  quantize_(x, *kStochastic);
+  quantize_(x, *stochastic());
 }
 
 TEST(QuantizeConsuming, OverwritesOnlyMemoryThatNobodyElseSees) {

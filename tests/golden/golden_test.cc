@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const fs::path kGolden = fs::path(TENSORQUANT_SOURCE_DIR) / "tests" / "golden";
+fs::path golden_folder() { return fs::path(TENSORQUANT_SOURCE_DIR) / "tests" / "golden"; }
 
 json read_manifest(const fs::path& folder) {
   std::ifstream file(folder / "manifest.json");
@@ -69,7 +69,7 @@ void check_vector(const fs::path& folder, const json& entry) {
 }
 
 TEST(ExactVectors, AreEqualBitForBitOnEveryTarget) {
-  const fs::path folder = kGolden / "vectors";
+  const fs::path folder = golden_folder() / "vectors";
   const json manifest = read_manifest(folder);
   ASSERT_GT(manifest.size(), 150u);
   for (const SimdTarget& target : simd_targets()) {
@@ -87,7 +87,7 @@ TEST(ExactVectors, AreEqualBitForBitOnEveryTarget) {
 
 // Single random numbers, at indices far beyond any file too.
 TEST(RandomNumbers, AreThoseOfTheDefinition) {
-  std::ifstream file(kGolden / "vectors" / "random.json");
+  std::ifstream file(golden_folder() / "vectors" / "random.json");
   const json numbers = json::parse(file);
   ASSERT_GT(numbers.size(), 300u);
   for (const json& entry : numbers) {
@@ -104,7 +104,7 @@ TEST(RandomNumbers, AreThoseOfTheDefinition) {
 // The original's kernels where they are right, and exact rationals: values are compared, as the
 // original has no sign of zero to keep.
 TEST(OriginalVectors, AreEqualButForTheNamedFaults) {
-  const fs::path folder = kGolden / "original";
+  const fs::path folder = golden_folder() / "original";
   const json manifest = read_manifest(folder);
   ASSERT_GT(manifest.size(), 60u);
   for (const json& entry : manifest) {

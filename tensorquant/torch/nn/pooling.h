@@ -44,9 +44,8 @@ at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const a
   options.ceil_mode = layer.options.ceil_mode();
   options.count_include_pad = layer.options.count_include_pad();
   if constexpr (requires { layer.options.divisor_override(); }) {
-    if (layer.options.divisor_override().has_value()) {
-      options.divisor_override = *layer.options.divisor_override();
-    }
+    const auto& divisor = layer.options.divisor_override();
+    if (divisor) options.divisor_override = static_cast<std::int64_t>(*divisor);
   }
   return rounded_average_pool(arithmetic, x, options);
 }

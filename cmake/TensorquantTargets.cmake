@@ -41,3 +41,12 @@ function(tensorquant_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 1800)
 endfunction()
+
+# find_package that says what to install where it finds nothing.
+macro(tensorquant_find_package package title debian)
+  find_package(${package} QUIET)
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "${title} was not found. Please install it: the package ${debian} on Debian and Ubuntu; "
+                        "elsewhere any installation that find_package(${package}) finds, if need be by CMAKE_PREFIX_PATH.")
+  endif()
+endmacro()

@@ -1,8 +1,10 @@
-// What quantization costs a whole network: the forward pass with weights and outputs quantized to 8
-// bits, over the float one, both in one run. The second float case shows how far equal work differs
-// here.
+// What quantization costs a whole network: inference and a training step with weights and outputs
+// quantized to 8 bits, over the float ones, in one run. The second float case shows how far equal
+// work differs here.
 //
-//   network_bench [--json] [ROUNDS]
+//   network_bench [--json] [--profile] [ROUNDS]
+//
+// --profile: where the time of inference goes, layer by layer.
 
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
@@ -11,11 +13,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "bench/network/layer_profile.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/measure/interleaved.h"
 #include "tensorquant/models/model.h"
@@ -24,7 +28,26 @@
 namespace tensorquant::bench {
 namespace {
 
-constexpr int kBatch = 128;
+constexpr int kThreads = 2;
+
+struct Work {
+  const char* model;
+  int batch;
+  bool trains;
+  at::MemoryFormat layout;
+};
+
+std::vector<Work> all_work() {
+  constexpr auto kFirst = at::MemoryFormat::Contiguous, kLast = at::MemoryFormat::ChannelsLast;
+  std::vector<Work> all;
+  for (const auto& [model, batch] :
+       {std::pair{"lenet", 128}, {"resnet20", 128}, {"resnet20", 64}, {"resnet20", 1}}) {
+    for (const bool trains : {false, true}) {
+      for (const auto layout : {kFirst, kLast}) all.push_back({model, batch, trains, layout});
+    }
+  }
+  return all;
+}
 
 Override eight_bits() {
   Override maps;
@@ -33,77 +56,146 @@ Override eight_bits() {
   return maps;
 }
 
-// Before the clock starts: without maps the network is the float one bit for bit, and with them
-// every logit is a value of the format.
-void check(ImageClassifier& plain, ImageClassifier& quantized, const at::Tensor& images) {
-  const at::Tensor logits = quantized.forward(images);
-  if (!torch::equal(logits * 16, torch::round(logits * 16)) ||
-      logits.abs().max().item<float>() > 8) {
-    throw std::runtime_error("a logit is no value of nearest,8,4");
+// A network with images, labels and an optimizer of its own.
+class Subject {
+ public:
+  explicit Subject(const Work& work)
+      : model(make_model(find_model(work.model), 1)),
+        optimizer_(model->parameters(), torch::optim::SGDOptions(1e-3)) {
+    const ModelInfo& info = find_model(work.model);
+    torch::manual_seed(1);
+    images =
+        torch::rand({work.batch, info.channels, info.height, info.width}).contiguous(work.layout);
+    labels_ = torch::randint(info.classes, {work.batch}, at::kLong);
+    model->train(work.trains);
   }
-  strip(quantized);
-  if (!torch::equal(quantized.forward(images), plain.forward(images))) {
-    throw std::runtime_error("the stripped network is not the float one");
+
+  at::Tensor infer() const {
+    const torch::NoGradGuard no_gradients;
+    return model->forward(images);
   }
-  apply(quantized, eight_bits());
+  void train() {
+    optimizer_.zero_grad();
+    torch::nn::functional::cross_entropy(model->forward(images), labels_).backward();
+    optimizer_.step();
+  }
+
+  std::shared_ptr<ImageClassifier> model;
+  at::Tensor images;
+
+ private:
+  at::Tensor labels_;
+  torch::optim::SGD optimizer_;
+};
+
+void require(bool holds, const char* claim) {
+  if (!holds) throw std::runtime_error(std::string("does not hold: ") + claim);
 }
 
-nlohmann::ordered_json measure(const std::string& name, at::MemoryFormat layout, int rounds) {
-  const torch::NoGradGuard no_gradients;
-  const ModelInfo& info = find_model(name);
-  const auto plain = make_model(info, 1);
-  const auto quantized = make_model(info, 1);
-  plain->eval();
-  quantized->eval();
-  apply(*quantized, eight_bits());
-  torch::manual_seed(1);
-  const at::Tensor images =
-      torch::rand({kBatch, info.channels, info.height, info.width}).contiguous(layout);
-  check(*plain, *quantized, images);
+bool equal_parameters(const Subject& a, const Subject& b) {
+  const auto x = a.model->parameters(), y = b.model->parameters();
+  return std::equal(x.begin(), x.end(), y.begin(), y.end(), torch::equal);
+}
 
-  std::vector<measure::Case> cases = {{"float", [&] { plain->forward(images); }},
-                                      {"float again", [&] { plain->forward(images); }},
-                                      {"quantized", [&] { quantized->forward(images); }}};
-  measure::run_interleaved(cases, rounds);
-  nlohmann::ordered_json row = {
-      {"model", name},
-      {"layout", layout == at::MemoryFormat::ChannelsLast ? "channels last" : "channels first"},
-      {"batch", kBatch},
-      {"threads", at::get_num_threads()},
-      {"rounds", rounds}};
-  row["float_ms"] = 1e3 * measure::median(cases[0].seconds);
-  row["quantized_ms"] = 1e3 * measure::median(cases[2].seconds);
-  row["float_again_over_float"] = measure::ratio(cases[1], cases[0]);
-  row["quantized_over_float"] = measure::ratio(cases[2], cases[0]);
-  return row;
+// Before the clock starts.
+void check(const Work& work) {
+  Subject plain(work), quantized(work), stripped(work);
+  apply(*quantized.model, eight_bits());
+  apply(*stripped.model, eight_bits());
+  strip(*stripped.model);
+  const at::Tensor logits = quantized.infer();
+  require(
+      torch::equal(logits * 16, torch::round(logits * 16)) && logits.abs().max().item<float>() <= 8,
+      "logits are values of nearest,8,4");
+  require(torch::equal(stripped.infer(), plain.infer()), "without maps the logits are float's");
+  if (!work.trains) return;
+  for (Subject* subject : {&plain, &quantized, &stripped}) subject->train();
+  require(equal_parameters(plain, stripped), "without maps training is float's");
+  require(!equal_parameters(plain, quantized), "with maps training is another");
+}
+
+nlohmann::ordered_json measured(const Work& work, int rounds) {
+  check(work);
+  Subject plain(work), again(work), quantized(work);
+  apply(*quantized.model, eight_bits());
+  const auto run = [&](Subject& subject) {
+    return [&] { work.trains ? subject.train() : static_cast<void>(subject.infer()); };
+  };
+  // A network of some milliseconds is measured more often.
+  std::vector<measure::Case> cases = {
+      {"float", run(plain)}, {"float again", run(again)}, {"quantized", run(quantized)}};
+  measure::run_interleaved(cases, work.batch == 1 ? 10 * rounds : rounds);
+  const char* layout =
+      work.layout == at::MemoryFormat::ChannelsLast ? "channels last" : "channels first";
+  return {{"model", work.model},
+          {"batch", work.batch},
+          {"work", work.trains ? "training step" : "inference"},
+          {"layout", layout},
+          {"threads", at::get_num_threads()},
+          {"rounds", cases[0].seconds.size()},
+          {"float_ms", 1e3 * measure::median(cases[0].seconds)},
+          {"quantized_ms", 1e3 * measure::median(cases[2].seconds)},
+          {"float_again_over_float", measure::ratio(cases[1], cases[0])},
+          {"quantized_over_float", measure::ratio(cases[2], cases[0])}};
+}
+
+nlohmann::ordered_json profile(const Work& work, int rounds) {
+  Subject plain(work), quantized(work);
+  apply(*quantized.model, eight_bits());
+  nlohmann::ordered_json layers = nlohmann::ordered_json::array();
+  for (const LayerTime& layer : layer_times(*plain.model, *quantized.model, plain.images, rounds)) {
+    layers.push_back({{"layer", layer.name},
+                      {"float_us", 1e6 * layer.plain_seconds},
+                      {"quantized_us", 1e6 * layer.quantized_seconds}});
+  }
+  return {{"model", work.model}, {"batch", work.batch}, {"layers", layers}};
+}
+
+void print(const nlohmann::ordered_json& row) {
+  if (!row.contains("layers")) {
+    std::printf("%-9s batch %3d  %-14s %-15s float %7.2f ms, again x %.3f; quantized x %.3f\n",
+                row["model"].get<std::string>().c_str(), row["batch"].get<int>(),
+                row["work"].get<std::string>().c_str(), row["layout"].get<std::string>().c_str(),
+                row["float_ms"].get<double>(), row["float_again_over_float"].get<double>(),
+                row["quantized_over_float"].get<double>());
+    return;
+  }
+  std::printf("%s, batch %d: microseconds in inference, channels last\n%-20s %10s %10s %10s\n",
+              row["model"].get<std::string>().c_str(), row["batch"].get<int>(), "layer", "float",
+              "quantized", "more");
+  for (const auto& layer : row["layers"]) {
+    const double plain = layer["float_us"], quantized = layer["quantized_us"];
+    std::printf("%-20s %10.1f %10.1f %+10.1f\n", layer["layer"].get<std::string>().c_str(), plain,
+                quantized, quantized - plain);
+  }
+}
+
+int main(int argc, char** argv) {
+  bool as_json = false, profiles = false;
+  int rounds = 31;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--json") == 0) {
+      as_json = true;
+    } else if (std::strcmp(argv[i], "--profile") == 0) {
+      profiles = true;
+    } else {
+      rounds = std::max(1, std::atoi(argv[i]));
+    }
+  }
+  set_num_threads(kThreads);
+  at::set_num_threads(kThreads);
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const Work& work : all_work()) {
+    const bool profiled = !work.trains && work.layout == at::MemoryFormat::ChannelsLast;
+    if (profiles && !profiled) continue;
+    rows.push_back(profiles ? profile(work, rounds) : measured(work, rounds));
+    if (!as_json) print(rows.back());
+  }
+  if (as_json) std::printf("%s\n", rows.dump(2).c_str());
+  return 0;
 }
 
 }  // namespace
 }  // namespace tensorquant::bench
 
-int main(int argc, char** argv) {
-  bool as_json = false;
-  int rounds = 31;
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--json") == 0) {
-      as_json = true;
-    } else {
-      rounds = std::atoi(argv[i]);
-    }
-  }
-  tensorquant::set_num_threads(2);
-  at::set_num_threads(2);
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  for (const char* name : {"lenet", "resnet20"}) {
-    for (const auto layout : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
-      rows.push_back(tensorquant::bench::measure(name, layout, std::max(rounds, 1)));
-      const auto& row = rows.back();
-      if (as_json) continue;
-      std::printf("%-9s %-15s float %6.2f ms, again x %.3f; quantized %6.2f ms, x %.3f\n", name,
-                  row["layout"].get<std::string>().c_str(), row["float_ms"].get<double>(),
-                  row["float_again_over_float"].get<double>(), row["quantized_ms"].get<double>(),
-                  row["quantized_over_float"].get<double>());
-    }
-  }
-  if (as_json) std::printf("%s\n", rows.dump(2).c_str());
-}
+int main(int argc, char** argv) { return tensorquant::bench::main(argc, argv); }

@@ -59,6 +59,22 @@ Sizes sums_of(const Sizes& a, const Sizes& b) {
 
 Sizes multiples(std::int64_t count, std::int64_t step) { return points({count}, {step}); }
 
+// Of lists of one length, strides of 1 or more.
+Sizes output_of(const Convolution& c) {
+  Sizes size;
+  for (std::size_t d = 0; d < c.input.size(); ++d) {
+    const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
+    if (c.is_transposed) {
+      size.push_back((c.input[d] - 1) * c.stride[d] - 2 * c.padding[d] + reach +
+                     c.output_padding[d] + 1);
+    } else {
+      const std::int64_t room = c.input[d] + c.padding[d] + c.padding_end[d] - reach - 1;
+      size.push_back(room < 0 ? -1 : room / c.stride[d] + 1);
+    }
+  }
+  return size;
+}
+
 void check(const Convolution& c) {
   const auto require = [](bool good, const std::string& reason) {
     if (!good) throw Error("convolution: " + reason);
@@ -78,7 +94,7 @@ void check(const Convolution& c) {
           "output_padding needs an entry for each dimension");
   require(c.groups >= 1 && c.in_channels % c.groups == 0 && c.out_channels % c.groups == 0,
           "channels must be multiples of the groups");
-  for (const std::int64_t size : c.output()) {
+  for (const std::int64_t size : output_of(c)) {
     require(size >= 0, "the kernel is larger than the padded input");
   }
 }
@@ -193,17 +209,8 @@ std::span<const T> span_of(const T* data, std::int64_t count) {
 }  // namespace
 
 std::vector<std::int64_t> Convolution::output() const {
-  std::vector<std::int64_t> size;
-  for (std::size_t d = 0; d < input.size(); ++d) {
-    const std::int64_t reach = dilation[d] * (kernel[d] - 1);
-    if (is_transposed) {
-      size.push_back((input[d] - 1) * stride[d] - 2 * padding[d] + reach + output_padding[d] + 1);
-    } else {
-      const std::int64_t room = input[d] + padding[d] + padding_end[d] - reach - 1;
-      size.push_back(room < 0 ? -1 : room / stride[d] + 1);
-    }
-  }
-  return size;
+  check(*this);
+  return output_of(*this);
 }
 
 template <class T>

@@ -20,7 +20,8 @@ struct Convolution {
   bool is_transposed = false;                // the gradient of a convolution by its input
   std::vector<std::int64_t> output_padding;  // transposed only: added to the output's end
 
-  std::vector<std::int64_t> output() const;  // spatial size
+  // Spatial size. Throws an Error for a shape that makes no sense.
+  std::vector<std::int64_t> output() const;
 };
 
 // y of shape (batch, out_channels, output...) from x of (batch, in_channels, input...), w of

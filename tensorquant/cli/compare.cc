@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
-#include "tensorquant/cli/table.h"
 #include "tensorquant/cli/trace.h"
 #include "tensorquant/data/npy.h"
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/quantizer_option.h"
-#include "tensorquant/cli/table.h"
 #include "tensorquant/formats/facts.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tensorquant/quantizers/spec_reader.h"
@@ -54,8 +54,10 @@ void describe(const Options& options) {
   ordered_json json = {{"quantizer", quantizer->spec()}, {"type", options.type}};
   std::vector<std::vector<std::string>> rows = {{"quantizer", quantizer->spec()}};
   if (const Format* format = quantizer->format()) {
-    const FormatFacts f = facts(*format);
-    const std::vector<double> all = values(*format, kFewValues);
+    const bool single = options.type == "float32";
+    const FormatFacts f = single ? facts<float>(*format) : facts<double>(*format);
+    const std::vector<double> all =
+        single ? values<float>(*format, kFewValues) : values<double>(*format, kFewValues);
     json["lowest"] = number(f.lowest);
     json["highest"] = number(f.highest);
     json["step"] = f.step ? ordered_json(*f.step) : ordered_json(nullptr);

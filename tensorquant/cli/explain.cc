@@ -38,36 +38,26 @@ std::vector<std::string> read_names(const std::string& path) {
   return names;
 }
 
-// A layer by its name, and whether a weights map has something to quantize in it. Of a file's
-// layers nothing is known but the names.
-struct Row {
-  LayerSummary layer;
-  bool has_weight = true, has_bias = true;
-};
-
-std::vector<Row> rows_for(const Options& options) {
-  std::vector<Row> rows;
+// A model's layers as apply() leaves them. Of a file's layers nothing is known but the names.
+std::vector<LayerSummary> layers_of(const Options& options, Override maps) {
+  std::vector<LayerSummary> layers;
   if (options.model.empty()) {
     for (std::string& name : read_names(options.layers)) {
-      rows.emplace_back().layer.layer = std::move(name);
+      layers.emplace_back().layer = std::move(name);
     }
-    return rows;
+    return layers;
   }
   const std::shared_ptr<ImageClassifier> model = make_model(find_model(options.model));
-  const auto modules = model->named_modules();
-  for (LayerSummary& layer : summary(model)) {
-    const auto parameters = modules[layer.layer]->named_parameters();
-    rows.push_back({std::move(layer), parameters.contains("weight"), parameters.contains("bias")});
-  }
-  return rows;
+  maps.strict = false;  // explain_maps() reports the rules that do nothing
+  apply(*model, maps);
+  return summary(model);
 }
 
 std::string spec_of(const std::shared_ptr<const Quantizer>& quantizer) {
   return quantizer ? quantizer->spec() : "";
 }
 
-void fill(Row& row, const LayerExplanation& chosen) {
-  LayerSummary& layer = row.layer;
+void fill(LayerSummary& layer, const LayerExplanation& chosen) {
   for (const auto& [map, rule] : {std::pair{"weights", chosen.weights},
                                   {"extrinsic", chosen.extrinsic},
                                   {"intrinsic", chosen.intrinsic}}) {
@@ -75,8 +65,8 @@ void fill(Row& row, const LayerExplanation& chosen) {
     layer.rule += (layer.rule.empty() ? "" : ", ") + std::string(map) + " \"" +
                   rule->pattern.key() + "\" (" + rule->place + ")";
   }
-  if (chosen.weights && row.has_weight) layer.weight = spec_of(chosen.weights->value.weight);
-  if (chosen.weights && row.has_bias) layer.bias = spec_of(chosen.weights->value.bias);
+  if (chosen.weights) layer.weight = spec_of(chosen.weights->value.weight);
+  if (chosen.weights) layer.bias = spec_of(chosen.weights->value.bias);
   if (chosen.extrinsic) layer.output = spec_of(chosen.extrinsic->value.output);
   if (chosen.intrinsic && chosen.intrinsic->value.product) {
     layer.intrinsic = chosen.intrinsic->text;  // JSON: a string, or an object with the parts
@@ -86,14 +76,12 @@ void fill(Row& row, const LayerExplanation& chosen) {
 
 void explain_maps(const Options& options) {
   const Override maps = options.maps.read(0);
-  std::vector<Row> rows = rows_for(options);
+  std::vector<LayerSummary> layers = layers_of(options, maps);
   std::vector<std::string> names;
-  for (const Row& row : rows) names.push_back(row.layer.layer);
+  for (const LayerSummary& layer : layers) names.push_back(layer.layer);
   const Explanation explanation = tensorquant::explain(maps, names);
-  std::vector<LayerSummary> layers;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    fill(rows[i], explanation.layers[i]);
-    layers.push_back(std::move(rows[i].layer));
+  if (options.model.empty()) {
+    for (std::size_t i = 0; i < layers.size(); ++i) fill(layers[i], explanation.layers[i]);
   }
 
   std::string faults;

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
-#include "tensorquant/cli/table.h"
 #include "tensorquant/quantizers/registry.h"
 
 namespace tensorquant::cli {

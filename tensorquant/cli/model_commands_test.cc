@@ -200,7 +200,9 @@ TEST_F(ModelCommands, ResumeRefusesOtherSettingsAndOtherData) {
   expect_one_line(train("none", {"--resume"}), 1);
   ASSERT_EQ(train("net", {"--epochs", "1", "--seed", "4", "--weights", "nearest,8,6"}).code, 0);
   const std::string before = text_of("net");
-  EXPECT_EQ(train("net", {"--resume", "--epochs", "1"}).code, 0) << "nothing is left to do";
+  const Result done = train("net", {"--resume", "--epochs", "1"});
+  EXPECT_EQ(done.code, 0);
+  EXPECT_THAT(done.err, HasSubstr("warning: nothing is left to do"));
   EXPECT_EQ(text_of("net"), before);
 
   const Result seed = train("net", {"--resume", "--seed", "5"});
@@ -210,6 +212,15 @@ TEST_F(ModelCommands, ResumeRefusesOtherSettingsAndOtherData) {
   expect_one_line(run({"train", "--checkpoint", file("net"), "--resume", "--model", "lenet"}), 2);
   write_images("train", 100);
   expect_one_line(train("net", {"--resume"}), 1);
+  EXPECT_EQ(text_of("net"), before);
+}
+
+TEST_F(ModelCommands, ResumeRefusesFewerEpochsThanAreDone) {
+  ASSERT_EQ(train("net", {"--epochs", "2"}).code, 0);
+  const std::string before = text_of("net");
+  const Result fewer = train("net", {"--resume", "--epochs", "1"});
+  expect_one_line(fewer, 2);
+  EXPECT_THAT(fewer.err, AllOf(HasSubstr("--epochs"), HasSubstr("more than the")));
   EXPECT_EQ(text_of("net"), before);
 }
 
@@ -342,6 +353,18 @@ TEST_F(ModelCommands, ExplainListsQuantizersAndTheRulesThatChoseThem) {
               ElementsAre("fp16", "nearest,12,11", "fp16", "fp16", "fp16", "fp16", "fp16", "fp16"));
   EXPECT_THAT(weights, ElementsAre("", "nearest,32,16", "", "", "", "", "", ""));
   EXPECT_EQ(result["layers"][6]["bias"], "fp16");
+}
+
+TEST_F(ModelCommands, ExplainSaysWhatEvaluateSays) {
+  ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
+  const std::vector<std::string> maps = {"--weights", R"({"fc1": "none", "": "nearest,8,6"})",
+                                         "--intrinsic", "nearest,16,8", "--json"};
+  std::vector<std::string> line = {"explain", "--model", "lenet5"};
+  line.insert(line.end(), maps.begin(), maps.end());
+  const json explained = json::parse(run(line).out)["layers"];
+  EXPECT_EQ(explained, json::parse(evaluate("net", maps).out)["layers"]);
+  EXPECT_EQ(explained[1]["intrinsic"], "nearest,16,8") << explained[1];
+  EXPECT_EQ(explained[2]["intrinsic"], "nothing to round") << explained[2];
 }
 
 TEST_F(ModelCommands, ExplainTakesNamesFromAFile) {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <variant>
 
-#include "tensorquant/cli/table.h"
+#include "tensorquant/base/table.h"
 
 namespace tensorquant::cli {
 namespace {

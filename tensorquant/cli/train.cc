@@ -149,6 +149,13 @@ void TrainCommand::run() {
       throw Error(options_.data.path + ": is not the data of the run to resume");
     }
     trainer.restore(state, state_path(options_.checkpoint).string());
+    if (trainer.steps() > trainer.all_steps()) {
+      throw CLI::ValidationError(
+          "--epochs", "the run to resume has done " + std::to_string(trainer.steps()) +
+                          " batches already, more than the " + std::to_string(trainer.all_steps()) +
+                          " of " + std::to_string(options_.training.epochs) + " epochs");
+    }
+    if (trainer.finished()) warn("nothing is left to do: the run has done all its epochs");
   }
   const Clock::time_point start = Clock::now();
   train(trainer, *model, now);

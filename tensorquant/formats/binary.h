@@ -9,7 +9,7 @@ namespace tensorquant {
 
 // Two values, +magnitude and -magnitude.
 struct Binary {
-  double magnitude = 1;  // finite, > 0; rounded to the tensor's type
+  double magnitude = 1;  // rounded to the tensor's type; finite and > 0 there
   bool operator==(const Binary&) const = default;
 };
 

@@ -10,8 +10,7 @@
 
 namespace tensorquant {
 
-// What a designer asks of a format first. For a float64 tensor; float32 has all these values but
-// where it says otherwise in bounds<float>().
+// What a designer asks of a format first.
 struct FormatFacts {
   double lowest;  // finite extreme values; infinite where the format has none
   double highest;
@@ -21,10 +20,16 @@ struct FormatFacts {
       {};  // of finite values, +0 and -0 counted once; nothing where it is the tensor type's own
 };
 
+// Of the format in a tensor of type T, float or double: a type may lack some of its values.
+template <class T>
 FormatFacts facts(const Format& format);
 
-// All finite values in ascending order, +0 and -0 as one; empty where they are more than `at_most`,
-// or the tensor type's own.
+// Whether the float type has every finite value that the format gives to numbers of that type.
+bool fits(const Format& format, const FloatingPoint& type);
+
+// All finite values in a tensor of type T, in ascending order, +0 and -0 as one; empty where they
+// are more than `at_most`, or the tensor type's own.
+template <class T>
 std::vector<double> values(const Format& format, std::size_t at_most);
 
 }  // namespace tensorquant

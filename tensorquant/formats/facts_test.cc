@@ -12,17 +12,17 @@ namespace {
 using testing::ElementsAre;
 
 TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
-  EXPECT_THAT(values(FixedPoint{.bits = 3, .fraction = 1}, 100),
+  EXPECT_THAT(values<float>(FixedPoint{.bits = 3, .fraction = 1}, 100),
               ElementsAre(-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5));
-  EXPECT_THAT(values(FixedPoint{.bits = 1, .fraction = -2}, 100), ElementsAre(-4, 0));
+  EXPECT_THAT(values<float>(FixedPoint{.bits = 1, .fraction = -2}, 100), ElementsAre(-4, 0));
   // E2M1, the 4-bit float of the OCP microscaling formats without its special encodings, but with
   // IEEE's exponent for infinity.
-  EXPECT_THAT(values(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}, 100),
+  EXPECT_THAT(values<float>(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}, 100),
               ElementsAre(-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3));
-  EXPECT_THAT(values(Logarithmic{.min_exponent = -1, .max_exponent = 1}, 100),
+  EXPECT_THAT(values<float>(Logarithmic{.min_exponent = -1, .max_exponent = 1}, 100),
               ElementsAre(-2, -1, -0.5, 0, 0.5, 1, 2));
-  EXPECT_THAT(values(Binary{0.5}, 100), ElementsAre(-0.5, 0.5));
-  EXPECT_THAT(values(Ternary{0.5}, 100), ElementsAre(-0.5, 0, 0.5));
+  EXPECT_THAT(values<float>(Binary{0.5}, 100), ElementsAre(-0.5, 0.5));
+  EXPECT_THAT(values<float>(Ternary{0.5}, 100), ElementsAre(-0.5, 0, 0.5));
 }
 
 TEST(Values, AreAsManyAsTheFactsSay) {
@@ -33,8 +33,8 @@ TEST(Values, AreAsManyAsTheFactsSay) {
                                        Binary{},
                                        Ternary{}};
   for (const Format& format : formats) {
-    const std::vector<double> all = values(format, 1000);
-    const FormatFacts f = facts(format);
+    const std::vector<double> all = values<float>(format, 1000);
+    const FormatFacts f = facts<float>(format);
     EXPECT_EQ(all.size(), f.count);
     EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
     EXPECT_EQ(std::set<double>(all.begin(), all.end()).size(), all.size());
@@ -45,20 +45,55 @@ TEST(Values, AreAsManyAsTheFactsSay) {
 }
 
 TEST(Values, AreLeftOutWhereTheyAreTooMany) {
-  EXPECT_TRUE(values(FixedPoint{.bits = 8}, 255).empty());
-  EXPECT_EQ(values(FixedPoint{.bits = 8}, 256).size(), 256u);
-  EXPECT_TRUE(values(FixedPoint{.bits = 32}, 1000).empty());
-  EXPECT_TRUE(values(Identity{}, 1000).empty());
-  EXPECT_TRUE(values(Sparse{0.1}, 1000).empty());
+  EXPECT_TRUE(values<float>(FixedPoint{.bits = 8}, 255).empty());
+  EXPECT_EQ(values<float>(FixedPoint{.bits = 8}, 256).size(), 256u);
+  EXPECT_TRUE(values<float>(FixedPoint{.bits = 32}, 1000).empty());
+  EXPECT_TRUE(values<float>(Identity{}, 1000).empty());
+  EXPECT_TRUE(values<float>(Sparse{0.1}, 1000).empty());
 }
 
 // IEEE 754-2019, table 3.6 and NumPy's finfo.
 TEST(Facts, OfBinary16AreThoseOfTheStandard) {
-  const FormatFacts f = facts(FloatingPoint{.exponent_bits = 5, .significand_bits = 10});
+  const FormatFacts f = facts<float>(FloatingPoint{.exponent_bits = 5, .significand_bits = 10});
   EXPECT_EQ(f.highest, 65504);
   EXPECT_EQ(f.smallest_positive, 0x1p-24);
   EXPECT_EQ(f.count, 63487u);
   EXPECT_FALSE(f.step);
+}
+
+// Powers of two from the smallest subnormal to the largest: -149..127 and -1074..1023.
+TEST(Facts, OfLogarithmicAreThoseOfTheTensorsType) {
+  EXPECT_EQ(facts<float>(Logarithmic{}).highest, 0x1p127);
+  EXPECT_EQ(facts<float>(Logarithmic{}).smallest_positive, 0x1p-149);
+  EXPECT_EQ(facts<float>(Logarithmic{}).count, 2u * 277 + 1);
+  EXPECT_EQ(facts<double>(Logarithmic{}).highest, 0x1p1023);
+  EXPECT_EQ(facts<double>(Logarithmic{}).smallest_positive, 0x1p-1074);
+  EXPECT_EQ(facts<double>(Logarithmic{}).count, 2u * 2098 + 1);
+}
+
+// float32 has all integers up to 2^24, then every second one up to 2^25, every fourth up to 2^26.
+TEST(Facts, OfWideFixedPointAreThoseThatTheTensorsTypeHas) {
+  const FormatFacts narrow = facts<float>(FixedPoint{.bits = 25});
+  EXPECT_EQ(narrow.highest, 0xFFFFFF);
+  EXPECT_EQ(narrow.step, 1);
+  EXPECT_EQ(narrow.count, 0x2000000u);
+  const FormatFacts wide = facts<float>(FixedPoint{.bits = 27});
+  EXPECT_EQ(wide.lowest, -0x4000000);
+  EXPECT_EQ(wide.highest, 0x3FFFFFC);
+  EXPECT_EQ(wide.smallest_positive, 1);
+  EXPECT_FALSE(wide.step);
+  EXPECT_EQ(wide.count, 2u * (0xFFFFFF + 0x800000 + 0x800000) + 2);
+  const FormatFacts exact = facts<double>(FixedPoint{.bits = 27});
+  EXPECT_EQ(exact.highest, 0x3FFFFFF);
+  EXPECT_EQ(exact.step, 1);
+  EXPECT_EQ(exact.count, 0x8000000u);
+}
+
+TEST(Facts, OfMagnitudesAreRoundedToTheTensorsType) {
+  EXPECT_EQ(facts<float>(Binary{0.1}).highest, double{0.1f});
+  EXPECT_EQ(facts<double>(Binary{0.1}).highest, 0.1);
+  EXPECT_THAT(values<float>(Ternary{0.1}, 3), ElementsAre(-0.1f, 0, 0.1f));
+  EXPECT_EQ(facts<float>(Sparse{0.1}).smallest_positive, double{0.1f});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensorquant/base/error.h"
 #include "tensorquant/maps/json_text.h"
 #include "tensorquant/maps/override.h"
 

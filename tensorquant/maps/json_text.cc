@@ -228,23 +228,7 @@ std::size_t JsonText::offset_in_string(std::size_t offset, std::size_t index) co
 }
 
 void JsonText::fail(std::size_t offset, std::string_view reason) const {
-  throw Error(one_line(place(offset) + ": " + std::string(reason)));
-}
-
-std::string one_line(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7F) {
-      line += c;
-    } else {
-      line += "\\x";
-      line += kDigits[byte >> 4];
-      line += kDigits[byte & 15];
-    }
-  }
-  return line;
+  throw Error(place(offset) + ": " + std::string(reason));
 }
 
 std::string json_quoted(std::string_view text) {

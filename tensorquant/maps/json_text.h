@@ -52,8 +52,6 @@ class JsonText {
   std::string file_;
 };
 
-// The text with its control characters as "\x0a", so that a message stays on one line.
-std::string one_line(std::string_view text);
 // The text as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 std::string json_quoted(std::string_view text);
 

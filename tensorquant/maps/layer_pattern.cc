@@ -1,6 +1,8 @@
 #include "tensorquant/maps/layer_pattern.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <regex>
 #include <utility>
 
@@ -11,7 +13,62 @@ namespace {
 
 constexpr std::string_view kRegexPrefix = "re:";
 constexpr std::size_t kLongestRegex = 1024;
+constexpr double kLongestWrittenOut = 16384;
 constexpr std::size_t kLongestName = 1024;
+
+// libstdc++ matches by backtracking unless told otherwise, which takes exponential time.
+#ifdef __GLIBCXX__
+constexpr auto kSyntax = std::regex::ECMAScript | std::regex_constants::__polynomial;
+#else
+constexpr auto kSyntax = std::regex::ECMAScript;
+#endif
+
+[[noreturn]] void fail(std::string_view expression, const std::string& reason) {
+  throw Error("invalid regular expression '" + std::string(expression) + "': " + reason);
+}
+
+// The largest number in the counts that open at `begin`: 5 of "{2,5}".
+double largest_count(std::string_view expression, std::size_t begin) {
+  const std::string_view counts = expression.substr(begin, expression.find('}', begin) - begin + 1);
+  double largest = 1;
+  for (std::size_t i = 0; i < counts.size();) {
+    double count = 0;
+    for (; i < counts.size() && counts[i] >= '0' && counts[i] <= '9'; ++i) {
+      count = 10 * count + (counts[i] - '0');
+    }
+    largest = std::max(largest, count);
+    ++i;
+  }
+  return largest;
+}
+
+bool is_lookahead(std::string_view rest) {
+  return rest.starts_with("(?=") || rest.starts_with("(?!");
+}
+
+// What would take too long, or too much of the stack.
+void check_cost(std::string_view expression) {
+  if (expression.size() > kLongestRegex) {
+    throw Error("a regular expression of " + std::to_string(expression.size()) +
+                " characters is too long (" + std::to_string(kLongestRegex) + " at most)");
+  }
+  // As if all repetitions were nested: more than it is, never less.
+  double written_out = static_cast<double>(expression.size());
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    const std::string_view rest = expression.substr(i);
+    if (rest.starts_with('\\')) {
+      ++i;
+      if (rest.size() > 1 && rest[1] >= '1' && rest[1] <= '9') {
+        fail(expression, "back references are not supported");
+      }
+    } else if (is_lookahead(rest) && i > 0) {
+      fail(expression, "lookahead is supported at the beginning alone");
+    } else if (rest.starts_with('{')) {
+      written_out *= largest_count(expression, i);
+    }
+  }
+  if (written_out > kLongestWrittenOut) fail(expression, "too many repetitions");
+}
 
 void check_length(std::string_view layer) {
   if (layer.size() > kLongestName) {
@@ -21,23 +78,30 @@ void check_length(std::string_view layer) {
   }
 }
 
+bool matches(std::string_view name, const std::regex& expression) {
+  return std::regex_match(name.begin(), name.end(), expression);
+}
+
 }  // namespace
 
 struct LayerPattern::Regex {
-  std::regex expression;
+  std::regex whole;
+  // Anything, the expression, anything. Not for a lookahead, which would run at every character.
+  std::optional<std::regex> part;
 };
 
 LayerPattern::LayerPattern(std::string key) : key_(std::move(key)) {
   if (!key_.starts_with(kRegexPrefix)) return;
   const std::string expression = key_.substr(kRegexPrefix.size());
-  if (expression.size() > kLongestRegex) {
-    throw Error("a regular expression of " + std::to_string(expression.size()) +
-                " characters is too long (" + std::to_string(kLongestRegex) + " at most)");
-  }
+  check_cost(expression);
   try {
-    regex_ = std::make_shared<const Regex>(Regex{std::regex(expression)});
+    Regex regex{.whole = std::regex(expression, kSyntax), .part = std::nullopt};
+    if (!is_lookahead(expression)) {
+      regex.part.emplace("[\\s\\S]*(?:" + expression + ")[\\s\\S]*", kSyntax);
+    }
+    regex_ = std::make_shared<const Regex>(std::move(regex));
   } catch (const std::regex_error& error) {
-    throw Error("invalid regular expression '" + expression + "': " + error.what());
+    fail(expression, error.what());
   }
 }
 
@@ -50,7 +114,7 @@ std::string_view LayerPattern::text() const {
 bool LayerPattern::hits(std::string_view layer) const {
   if (is_regex()) {
     check_length(layer);
-    return std::regex_match(layer.begin(), layer.end(), regex_->expression);
+    return matches(layer, regex_->whole);
   }
   if (key_.starts_with('=')) return layer == text();
   return layer.find(key_) != std::string_view::npos;
@@ -58,7 +122,7 @@ bool LayerPattern::hits(std::string_view layer) const {
 
 bool LayerPattern::matches_only_a_part_of(std::string_view layer) const {
   if (!is_regex() || hits(layer)) return false;
-  return std::regex_search(layer.begin(), layer.end(), regex_->expression);
+  return regex_->part && matches(layer, *regex_->part);
 }
 
 }  // namespace tensorquant

@@ -8,17 +8,20 @@
 namespace tensorquant {
 
 // The key of a rule: "conv" hits every layer whose full name contains it, "=fc1" exactly that name,
-// "re:layer[0-9]\.conv." every name that the (ECMAScript) regular expression matches as a whole, ""
-// every name.
+// "re:layer[0-9]\.conv." every name that the regular expression matches as a whole, "" every name.
+// Regular expressions are ECMAScript's without back references and with lookahead at the beginning
+// alone ("re:(?!fc).*"): so matching takes no more than (states of the expression) * (characters of
+// the name) steps, whatever the expression.
 class LayerPattern {
  public:
-  // Throws an Error for an invalid regular expression, and for one of more than 1024 characters.
+  // Throws an Error for an invalid regular expression, and for one of more than 1024 characters or
+  // with so many counted repetitions that it would be longer than 16384 without them.
   explicit LayerPattern(std::string key);
 
-  // Throws an Error where a regular expression meets a name of more than 1024 characters:
-  // std::regex recurses once a character, and a long name would overflow the stack.
+  // Throws an Error where a regular expression meets a name of more than 1024 characters.
   bool hits(std::string_view layer) const;
   // True for a regular expression that matches a part of the name but not the whole: a common slip.
+  // Not told of one that begins with a lookahead.
   bool matches_only_a_part_of(std::string_view layer) const;
 
   const std::string& key() const { return key_; }

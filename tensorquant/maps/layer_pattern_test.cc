@@ -90,13 +90,42 @@ TEST(LayerPattern, LengthsThatCouldOverflowTheStackAreErrors) {
   EXPECT_TRUE(LayerPattern("aa").hits(std::string(100'000, 'a')));
 }
 
-TEST(LayerPattern, ManyRepetitionsNeitherCrashNorHang) {
-  for (const char* key : {"re:(|a){15000}", "re:(((a{60}){60}){60})", "re:a{0,90000}"}) {
-    try {
-      LayerPattern(key).hits("aaaaa");
-    } catch (const Error&) {
-    }
+TEST(LayerPattern, TooManyRepetitionsAreAnError) {
+  for (const char* key : {"re:(|a){15000}", "re:(((a{60}){60}){60})", "re:a{0,90000}",
+                          "re:a{99999999999999999999}", "re:a{2,}b{9,99999}"}) {
+    EXPECT_THAT([&] { LayerPattern{key}; },
+                ThrowsMessage<Error>(HasSubstr("too many repetitions")));
   }
+  EXPECT_TRUE(LayerPattern("re:(a?a?){500}").hits(std::string(1000, 'a')));
+  EXPECT_TRUE(LayerPattern(R"(re:block[0-9]{1,3}\{9999\})").hits("block12{9999}"));
+}
+
+// Backtracking would try 2^1000 ways.
+TEST(LayerPattern, AnAmbiguousExpressionDoesNotHang) {
+  const std::string name(1000, 'a');
+  EXPECT_FALSE(LayerPattern("re:(a|a)*b").hits(name));
+  EXPECT_FALSE(LayerPattern("re:(a|a)*b").matches_only_a_part_of(name));
+  EXPECT_TRUE(LayerPattern("re:(a|a)*b").hits(name + "b"));
+  EXPECT_TRUE(LayerPattern("re:(a|a)*b").matches_only_a_part_of(name + "bc"));
+}
+
+TEST(LayerPattern, WhatWouldNeedBacktrackingIsAnError) {
+  EXPECT_THAT([] { LayerPattern("re:(fc|(?!x)).*"); },
+              ThrowsMessage<Error>("invalid regular expression '(fc|(?!x)).*': lookahead is "
+                                   "supported at the beginning alone"));
+  EXPECT_THROW(LayerPattern("re:(?=.*(?=.*b))a*"), Error);
+  EXPECT_THAT([] { LayerPattern(R"(re:(a|b)\1)"); },
+              ThrowsMessage<Error>(HasSubstr("back references are not supported")));
+  EXPECT_THROW(LayerPattern("re:\\" + std::string(50, '5')), Error);
+  EXPECT_TRUE(LayerPattern(R"(re:a\(?=(?:b))").hits("a(=b"));
+}
+
+TEST(LayerPattern, LooksAheadAtTheBeginning) {
+  const LayerPattern pattern("re:(?!fc).*[0-9]");
+  EXPECT_TRUE(pattern.hits("conv1"));
+  EXPECT_FALSE(pattern.hits("fc1"));
+  EXPECT_TRUE(LayerPattern("re:(?=.*1)conv.*").hits("conv1"));
+  EXPECT_FALSE(LayerPattern("re:(?=(a*)*b)a*").hits(std::string(1024, 'a')));
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ std::string_view expected_value(MapKind kind) {
 }  // namespace
 
 std::string read_map_file(const std::filesystem::path& path) {
-  const std::string name = one_line(path.string());
+  const std::string name = path.string();
   std::error_code ignored;
   const auto status = std::filesystem::status(path, ignored);
   if (!std::filesystem::exists(status)) throw Error(name + ": no such file");

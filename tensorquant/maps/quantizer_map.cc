@@ -49,9 +49,8 @@ QuantizerMap QuantizerMap::from_argument(std::string_view argument, MapKind kind
   if (start != argument.npos && argument[start] == '{') return from_json(argument, kind);
 
   const auto neither = [&](std::string_view reason) {
-    return Error(
-        one_line("'" + std::string(argument) +
-                 "' is neither an existing file nor a quantizer string: " + std::string(reason)));
+    return Error("'" + std::string(argument) +
+                 "' is neither an existing file nor a quantizer string: " + std::string(reason));
   };
   QuantizerMap map({}, kind);
   try {
@@ -75,7 +74,7 @@ QuantizerMap::QuantizerMap(const Rules& rules, MapKind kind) : kind_(kind) {
     try {
       quantizer = make_quantizer(spec);
     } catch (const Error& error) {
-      throw Error(one_line(place + ": " + error.what()));
+      throw Error(place + ": " + error.what());
     }
     append(key, plain_value(std::move(quantizer), kind), place);
   }
@@ -102,7 +101,7 @@ void QuantizerMap::append(std::string key, RuleValue value, std::string place) {
     std::string text = tensorquant::to_json(value, kind_);
     rules_.push_back({std::move(pattern), std::move(value), std::move(text), std::move(place)});
   } catch (const Error& error) {
-    throw Error(one_line(place + ": " + error.what()));
+    throw Error(place + ": " + error.what());
   }
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/torch/layer.h"
 #include "tensorquant/torch/model.h"
 
 namespace tensorquant {
@@ -54,7 +55,7 @@ std::vector<LayerRanges> observe_ranges(
     LayerRanges& layer = ranges.emplace_back();
     layer.layer = name;
     for (const auto& item : modules[name]->named_parameters()) {
-      ValueRange& range = item.key().find("bias") != std::string::npos ? layer.bias : layer.weight;
+      ValueRange& range = is_bias(item.key()) ? layer.bias : layer.weight;
       range.include(item.value(), name + "." + item.key());
     }
   }

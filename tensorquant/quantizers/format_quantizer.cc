@@ -1,10 +1,14 @@
 #include "tensorquant/quantizers/format_quantizer.h"
 
+#include <cmath>
+#include <functional>
+#include <type_traits>
 #include <variant>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/kernels/kernels.h"
 #include "tensorquant/quantizers/format_text.h"
+#include "tensorquant/quantizers/spec_reader.h"
 
 namespace tensorquant {
 namespace {
@@ -22,10 +26,34 @@ void check_spans(const std::string& spec, std::span<const T> in, std::span<const
   if (overlap) throw Error("quantizer '" + spec + "': input and output overlap in part");
 }
 
+// A string's numbers are doubles: of a format that takes them to the tensor's type, they must be
+// finite there, and magnitudes more than zero.
+template <class T>
+void check_number(const std::string& spec, const char* name, double value, bool may_be_zero) {
+  const T rounded = static_cast<T>(value);
+  if (std::isfinite(rounded) && (may_be_zero || rounded > 0)) return;
+  throw Error("quantizer '" + spec + "': " + name + " = " + shortest_decimal(value) + " is " +
+              (rounded > 0 ? "infinite" : "zero") + " in " +
+              (std::is_same_v<T, float> ? "float32" : "float64"));
+}
+
+template <class T>
+void check_numbers(const std::string& spec, const Format& format) {
+  if (const auto* binary = std::get_if<Binary>(&format)) {
+    check_number<T>(spec, "m", binary->magnitude, /*may_be_zero=*/false);
+  } else if (const auto* ternary = std::get_if<Ternary>(&format)) {
+    check_number<T>(spec, "m", ternary->magnitude, /*may_be_zero=*/false);
+    check_number<T>(spec, "t", ternary->threshold.value_or(0), /*may_be_zero=*/true);
+  } else if (const auto* sparse = std::get_if<Sparse>(&format)) {
+    check_number<T>(spec, "T", sparse->threshold, /*may_be_zero=*/true);
+  }
+}
+
 template <class T>
 void quantize_checked(const std::string& spec, const Format& format, std::span<const T> in,
                       std::span<T> out, const Context& context) {
   check_spans<T>(spec, in, out);
+  check_numbers<T>(spec, format);
   std::visit([&](const auto& f) { tensorquant::quantize(f, in, out, context); }, format);
 }
 
@@ -34,6 +62,7 @@ void clip_checked(const std::string& spec, const Format& format, std::span<const
                   std::span<const T> dy, std::span<T> dx) {
   check_spans<T>(spec, x, dy);
   check_spans<T>(spec, dy, dx);
+  check_numbers<T>(spec, format);
   std::visit([&](const auto& f) { clip_gradient(bounds<T>(f), x, dy, dx); }, format);
 }
 

@@ -1,6 +1,7 @@
 #include "tensorquant/quantizers/quantizer.h"
 
 #include <algorithm>
+#include <variant>
 
 #include "tensorquant/base/error.h"
 
@@ -30,6 +31,11 @@ void Quantizer::gradient(std::span<const float>, std::span<const float>, std::sp
 void Quantizer::gradient(std::span<const double>, std::span<const double>,
                          std::span<const double> dy, std::span<double> dx) const {
   copy_gradient(spec(), dy, dx);
+}
+
+bool is_elementwise(const Quantizer& quantizer) {
+  return quantizer.format() != nullptr && !quantizer.is_random() &&
+         !std::holds_alternative<Ternary>(*quantizer.format());
 }
 
 }  // namespace tensorquant

@@ -124,6 +124,21 @@ std::optional<std::size_t> SpecReader::choice_keyword(std::string_view keyword,
   return parse_choice(*value, keyword, choices);
 }
 
+std::vector<std::string> SpecReader::take_arguments() {
+  std::vector<std::string> taken;
+  while (has_argument()) taken.push_back(arguments_[next_argument_++].text);
+  return taken;
+}
+
+std::vector<std::pair<std::string, std::string>> SpecReader::take_keywords() {
+  std::vector<std::pair<std::string, std::string>> taken;
+  for (Keyword& keyword : keywords_) {
+    if (!keyword.taken) taken.emplace_back(keyword.name.text, keyword.value.text);
+    keyword.taken = true;
+  }
+  return taken;
+}
+
 void SpecReader::expect_all_taken() const {
   if (has_argument()) {
     const Part& extra = arguments_[next_argument_];

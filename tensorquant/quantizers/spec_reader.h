@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tensorquant {
@@ -35,6 +36,10 @@ class SpecReader {
   std::optional<double> number_keyword(std::string_view keyword);
   std::optional<std::size_t> choice_keyword(std::string_view keyword,
                                             std::span<const std::string_view> choices);
+
+  // All that has not been taken, for factories that read it by rules of their own.
+  std::vector<std::string> take_arguments();
+  std::vector<std::pair<std::string, std::string>> take_keywords();
 
   // Throws where an argument or keyword has not been taken. Every factory's strings end with this;
   // make_quantizer calls it.

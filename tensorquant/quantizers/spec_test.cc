@@ -3,9 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <variant>
+#include <vector>
 
+#include "tensorquant/base/error.h"
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tensorquant/quantizers/registry.h"
@@ -37,6 +41,42 @@ TEST(Spec, NamesTheFormat) {
   EXPECT_EQ(format_of<Binary>("binary"), Binary{1});
   EXPECT_EQ(format_of<Ternary>("ternary,0.5,0.25"), (Ternary{0.5, 0.25}));
   EXPECT_EQ(format_of<Ternary>("ternary"), Ternary{});
+}
+
+template <class T>
+std::string error_of_quantizing_with(std::string_view spec) {
+  std::vector<T> x = {-1, 0, 1};
+  try {
+    make_quantizer(spec)->quantize(std::span<const T>(x), std::span<T>(x));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Spec, NumbersThatTheTensorsTypeLacksAreErrorsWhereItIsQuantized) {
+  EXPECT_EQ(error_of_quantizing_with<float>("binary,1e39"),
+            "quantizer 'binary,1e+39': m = 1e+39 is infinite in float32");
+  EXPECT_EQ(error_of_quantizing_with<float>("ternary,1e-50"),
+            "quantizer 'ternary,1e-50': m = 1e-50 is zero in float32");
+  EXPECT_EQ(error_of_quantizing_with<float>("ternary,1,1e39"),
+            "quantizer 'ternary,1,1e+39': t = 1e+39 is infinite in float32");
+  EXPECT_EQ(error_of_quantizing_with<float>("sparse,1e39"),
+            "quantizer 'sparse,1e+39': T = 1e+39 is infinite in float32");
+  for (const char* spec : {"binary,1e39", "ternary,1e-50", "ternary,1,1e39", "sparse,1e39"}) {
+    EXPECT_EQ(error_of_quantizing_with<double>(spec), "") << spec;
+  }
+  for (const char* spec : {"ternary,1,1e-50", "sparse,1e-50", "binary,1e-45", "binary,3e38"}) {
+    EXPECT_EQ(error_of_quantizing_with<float>(spec), "") << spec;
+  }
+}
+
+TEST(Spec, TheClippedGradientHasTheSameErrors) {
+  const std::vector<float> x = {1};
+  std::vector<float> dx(1);
+  EXPECT_THROW(make_quantizer("binary,1e39,grad=clipped")
+                   ->gradient(std::span<const float>(x), x, x, std::span<float>(dx)),
+               Error);
 }
 
 TEST(Spec, HasACanonicalForm) {
@@ -146,6 +186,17 @@ TEST(SpecError, PointsAtTheFault) {
       EXPECT_NE(std::string(e.what()).find("column " + std::to_string(fault.column)),
                 std::string::npos);
     }
+  }
+}
+
+TEST(SpecError, IsOneLineEvenWhereTheStringIsNot) {
+  try {
+    make_quantizer("float,\n4r");
+    ADD_FAILURE() << "no error";
+  } catch (const SpecError& e) {
+    EXPECT_STREQ(e.what(),
+                 "quantizer 'float,\\x0a4r', column 8: expected an integer E in [2, 8], found "
+                 "'4r'");
   }
 }
 

@@ -19,10 +19,6 @@ std::string numbered(const std::string& role, int index) {
   return index == 0 ? role : role + std::to_string(index);
 }
 
-bool is_bias(const std::string& name) {
-  return name.find("bias", name.rfind('.') + 1) != std::string::npos;  // rfind's npos + 1 is 0
-}
-
 // The layer's own parameters: not those of quantizable layers inside it, which look after
 // themselves.
 void collect_parameters(torch::nn::Module& module, const std::string& prefix,
@@ -49,6 +45,10 @@ at::Tensor named(const std::string& layer, const F& work) {
 }
 
 }  // namespace
+
+bool is_bias(const std::string& parameter) {
+  return parameter.find("bias", parameter.rfind('.') + 1) != std::string::npos;  // npos + 1 is 0
+}
 
 // The quantized parameters of evaluation mode, and the parameters that they were made from.
 struct QuantizableLayer::Cache {
@@ -83,7 +83,7 @@ QuantizableLayer::QuantizableLayer(const QuantizableLayer& other)
       inference_step_(other.inference_step_.load()) {}
 
 QuantizableLayer& QuantizableLayer::operator=(const QuantizableLayer& other) {
-  inherit(other);
+  if (this != &other) inherit(other);
   return *this;
 }
 
@@ -103,6 +103,10 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
   const std::vector<at::Tensor> handles = parameter_handles();
   auto plan = std::make_shared<Plan>();
   plan->parameters.resize(handles.size());
+  const auto unreached = [&place](const std::string& name) {
+    return Error(place + ": nothing tells which member holds the parameter '" + name +
+                 "'; give the class a member quantizable(f) that calls f on each parameter");
+  };
   std::map<std::string, int> count;
   for (const auto& [name, tensor] : named) {
     const bool bias = is_bias(name);
@@ -116,10 +120,7 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
       reached = true;
     }
     if (parameter.quantizer == nullptr) continue;
-    if (!reached) {
-      throw Error(place + ": nothing tells which member holds the parameter '" + name +
-                  "'; give the class a member quantizable(f) that calls f on each parameter");
-    }
+    if (!reached) throw unreached(name);
     plan->quantizes_parameters = true;
     plan->random_parameters |= parameter.quantizer->is_random();
   }
@@ -207,6 +208,7 @@ void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles,
 
 at::Tensor QuantizableLayer::round_arithmetic(
     std::uint32_t step, const std::function<at::Tensor(const LayerArithmetic&)>& call) {
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): called where rounds_arithmetic() holds
   LayerArithmetic arithmetic = *plan_->arithmetic;
   arithmetic.context.step = step;
   RangeReport report;

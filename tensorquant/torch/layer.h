@@ -38,6 +38,10 @@ struct LayerQuantizers {
 // several calls: "lstm", "lstm:output1", ...
 using OutputObserver = std::function<void(const std::string& layer, const at::Tensor& output)>;
 
+// Whether the weights map's quantizer of biases is for the parameter of that name: "bias",
+// "in_proj_bias", "attention.bias_ih_l0".
+bool is_bias(const std::string& parameter);
+
 // The half of a quantizable layer that does not depend on its class: quantizers, cache, step and
 // observer. QLayer<Impl> is the other half. forward() may run in several threads at once;
 // everything else here must not run beside it.

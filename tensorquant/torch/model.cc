@@ -10,6 +10,7 @@
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
+#include "tensorquant/base/table.h"
 #include "tensorquant/torch/q_layer.h"
 #include "tensorquant/torch/tensor_ops.h"
 
@@ -287,27 +288,16 @@ std::vector<LayerSummary> summary(ModelRef model) {
 }
 
 std::string to_table(const std::vector<LayerSummary>& layers) {
-  std::vector<std::vector<std::string>> table = {
-      {"layer", "type", "weights", "bias", "output", "intrinsic", "rule"}};
-  for (const LayerSummary& row : layers) {
-    table.push_back({row.layer, row.type, row.weight, row.bias, row.output, row.intrinsic,
-                     row.quantizable ? row.rule : "(not quantizable)"});
-  }
-  std::vector<std::size_t> widths(table.front().size());
-  for (auto& row : table) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      if (row[i].empty()) row[i] = "-";
-      widths[i] = std::max(widths[i], row[i].size());
+  std::vector<std::vector<std::string>> rows;
+  for (const LayerSummary& layer : layers) {
+    auto& row = rows.emplace_back(std::vector<std::string>{
+        layer.layer, layer.type, layer.weight, layer.bias, layer.output, layer.intrinsic,
+        layer.quantizable ? layer.rule : "(not quantizable)"});
+    for (std::string& cell : row) {
+      if (cell.empty()) cell = "-";
     }
   }
-  std::string text;
-  for (const auto& row : table) {
-    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
-      text += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
-    }
-    text += row.back() + "\n";
-  }
-  return text;
+  return format_table({"layer", "type", "weights", "bias", "output", "intrinsic", "rule"}, rows);
 }
 
 InputQuantizer input_quantizer(ModelRef model) {
@@ -357,13 +347,10 @@ void record_ranges(ModelRef model, bool on) {
 std::vector<LayerRangeReport> ranges(ModelRef model) {
   std::vector<LayerRangeReport> all;
   for (const Layer& layer : LayerWalk(*model).layers) {
-    const bool rounds = layer.twin != nullptr && layer.twin->attached() != nullptr &&
-                        layer.twin->attached()->arithmetic.has_value();
-    if (!rounds) continue;
+    if (layer.twin == nullptr || layer.twin->attached() == nullptr) continue;
+    const std::optional<LayerArithmetic>& rounded = layer.twin->attached()->arithmetic;
     const std::optional<RangeReport> report = layer.twin->ranges();
-    if (report) {
-      all.push_back({layer.name(), layer.twin->attached()->arithmetic->arithmetic, *report});
-    }
+    if (rounded && report) all.push_back({layer.name(), rounded->arithmetic, *report});
   }
   return all;
 }

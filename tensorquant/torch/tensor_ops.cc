@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
@@ -25,13 +24,6 @@ void check_supported(const at::Tensor& x) {
     throw Error("cannot quantize a tensor of type " + x.toString() +
                 ": only dense float32 and float64 tensors on the CPU can be quantized");
   }
-}
-
-// True where the order of the elements does not matter, so that any dense tensor can be taken as it
-// lies in memory.
-bool is_elementwise(const Quantizer& quantizer) {
-  return quantizer.format() != nullptr && !quantizer.is_random() &&
-         !std::holds_alternative<Ternary>(*quantizer.format());
 }
 
 bool needs_no_copy(const at::Tensor& x, const Quantizer& quantizer) {

@@ -118,6 +118,22 @@ class Describe(CommandLine):
         double = json.loads(self.good("describe", "none", "0.1", "--type", "float64", "--json"))["results"][0]["y"]
         self.assertEqual((single, double), (struct.unpack("f", struct.pack("f", 0.1))[0], 0.1))
 
+    def test_shows_the_facts_of_the_type(self):
+        def facts(spec, of):
+            d = json.loads(self.good("describe", spec, "--type", of, "--json"))
+            return d["highest"], d["smallest_positive"], d["step"], d["count"]
+
+        # All powers of two of a type: exponents -149 to 127, and -1074 to 1023.
+        self.assertEqual(facts("logarithmic", "float32"), (2.0**127, 2.0**-149, None, 2 * 277 + 1))
+        self.assertEqual(facts("logarithmic", "float64"), (2.0**1023, 2.0**-1074, None, 2 * 2098 + 1))
+        # float32 has each integer up to 2^24 and each second one up to 2^25.
+        self.assertEqual(facts("nearest,26,0", "float32"), (2**25 - 2, 1, None, 2 * (2**24 - 1 + 2**23) + 2))
+        self.assertEqual(facts("nearest,26,0", "float64"), (2**25 - 1, 1, 1, 2**26))
+
+    def test_says_which_number_the_type_lacks(self):
+        self.fails(1, "describe", "binary,1e39", says="m = 1e+39 is infinite in float32")
+        self.good("describe", "binary,1e39", "--type", "float64")
+
 
 class Quantize(CommandLine):
     def test_gives_the_golden_values(self):

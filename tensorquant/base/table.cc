@@ -1,8 +1,8 @@
-#include "tensorquant/cli/table.h"
+#include "tensorquant/base/table.h"
 
 #include <algorithm>
 
-namespace tensorquant::cli {
+namespace tensorquant {
 
 std::string format_table(const std::vector<std::string>& headings,
                          const std::vector<std::vector<std::string>>& rows) {
@@ -24,4 +24,4 @@ std::string format_table(const std::vector<std::string>& headings,
   return text;
 }
 
-}  // namespace tensorquant::cli
+}  // namespace tensorquant

@@ -1,0 +1,15 @@
+#ifndef TENSORQUANT_PYTHON_SRC_BINDINGS_H_
+#define TENSORQUANT_PYTHON_SRC_BINDINGS_H_
+
+#include <nanobind/nanobind.h>
+
+namespace tensorquant::python {
+
+void bind_quantizers(nanobind::module_& module);
+void bind_maps(nanobind::module_& module);
+void bind_arithmetic(nanobind::module_& module);
+void bind_c_api(nanobind::module_& module);
+
+}  // namespace tensorquant::python
+
+#endif  // TENSORQUANT_PYTHON_SRC_BINDINGS_H_

@@ -1,0 +1,122 @@
+// The table of C functions for Python, by addresses of memory: what PyTorch's op and the ops
+// without a compiler call.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "python/src/bindings.h"
+#include "python/src/c_api.h"
+#include "python/src/layer_operation.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/quantizers/format_list.h"
+#include "tensorquant/quantizers/quantizer.h"
+
+namespace nb = nanobind;
+
+namespace tensorquant::python {
+namespace {
+
+using Address = std::uintptr_t;
+
+template <class T>
+T* pointer(Address address) {
+  return reinterpret_cast<T*>(address);
+}
+
+TensorquantText text_of(std::string_view text) { return {text.data(), text.size()}; }
+
+// call(error) returns what a function of the table does.
+template <class Call>
+void checked(const Call& call) {
+  TensorquantError error;
+  if (call(&error) != 0) throw Error(error.text);
+}
+
+void quantize(std::string_view spec, int type, std::size_t count, Address x, Address y,
+              std::uint64_t seed, std::uint32_t stream, std::uint32_t step) {
+  const nb::gil_scoped_release released;
+  checked([&](TensorquantError* error) {
+    return c_api().quantize(text_of(spec), type, count, pointer<void>(x), pointer<void>(y),
+                            {seed, stream, step}, nullptr, error);
+  });
+}
+
+void gradient(std::string_view spec, int type, std::size_t count, Address x, Address y, Address dy,
+              Address dx) {
+  const nb::gil_scoped_release released;
+  checked([&](TensorquantError* error) {
+    return c_api().gradient(text_of(spec), type, count, pointer<void>(x), pointer<void>(y),
+                            pointer<void>(dy), pointer<void>(dx), nullptr, error);
+  });
+}
+
+std::vector<TensorquantTensor> tensors(const std::vector<Sizes>& shapes,
+                                       const std::vector<Address>& addresses) {
+  std::vector<TensorquantTensor> result;
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    result.push_back({addresses.empty() ? nullptr : pointer<void>(addresses[i]), shapes[i].data(),
+                      static_cast<int>(shapes[i].size())});
+  }
+  return result;
+}
+
+nb::tuple shape_of_result(std::string_view operation, const std::vector<Sizes>& shapes) {
+  std::int64_t sizes[TENSORQUANT_MOST_DIMENSIONS];
+  int dimensions = 0;
+  checked([&](TensorquantError* error) {
+    return c_api().result_shape(text_of(operation), static_cast<int>(shapes.size()),
+                                tensors(shapes, {}).data(), sizes, &dimensions, error);
+  });
+  return nb::tuple(nb::cast(Sizes(sizes, sizes + dimensions)));
+}
+
+void arithmetic(std::string_view operation, int type, const std::vector<Sizes>& shapes,
+                const std::vector<Address>& inputs, Address y, Address outside,
+                std::uint32_t step) {
+  const nb::gil_scoped_release released;
+  checked([&](TensorquantError* error) {
+    return c_api().arithmetic(text_of(operation), type, static_cast<int>(shapes.size()),
+                              tensors(shapes, inputs).data(), pointer<void>(y),
+                              pointer<bool>(outside), step, nullptr, error);
+  });
+}
+
+// What an op has to know of a quantizer: whether it is random, elementwise, straight-through; and
+// whether it is built in, so that this never changes.
+std::tuple<bool, bool, bool, bool> traits(std::string_view spec) {
+  const auto quantizer = make_quantizer(spec);
+  return {quantizer->is_random(), is_elementwise(*quantizer), quantizer->is_straight_through(),
+          quantizer->format() != nullptr};
+}
+
+std::vector<std::string> examples() {
+  std::vector<std::string> specs;
+  for (const FormatEntry& entry : format_list()) {
+    specs.insert(specs.end(), entry.examples.begin(), entry.examples.end());
+  }
+  return specs;
+}
+
+}  // namespace
+
+void bind_c_api(nb::module_& module) {
+  module.def("op_table", [] { return reinterpret_cast<Address>(&c_api()); });
+  module.def("op_quantize", &quantize);
+  module.def("op_gradient", &gradient);
+  module.def("op_result_shape", &shape_of_result);
+  module.def("op_arithmetic", &arithmetic);
+  module.def("op_check", [](std::string_view operation) { read_operation(operation); });
+  module.def("op_traits", &traits);
+  module.def("op_examples", &examples);
+}
+
+}  // namespace tensorquant::python

@@ -1,0 +1,193 @@
+// Quantizer maps, the three-in-one override, and which rule hits what.
+
+#include "tensorquant/maps/quantizer_map.h"
+
+#include <nanobind/operators.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "python/src/bindings.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/maps/override.h"
+#include "tensorquant/quantizers/spec_error.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace tensorquant::python {
+namespace {
+
+using QuantizerPointer = std::shared_ptr<const Quantizer>;
+
+MapKind kind_of(const std::string& name) {
+  for (MapKind kind : {MapKind::weights, MapKind::extrinsic, MapKind::intrinsic}) {
+    if (to_string(kind) == name) return kind;
+  }
+  throw Error("a map's kind is 'weights', 'extrinsic' or 'intrinsic', not '" + name + "'");
+}
+
+// A place in a rule that holds a quantizer.
+template <QuantizerPointer RuleValue::*part>
+QuantizerPointer part_of(const Rule& rule) {
+  return rule.value.*part;
+}
+
+std::optional<Rule> copy_of(const Rule* rule) {
+  return rule == nullptr ? std::nullopt : std::optional(*rule);
+}
+
+void bind_rule(nb::module_& module) {
+  nb::class_<Rule>(module, "Rule", "A rule of a map.")
+      .def_prop_ro("key", [](const Rule& rule) { return rule.pattern.key(); })
+      .def_prop_ro("weight", &part_of<&RuleValue::weight>)
+      .def_prop_ro("bias", &part_of<&RuleValue::bias>)
+      .def_prop_ro("output", &part_of<&RuleValue::output>)
+      .def_prop_ro("product", &part_of<&RuleValue::product>)
+      .def_prop_ro("accumulator", &part_of<&RuleValue::accumulator>)
+      .def_prop_ro("accumulate", [](const Rule& rule) { return to_string(rule.value.accumulate); })
+      .def_ro("text", &Rule::text)
+      .def_ro("place", &Rule::place);
+}
+
+void bind_map(nb::module_& module) {
+  nb::class_<QuantizerMap>(module, "QuantizerMap", "A map of the core.")
+      .def(
+          "__init__",
+          [](QuantizerMap* self, const std::string& kind) {
+            new (self) QuantizerMap({}, kind_of(kind));
+          },
+          "kind"_a)
+      .def_static(
+          "from_file",
+          [](const std::filesystem::path& path, const std::string& kind) {
+            return QuantizerMap::from_file(path, kind_of(kind));
+          },
+          "path"_a, "kind"_a)
+      .def_static(
+          "from_json",
+          [](std::string_view text, const std::string& kind) {
+            return QuantizerMap::from_json(text, kind_of(kind));
+          },
+          "text"_a, "kind"_a)
+      .def_static(
+          "from_argument",
+          [](std::string_view text, const std::string& kind) {
+            return QuantizerMap::from_argument(text, kind_of(kind));
+          },
+          "text"_a, "kind"_a)
+      .def(
+          "add_plain",
+          [](QuantizerMap& self, std::string key, QuantizerPointer quantizer) {
+            self.add(std::move(key), std::move(quantizer));
+          },
+          "key"_a, "quantizer"_a.none())
+      .def(
+          "add_weights",
+          [](QuantizerMap& self, std::string key, QuantizerPointer weight, QuantizerPointer bias) {
+            self.add(std::move(key),
+                     RuleValue{.weight = std::move(weight), .bias = std::move(bias)});
+          },
+          "key"_a, "weight"_a.none(), "bias"_a.none())
+      .def(
+          "add_intrinsic",
+          [](QuantizerMap& self, std::string key, QuantizerPointer product,
+             QuantizerPointer accumulator, std::string_view accumulate) {
+            RuleValue value;
+            value.product = product ? std::move(product) : make_quantizer("none");
+            value.accumulator = std::move(accumulator);
+            try {
+              value.accumulate = make_accumulate(accumulate);
+            } catch (const SpecError& error) {
+              throw Error("rule " + std::to_string(self.rules().size() + 1) +
+                          ": accumulate: " + error.reason());
+            }
+            self.add(std::move(key), std::move(value));
+          },
+          "key"_a, "product"_a.none(), "accumulator"_a.none(), "accumulate"_a)
+      .def("find", &QuantizerMap::find, "layer"_a)
+      .def(
+          "find_rule",
+          [](const QuantizerMap& self, std::string_view layer) {
+            return copy_of(self.find_rule(layer));
+          },
+          "layer"_a)
+      .def_prop_ro("rules", [](const QuantizerMap& self) { return self.rules(); })
+      .def_prop_ro("kind", [](const QuantizerMap& self) { return to_string(self.kind()); })
+      .def("to_json", &QuantizerMap::to_json)
+      .def(nb::self == nb::self);
+}
+
+using Three = std::tuple<QuantizerMap, QuantizerMap, QuantizerMap>;
+
+Three maps_of(const Override& override) {
+  return {override.weights, override.extrinsic, override.intrinsic};
+}
+
+Override override_of(const QuantizerMap& weights, const QuantizerMap& extrinsic,
+                     const QuantizerMap& intrinsic) {
+  Override maps;
+  maps.weights = weights;
+  maps.extrinsic = extrinsic;
+  maps.intrinsic = intrinsic;
+  return maps;
+}
+
+// layer, and its rules of the three maps
+using ExplainedLayer =
+    std::tuple<std::string, std::optional<Rule>, std::optional<Rule>, std::optional<Rule>>;
+// kind, rule, the rule that shadows it, the nearest layer, message
+using ExplainedIdle = std::tuple<std::string, Rule, std::optional<Rule>, std::string, std::string>;
+
+}  // namespace
+
+void bind_maps(nb::module_& module) {
+  bind_rule(module);
+  bind_map(module);
+  module.def(
+      "override_from_file",
+      [](const std::filesystem::path& path) { return maps_of(Override::from_file(path)); },
+      "path"_a, "The three maps of a file.");
+  module.def(
+      "override_from_json",
+      [](std::string_view text) { return maps_of(Override::from_json(text)); }, "text"_a);
+  module.def(
+      "override_to_json",
+      [](const QuantizerMap& weights, const QuantizerMap& extrinsic,
+         const QuantizerMap& intrinsic) {
+        return override_of(weights, extrinsic, intrinsic).to_json();
+      },
+      "weights"_a, "extrinsic"_a, "intrinsic"_a);
+  module.def(
+      "explain",
+      [](const QuantizerMap& weights, const QuantizerMap& extrinsic, const QuantizerMap& intrinsic,
+         const std::vector<std::string>& layers) {
+        const Override maps = override_of(weights, extrinsic, intrinsic);
+        const Explanation explanation = explain(maps, layers);
+        std::vector<ExplainedLayer> hit;
+        for (const LayerExplanation& layer : explanation.layers) {
+          hit.emplace_back(layer.layer, copy_of(layer.weights), copy_of(layer.extrinsic),
+                           copy_of(layer.intrinsic));
+        }
+        std::vector<ExplainedIdle> idle;
+        for (const IdleRule& rule : explanation.idle) {
+          idle.emplace_back(to_string(rule.kind), *rule.rule, copy_of(rule.shadowed_by),
+                            rule.suggestion, rule.message());
+        }
+        return std::tuple(hit, idle);
+      },
+      "weights"_a, "extrinsic"_a, "intrinsic"_a, "layers"_a);
+}
+
+}  // namespace tensorquant::python

@@ -1,0 +1,324 @@
+"""Sums of products with every operation rounded."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tensorquant import _core
+from tensorquant._arrays import Array, borrow
+from tensorquant._core import Error, Ranges
+from tensorquant._quantizer import Quantizer
+
+Format = str | Quantizer | None
+
+
+class Plan(NamedTuple):
+    """Which loop computed a result, and why. All loops give the same bits.
+
+    Attributes:
+        kernel: The loop's name; docs/arithmetic.md lists them.
+        clamps_products: False where the factors' ranges prove that no product saturates.
+        clamps_sums: Likewise for the sums.
+        rounds_sums: False where every sum is a value of the accumulator's format.
+        reason: Why it was chosen, for people to read.
+    """
+
+    kernel: str
+    clamps_products: bool
+    clamps_sums: bool
+    rounds_sums: bool
+    reason: str
+
+
+def matmul(
+    a: Any,
+    b: Any,
+    bias: Any = None,
+    *,
+    product: Format = None,
+    accumulator: Format = None,
+    accumulate: str = "step",
+    seed: int = 0,
+    product_stream: int = 0,
+    accumulator_stream: int = 1,
+    step: int = 0,
+    ranges: Ranges | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+) -> Any:
+    """The product of two matrices with every product and every sum rounded.
+
+    Every output begins with 0 and adds its products in the order of the taps, then the bias.
+    Products and sums are exact real numbers that are rounded once; docs/arithmetic.md defines them.
+
+    Args:
+        a: An array of shape (..., taps) of any of the libraries, float32 or float64.
+        b: An array of shape (taps, columns), of a's library and type.
+        bias: None, or an array of shape (columns,).
+        product: Format of the products: a quantizer string, a Quantizer, or None for exact ones.
+        accumulator: Format of the sums; None for the arrays' type.
+        accumulate: "step" rounds after every addition, "once" at the end, "chunk:N" after every N
+            products, "fused" after every addition of an exact product.
+        seed: Of random rounding, with the streams and the step; see Quantizer.__call__().
+        product_stream: Of the products.
+        accumulator_stream: Of the sums.
+        step: Of both.
+        ranges: Counts what was clamped, if given: a Ranges. For float32 alone, and slower.
+        on_plan: Is called with the Plan of the computation, if given.
+
+    Returns:
+        A new array of shape (..., columns).
+
+    Raises:
+        TypeError: An array is none, or of another library or type.
+        Error: Shapes do not fit; a quantizer cannot round products or sums; accumulate is wrong.
+
+    Example:
+        >>> a = np.array([[0.75, 3.0]], np.float32)
+        >>> b = np.array([[0.75], [3.0]], np.float32)
+        >>> matmul(a, b, product="nearest,8,2", accumulator="nearest,6,2")
+        array([[7.75]], dtype=float32)
+        >>> plans = []
+        >>> _ = matmul(a, b, product="nearest,8,2", accumulator="nearest,6,2", on_plan=plans.append)
+        >>> plans[0].kernel
+        'fixed_int'
+    """
+    x, w, addend = _borrow(bias, a=a, b=b)
+    if x.data.ndim < 1 or w.data.ndim != 2 or x.data.shape[-1] != w.data.shape[0]:
+        raise Error(
+            f"matmul: expected shapes (..., taps) and (taps, columns), got {x.data.shape} and"
+            f" {w.data.shape}"
+        )
+    *outer, taps = x.data.shape
+    columns = w.data.shape[1]
+    _check_bias("matmul", addend, columns)
+    setting = _setting(
+        product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
+    )
+    y = x.empty((*outer, columns))
+    rows = int(np.prod(outer, dtype=np.int64))
+    plan = _core.matrix_product(
+        setting, x.data, w.data, addend and addend.data, y, rows, taps, columns, ranges
+    )
+    _report(plan, on_plan)
+    return x.give_back(y)
+
+
+def convolve(
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int | tuple[int, int]] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    transposed: bool = False,
+    output_padding: int | Sequence[int] = 0,
+    product: Format = None,
+    accumulator: Format = None,
+    accumulate: str = "step",
+    seed: int = 0,
+    product_stream: int = 0,
+    accumulator_stream: int = 1,
+    step: int = 0,
+    ranges: Ranges | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
+) -> Any:
+    """A convolution of any number of dimensions with every product and every sum rounded.
+
+    Products are added up in the order of (input channel, kernel position), padding included.
+
+    Args:
+        x: An array of shape (batch, channels, *sizes) of any of the libraries, float32 or float64.
+        w: An array of shape (outputs, channels / groups, *kernel); transposed: (channels,
+            outputs / groups, *kernel).
+        bias: None, or an array of shape (outputs,).
+        stride: One number for all dimensions, or one for each.
+        padding: Zeros on both sides: likewise, or a pair (before, after) for each dimension.
+        dilation: As stride.
+        groups: Of channels that are convolved apart.
+        transposed: Whether to compute the gradient of such a convolution by its input instead.
+        output_padding: As stride, transposed only: added to the output's end.
+        product: As the following arguments, see matmul().
+        accumulator: See matmul().
+        accumulate: See matmul().
+        seed: See matmul().
+        product_stream: See matmul().
+        accumulator_stream: See matmul().
+        step: See matmul().
+        ranges: See matmul().
+        on_plan: See matmul(); the plan is that of the first group.
+
+    Returns:
+        A new array of shape (batch, outputs, *sizes).
+
+    Raises:
+        TypeError: An array is none, or of another library or type.
+        Error: Shapes do not fit; a quantizer cannot round products or sums; accumulate is wrong.
+
+    Example:
+        >>> x = np.array([[[1.0, 2.0, 3.0]]], np.float32)
+        >>> convolve(x, np.array([[[1.0, 1.0]]], np.float32), accumulator="nearest,4,1")
+        array([[[3. , 3.5]]], dtype=float32)
+    """
+    source, weights, addend = _borrow(bias, x=x, w=w)
+    size, kernel = source.data.shape, weights.data.shape
+    if len(size) < 2 or len(kernel) != len(size):
+        raise Error(
+            f"convolve: expected shapes (batch, channels, *sizes) and (outputs, channels, *kernel),"
+            f" got {size} and {kernel}"
+        )
+    if groups < 1 or (kernel[0] if transposed else kernel[1] * groups) != size[1]:
+        raise Error(
+            f"convolve: weights of shape {kernel} with {groups} groups do not fit an input of shape"
+            f" {size}"
+        )
+    dimensions = len(size) - 2
+    shape = _core.Convolution()
+    shape.batch, shape.in_channels, *shape.input = size
+    shape.out_channels = kernel[1] * groups if transposed else kernel[0]
+    shape.kernel = kernel[2:]
+    shape.groups = groups
+    shape.stride = _each(stride, dimensions, "stride")
+    shape.dilation = _each(dilation, dimensions, "dilation")
+    shape.padding, shape.padding_end = _pairs(padding, dimensions)
+    if transposed and shape.padding != shape.padding_end:
+        raise Error(
+            "convolve: transposed, it pads both sides alike; output_padding adds to the end"
+        )
+    shape.is_transposed = transposed
+    shape.output_padding = _each(output_padding, dimensions, "output_padding")
+    _check_bias("convolve", addend, shape.out_channels)
+    setting = _setting(
+        product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
+    )
+    y = source.empty((shape.batch, shape.out_channels, *shape.output()))
+    plan = _core.convolve(
+        setting, shape, source.data, weights.data, addend and addend.data, y, ranges
+    )
+    _report(plan, on_plan)
+    return source.give_back(y)
+
+
+def average_pool(
+    x: Any,
+    kernel: int | Sequence[int],
+    *,
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int | tuple[int, int]] = 0,
+    count_include_pad: bool = True,
+    divisor: int | None = None,
+    product: Format = None,
+    accumulator: Format = None,
+    accumulate: str = "step",
+    seed: int = 0,
+    product_stream: int = 0,
+    accumulator_stream: int = 1,
+    step: int = 0,
+    ranges: Ranges | None = None,
+) -> Any:
+    """An average pool with every sum and the quotient rounded.
+
+    Args:
+        x: An array of shape (batch, channels, *sizes) of any of the libraries, float32 or float64.
+        kernel: Size of the window: one number for all dimensions, or one for each.
+        stride: Likewise; the kernel if left out.
+        padding: Zeros on both sides: likewise, or a pair (before, after) for each dimension.
+        count_include_pad: Whether padding counts in the divisor.
+        divisor: What every sum is divided by; the number of the window's elements if left out.
+        product: Format of the quotients; the others as in matmul().
+        accumulator: See matmul().
+        accumulate: See matmul().
+        seed: See matmul().
+        product_stream: See matmul().
+        accumulator_stream: See matmul().
+        step: See matmul().
+        ranges: See matmul().
+
+    Returns:
+        A new array of shape (batch, channels, *sizes).
+
+    Raises:
+        TypeError: x is no such array.
+        Error: Shapes do not fit; a quantizer cannot round products or sums; accumulate is wrong.
+
+    Example:
+        >>> x = np.array([[[1.0, 2.0, 3.0, 5.0]]], np.float32)
+        >>> average_pool(x, 2, product="down,8,0")
+        array([[[1., 4.]]], dtype=float32)
+    """
+    source, _ = _borrow(None, x=x)
+    size = source.data.shape
+    if len(size) < 3:
+        raise Error(f"average_pool: expected a shape (batch, channels, *sizes), got {size}")
+    dimensions = len(size) - 2
+    kernel = _each(kernel, dimensions, "kernel")
+    stride = kernel if stride is None else _each(stride, dimensions, "stride")
+    shape = _core.pool_of(
+        size[0] * size[1],
+        size[2:],
+        kernel,
+        stride,
+        *_pairs(padding, dimensions),
+        count_include_pad,
+        divisor,
+    )
+    setting = _setting(
+        product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
+    )
+    y = source.empty((*size[:2], *shape.output()))
+    _core.average_pool(setting, shape, source.data, y, ranges)
+    return source.give_back(y)
+
+
+def _borrow(bias: Any, **arrays: Any) -> list[Array | None]:
+    """The arrays and the bias, which may be None; all alike in library and type."""
+    borrowed = {name: borrow(x, name) for name, x in arrays.items()}
+    if bias is not None:
+        borrowed["bias"] = borrow(bias, "bias")
+    first_name, first = next(iter(borrowed.items()))
+    for name, array in borrowed.items():
+        if array.dtype not in ("float32", "float64"):
+            raise TypeError(f"{name}: has the type {array.dtype}, expected float32 or float64")
+        if (array.library, array.dtype) != (first.library, first.dtype):
+            raise TypeError(
+                f"{name}: is of {array.library} and {array.dtype}, {first_name} of"
+                f" {first.library} and {first.dtype}"
+            )
+    return [*(borrowed[name] for name in arrays), borrowed.get("bias")]
+
+
+def _check_bias(function: str, bias: Array | None, outputs: int) -> None:
+    if bias is not None and bias.data.shape != (outputs,):
+        raise Error(f"{function}: expected a bias of shape ({outputs},), got {bias.data.shape}")
+
+
+def _setting(product: Format, accumulator: Format, *others: Any) -> _core.Setting:
+    return _core.Setting(*map(_quantizer, (product, accumulator)), *others)
+
+
+def _quantizer(format: Format) -> _core.Quantizer:
+    if isinstance(format, Quantizer):
+        return format._native
+    return _core.make_quantizer("none" if format is None else format)
+
+
+def _each(value: int | Sequence[int], dimensions: int, name: str) -> list[int]:
+    sizes = [value] * dimensions if isinstance(value, int) else list(value)
+    if len(sizes) != dimensions:
+        raise Error(f"{name}: has {len(sizes)} numbers, expected {dimensions}")
+    return sizes
+
+
+def _pairs(padding: Any, dimensions: int) -> tuple[list[int], list[int]]:
+    sides = [
+        (side, side) if isinstance(side, int) else side
+        for side in _each(padding, dimensions, "padding")
+    ]
+    return [before for before, _ in sides], [after for _, after in sides]
+
+
+def _report(plan: _core.Plan, on_plan: Callable[[Plan], None] | None) -> None:
+    if on_plan is not None:
+        on_plan(Plan(*(getattr(plan, field) for field in Plan._fields)))

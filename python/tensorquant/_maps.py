@@ -1,0 +1,393 @@
+"""Quantizer maps: rules from layer names to quantizers."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tensorquant import _core
+from tensorquant._core import Error
+from tensorquant._quantizer import Quantizer
+
+# What a rule may give to a layer.
+Value = str | Quantizer | Mapping[str, "str | Quantizer | None"] | None
+
+_PARTS = {
+    "weights": ("weight", "bias"),
+    "extrinsic": (),
+    "intrinsic": ("product", "accumulator", "accumulate"),
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a map gives to the layers that a key hits.
+
+    Attributes:
+        key: The key: see docs/maps.md.
+        weight: Quantizer of weights in a weights map. Here and below None leaves the place alone.
+        bias: Quantizer of biases in a weights map.
+        output: Quantizer of outputs in an extrinsic map.
+        product: Quantizer of products in an intrinsic map.
+        accumulator: Quantizer of sums in an intrinsic map.
+        accumulate: How an intrinsic map adds up: "step", "once", "chunk:N" or "fused".
+        text: The value as canonical JSON.
+        place: Where the rule stands: "maps/8bit.json:3:5" or "rule 2".
+    """
+
+    key: str
+    weight: Quantizer | None
+    bias: Quantizer | None
+    output: Quantizer | None
+    product: Quantizer | None
+    accumulator: Quantizer | None
+    accumulate: str
+    text: str
+    place: str = field(compare=False)
+
+    @staticmethod
+    def _of(core: _core.Rule | None) -> "Rule | None":
+        if core is None:
+            return None
+        parts = (core.weight, core.bias, core.output, core.product, core.accumulator)
+        quantizers = map(Quantizer._of, parts)
+        return Rule(core.key, *quantizers, core.accumulate, core.text, core.place)
+
+    def _value(self) -> Value:
+        """What makes the same rule again."""
+        if self.weight or self.bias:
+            return {"weight": self.weight, "bias": self.bias}
+        if self.product:
+            return {
+                "product": self.product,
+                "accumulator": self.accumulator,
+                "accumulate": self.accumulate,
+            }
+        return self.output
+
+
+class QuantizerMap:
+    """An ordered list of rules from layer names to quantizers; the first that hits a name wins.
+
+    A value: it never changes, and neither does what it was made from.
+
+    Args:
+        rules: A dictionary or pairs of keys and values. A value is a quantizer string, a Quantizer,
+            None, or a dictionary of parts: weight and bias in a map of weights; product,
+            accumulator and accumulate in an intrinsic one.
+        kind: "weights", "extrinsic" or "intrinsic".
+
+    Raises:
+        Error: A rule is wrong; the message says which.
+
+    Example:
+        >>> m = QuantizerMap({"conv": "nearest,8,4", "fc": {"weight": "ternary"}, "": None})
+        >>> m.find("block/conv1")
+        Quantizer('nearest,8,4')
+        >>> m.find("pool") is None
+        True
+        >>> print(m.to_json())
+        {"conv":"nearest,8,4","fc":{"weight":"ternary"},"":null}
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, Value] | Iterable[tuple[str, Value]] = (),
+        kind: str = "weights",
+    ) -> None:
+        self._native = _core.QuantizerMap(kind)
+        pairs = rules.items() if isinstance(rules, Mapping) else rules
+        for number, (key, value) in enumerate(pairs, 1):
+            if not isinstance(key, str):
+                raise TypeError(f"rule {number}: the key is {type(key).__name__}, expected str")
+            self._add(key, value, f"rule {number}")
+
+    @staticmethod
+    def _of(core: _core.QuantizerMap) -> "QuantizerMap":
+        quantizer_map = QuantizerMap.__new__(QuantizerMap)
+        quantizer_map._native = core
+        return quantizer_map
+
+    def _add(self, key: str, value: Value, place: str) -> None:
+        if not isinstance(value, Mapping):
+            self._native.add_plain(key, _core_quantizer(value, place))
+            return
+        known = _PARTS[self.kind]
+        for part in value:
+            if part not in known:
+                expected = " or ".join(map(repr, known)) if known else "a quantizer string"
+                raise Error(
+                    f"{place}: unknown key {part!r} in a map of kind {self.kind}, expected"
+                    f" {expected}"
+                )
+        if not value:
+            raise Error(f"{place}: an empty dictionary, expected {' or '.join(map(repr, known))}")
+        parts = {part: _core_quantizer(value.get(part), f"{place}, {part}") for part in known[:2]}
+        if self.kind == "weights":
+            self._native.add_weights(key, **parts)
+        else:
+            self._native.add_intrinsic(key, **parts, accumulate=value.get("accumulate", "step"))
+
+    @property
+    def kind(self) -> str:
+        """ "weights", "extrinsic" or "intrinsic"."""
+        return self._native.kind
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules in order."""
+        return [Rule._of(rule) for rule in self._native.rules]
+
+    def find(self, layer: str) -> Quantizer | None:
+        """The quantizer of weights, outputs or products, whichever the kind has, for a layer.
+
+        Args:
+            layer: The layer's full name.
+
+        Returns:
+            The quantizer; None where no rule hits or the rule leaves the layer alone.
+        """
+        return Quantizer._of(self._native.find(layer))
+
+    def find_rule(self, layer: str) -> Rule | None:
+        """The first rule that hits a layer, or None."""
+        return Rule._of(self._native.find_rule(layer))
+
+    def to_json(self) -> str:
+        """Canonical JSON: maps that mean the same, rule for rule, have the same text."""
+        return self._native.to_json()
+
+    def __len__(self) -> int:
+        return len(self._native.rules)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+    def __eq__(self, other: object) -> bool:
+        return self._native == other._native if isinstance(other, QuantizerMap) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.to_json()))
+
+    def __repr__(self) -> str:
+        return f"quantizer_map({self.to_json()!r}, kind={self.kind!r})"
+
+    def __reduce__(self) -> Any:
+        return QuantizerMap, ([(rule.key, rule._value()) for rule in self.rules], self.kind)
+
+
+def quantizer_map(source: Any, kind: str = "weights") -> QuantizerMap:
+    """Makes a quantizer map of anything that can stand for one.
+
+    Args:
+        source: The path of a JSON file, or its text if it starts with "{"; a quantizer string or
+            a Quantizer, for every layer; a dictionary or pairs, as QuantizerMap takes them; a
+            QuantizerMap; None for no rules. Nothing of it is changed.
+        kind: "weights", "extrinsic" or "intrinsic".
+
+    Returns:
+        The map.
+
+    Raises:
+        Error: The file is missing, or something in it is wrong; the message names file, line and
+            column.
+
+    Example:
+        >>> quantizer_map("nearest,16,8").find("any layer")
+        Quantizer('nearest,16,8')
+        >>> quantizer_map('{"conv": "neares,8,4"}')
+        Traceback (most recent call last):
+        tensorquant.Error: line 1, column 11: quantizer 'neares,8,4': unknown name 'neares', did \
+you mean 'nearest'?
+        >>> quantizer_map("maps/8bit.json")
+        Traceback (most recent call last):
+        tensorquant.Error: maps/8bit.json: no such file
+    """
+    if source is None:
+        return QuantizerMap((), kind)
+    if isinstance(source, QuantizerMap):
+        if source.kind != kind:
+            raise Error(f"a map of kind '{source.kind}' stands in the place of '{kind}'")
+        return source
+    if isinstance(source, Quantizer):
+        return QuantizerMap({"": source}, kind)
+    if isinstance(source, str):
+        return QuantizerMap._of(_core.QuantizerMap.from_argument(source, kind))
+    if isinstance(source, os.PathLike):
+        return QuantizerMap._of(_core.QuantizerMap.from_file(source, kind))
+    if isinstance(source, Iterable):
+        return QuantizerMap(source, kind)
+    raise TypeError(
+        f"expected a path, a quantizer string, JSON, a dictionary or pairs, got"
+        f" {type(source).__name__}"
+    )
+
+
+class Override:
+    """The maps that a model is overridden with: which quantizers go into which layers.
+
+    Args:
+        weights: Map of the layers' weights and biases: anything that quantizer_map() takes.
+        extrinsic: Map of the layers' outputs; the name "input" is the model's input.
+        intrinsic: Map of the arithmetic inside the layers.
+        seed: Of random rounding.
+        strict: Whether a rule that does nothing is an error.
+
+    Raises:
+        Error: A map is wrong.
+
+    Example:
+        >>> o = Override(weights={"conv": "nearest,8,6"}, extrinsic="nearest,8,4")
+        >>> print(o.to_json())
+        {"weights":{"conv":"nearest,8,6"},"extrinsic":{"":"nearest,8,4"}}
+        >>> Override.from_json(o.to_json()) == o
+        True
+    """
+
+    def __init__(
+        self,
+        weights: Any = None,
+        extrinsic: Any = None,
+        intrinsic: Any = None,
+        *,
+        seed: int = 0,
+        strict: bool = False,
+    ) -> None:
+        self.weights = quantizer_map(weights, "weights")
+        self.extrinsic = quantizer_map(extrinsic, "extrinsic")
+        self.intrinsic = quantizer_map(intrinsic, "intrinsic")
+        self.seed = seed
+        self.strict = strict
+
+    @staticmethod
+    def from_file(path: str | os.PathLike, *, seed: int = 0, strict: bool = False) -> "Override":
+        """Reads a three-in-one file.
+
+        Args:
+            path: {"weights": {...}, "extrinsic": {...}, "intrinsic": {...}}, each of which may be
+                left out or be a quantizer string.
+            seed: Of random rounding.
+            strict: Whether a rule that does nothing is an error.
+
+        Raises:
+            Error: With file, line and column.
+        """
+        maps = map(QuantizerMap._of, _core.override_from_file(path))
+        return Override(*maps, seed=seed, strict=strict)
+
+    @staticmethod
+    def from_json(text: str, *, seed: int = 0, strict: bool = False) -> "Override":
+        """Reads the same from a text; see from_file()."""
+        maps = map(QuantizerMap._of, _core.override_from_json(text))
+        return Override(*maps, seed=seed, strict=strict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no rule."""
+        return not (len(self.weights) or len(self.extrinsic) or len(self.intrinsic))
+
+    def to_json(self) -> str:
+        """Canonical JSON of the maps, empty ones left out; seed and strict are not part of it."""
+        return _core.override_to_json(*self._natives())
+
+    def _natives(self) -> list[_core.QuantizerMap]:
+        return [m._native for m in (self.weights, self.extrinsic, self.intrinsic)]
+
+    def _fields(self) -> tuple:
+        return self.weights, self.extrinsic, self.intrinsic, self.seed, self.strict
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields() == other._fields() if isinstance(other, Override) else NotImplemented
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return f"Override.from_json({self.to_json()!r}, seed={self.seed}, strict={self.strict})"
+
+
+class LayerExplanation(NamedTuple):
+    """What the maps say about one layer; None where no rule hits."""
+
+    layer: str
+    weights: Rule | None
+    extrinsic: Rule | None
+    intrinsic: Rule | None
+
+
+class IdleRule(NamedTuple):
+    """A rule that does nothing.
+
+    Attributes:
+        kind: The kind of its map.
+        rule: The rule.
+        shadowed_by: The earlier rule that takes its layers; None where its key hits no layer.
+        suggestion: Where its key hits no layer, the nearest one, or "".
+        message: All that in one line.
+    """
+
+    kind: str
+    rule: Rule
+    shadowed_by: Rule | None
+    suggestion: str
+    message: str
+
+
+class Explanation(NamedTuple):
+    """Which rule chooses each layer's quantizers, and which rules do nothing."""
+
+    layers: list[LayerExplanation]
+    idle: list[IdleRule]
+
+    def __str__(self) -> str:
+        """A table of the layers, and a line for each idle rule."""
+        rows = [("layer", "weights", "extrinsic", "intrinsic")]
+        for layer, *rules in self.layers:
+            rows.append((layer, *(rule.text if rule else "-" for rule in rules)))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join(lines + [rule.message for rule in self.idle])
+
+
+def explain(override: Override, layers: Iterable[str]) -> Explanation:
+    """Tells which rules hit which layers.
+
+    Args:
+        override: The maps.
+        layers: The layers' full names.
+
+    Returns:
+        The rules of each layer, and the rules that do nothing.
+
+    Example:
+        >>> print(explain(Override({"conv": "fp16", "cnov": "bf16"}), ["conv1", "fc"]))
+        layer  weights  extrinsic  intrinsic
+        conv1  "fp16"   -          -
+        fc     -        -          -
+        rule 2: weights key 'cnov' hits no layer; the nearest is 'conv1'
+    """
+    hits, idle = _core.explain(*override._natives(), list(layers))
+    return Explanation(
+        [LayerExplanation(layer, *map(Rule._of, rules)) for layer, *rules in hits],
+        [
+            IdleRule(kind, Rule._of(rule), Rule._of(shadow), suggestion, message)
+            for kind, rule, shadow, suggestion, message in idle
+        ],
+    )
+
+
+def _core_quantizer(value: Any, place: str) -> _core.Quantizer | None:
+    if value is None:
+        return None
+    if isinstance(value, Quantizer):
+        return value._native
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{place}: expected a quantizer string, a Quantizer or None, got {type(value).__name__}"
+        )
+    try:
+        return _core.make_quantizer(value)
+    except Error as error:
+        raise Error(f"{place}: {error}") from None

@@ -1,0 +1,18 @@
+"""The ops of the framework that Keras runs on."""
+
+import keras
+
+from tensorquant import ops
+
+_framework = ops.backend(keras.backend.backend())
+
+
+def quantize(x, quantizer, seed, stream, step):
+    """A quantized tensor, differentiable as the quantizer says."""
+    return _framework.quantize(x, quantizer, seed=seed, stream=stream, step=step)
+
+
+def arithmetic(operation, inputs, float_function, step):
+    """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
+    inputs = map(keras.ops.convert_to_tensor, inputs)  # of a layer's variables their values
+    return _framework.arithmetic(operation, *inputs, float_function=float_function, step=step)

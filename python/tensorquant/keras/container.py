@@ -1,0 +1,106 @@
+"""What is attached to models and to layers that hold layers."""
+
+import keras
+
+import tensorquant as tq
+from tensorquant.keras.keras_internals import Functional, is_training
+from tensorquant.keras.layers import containers, walk
+from tensorquant.keras.plan import LayerPlan, quantize_floats
+from tensorquant.keras.quantizers import LayerQuantizers
+from tensorquant.keras.step import Step
+from tensorquant.keras.twin import attach, attached, can_be_saved, float_class
+
+
+@can_be_saved
+class ContainerPlan:
+    """Quantizes the input of a whole model, and remembers the quantizers of the layers inside.
+
+    Keras writes the layers of a Sequential or functional model to a .keras file one by one, with
+    their quantizers. A class of the user's own makes its layers anew when it is loaded. So its
+    config has their quantizers in the order of the layers: automatic names may have changed.
+
+    Args:
+        container: The model or layer.
+        model_input: LayerQuantizers whose output quantizer is for the model's input, or None.
+    """
+
+    def __init__(self, container, model_input=None):
+        self.model_input = model_input
+        self.step = Step() if model_input is not None and model_input.is_random else None
+        self._saved = None  # what the layers inside are to get, once they are there
+        self._types = _types(container)
+
+    def settle(self, layer):
+        if self._saved is None:
+            return
+        if [kind for kind, _ in self._saved] != _types(layer):
+            if layer.built:
+                raise tq.Error(
+                    f"{type(layer).__name__} '{layer.name}' has other layers than the model that "
+                    f"was saved: {_types(layer)}, not {[kind for kind, _ in self._saved]}"
+                )
+            return  # it will make them when it is built
+        for found, (_, config) in zip(walk(layer), self._saved):
+            if config is not None:
+                LayerPlan.restore(found.layer, config)
+        self._saved = None
+        self._types = _types(layer)
+        remember_layers(layer)
+
+    def call(self, layer, base_call, args, kwargs):
+        self.settle(layer)
+        if self._types != _types(layer) or self._saved is not None:
+            raise tq.Error(
+                f"{type(layer).__name__} '{layer.name}' made layers after its quantizers were "
+                "chosen; build the model first"
+            )
+        if self.model_input is not None:
+            step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
+            first, *others = args or [kwargs.pop(layer.call_signature_parameters[0])]
+            args = [quantize_floats(_tensors(layer, first), self.model_input, step), *others]
+        return base_call(layer, *args, **kwargs)
+
+    def to_config(self, layer):
+        config = {"input": None if self.model_input is None else self.model_input.to_config()}
+        if not _saves_its_layers(layer):
+            plans = [(found.type, found.layer, attached(found.layer)) for found in walk(layer)]
+            config["inside"] = [
+                [kind, None if plan is None else plan.to_config(inner)]
+                for kind, inner, plan in plans
+            ]
+        return config
+
+    @classmethod
+    def restore(cls, layer, config):
+        model_input = config["input"] and LayerQuantizers.from_config(config["input"])
+        plan = cls(layer, model_input)
+        plan._saved = config.get("inside")
+        attach(layer, plan)
+        plan.settle(layer)
+
+
+def remember_layers(root):
+    """Lets the containers in a model keep the quantizers inside them when they are saved."""
+    for container in containers(root):
+        if attached(container) is not None or _saves_its_layers(container):
+            continue
+        if any(attached(found.layer) is not None for found in walk(container)):
+            attach(container, ContainerPlan(container))
+
+
+def _tensors(model, inputs):
+    """The inputs as tensors of the model's type. A functional model gets arrays as they are."""
+
+    def tensor(x):
+        return model.dtype_policy.convert_input(x, model.autocast, model.input_dtype)
+
+    return keras.tree.map_structure(tensor, inputs)
+
+
+def _types(container):
+    return [found.type for found in walk(container)]
+
+
+def _saves_its_layers(container):
+    cls = float_class(container)
+    return cls in (Functional, keras.Sequential) or cls.__module__.startswith("keras.")

@@ -1,0 +1,112 @@
+"""EinsumDense's equations as products of two matrices."""
+
+import dataclasses
+import functools
+import math
+
+from keras import ops
+
+_ELLIPSIS = "."  # as a label: all dimensions that have no letter
+
+
+def _parts(equation):
+    operands, output = equation.replace(" ", "").replace("...", _ELLIPSIS).split("->")
+    inputs, kernel = operands.split(",")
+    return inputs, kernel, output
+
+
+def is_matrix_product(equation, bias_axes):
+    """Whether each output is one sum over the inputs with a row of weights, and perhaps a bias.
+
+    Args:
+        equation: EinsumDense's, such as "abc,cde->abde".
+        bias_axes: EinsumDense's: the output's letters that the bias has, or None.
+    """
+    inputs, kernel, output = _parts(equation)
+    if any(len(set(part)) != len(part) for part in (inputs, kernel, output)):
+        return False
+    shared = set(inputs) & set(kernel)
+    own = set(kernel) - shared
+    return (
+        not shared & set(output)
+        and own <= set(output)
+        and set(inputs) - shared <= set(output)
+        and set(bias_axes or "") <= own
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def matrix_form(equation, rank):
+    """How the tensors of an equation become matrices.
+
+    Args:
+        equation: One of which is_matrix_product() holds.
+        rank: Number of dimensions of the inputs.
+
+    Returns:
+        A MatrixForm.
+    """
+    inputs, kernel, output = _parts(equation)
+    if _ELLIPSIS in inputs:
+        letters = (chr(ord("\u0100") + i) for i in range(rank))  # none that a user would take
+        elided = "".join(next(letters) for _ in range(rank - len(inputs) + 1))
+        inputs, output = inputs.replace(_ELLIPSIS, elided), output.replace(_ELLIPSIS, elided)
+    return MatrixForm(inputs, kernel, output)
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixForm:
+    """The letters of the inputs, the kernel and the output.
+
+    The sum runs over the letters that inputs and kernel share, in the order of the inputs.
+    """
+
+    inputs: str
+    kernel: str
+    output: str
+
+    @property
+    def _summed(self):
+        return [a for a in self.inputs if a in self.kernel]
+
+    @property
+    def _kept(self):  # of the inputs
+        return [a for a in self.inputs if a not in self.kernel]
+
+    @property
+    def _made(self):  # by the kernel
+        return [a for a in self.kernel if a not in self.inputs]
+
+    def flat_inputs(self, x):
+        """(kept..., summed) from the layer's inputs."""
+        shape = ops.shape(x)
+        kept = tuple(shape[self.inputs.index(a)] for a in self._kept)
+        x = ops.transpose(x, [self.inputs.index(a) for a in self._kept + self._summed])
+        return ops.reshape(x, (*kept, math.prod(x.shape[len(kept) :])))
+
+    def flat_kernel(self, w):
+        """(made, summed) from the layer's kernel."""
+        w = ops.transpose(w, [self.kernel.index(a) for a in self._made + self._summed])
+        return ops.reshape(w, (math.prod(w.shape[: len(self._made)]), -1))
+
+    def flat_bias(self, bias, kernel_shape):
+        """(made) from the layer's bias, which is shaped like the output's last dimensions."""
+        sizes = self._made_sizes(kernel_shape)
+        letters = self.output[len(self.output) - len(bias.shape) :]
+        for a in reversed(letters):
+            if a not in self._made:
+                bias = ops.squeeze(bias, letters.index(a))
+        letters = [a for a in letters if a in self._made]
+        bias = ops.transpose(bias, [letters.index(a) for a in self._made if a in letters])
+        present = [size if a in letters else 1 for a, size in zip(self._made, sizes)]
+        return ops.reshape(ops.broadcast_to(ops.reshape(bias, present), sizes), (-1,))
+
+    def outputs(self, y, kernel_shape):
+        """The layer's outputs from (kept..., made)."""
+        shape = ops.shape(y)[:-1]
+        y = ops.reshape(y, (*shape, *self._made_sizes(kernel_shape)))
+        order = self._kept + self._made
+        return ops.transpose(y, [order.index(a) for a in self.output])
+
+    def _made_sizes(self, kernel_shape):
+        return tuple(kernel_shape[self.kernel.index(a)] for a in self._made)

@@ -1,0 +1,72 @@
+"""What the override needs of Keras beyond its public interface, all in one place."""
+
+from keras.src.backend import AutocastScope
+from keras.src.backend.common import global_state
+from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
+from keras.src.models.functional import Functional
+from keras.src.saving import serialization_lib
+from keras.src.saving.keras_saveable import KerasSaveable
+
+__all__ = [
+    "AutocastScope",
+    "Functional",
+    "KerasSaveable",
+    "every_layer",
+    "get_keras_mask",
+    "is_training",
+    "own_trainable_variables",
+    "public_name",
+    "set_keras_mask",
+    "sublayers",
+    "track_seed_generator",
+    "untrack_seed_generator",
+]
+
+
+def sublayers(layer):
+    """The layers that a layer or model holds itself, in the order of their creation."""
+    return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def own_trainable_variables(layer):
+    """The variables that a layer made as trainable ones; freezing it does not change them."""
+    return layer._trainable_variables
+
+
+def is_training(kwargs):
+    """Whether the running call is one in training mode.
+
+    Keras hands `training` to the layers whose call() takes it and keeps it in the call's context for all others.
+    """
+    training = kwargs.get("training")
+    if training is None:
+        context = global_state.get_global_attribute("current_call_ctx")
+        training = None if context is None else context.get_value("training")
+    return bool(training)
+
+
+def track_seed_generator(layer, generator):
+    """Makes a generator's state part of `layer.variables`, but not of `layer.weights`."""
+    tracker = layer._tracker
+    locked = tracker.locked
+    tracker.unlock()
+    try:
+        tracker.add_to_store("seed_generators", generator)
+    finally:
+        if locked:
+            tracker.lock()
+
+
+def untrack_seed_generator(layer, generator):
+    layer._tracker.untrack(generator)
+
+
+def public_name(cls):
+    """How Keras names a layer class in a saved model: its module, name and registered name."""
+    name = serialization_lib.serialize_with_public_class(cls)
+    return {key: name[key] for key in ("module", "class_name", "registered_name")}
+
+
+def every_layer(layer):
+    """A layer and all layers inside it."""
+    return layer._flatten_layers()

@@ -1,0 +1,218 @@
+"""Quantizers in models that exist: in, out, and shown."""
+
+import warnings
+from typing import NamedTuple
+
+import keras
+
+import tensorquant as tq
+from tensorquant.keras import rounded
+from tensorquant.keras.application import Application
+from tensorquant.keras.container import ContainerPlan
+from tensorquant.keras.keras_internals import every_layer
+from tensorquant.keras.layers import walk
+from tensorquant.keras.parameters import parameters
+from tensorquant.keras.plan import LayerPlan
+from tensorquant.keras.twin import attached, detach, settled
+
+
+class IdleRuleWarning(UserWarning):
+    """A rule of a map does nothing."""
+
+
+def make_override(weights, extrinsic, intrinsic, maps, seed, strict):
+    """A tensorquant.Override from what quantize_model() and override() take."""
+    if maps is None:
+        return tq.Override(weights, extrinsic, intrinsic, seed=seed, strict=strict)
+    if (weights, extrinsic, intrinsic) != (None, None, None):
+        raise TypeError("give either maps= or single maps, not both")
+    if isinstance(maps, tq.Override):
+        return maps
+    return tq.Override.from_file(maps, seed=seed, strict=strict)
+
+
+def warn_of_idle(messages, stacklevel):
+    for message in messages:
+        warnings.warn(message, IdleRuleWarning, stacklevel=stacklevel + 1)
+
+
+def quantize_model(
+    model, weights=None, extrinsic=None, intrinsic=None, *, maps=None, seed=0, strict=False
+):
+    """Puts the quantizers of maps into the layers of a model, in place.
+
+    The model keeps its variables, its optimizer and what it was compiled with. Its parameters stay
+    float: each call quantizes them, and gradients reach them. A second call replaces the first.
+
+    Layers go by their paths, `block/conv1`. The extrinsic name `input` is the model's input.
+
+    Args:
+        model: A Keras model, built, loaded, nested or subclassed; or a single layer.
+        weights: Map of the layers' weights and biases: what `tensorquant.quantizer_map` takes.
+        extrinsic: Map of the layers' outputs.
+        intrinsic: Map of the arithmetic inside the layers.
+        maps: In place of the three: a file with all of them, or a `tensorquant.Override`, which
+            brings its own seed and strictness.
+        seed: Of random rounding.
+        strict: Whether a rule that does nothing is an error; a warning if not.
+
+    Returns:
+        The model.
+
+    Raises:
+        tensorquant.Error: A map is wrong, or a layer cannot be quantized as it says. One error
+            names all such layers; the model is as it was.
+
+    Example:
+        >>> import keras
+        >>> from tensorquant.keras import quantize_model
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="fc")])
+        >>> model = quantize_model(model, weights="nearest,8,6", extrinsic={"fc": "nearest,8,4"})
+    """
+    override = make_override(weights, extrinsic, intrinsic, maps, seed, strict)
+    application = Application(model, override)
+    application.attach()
+    _forget_traces(model)
+    warn_of_idle(application.idle, stacklevel=2)
+    return model
+
+
+def strip(model):
+    """Makes a model float again, as it was before `quantize_model` or `override`.
+
+    Args:
+        model: The model or layer. It keeps what it has learned.
+
+    Returns:
+        The model.
+    """
+    for layer in every_layer(model):
+        detach(layer)
+    _forget_traces(model)
+    return model
+
+
+class LayerSummary(NamedTuple):
+    """What is in one layer. Empty strings where nothing is quantized."""
+
+    layer: str
+    type: str
+    weights: str
+    bias: str
+    output: str
+    intrinsic: str
+    rule: str
+
+
+def summary(model, print_fn=print):
+    """Shows the quantizers of each layer, and the rules that chose them.
+
+    Args:
+        model: The model or layer.
+        print_fn: Called with the table; None for no output.
+
+    Returns:
+        A list of LayerSummary, in the order of the layers; first the model's input, if it is
+        quantized.
+    """
+    for layer in every_layer(model):
+        settled(layer)
+    rows = []
+    if isinstance(attached(model), ContainerPlan) and attached(model).model_input is not None:
+        q = attached(model).model_input
+        rows.append(LayerSummary(q.layer, "", "", "", q.output.spec, "", q.rule))
+    for found in walk(model):
+        plan = attached(found.layer)
+        rows.append(_row(found, plan.quantizers if isinstance(plan, LayerPlan) else None))
+    if print_fn is not None:
+        print_fn(_table(rows))
+    return rows
+
+
+def _row(found, q):
+    if q is None:
+        return LayerSummary(found.name, found.type, "", "", "", "", "")
+    roles = {"bias" if p.is_bias else "weight" for p in parameters(found.layer)}
+    if not found.layer.built:
+        roles = {"bias", "weight"}  # it may come to have them
+    intrinsic = q.intrinsic
+    if intrinsic and not rounded.can_round(found.layer):
+        intrinsic = "nothing to round"
+    return LayerSummary(
+        found.name,
+        found.type,
+        q.weight.spec if q.weight is not None and "weight" in roles else "",
+        q.bias.spec if q.bias is not None and "bias" in roles else "",
+        q.output.spec if q.output is not None else "",
+        intrinsic,
+        q.rule,
+    )
+
+
+def _table(rows):
+    lines = [LayerSummary._fields, *([cell or "-" for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
+    )
+
+
+def layer_steps(model):
+    """The steps of random rounding: how often each layer has been called in training.
+
+    Args:
+        model: The model or layer.
+
+    Returns:
+        A dictionary of the layers that round at random, by name; `input` is the model's input.
+    """
+    return {name: step.training for name, step in _steps(model).items()}
+
+
+def set_layer_steps(model, steps):
+    """Sets what `layer_steps` returns.
+
+    Args:
+        model: The model or layer.
+        steps: A dictionary of some of the layers.
+
+    Raises:
+        tensorquant.Error: A layer does not round at random.
+    """
+    found = _steps(model)
+    for name in steps:
+        if name not in found:
+            raise tq.Error(f"the model has no layer '{name}' that rounds at random")
+    for name, step in steps.items():
+        found[name].training = step
+
+
+def set_inference_step(model, step):
+    """Sets the step of random rounding in inference, which is 0 unless set.
+
+    Args:
+        model: The model or layer.
+        step: The step, for instance the number of the batch.
+    """
+    for found in _steps(model).values():
+        found.inference = step
+
+
+def _steps(model):
+    steps = {}
+    if getattr(settled(model), "model_input", None) is not None:
+        steps["input"] = attached(model).step
+    for found in walk(model):
+        plan = settled(found.layer)
+        if plan is not None:
+            steps[found.name] = plan.step
+    return {name: step for name, step in steps.items() if step is not None}
+
+
+def _forget_traces(model):
+    """Compiled functions know the layers as they were."""
+    for layer in every_layer(model):
+        if isinstance(layer, keras.Model):
+            layer.train_function = layer.test_function = layer.predict_function = None
+            if layer.compiled:
+                layer.jit_compile = layer.jit_compile  # asks the layers whether they support it

@@ -1,0 +1,89 @@
+"""The parameters of a layer, and where it holds them."""
+
+import contextlib
+import dataclasses
+
+import keras
+
+from tensorquant.keras.keras_internals import sublayers
+from tensorquant.keras.layers import is_whole, own_variables
+from tensorquant.keras.quantizers import numbered
+
+# Keras' own lists of variables. Whoever reads them must see variables.
+_BOOKKEEPING = {"_trainable_variables", "_non_trainable_variables"}
+
+
+@dataclasses.dataclass
+class Parameter:
+    """A trainable variable of a layer."""
+
+    variable: keras.Variable
+    role: str  # weight, weight1, bias, ...
+    places: list  # where the layer holds it: pairs of a dict or list, and a key or index
+
+    @property
+    def is_bias(self):
+        return self.role.startswith("bias")
+
+
+def parameters(layer):
+    """The float parameters of a layer, in the order of their creation.
+
+    Args:
+        layer: A built layer.
+
+    Returns:
+        A list of Parameter. Biases are the variables with `bias` in their name, and
+        BatchNormalization's `beta`, which is a bias in libtorch; all others are weights.
+    """
+    holders = _with_inner(layer) if is_whole(layer) else [layer]
+    found = {}
+    count = {"weight": 0, "bias": 0}
+    for variable in (v for holder in holders for v in own_variables(holder)):
+        if id(variable) in found or not keras.backend.is_float_dtype(variable.dtype):
+            continue
+        role = "bias" if "bias" in variable.name or variable.name == "beta" else "weight"
+        found[id(variable)] = Parameter(variable, numbered(role, count[role]), [])
+        count[role] += 1
+    for holder in holders:
+        for container in _containers(vars(holder)):
+            items = container.items() if isinstance(container, dict) else enumerate(container)
+            for key, value in items:
+                if isinstance(value, keras.Variable) and id(value) in found:
+                    found[id(value)].places.append((container, key))
+    return list(found.values())
+
+
+def _with_inner(layer):
+    return [layer, *(inner for child in sublayers(layer) for inner in _with_inner(child))]
+
+
+def _containers(attributes):
+    """A layer's attributes, and the lists and dictionaries among them."""
+    yield attributes
+    for name, value in attributes.items():
+        if isinstance(value, (list, dict)) and name not in _BOOKKEEPING:
+            yield value
+
+
+@contextlib.contextmanager
+def replaced(replacements):
+    """In it, a layer holds tensors in place of its parameters.
+
+    Args:
+        replacements: Pairs of a Parameter and a tensor.
+    """
+    try:
+        for parameter, tensor in replacements:
+            for container, key in parameter.places:
+                _put(container, key, tensor)
+        yield
+    finally:
+        for parameter, _ in replacements:
+            for container, key in parameter.places:
+                _put(container, key, parameter.variable)
+
+
+def _put(container, key, value):
+    # Not the container's own __setitem__: Keras tracks what is put into its lists and dictionaries.
+    (dict if isinstance(container, dict) else list).__setitem__(container, key, value)

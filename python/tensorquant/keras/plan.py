@@ -1,0 +1,149 @@
+"""How a call goes through the quantizers of a layer."""
+
+import contextlib
+
+import keras
+from keras import ops, tree
+
+import tensorquant as tq
+from tensorquant.keras import rounded
+from tensorquant.keras.backend import quantize
+from tensorquant.keras.keras_internals import (
+    AutocastScope,
+    get_keras_mask,
+    is_training,
+    set_keras_mask,
+    sublayers,
+)
+from tensorquant.keras.layers import is_whole
+from tensorquant.keras.parameters import parameters, replaced
+from tensorquant.keras.quantizers import LayerQuantizers
+from tensorquant.keras.step import Step
+from tensorquant.keras.twin import attach, can_be_saved
+
+
+@can_be_saved
+class LayerPlan:
+    """Quantizers for one layer, ready to be attached.
+
+    Args:
+        layer: The layer.
+        quantizers: Its LayerQuantizers.
+
+    Raises:
+        tensorquant.Error: The layer cannot be quantized like that.
+    """
+
+    def __init__(self, layer, quantizers):
+        self.quantizers = quantizers
+        self.place = f"layer '{quantizers.layer}' ({type(layer).__name__})"
+        self.step = Step() if quantizers.is_random else None
+        self.arithmetic = None
+        self._sublayers = len(sublayers(layer))
+        self._replacements = None  # (Parameter, its quantizer, its stream), known once it is built
+        with self._named():
+            _refuse_quantized(layer)
+            if quantizers.product is not None and rounded.can_round(layer):
+                self.arithmetic = rounded.LayerArithmetic(quantizers)
+            if layer.built:
+                self._find_parameters(layer)
+
+    def call(self, layer, base_call, args, kwargs):
+        """What the layer's call() gives with the quantizers in their places."""
+        step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
+        with self._named():
+            if self._replacements is None:
+                self._find_parameters(layer)
+            with replaced(self._quantized_parameters(step)):
+                if self.arithmetic is None:
+                    outputs = base_call(layer, *args, **kwargs)
+                else:
+                    outputs = rounded.rounded_call(layer, self.arithmetic, step, *args, **kwargs)
+            return quantize_floats(outputs, self.quantizers, step)
+
+    def settle(self, layer):
+        pass
+
+    def to_config(self, layer):
+        with self._named():
+            return {"quantizers": self.quantizers.to_config()}
+
+    @classmethod
+    def restore(cls, layer, config):
+        attach(layer, cls(layer, LayerQuantizers.from_config(config["quantizers"])))
+
+    @contextlib.contextmanager
+    def _named(self):
+        # Errors say which layer they come from, the innermost.
+        try:
+            yield
+        except tq.Error as error:
+            if str(error).startswith("layer '"):
+                raise
+            raise tq.Error(f"{self.place}: {error}") from error
+
+    def _find_parameters(self, layer):
+        if len(sublayers(layer)) != self._sublayers and not is_whole(layer):
+            raise tq.Error("it made layers after its quantizers were chosen; build the model first")
+        self._replacements = []
+        for parameter in parameters(layer):
+            quantizer = self.quantizers.bias if parameter.is_bias else self.quantizers.weight
+            if quantizer is None:
+                continue
+            if not parameter.places:
+                raise tq.Error(
+                    f"nothing tells which attribute holds the parameter '{parameter.variable.name}';"
+                    " keep it as an attribute, or in a list or dictionary that is one"
+                )
+            stream = self.quantizers.stream(parameter.role)
+            self._replacements.append((parameter, quantizer, stream))
+
+    def _quantized_parameters(self, step):
+        quantized = []
+        for parameter, quantizer, stream in self._replacements:
+            variable = parameter.variable
+            with AutocastScope(None):  # in mixed precision the float32 variable is quantized
+                value = variable.value
+            value = quantize(value, quantizer, self.quantizers.seed, stream, step)
+            quantized.append((parameter, variable._maybe_autocast(value)))
+        return quantized
+
+
+def _refuse_quantized(layer):
+    if layer.quantization_mode is not None:
+        raise tq.Error(
+            f"Keras has quantized it itself ('{layer.quantization_mode}') and does not call call()"
+        )
+    if getattr(layer, "lora_enabled", False):
+        raise tq.Error("its weights are a sum with LoRA's, which cannot be quantized as one")
+
+
+def quantize_floats(tensors, quantizers, step):
+    """Quantizes the floating-point tensors of a structure and leaves all else alone.
+
+    Args:
+        tensors: Tensors, or a structure of them, as a layer returns.
+        quantizers: LayerQuantizers; its output quantizer is used.
+        step: The step of random rounding.
+
+    Returns:
+        The same structure. Keras' masks are kept.
+    """
+    if quantizers.output is None:
+        return tensors
+    index = 0
+
+    def quantized(x):
+        nonlocal index
+        if not ops.is_tensor(x) or not keras.backend.is_float_dtype(ops.dtype(x)):
+            return x
+        y = quantize(
+            x, quantizers.output, quantizers.seed, quantizers.stream("output", index), step
+        )
+        index += 1
+        mask = get_keras_mask(x)
+        if mask is not None:
+            set_keras_mask(y, mask)
+        return y
+
+    return tree.map_structure(quantized, tensors)

@@ -1,0 +1,64 @@
+"""What the maps put into one layer."""
+
+import dataclasses
+
+import tensorquant as tq
+
+_PARTS = ("weight", "bias", "output", "product", "accumulator")
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerQuantizers:
+    """The quantizers of one layer; None leaves a place alone."""
+
+    layer: str  # the full name, which also names the random streams
+    weight: tq.Quantizer | None = None
+    bias: tq.Quantizer | None = None
+    output: tq.Quantizer | None = None
+    product: tq.Quantizer | None = None  # with the accumulator: both are None or none is
+    accumulator: tq.Quantizer | None = None
+    accumulate: str = "step"
+    intrinsic: str = ""  # the intrinsic map's value, for people to read
+    rule: str = ""  # which rules chose them, likewise
+    seed: int = 0
+
+    def __post_init__(self):
+        for quantizer in filter(None, map(self.__getattribute__, _PARTS)):
+            _check_has_string(quantizer)
+
+    @property
+    def is_random(self):
+        return any(q is not None and q.is_random for q in map(self.__getattribute__, _PARTS))
+
+    def stream(self, role, index=0):
+        """The random stream of the first, second, ... array that has a role in the layer."""
+        return tq.stream_of(self.layer, numbered(role, index))
+
+    def to_config(self):
+        """As plain data that Keras can save."""
+        config = dataclasses.asdict(dataclasses.replace(self, **dict.fromkeys(_PARTS)))
+        for part in _PARTS:
+            quantizer = getattr(self, part)
+            config[part] = None if quantizer is None else quantizer.spec
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        quantizers = {part: config[part] and tq.Quantizer(config[part]) for part in _PARTS}
+        return cls(**{**config, **quantizers})
+
+
+def _check_has_string(quantizer):
+    # The frameworks' ops and saved models know quantizers by their strings.
+    try:
+        tq.Quantizer(quantizer.spec)
+    except tq.Error:
+        raise tq.Error(
+            f"the quantizer {quantizer!r} has no string: give its class a name by "
+            "tensorquant.register_quantizer and use that in maps"
+        ) from None
+
+
+def numbered(role, index):
+    """`weight`, `weight1`, `weight2`, ..."""
+    return role if index == 0 else f"{role}{index}"

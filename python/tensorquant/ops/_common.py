@@ -1,0 +1,90 @@
+"""What the ops of all frameworks share."""
+
+import operator
+from typing import Any, NamedTuple
+
+from tensorquant import _core as native
+
+# The numbers of enum TensorquantType in native/tensorquant_api.h.
+TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
+
+
+class Traits(NamedTuple):
+    """What an op has to know of a quantizer."""
+
+    is_random: bool  # the result depends on seed, stream and step
+    is_elementwise: bool  # a result depends on its own element alone
+    is_straight_through: bool  # dx = dy
+
+
+_known: dict[str, Traits] = {}
+
+
+def traits(spec: str) -> Traits:
+    """Raises a tensorquant.Error where the string is wrong."""
+    found = _known.get(spec)
+    if found is None:
+        *values, is_built_in = native.op_traits(spec)
+        found = Traits(*values)
+        if is_built_in:  # a user may give another meaning to a name
+            _known[spec] = found
+    return found
+
+
+def spec_of(quantizer: Any) -> str:
+    """The quantizer string of a string or of an object with a member ``spec``."""
+    if isinstance(quantizer, str):
+        return quantizer
+    spec = getattr(quantizer, "spec", None)
+    if not isinstance(spec, str):
+        raise TypeError(f"expected a quantizer string, found {quantizer!r}")
+    return spec
+
+
+def check_integer(name: str, value: Any, least: int, most: int) -> int:
+    """The value as an int.
+
+    Raises:
+        TypeError: it is not an integer.
+        ValueError: it is out of range.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, found {value!r}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{name}: {number} is not between {least} and {most}")
+    return number
+
+
+def check_seed(seed: int) -> int:
+    return check_integer("seed", seed, 0, 2**64 - 1)
+
+
+def check_stream(stream: int) -> int:
+    return check_integer("stream", stream, 0, 2**32 - 1)
+
+
+def check_step(step: int) -> int:
+    return check_integer("step", step, 0, 2**32 - 1)
+
+
+def type_number(dtype: str) -> int:
+    """The number of a type by its name, "float32".
+
+    Raises:
+        TypeError: tensors of this type cannot be quantized.
+    """
+    number = TYPES.get(dtype)
+    if number is None:
+        raise TypeError(f"expected a tensor of {', '.join(TYPES)}, found {dtype}")
+    return number
+
+
+def as_signed(seed: int) -> int:
+    """The 64 bits of a seed as a signed number, for frameworks that know no others."""
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def as_unsigned(seed: int) -> int:
+    return seed & (2**64 - 1)

@@ -1,0 +1,239 @@
+"""Quantizers and rounded arithmetic as ops of JAX, on the CPU.
+
+They are handlers of XLA's foreign function interface, compiled on first use; where that fails they
+call back into Python.
+"""
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tensorquant import _core as native
+from tensorquant.ops import _common, _host
+from tensorquant.ops._build import BuildError, build, warn_of_fallback
+from tensorquant.ops._operation import Operation
+
+
+def quantize(
+    x: jax.Array, spec: str, *, seed: int = 0, stream: int = 0, step: int | jax.Array = 0
+) -> jax.Array:
+    """The quantized array, of x's type and shape.
+
+    Args:
+        x: float32, float64, float16 or bfloat16.
+        spec: a quantizer string, or an object with one as its ``spec``.
+        seed, stream, step: where random rounding takes its numbers from; an array of one integer,
+            traced or not, is a step, too.
+
+    The gradient is what the quantizer says: straight-through, clipped, or a user's own. Under vmap
+    each array of the batch is quantized as if it stood alone.
+
+    Raises:
+        tensorquant.Error: the string is wrong.
+        TypeError: x has another type.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from tensorquant.ops.jax import quantize
+        >>> quantize(jnp.array([0.3, -0.3, 9.0]), "nearest,4,1")
+        Array([ 0.5, -0.5,  3.5], dtype=float32)
+    """
+    spec = _common.spec_of(spec)
+    is_random = _common.traits(spec).is_random
+    x = _array(x)
+    seed, stream = _common.check_seed(seed), _common.check_stream(stream)
+    steps = (_step(step),) if is_random else ()
+    if not is_random:
+        seed = stream = 0
+    return _quantize(x, steps, _Quantization(spec, seed, stream, _are_compiled()))
+
+
+def arithmetic(
+    operation: Operation,
+    *inputs: jax.Array,
+    float_function: Callable[..., jax.Array] | None = None,
+    step: int | jax.Array = 0,
+) -> jax.Array:
+    """A layer's result with every product and sum rounded.
+
+    Args:
+        operation: of `tensorquant.ops.linear`, `convolution` or `average_pool`.
+        inputs: x, the weights and the bias, as far as the operation has them; of one type.
+        float_function: computes the same from the same arrays without rounding, differentiably:
+            the gradient is its. Without it there is none.
+        step: of random rounding.
+
+    Raises:
+        tensorquant.Error: the shapes do not fit to each other.
+        TypeError: the inputs are not of one type that can be quantized.
+        ValueError: a gradient is asked for and there is no float_function.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from tensorquant import ops
+        >>> product = ops.linear("nearest,8,4", "nearest,16,8")
+        >>> ops.backend("jax").arithmetic(product, jnp.ones((1, 3)), jnp.ones((2, 3)))
+        Array([[3., 3.]], dtype=float32)
+    """
+    inputs = tuple(map(_array, inputs))
+    for array in inputs:
+        if array.dtype != inputs[0].dtype:
+            raise TypeError(
+                f"expected arrays of one type, found {inputs[0].dtype.name} and {array.dtype.name}"
+            )
+    steps = (_step(step),) if operation.is_random else ()
+    return _arithmetic(inputs, steps, _Computation(operation, float_function, _are_compiled()))
+
+
+class _Quantization(NamedTuple):
+    """What is not traced."""
+
+    spec: str
+    seed: int
+    stream: int
+    is_compiled: bool
+
+
+class _Computation(NamedTuple):
+    operation: Operation
+    float_function: Callable[..., jax.Array] | None
+    is_compiled: bool
+
+
+@functools.partial(jax.jit, static_argnums=2, inline=True)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _quantize(x, steps, q):
+    result = jax.ShapeDtypeStruct(x.shape, x.dtype)
+    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
+    if q.is_compiled:
+        call = jax.ffi.ffi_call("tensorquant_quantize", result, vmap_method=vmap_method)
+        return call(
+            x,
+            *steps,
+            spec=q.spec,
+            seed=np.int64(_common.as_signed(q.seed)),
+            stream=np.uint32(q.stream),
+        )
+
+    def run(x, step=0):
+        return _host.quantize(np.asarray(x), q.spec, q.seed, q.stream, step)
+
+    return jax.pure_callback(run, result, x, *steps, vmap_method=vmap_method)
+
+
+def _quantize_forward(x, steps, q):
+    y = _quantize(x, steps, q)
+    return y, (None if _common.traits(q.spec).is_straight_through else (x, y))
+
+
+def _quantize_backward(q, saved, dy):
+    if saved is None:
+        return dy, None
+    x, y = saved
+    result = jax.ShapeDtypeStruct(x.shape, x.dtype)
+    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
+    if q.is_compiled:
+        call = jax.ffi.ffi_call("tensorquant_gradient", result, vmap_method=vmap_method)
+        return call(x, y, dy, spec=q.spec), None
+
+    def run(*arrays):
+        return _host.gradient(q.spec, *map(np.asarray, arrays))
+
+    return jax.pure_callback(run, result, x, y, dy, vmap_method=vmap_method), None
+
+
+def _compute(inputs, steps, c, marks):
+    """y, and whether the last sums lie outside the accumulator's range if that is asked for."""
+    shape = c.operation.result_shape(*(x.shape for x in inputs))
+    results = (jax.ShapeDtypeStruct(shape, inputs[0].dtype),)
+    if marks:
+        results += (jax.ShapeDtypeStruct(shape, np.bool_),)
+    if c.is_compiled:
+        call = jax.ffi.ffi_call("tensorquant_arithmetic", results, vmap_method="sequential")
+        return call(*inputs, *steps, operation=c.operation.text, inputs=np.uint32(len(inputs)))
+
+    def run(*arrays):
+        arrays = [np.asarray(array) for array in arrays]
+        step = arrays[len(inputs)] if steps else 0
+        found = _host.arithmetic(c.operation.text, marks, step, *arrays[: len(inputs)])
+        return found[: len(results)]
+
+    return jax.pure_callback(run, results, *inputs, *steps, vmap_method="sequential")
+
+
+@functools.partial(jax.jit, static_argnums=2, inline=True)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _arithmetic(inputs, steps, c):
+    return _compute(inputs, steps, c, marks=False)[0]
+
+
+def _arithmetic_forward(inputs, steps, c):
+    if c.float_function is None:
+        raise ValueError("rounded arithmetic has a gradient only with a float_function")
+    y, *outside = _compute(inputs, steps, c, marks=c.operation.clips_gradient)
+    return y, (inputs, *outside)
+
+
+def _arithmetic_backward(c, saved, dy):
+    inputs, *outside = saved
+    if outside:
+        dy = jnp.where(outside[0], jnp.zeros_like(dy), dy)
+    y, gradient = jax.vjp(c.float_function, *inputs)
+    if y.shape != dy.shape:
+        raise ValueError(
+            f"float_function gave an array of {y.shape}, the rounded result is of {dy.shape}"
+        )
+    return gradient(dy), None
+
+
+_quantize.__wrapped__.defvjp(_quantize_forward, _quantize_backward)
+_arithmetic.__wrapped__.defvjp(_arithmetic_forward, _arithmetic_backward)
+
+
+_TYPES = frozenset(map(jnp.dtype, _common.TYPES))
+
+
+def _array(x: jax.Array) -> jax.Array:
+    if not isinstance(x, jax.Array):
+        x = jnp.asarray(x)
+    if x.dtype not in _TYPES:
+        _common.type_number(x.dtype.name)
+    return x
+
+
+def _step(step: int | jax.Array) -> jax.Array:
+    if isinstance(step, int):
+        return np.uint32(_common.check_step(step))
+    return jnp.asarray(step).astype(np.uint32)
+
+
+_loading = threading.Lock()
+
+
+def _are_compiled() -> bool:
+    with _loading:
+        return _load()
+
+
+@functools.cache
+def _load() -> bool:
+    """Registers the compiled ops; False, after a warning, where there are none."""
+    import jaxlib
+
+    try:
+        flags = ["-std=c++17", f"-I{jax.ffi.include_dir()}"]
+        library = ctypes.CDLL(str(build("JAX", jaxlib.__version__, "jax_ops.cc", flags)))
+    except (BuildError, OSError) as error:
+        warn_of_fallback("JAX", "jax.pure_callback", error)
+        return False
+    library.tensorquant_set_api(ctypes.c_void_p(native.op_table()))
+    for name in ("tensorquant_quantize", "tensorquant_gradient", "tensorquant_arithmetic"):
+        handler = jax.ffi.pycapsule(getattr(library, name))
+        jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    return True

@@ -1,0 +1,87 @@
+/* What the ops of TensorFlow and JAX call: a table of plain C functions. They are compiled against
+ * this header alone, on the user's machine, and get the table's address at run time, so that they
+ * need no link to the module tensorquant._core and no C++ of the same compiler. */
+#ifndef TENSORQUANT_API_H_
+#define TENSORQUANT_API_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* float16 and bfloat16 go through float32 and are cast back, ties to even. */
+enum TensorquantType {
+  TENSORQUANT_FLOAT32 = 0,
+  TENSORQUANT_FLOAT64 = 1,
+  TENSORQUANT_FLOAT16 = 2,
+  TENSORQUANT_BFLOAT16 = 3
+};
+
+/* Not terminated by a zero. */
+typedef struct {
+  const char* data;
+  size_t size;
+} TensorquantText;
+
+/* Terminated by a zero, cut where it is longer. */
+typedef struct {
+  char text[1024];
+} TensorquantError;
+
+/* Where random rounding takes its numbers from. */
+typedef struct {
+  uint64_t seed;
+  uint32_t stream;
+  uint32_t step;
+} TensorquantContext;
+
+/* A host's threads. schedule() calls work(state) once, now or later, on any thread; a call of the
+ * table may return before that. */
+typedef struct {
+  void* host;
+  int threads;
+  void (*schedule)(void* host, void (*work)(void* state), void* state);
+} TensorquantPool;
+
+/* In C order. data is null where only the shape counts; a size that is not known is -1. */
+typedef struct {
+  const void* data;
+  const int64_t* sizes;
+  int dimensions;
+} TensorquantTensor;
+
+enum { TENSORQUANT_MOST_DIMENSIONS = 16 };
+
+/* All functions return 0, or 1 with a message in `error`. A null pool stands for the library's own
+ * threads. Built-in quantizers touch nothing of Python; a user's own take the GIL, which the caller
+ * must not hold. */
+typedef struct {
+  /* y = q(x) for `count` elements; y may be x. */
+  int (*quantize)(TensorquantText spec, int type, size_t count, const void* x, void* y,
+                  TensorquantContext context, const TensorquantPool* pool, TensorquantError* error);
+
+  /* dx from dy, the quantizer's input x and its output y; dx may be dy. */
+  int (*gradient)(TensorquantText spec, int type, size_t count, const void* x, const void* y,
+                  const void* dy, void* dx, const TensorquantPool* pool, TensorquantError* error);
+
+  /* The shape of an operation's result: up to TENSORQUANT_MOST_DIMENSIONS sizes. `operation` is
+   * the text of a tensorquant.ops.Operation; its inputs are x, the weights and a bias, the last or
+   * last two of them left out where the operation has none. */
+  int (*result_shape)(TensorquantText operation, int inputs, const TensorquantTensor* input,
+                      int64_t* sizes, int* dimensions, TensorquantError* error);
+
+  /* y = the operation's result with every product and sum rounded. `outside`, null or of y's size,
+   * is set to whether the last sum lay outside of the accumulator's range. */
+  int (*arithmetic)(TensorquantText operation, int type, int inputs, const TensorquantTensor* input,
+                    void* y, bool* outside, uint32_t step, const TensorquantPool* pool,
+                    TensorquantError* error);
+} TensorquantApi;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TENSORQUANT_API_H_ */

@@ -1,0 +1,200 @@
+"""Quantizers and rounded arithmetic as ops of TensorFlow, on the CPU.
+
+The ops are compiled on first use; where that fails they call back into Python.
+"""
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable
+from types import ModuleType
+
+import tensorflow as tf
+
+from tensorquant import _core as native
+from tensorquant.ops import _common, _host
+from tensorquant.ops._build import BuildError, build, warn_of_fallback
+from tensorquant.ops._operation import Operation
+
+
+def quantize(
+    x: tf.Tensor, spec: str, *, seed: int = 0, stream: int = 0, step: int | tf.Tensor = 0
+) -> tf.Tensor:
+    """The quantized tensor, of x's type and shape.
+
+    Args:
+        x: float32, float64, float16 or bfloat16.
+        spec: a quantizer string, or an object with one as its ``spec``.
+        seed, stream, step: where random rounding takes its numbers from; a tensor or variable of
+            one integer is a step, too.
+
+    The gradient is what the quantizer says: straight-through, clipped, or a user's own.
+
+    Raises:
+        tensorquant.Error: the string is wrong.
+        TypeError: x has another type.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from tensorquant.ops.tensorflow import quantize
+        >>> quantize(tf.constant([0.3, -0.3, 9.0]), "nearest,4,1").numpy()
+        array([ 0.5, -0.5,  3.5], dtype=float32)
+    """
+    spec = _common.spec_of(spec)
+    is_random = _common.traits(spec).is_random
+    x = tf.convert_to_tensor(x)
+    _common.type_number(x.dtype.name)
+    seed = _common.as_signed(_common.check_seed(seed))
+    stream = _common.check_stream(stream)
+    steps = [_step(step)] if is_random else []
+    ops = _ops()
+    if ops is None:
+        return _quantize_on_host(x, spec, seed, stream, steps)
+    return ops.tensorquant_quantize(x=x, step=steps, spec=spec, seed=seed, stream=stream)
+
+
+def arithmetic(
+    operation: Operation,
+    *inputs: tf.Tensor,
+    float_function: Callable[..., tf.Tensor] | None = None,
+    step: int | tf.Tensor = 0,
+) -> tf.Tensor:
+    """A layer's result with every product and sum rounded.
+
+    Args:
+        operation: of `tensorquant.ops.linear`, `convolution` or `average_pool`.
+        inputs: x, the weights and the bias, as far as the operation has them; of one type.
+        float_function: computes the same from the same tensors without rounding, differentiably:
+            the gradient is its. Without it there is none.
+        step: of random rounding.
+
+    Raises:
+        tensorquant.Error or tf.errors.InvalidArgumentError: the shapes do not fit to each other.
+        TypeError: the inputs are not of one type that can be quantized.
+        ValueError: a gradient is asked for and there is no float_function.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from tensorquant import ops
+        >>> product = ops.linear("nearest,8,4", "nearest,16,8")
+        >>> y = ops.backend("tensorflow").arithmetic(product, tf.ones((1, 3)), tf.ones((2, 3)))
+        >>> y.numpy()
+        array([[3., 3.]], dtype=float32)
+    """
+    inputs = tuple(tf.convert_to_tensor(tensor) for tensor in inputs)
+    for tensor in inputs:
+        _common.type_number(tensor.dtype.name)
+        if tensor.dtype != inputs[0].dtype:
+            raise TypeError(
+                f"expected tensors of one type, found {inputs[0].dtype.name} and "
+                f"{tensor.dtype.name}"
+            )
+    steps = [_step(step)] if operation.is_random else []
+
+    @tf.custom_gradient
+    def rounded(*inputs):
+        y, outside = _arithmetic(operation, inputs, steps)
+
+        def gradient(dy):
+            if float_function is None:
+                raise ValueError("rounded arithmetic has a gradient only with a float_function")
+            if operation.clips_gradient:
+                dy = tf.where(outside, tf.zeros_like(dy), dy)
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                z = float_function(*inputs)
+            if not z.shape.is_compatible_with(y.shape):
+                raise ValueError(
+                    f"float_function gave a tensor of {z.shape}, the rounded result is of {y.shape}"
+                )
+            return tape.gradient(z, inputs, dy)
+
+        return y, gradient
+
+    return rounded(*inputs)
+
+
+def _arithmetic(operation, inputs, steps):
+    ops = _ops()
+    marks = operation.clips_gradient
+    if ops is not None:
+        return ops.tensorquant_arithmetic(
+            inputs=inputs, step=steps, operation=operation.text, marks=marks
+        )
+
+    def run(*arrays):
+        step = arrays[len(inputs)] if steps else 0
+        return _host.arithmetic(operation.text, marks, step, *arrays[: len(inputs)])
+
+    y, outside = tf.numpy_function(run, [*inputs, *steps], [inputs[0].dtype, tf.bool])
+    if all(tensor.shape.rank is not None for tensor in inputs):
+        sizes = [[-1 if n is None else n for n in tensor.shape] for tensor in inputs]
+        y.set_shape([None if n < 0 else n for n in operation.result_shape(*sizes)])
+    outside.set_shape(y.shape if marks else [0])
+    return y, outside
+
+
+@tf.RegisterGradient("TensorquantQuantize")
+def _quantize_gradient(op, dy):
+    spec = op.get_attr("spec").decode()
+    steps = [None] * (len(op.inputs) - 1)
+    if _common.traits(spec).is_straight_through:
+        return [dy, *steps]
+    dx = _ops().tensorquant_quantize_gradient(x=op.inputs[0], y=op.outputs[0], dy=dy, spec=spec)
+    return [dx, *steps]
+
+
+tf.no_gradient("TensorquantQuantizeGradient")
+
+
+def _quantize_on_host(x, spec, seed, stream, steps):
+    unsigned = _common.as_unsigned(seed)
+
+    @tf.custom_gradient
+    def quantized(x):
+        def run(array, step=0):
+            return _host.quantize(array, spec, unsigned, stream, step)
+
+        y = tf.numpy_function(run, [x, *steps], x.dtype)
+        y.set_shape(x.shape)
+
+        def gradient(dy):
+            if _common.traits(spec).is_straight_through:
+                return dy
+            dx = tf.numpy_function(
+                lambda *arrays: _host.gradient(spec, *arrays), [x, y, dy], x.dtype
+            )
+            dx.set_shape(x.shape)
+            return dx
+
+        return y, gradient
+
+    return quantized(x)
+
+
+def _step(step: int | tf.Tensor) -> tf.Tensor:
+    if isinstance(step, int):
+        return tf.constant(_common.check_step(step), tf.uint32)
+    return tf.cast(step, tf.uint32)
+
+
+_loading = threading.Lock()
+
+
+def _ops() -> ModuleType | None:
+    with _loading:
+        return _load()
+
+
+@functools.cache
+def _load() -> ModuleType | None:
+    """The compiled ops; None, after a warning, where there are none."""
+    flags = [*tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags()]
+    try:
+        library = str(build("TensorFlow", tf.__version__, "tensorflow_ops.cc", flags))
+        ops = tf.load_op_library(library)  # first: it lists what the library registers
+        ctypes.CDLL(library).tensorquant_set_api(ctypes.c_void_p(native.op_table()))
+        return ops
+    except (BuildError, OSError, tf.errors.OpError) as error:
+        warn_of_fallback("TensorFlow", "tf.numpy_function", error)
+        return None

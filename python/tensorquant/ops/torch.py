@@ -1,0 +1,289 @@
+"""Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from tensorquant import _core as native
+from tensorquant.ops import _common
+from tensorquant.ops._operation import Operation
+
+_TYPES = {getattr(torch, name): number for name, number in _common.TYPES.items()}
+
+_library = torch.library.Library("tensorquant", "DEF")
+_library.define("quantize(Tensor x, str spec, int seed, int stream, Tensor? step) -> Tensor")
+_library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec) -> Tensor")
+_library.define(
+    "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
+)
+# For torch.compile, which cannot look into the core.
+_traits = torch.compiler.assume_constant_result(_common.traits)
+_quantize = torch.ops.tensorquant.quantize.default
+_gradient = torch.ops.tensorquant.gradient.default
+_arithmetic = torch.ops.tensorquant.arithmetic.default
+
+
+def quantize(
+    x: torch.Tensor,
+    spec: str,
+    *,
+    seed: int = 0,
+    stream: int = 0,
+    step: int | torch.Tensor = 0,
+) -> torch.Tensor:
+    """The quantized tensor, of x's type, shape and memory format.
+
+    Args:
+        x: float32, float64, float16 or bfloat16, on the CPU.
+        spec: a quantizer string, or an object with one as its ``spec``.
+        seed, stream, step: where random rounding takes its numbers from; a tensor of one integer
+            is a step, too.
+
+    The gradient is what the quantizer says: straight-through, clipped, or a user's own.
+
+    Raises:
+        tensorquant.Error: the string is wrong.
+        TypeError: x is no tensor of such a type.
+
+    Example:
+        >>> import torch
+        >>> from tensorquant.ops.torch import quantize
+        >>> quantize(torch.tensor([0.3, -0.3, 9.0]), "nearest,4,1")
+        tensor([ 0.5000, -0.5000,  3.5000])
+    """
+    spec = _common.spec_of(spec)
+    traits = _traits(spec)
+    _check(x)
+    step_tensor = None
+    if traits.is_random:
+        seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
+        step_tensor = _step(step)
+    else:
+        seed = stream = 0
+    if not (x.requires_grad and torch.is_grad_enabled()) and not _in_transform():
+        return _quantize(x, spec, seed, stream, step_tensor)
+    function = _StraightThrough if traits.is_straight_through else _WithGradient
+    return function.apply(x, spec, seed, stream, step_tensor)
+
+
+def arithmetic(
+    operation: Operation,
+    *inputs: torch.Tensor,
+    float_function: Callable[..., torch.Tensor] | None = None,
+    step: int | torch.Tensor = 0,
+) -> torch.Tensor:
+    """A layer's result with every product and sum rounded.
+
+    Args:
+        operation: of `tensorquant.ops.linear`, `convolution` or `average_pool`.
+        inputs: x, the weights and the bias, as far as the operation has them; of one type.
+        float_function: computes the same from the same tensors without rounding, differentiably:
+            the gradient is its. Without it there is none.
+        step: of random rounding.
+
+    Raises:
+        tensorquant.Error: the shapes do not fit to each other.
+        TypeError: the inputs are no tensors of one type that can be quantized.
+        ValueError: a gradient would be needed and there is no float_function.
+
+    Example:
+        >>> import torch
+        >>> from tensorquant import ops
+        >>> product = ops.linear("nearest,8,4", "nearest,16,8")
+        >>> ops.backend("torch").arithmetic(product, torch.ones(1, 3), torch.full((2, 3), 0.3))
+        tensor([[0.9375, 0.9375]])
+    """
+    for tensor in inputs:
+        _check(tensor)
+        if tensor.dtype != inputs[0].dtype:
+            raise TypeError(
+                f"expected tensors of one type, found {inputs[0].dtype} and {tensor.dtype}"
+            )
+    step_tensor = _step(step) if operation.is_random else None
+    needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    if not needs_gradient:
+        return _arithmetic(list(inputs), operation.text, False, step_tensor)[0]
+    if float_function is None:
+        raise ValueError("rounded arithmetic has a gradient only with a float_function")
+    return _rounded_arithmetic(operation, float_function, step_tensor, *inputs)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Keeps no tensor for the way back."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, spec, seed, stream, step):
+        return _quantize(x, spec, seed, stream, step)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, dy):
+        return dy, None, None, None, None
+
+
+class _WithGradient(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, spec, seed, stream, step):
+        return _quantize(x, spec, seed, stream, step)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.spec = inputs[1]
+        ctx.save_for_backward(inputs[0], output)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, dy):
+        x, y = ctx.saved_tensors
+        return _gradient(x, y, dy, ctx.spec), None, None, None, None
+
+
+class _RoundedArithmetic(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, operation, float_function, step, *inputs):
+        y, outside = _arithmetic(list(inputs), operation.text, operation.clips_gradient, step)
+        ctx.clips_gradient = operation.clips_gradient
+        ctx.float_function = float_function
+        ctx.save_for_backward(outside, *inputs)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, dy):
+        outside, *inputs = ctx.saved_tensors
+        if ctx.clips_gradient:
+            dy = dy.masked_fill(outside, 0)
+        needed = ctx.needs_input_grad[3:]
+        inputs = [x.detach().requires_grad_(wanted) for x, wanted in zip(inputs, needed)]
+        with torch.enable_grad():
+            y = ctx.float_function(*inputs)
+        if y.shape != dy.shape:
+            raise ValueError(
+                f"float_function gave a tensor of {tuple(y.shape)}, the rounded result is of "
+                f"{tuple(dy.shape)}"
+            )
+        wanted = [x for x in inputs if x.requires_grad]
+        found = iter(torch.autograd.grad(y, wanted, dy, allow_unused=True))
+        return None, None, None, *(next(found) if needs else None for needs in needed)
+
+
+# Its way back records a graph of its own, which torch.compile does not trace.
+_rounded_arithmetic = torch.compiler.disable(_RoundedArithmetic.apply)
+
+
+def _check(x: torch.Tensor) -> None:
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"expected a tensor of PyTorch, found {type(x).__name__}")
+    if x.dtype not in _TYPES:
+        _common.type_number(str(x.dtype).removeprefix("torch."))
+    if x.device.type not in ("cpu", "meta"):
+        raise TypeError(f"expected a tensor on the CPU, found one on {x.device}")
+
+
+def _step(step: int | torch.Tensor) -> torch.Tensor | None:
+    if isinstance(step, torch.Tensor):
+        return step
+    return torch.tensor(step, dtype=torch.int64) if _common.check_step(step) else None
+
+
+def _step_number(step: torch.Tensor | None) -> int:
+    return 0 if step is None else int(step) & 0xFFFFFFFF
+
+
+def _in_transform() -> bool:
+    """In torch.func's grad or vmap a tensor's requires_grad says nothing."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _plain(x: torch.Tensor) -> torch.Tensor:
+    """In C order, as the core takes it."""
+    return x.resolve_neg().contiguous()
+
+
+@torch.library.impl(_library, "quantize", "CPU")
+def _quantize_on_cpu(x, spec, seed, stream, step):
+    y = torch.empty_like(x)  # of x's strides where x is dense
+    is_plain = x.is_contiguous() or (x.stride() == y.stride() and _traits(spec).is_elementwise)
+    if is_plain and not x.is_neg():
+        into = y
+    else:
+        x = _plain(x)
+        into = y if y.is_contiguous() else torch.empty_like(x)
+    native.op_quantize(
+        spec,
+        _TYPES[x.dtype],
+        x.numel(),
+        x.data_ptr(),
+        into.data_ptr(),
+        _common.as_unsigned(seed),
+        stream,
+        _step_number(step),
+    )
+    return y if into is y else y.copy_(into)
+
+
+@torch.library.impl(_library, "gradient", "CPU")
+def _gradient_on_cpu(x, y, dy, spec):
+    x, y, dy = _plain(x), _plain(y), _plain(dy)
+    dx = torch.empty_like(x)
+    addresses = (tensor.data_ptr() for tensor in (x, y, dy, dx))
+    native.op_gradient(spec, _TYPES[x.dtype], x.numel(), *addresses)
+    return dx
+
+
+@torch.library.impl(_library, "arithmetic", "CPU")
+def _arithmetic_on_cpu(inputs, operation, marks, step):
+    inputs = [_plain(x) for x in inputs]
+    y, outside = _arithmetic_results(inputs, operation, marks)
+    native.op_arithmetic(
+        operation,
+        _TYPES[y.dtype],
+        [tuple(x.shape) for x in inputs],
+        [x.data_ptr() for x in inputs],
+        y.data_ptr(),
+        outside.data_ptr() if marks else 0,
+        _step_number(step),
+    )
+    return y, outside
+
+
+def _arithmetic_results(
+    inputs: Sequence[torch.Tensor], operation: str, marks: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = native.op_result_shape(operation, [[int(size) for size in x.shape] for x in inputs])
+    y = inputs[0].new_empty(shape)
+    return y, inputs[0].new_zeros(shape if marks else (0,), dtype=torch.bool)
+
+
+torch.library.register_fake(
+    "tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=_library
+)
+torch.library.register_fake(
+    "tensorquant::gradient",
+    lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
+    lib=_library,
+)
+torch.library.register_fake(
+    "tensorquant::arithmetic",
+    lambda inputs, operation, marks, _: _arithmetic_results(inputs, operation, marks),
+    lib=_library,
+)
+
+
+@torch.library.register_vmap("tensorquant::quantize", lib=_library)
+def _quantize_batched(info, in_dims, x, spec, seed, stream, step):
+    """Each tensor of the batch as if it stood alone."""
+    dimension, _, _, _, step_dimension = in_dims
+    if step_dimension is None and _traits(spec).is_elementwise:
+        return _quantize(x, spec, seed, stream, step), dimension
+    tensors = [x] * info.batch_size if dimension is None else x.unbind(dimension)
+    steps = [step] * info.batch_size if step_dimension is None else step.unbind(step_dimension)
+    results = [_quantize(one, spec, seed, stream, s) for one, s in zip(tensors, steps)]
+    return torch.stack(results), 0

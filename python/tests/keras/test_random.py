@@ -1,0 +1,98 @@
+"""Random rounding: a step that only training changes, and that files may lack."""
+
+import keras
+import numpy as np
+import pytest
+
+import cases
+import tensorquant as tq
+import tensorquant.keras as tqk
+
+SPEC = "stochastic,8,4"
+
+
+def _model():
+    model, x = cases.make("dense")
+    return tqk.quantize_model(model, extrinsic={"=it": SPEC}, seed=9), x
+
+
+def _wanted(x, step):
+    model, _ = cases.make("dense")
+    stream = tq.stream_of("it", "output")
+    return tq.Quantizer(SPEC)(cases.outputs(model, x)[0], seed=9, stream=stream, step=step)
+
+
+def test_numbers_depend_on_seed_name_and_step_alone():
+    model, x = _model()
+    for training, step in ((False, 0), (True, 0), (True, 1), (False, 0), (True, 2)):
+        (found,) = cases.outputs(model, x, training)
+        assert cases.same_bits(found, _wanted(x, step))
+    tqk.set_inference_step(model, 1)
+    assert cases.same_bits(cases.outputs(model, x)[0], _wanted(x, 1))
+    assert tqk.layer_steps(model) == {"it": 3}
+
+
+def test_compiled_functions_see_the_step():
+    model, x = _model()
+    for step in (0, 5, 2**31 - 1):
+        tqk.set_inference_step(model, step)
+        assert cases.same_bits(model.predict(x, verbose=0), _wanted(x, step))
+
+
+def test_parameters_and_inputs_have_streams_of_their_own():
+    model, x = cases.make("dense")
+    kernel, bias = (keras.ops.convert_to_numpy(v) for v in model.weights)
+    tqk.quantize_model(model, weights=SPEC, extrinsic={"=input": SPEC}, seed=3)
+    (found,) = cases.outputs(model, x)
+    tqk.strip(model)
+    q = tq.Quantizer(SPEC)
+
+    def quantized(x, layer, role):
+        return q(x, seed=3, stream=tq.stream_of(layer, role))
+
+    model.set_weights([quantized(kernel, "it", "weight"), quantized(bias, "it", "bias")])
+    assert cases.same_bits(found, cases.outputs(model, quantized(x, "input", "output"))[0])
+
+
+def test_only_training_counts():
+    model, x = _model()
+    model.compile("sgd", "mse")
+    y = np.zeros((2, 4), np.float32)
+    model.fit(x, y, epochs=3, batch_size=1, verbose=0)
+    model.predict(x, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    assert tqk.layer_steps(model) == {"it": 6}
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.weights.h5"])
+def test_files_keep_the_step(tmp_path, name):
+    model, _ = _model()
+    tqk.set_layer_steps(model, {"it": 41})
+    (model.save if name.endswith("keras") else model.save_weights)(tmp_path / name)
+    other, _ = _model()
+    other.load_weights(tmp_path / name)
+    assert tqk.layer_steps(other) == {"it": 41}
+
+
+def test_a_file_without_a_step_leaves_it(tmp_path):
+    model, _ = cases.make("dense")
+    model.save_weights(tmp_path / "float.weights.h5")
+    other, _ = _model()
+    tqk.set_layer_steps(other, {"it": 7})
+    other.load_weights(tmp_path / "float.weights.h5")
+    assert tqk.layer_steps(other) == {"it": 7}
+
+
+def test_the_step_is_no_weight():
+    model, _ = _model()
+    assert [v.name for v in model.weights] == ["kernel", "bias"]
+    assert len(model.variables) == 3
+    assert model.count_params() == 16
+
+
+def test_layers_that_do_not_round_at_random_have_no_step():
+    model, _ = cases.make("dense")
+    tqk.quantize_model(model, extrinsic="nearest,8,4")
+    assert tqk.layer_steps(model) == {}
+    with pytest.raises(tq.Error, match="no layer 'it' that rounds at random"):
+        tqk.set_layer_steps(model, {"it": 1})

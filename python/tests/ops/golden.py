@@ -1,0 +1,32 @@
+"""The golden vectors of tests/golden, which are by another hand than the code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parents[3] / "tests" / "golden"
+VECTORS = FOLDER / "vectors"
+
+
+def read(name, dtype):
+    return np.fromfile(VECTORS / name, np.dtype(dtype).newbyteorder("<"))
+
+
+def quantizer_vectors():
+    return json.loads((VECTORS / "manifest.json").read_text())
+
+
+def context_of(entry):
+    return {key: entry.get(key, 0) for key in ("seed", "stream", "step")}
+
+
+def arithmetic_vectors(kind):
+    with (FOLDER / "arithmetic.jsonl").open() as lines:
+        return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+
+
+def from_hex(digits, dtype, shape):
+    """Bit patterns, one after the other."""
+    values = np.frombuffer(bytes.fromhex(digits), np.dtype(dtype).newbyteorder(">"))
+    return values.astype(dtype).reshape(shape)

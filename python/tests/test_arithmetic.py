@@ -1,0 +1,193 @@
+"""Rounded arithmetic: the golden vectors, shapes, reports."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import GOLDEN, assert_same_bits
+
+import tensorquant as tq
+
+CASES = [json.loads(line) for line in (GOLDEN / "arithmetic.jsonl").read_text().splitlines()]
+
+
+def values_of(case, key, shape):
+    if case.get(key) is None:
+        return None
+    bits = ">u4" if case["type"] == "float32" else ">u8"
+    data = np.frombuffer(bytes.fromhex(case[key]), bits)
+    return data.astype(bits[1:]).view(case["type"]).reshape(shape)
+
+
+def settings_of(case):
+    keys = ("product", "accumulator", "accumulate", "seed", "product_stream", "accumulator_stream")
+    return {key: case[key] for key in (*keys, "step")}
+
+
+def matmul(case, shape):
+    a = values_of(case, "a", (shape["m"], shape["k"]))
+    b = values_of(case, "b", (shape["k"], shape["n"]))
+    return tq.matmul(a, b, values_of(case, "bias", -1), **settings_of(case))
+
+
+def conv(case, shape):
+    transposed = case["kind"] == "conv_transpose"
+    return tq.convolve(
+        values_of(case, "a", shape["x"]),
+        values_of(case, "b", shape["w"]),
+        values_of(case, "bias", -1),
+        stride=shape["stride"],
+        padding=shape["padding"],
+        dilation=shape["dilation"],
+        groups=shape["groups"],
+        transposed=transposed,
+        output_padding=shape["output_padding"] if transposed else 0,
+        **settings_of(case),
+    )
+
+
+def avg_pool(case, shape):
+    return tq.average_pool(
+        values_of(case, "a", shape["x"]),
+        shape["kernel"],
+        stride=shape["stride"],
+        padding=shape["padding"],
+        divisor=shape["divisor"],
+        **settings_of(case),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "compute", "least"),
+    [
+        ("matmul", matmul, 2000),
+        ("conv", conv, 100),
+        ("conv_transpose", conv, 50),
+        ("avg_pool", avg_pool, 30),
+    ],
+)
+def test_golden_vectors(kind, compute, least):
+    cases = [case for case in CASES if case["kind"] == kind]
+    assert len(cases) > least
+    for case in cases:
+        y = compute(case, case["shape"])
+        assert_same_bits(y, values_of(case, "y", y.shape))
+
+
+def test_every_library(library):
+    a = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+    b = np.random.default_rng(2).normal(size=(4, 2)).astype(np.float32)
+    formats = {"product": "nearest,8,4", "accumulator": "nearest,8,4"}
+    y = tq.matmul(library.make(a), library.make(b), **formats)
+    assert type(y) is type(library.make(a))
+    assert_same_bits(library.to_numpy(y), by_hand(a, b))
+
+
+def by_hand(a, b):
+    """nearest,8,4 at every step, in exact float64."""
+
+    def rounded(x):
+        return np.clip(np.copysign(np.floor(abs(x) * 16 + 0.5), x), -128, 127) / 16
+
+    y = np.zeros((a.shape[0], b.shape[1]))
+    for k in range(a.shape[1]):
+        y = rounded(y + rounded(np.outer(a[:, k].astype(float), b[k].astype(float))))
+    return y.astype(np.float32)
+
+
+def test_matmul_takes_more_dimensions_and_transposed_arrays():
+    a = np.arange(24, dtype=np.float32).reshape(2, 3, 4) / 8
+    b = np.arange(8, dtype=np.float32).reshape(2, 4).T / 4
+    assert_same_bits(tq.matmul(a, b), a @ b)
+    assert_same_bits(tq.matmul(a[0, 0], b), a[0, 0] @ b)
+    assert tq.matmul(a[:, :0], b).shape == (2, 0, 2)
+    assert_same_bits(tq.matmul(np.ones((2, 0)), np.ones((0, 3))), np.zeros((2, 3)))
+
+
+def test_padding_in_pairs():
+    x = np.arange(1, 5, dtype=np.float64).reshape(1, 1, 4)
+    w = np.ones((1, 1, 2))
+    assert tq.convolve(x, w, padding=[(0, 1)]).tolist() == [[[3, 5, 7, 4]]]
+    assert tq.average_pool(x, 2, padding=[(0, 2)]).tolist() == [[[1.5, 3.5, 0]]]
+    pool = tq.average_pool(x, 3, stride=2, padding=1, count_include_pad=False)
+    assert pool.tolist() == [[[1.5, 3]]]
+
+
+def test_ranges_count_on():
+    ranges = tq.Ranges()
+    a = np.full((1, 4), 3, np.float32)
+    for _ in range(2):
+        y = tq.matmul(a, a.T, product="nearest,8,0", accumulator="nearest,5,0", ranges=ranges)
+    assert y.tolist() == [[15]]
+    assert (ranges.products, ranges.clamped_products) == (8, 0)
+    assert (ranges.sums, ranges.clamped_sums) == (8, 6)
+    assert (ranges.largest_product, ranges.lowest_sum, ranges.highest_sum) == (9, 0, 36)
+    assert ranges.sufficient_bits(0) == 7
+    other = tq.Ranges()
+    other.merge(ranges)
+    assert other.clamped_sums == 6
+    assert "6 of 8 sums clamped" in repr(ranges)
+
+
+def test_the_plan_is_told():
+    plans = []
+    formats = {"product": "nearest,8,2", "accumulator": "nearest,16,2"}
+    for a in (np.ones((2, 2), np.float32), np.full((2, 2), 0.75, np.float32), np.ones((2, 2))):
+        tq.matmul(a, a, **formats, on_plan=plans.append)
+    assert [plan.kernel for plan in plans] == ["exact", "fixed_int", "reference"]
+    assert all(plan.reason for plan in plans)
+
+
+A = np.ones((2, 3), np.float32)
+IMAGE = np.ones((1, 2, 5), np.float32)
+KERNEL = np.ones((4, 2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: tq.matmul(A, A), tq.Error, r"expected shapes \(\.\.\., taps\)"),
+        (lambda: tq.matmul(A, A.T, A), tq.Error, r"expected a bias of shape \(2,\)"),
+        (lambda: tq.matmul(A, A.T.astype(float)), TypeError, "b: is of numpy and float64"),
+        (lambda: tq.matmul(A.astype(np.float16), A.T), TypeError, "a: has the type float16"),
+        (lambda: tq.matmul(A, None), TypeError, "b: expected a NumPy"),
+        (lambda: tq.matmul(A, A.T, product="sparse,1"), tq.Error, "'sparse,1' cannot be"),
+        (lambda: tq.matmul(A, A.T, accumulate="twice"), tq.Error, "twice"),
+        (lambda: tq.matmul(A, A.T, seed=-1), TypeError, None),
+        (
+            lambda: tq.matmul(A.astype(float), A.T.astype(float), ranges=tq.Ranges()),
+            tq.Error,
+            "ranges are reported for float32 alone",
+        ),
+        (lambda: tq.convolve(A, KERNEL), tq.Error, "expected shapes"),
+        (lambda: tq.convolve(IMAGE, KERNEL, groups=2), tq.Error, "do not fit an input"),
+        (lambda: tq.convolve(IMAGE, KERNEL, groups=0), tq.Error, "do not fit an input"),
+        (lambda: tq.convolve(IMAGE, KERNEL, stride=0), tq.Error, "stride of 0"),
+        (lambda: tq.convolve(IMAGE, KERNEL, stride=[1, 1]), tq.Error, "stride: has 2 numbers"),
+        (lambda: tq.convolve(IMAGE, KERNEL, padding=-1), tq.Error, "padding of -1"),
+        (lambda: tq.convolve(IMAGE[..., :2], KERNEL), tq.Error, "larger than the padded input"),
+        (lambda: tq.average_pool(A, 2), tq.Error, "expected a shape"),
+        (lambda: tq.average_pool(IMAGE, 0), tq.Error, "below 1"),
+        (lambda: tq.average_pool(IMAGE, 2, divisor=0), tq.Error, "divisor is 0"),
+        (
+            lambda: tq.average_pool(IMAGE, 1, padding=1, count_include_pad=False),
+            tq.Error,
+            "padding alone",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_every_mode_of_accumulation_differs_where_it_should():
+    a, b = np.full((1, 6), 1.5, np.float32), np.full((6, 1), 0.5, np.float32)
+    found = {
+        mode: float(
+            tq.matmul(a, b, product="down,8,1", accumulator="down,8,0", accumulate=mode)[0, 0]
+        )
+        for mode in ("step", "once", "chunk:2", "fused")
+    }
+    # Products of 0.75 are cut to 0.5 and sums to integers.
+    assert found == {"step": 0, "once": 3, "chunk:2": 3, "fused": 0}

@@ -1,0 +1,45 @@
+"""The examples in the documents and in the docstrings of the C++ module run."""
+
+import doctest
+import pathlib
+
+import pytest
+
+import tensorquant as tq
+from tensorquant import _core
+
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+EXPORTED = [name for name in tq.__all__ if getattr(getattr(tq, name), "__doc__", None)]
+
+
+def run(text, name):
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    test = doctest.DocTestParser().get_doctest(text, {}, name, name, 0)
+    output = []
+    runner.run(test, out=output.append)
+    assert runner.failures == 0, "".join(output)
+    return runner.tries
+
+
+def test_the_page_on_python():
+    assert run((DOCS / "python.md").read_text(), "python.md") > 5
+
+
+@pytest.mark.parametrize("name", ["stream_of", "get_num_threads", "set_num_threads", "Ranges"])
+def test_docstrings_of_the_module(name):
+    assert run(getattr(_core, name).__doc__, name) > 1
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTED if name != "__version__"])
+def test_everything_public_is_documented(name):
+    thing = getattr(tq, name)
+    assert thing.__doc__.strip()
+    if callable(thing) and not isinstance(thing, type):
+        doc = thing.__doc__
+        takes_nothing = name in ("list_quantizers", "get_num_threads")
+        assert takes_nothing or "Args:" in doc
+        assert "Example:" in doc
+
+
+def test_the_version():
+    assert tq.__version__.count(".") == 2

@@ -1,0 +1,173 @@
+"""Quantizer maps, overrides and what hits what."""
+
+import copy
+import json
+import pathlib
+import pickle
+
+import pytest
+
+import tensorquant as tq
+
+RULES = {
+    "conv1": "nearest,8,6",
+    "conv": tq.Quantizer("nearest,8,4"),
+    "fc1": {"weight": "nearest,8,6", "bias": "nearest,16,12"},
+    "fc2": None,
+    "fc3": "none",
+}
+
+
+def test_the_first_rule_that_hits_wins():
+    m = tq.quantizer_map(RULES)
+    assert m.find("block/conv1") == tq.Quantizer("nearest,8,6")
+    assert m.find("conv2") == tq.Quantizer("nearest,8,4")
+    assert m.find("fc2") is None
+    assert m.find_rule("fc2").key == "fc2"
+    assert m.find_rule("pool") is None
+    rule = m.find_rule("fc1")
+    assert (rule.weight.spec, rule.bias.spec) == ("nearest,8,6", "nearest,16,12")
+    assert (rule.output, rule.product, rule.accumulator) == (None, None, None)
+    assert [rule.key for rule in m] == list(RULES)
+    assert len(m) == 5
+
+
+def test_nothing_of_the_caller_changes():
+    rules = {key: dict(v) if isinstance(v, dict) else v for key, v in RULES.items()}
+    before = copy.deepcopy(rules)
+    m = tq.quantizer_map(rules)
+    assert rules == before
+    rules["conv1"] = "ternary"
+    assert m.find("conv1").spec == "nearest,8,6"
+
+
+def test_equal_maps_have_equal_texts(tmp_path):
+    m = tq.quantizer_map(RULES)
+    path = tmp_path / "map.json"
+    path.write_text(m.to_json())
+    pairs = list(RULES.items())
+    for again in (
+        tq.quantizer_map(path),
+        tq.quantizer_map(str(path)),
+        tq.quantizer_map(m.to_json()),
+        tq.quantizer_map(pairs),
+        tq.quantizer_map(iter(pairs)),
+        tq.quantizer_map(m),
+        pickle.loads(pickle.dumps(m)),
+        copy.deepcopy(m),
+    ):
+        assert again == m
+        assert hash(again) == hash(m)
+    assert tq.quantizer_map(pairs[::-1]) != m
+    assert tq.quantizer_map({"a": None}, "extrinsic") != tq.quantizer_map({"a": None}, "weights")
+    assert json.loads(m.to_json())["fc1"] == RULES["fc1"]
+
+
+@pytest.mark.parametrize("kind", ["weights", "extrinsic", "intrinsic"])
+def test_one_quantizer_for_every_layer(kind):
+    q = tq.Quantizer("nearest,8,4")
+    for source in ("nearest,8,4", q, {"": q}):
+        m = tq.quantizer_map(source, kind)
+        assert m.find("anything") == q
+        assert m.kind == kind
+    assert len(tq.quantizer_map(None, kind)) == 0
+    assert tq.quantizer_map("none", kind).find("anything") is None
+
+
+def test_intrinsic_rules():
+    m = tq.quantizer_map(
+        {
+            "a": {"product": "nearest,8,4", "accumulate": "chunk:8"},
+            "b": {"accumulator": tq.Quantizer("nearest,16,8")},
+            "c": "nearest,8,4",
+            "d": {"product": "none", "accumulator": "none"},
+            "e": None,
+        },
+        "intrinsic",
+    )
+    a, b, c, d, e = m
+    assert (a.product.spec, a.accumulator.spec, a.accumulate) == ("nearest,8,4", "none", "chunk:8")
+    assert (b.product.spec, b.accumulator.spec, b.accumulate) == ("none", "nearest,16,8", "step")
+    assert c.product == c.accumulator == tq.Quantizer("nearest,8,4")
+    assert (d.product.spec, d.accumulator.spec) == ("none", "none")
+    assert e.product is None
+    assert tq.quantizer_map(m.to_json(), "intrinsic") == m
+    assert pickle.loads(pickle.dumps(m)) == m
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "message"),
+    [
+        ({"a": "neares,8,4"}, "weights", "rule 1: quantizer 'neares,8,4', column 1: unknown"),
+        ({"a": None, "b": {"wieght": None}}, "weights", "rule 2: unknown key 'wieght'"),
+        ({"a": {}}, "weights", "rule 1: an empty dictionary"),
+        ({"a": {"weight": "x"}}, "weights", "rule 1, weight: quantizer 'x', column 1: unknown"),
+        ({"a": {"weight": None}}, "extrinsic", "expected a quantizer string"),
+        ({"a": {"accumulate": "twice"}}, "intrinsic", "rule 1: accumulate: "),
+        ([("a", None), ("a", None)], "weights", "rule 2: duplicate key 'a', first at rule 1"),
+        ({"re:(": None}, "weights", "rule 1: "),
+        ({}, "weight", "not 'weight'"),
+        ('{"a": "neares,8,4"}', "weights", "line 1, column 8: quantizer 'neares,8,4': unknown"),
+        ('{"a": null,}', "weights", "line 1, column "),
+        ("8bit", "weights", "'8bit' is neither an existing file nor a quantizer string"),
+        ("maps/8bit.json", "weights", "maps/8bit.json: no such file"),
+        (pathlib.Path("8bit"), "weights", "8bit: no such file"),
+        (tq.QuantizerMap({}, "extrinsic"), "weights", "stands in the place of 'weights'"),
+    ],
+)
+def test_faults_are_named(source, kind, message):
+    with pytest.raises(tq.Error) as caught:
+        tq.quantizer_map(source, kind)
+    assert message in str(caught.value)
+
+
+def test_faults_in_files_have_line_and_column(tmp_path):
+    path = tmp_path / "map.json"
+    path.write_text('{\n  "conv": "nearest,8,4",\n  "fc": "neares,8,4"\n}\n')
+    with pytest.raises(tq.Error, match=r"map\.json:3:10: quantizer 'neares,8,4': unknown name"):
+        tq.quantizer_map(path)
+
+
+@pytest.mark.parametrize("source", [8, {"a": 8}, {8: "none"}, [("a", 1.5)], {"a": ["none"]}])
+def test_values_of_other_types_are_refused(source):
+    with pytest.raises(TypeError, match="expected"):
+        tq.quantizer_map(source)
+
+
+def test_overrides(tmp_path):
+    path = tmp_path / "maps.json"
+    path.write_text('{"weights": {"conv": "nearest,8,6"}, "intrinsic": "nearest,16,8"}')
+    o = tq.Override.from_file(path, seed=3, strict=True)
+    assert o == tq.Override({"conv": "nearest,8,6"}, intrinsic="nearest,16,8", seed=3, strict=True)
+    assert o != tq.Override.from_json(path.read_text())
+    assert tq.Override.from_json(o.to_json(), seed=3, strict=True) == o
+    assert (o.seed, o.strict, o.empty) == (3, True, False)
+    assert tq.Override().empty
+    assert pickle.loads(pickle.dumps(o)) == o
+    with pytest.raises(tq.Error, match="nothing.json: no such file"):
+        tq.Override.from_file("nothing.json")
+    with pytest.raises(tq.Error, match="line 1, column"):
+        tq.Override.from_json('{"weight": "none"}')
+
+
+def test_explain():
+    o = tq.Override(
+        weights={"conv1": "fp16", "conv": None, "conv2": "bf16", "cnov": "bf16"},
+        extrinsic={"=fc": "nearest,8,4"},
+    )
+    explanation = tq.explain(o, ["conv1", "conv2", "fc"])
+    found = [
+        (e.layer, e.weights and e.weights.text, e.extrinsic and e.extrinsic.text)
+        for e in explanation.layers
+    ]
+    assert found == [
+        ("conv1", '"fp16"', None),
+        ("conv2", "null", None),
+        ("fc", None, '"nearest,8,4"'),
+    ]
+    shadowed, misspelled = explanation.idle
+    assert (shadowed.rule.key, shadowed.shadowed_by.key) == ("conv2", "conv")
+    assert (misspelled.rule.key, misspelled.shadowed_by) == ("cnov", None)
+    assert misspelled.suggestion in ("conv1", "conv2")
+    assert "hits no layer" in misspelled.message
+    assert str(explanation).splitlines()[-1] == misspelled.message

@@ -1,0 +1,104 @@
+#ifndef TESTS_EXHAUSTIVE_STRINGS_H_
+#define TESTS_EXHAUSTIVE_STRINGS_H_
+
+#include <string>
+#include <vector>
+
+#include "tensorquant/quantizers/format_list.h"
+
+namespace tensorquant {
+
+// The examples of the one list of formats, which reach every path of the kernels, and the ends of
+// the formats' parameters, where constants overflow, underflow or lose bits.
+inline std::vector<std::string> exhaustive_strings() {
+  std::vector<std::string> strings;
+  for (const FormatEntry& entry : format_list()) {
+    strings.insert(strings.end(), entry.examples.begin(), entry.examples.end());
+  }
+  strings.insert(
+      strings.end(),
+      {// One bit, two bits; float32's own 24; 25, of which the largest value is lost; 32.
+       "nearest,2,1",
+       "nearest,24,12",
+       "nearest,25,12",
+       "nearest,26,25",
+       "nearest,32,32",
+       "nearest,32,64",
+       "nearest,32,-64",
+       "nearest,17,40",
+       "nearest,1,64",
+       "even,1,-64",
+       "even,2,0",
+       "even,32,64",
+       "even,32,-64",
+       "even,16,16",
+       "zero,1,64",
+       "zero,25,0",
+       "zero,32,64",
+       "zero,32,-64",
+       "down,1,0",
+       "down,32,31",
+       "down,32,64",
+       "down,32,-64",
+       "down,1,-64",
+       "up,1,0",
+       "up,32,31",
+       "up,32,64",
+       "up,32,-64",
+       "up,1,-64",
+       "nearest,1,0,overflow=wrap",
+       "nearest,25,0,overflow=wrap",
+       "nearest,32,64,overflow=wrap",
+       "nearest,32,-64,overflow=wrap",
+       "even,1,64,overflow=wrap",
+       "even,32,31,overflow=wrap",
+       "zero,32,-64,overflow=wrap",
+       "zero,1,0,overflow=wrap",
+       "down,32,64,overflow=wrap",
+       "down,1,-64,overflow=wrap",
+       "up,32,64,overflow=wrap",
+       "up,1,-64,overflow=wrap",
+       "stochastic,1,0",
+       "stochastic,32,64",
+       "stochastic,32,-64",
+       "stochastic,32,31",
+       "stochastic,32,-64,overflow=wrap,random_bits=17",
+       "stochastic,1,64,random_bits=24",
+       "stochastic,24,12,overflow=wrap,random_bits=1",
+       "logarithmic,max=127,min=127",
+       "logarithmic,max=-149,min=-149",
+       "logarithmic,min=-148",
+       "logarithmic,max=-126,min=-127",
+       "logarithmic,max=-1000,min=-1074",
+       "logarithmic,down,max=-126,min=-127",
+       "logarithmic,down,max=-149,min=-149",
+       "logarithmic,down,max=1023,min=1000",
+       "float,2,23",
+       "float,8,1",
+       "float,8,22",
+       "float,8,23,rounding=down",
+       "float,2,1,overflow=saturate,rounding=down",
+       "float,7,1",
+       "float,5,2,overflow=saturate",
+       "float,5,10,overflow=saturate,rounding=up",
+       "float,5,10,rounding=nearest",
+       "float,7,23,rounding=up",
+       "float,7,23,rounding=stochastic",
+       "float,2,1,overflow=saturate,rounding=stochastic",
+       "float,8,1,overflow=saturate,rounding=down",
+       "float,8,22,rounding=stochastic",
+       "float,8,1,random_bits=24,rounding=stochastic",
+       "float,2,23,random_bits=1,rounding=stochastic",
+       "bf16,overflow=saturate",
+       "sparse,1e-45",
+       "sparse,3.4028234663852886e38",
+       "binary,1e-45",
+       "ternary,1,0",
+       "ternary,2,1e-45",
+       "ternary,1e-45,3.4028234663852886e38"});
+  return strings;
+}
+
+}  // namespace tensorquant
+
+#endif  // TESTS_EXHAUSTIVE_STRINGS_H_

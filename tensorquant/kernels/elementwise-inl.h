@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "tensorquant/kernels/part.h"
 
@@ -20,11 +21,15 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// y where x is a number, x itself where it is NaN.
-template <class V>
-HWY_INLINE V KeepNan(V y, V x) {
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
-}
+// What becomes of an input that is not finite, where op does not know: special(y, x) is y for a
+// finite x.
+struct NothingSpecial {};
+struct KeepsNan {
+  template <class V>
+  HWY_INLINE V operator()(V y, V x) const {
+    return hn::IfThenElse(hn::IsNaN(x), x, y);
+  }
+};
 
 // A vector of the output, to an address that is aligned to a vector where stores are streaming.
 template <Stores stores, class V, class D, class T>
@@ -44,67 +49,71 @@ HWY_INLINE std::size_t ElementsToAlignment(D d, const T* out) {
   return (lanes - past) % lanes;
 }
 
-template <bool keeps_nan, Stores stores, class T, class Op, class... In>
-HWY_INLINE void ForEachVectorStored(const Part<T>& part, const Op& op, const In*... in) {
+// Four vectors of results, from as many of inputs, to `out`.
+template <Stores stores, class D, class T, class V, class Special>
+HWY_INLINE void StoreFour(D d, V y0, V y1, V y2, V y3, V x0, V x1, V x2, V x3,
+                          const Special& special, T* out) {
+  if constexpr (!std::is_same_v<Special, NothingSpecial>) {
+    // Infinity less itself is NaN. Large numbers may get here too, which costs time alone.
+    const V sum = hn::Add(hn::Add(x0, x1), hn::Add(x2, x3));
+    if (HWY_UNLIKELY(!hn::AllFalse(d, hn::IsNaN(hn::Sub(sum, sum))))) {
+      y0 = special(y0, x0);
+      y1 = special(y1, x1);
+      y2 = special(y2, x2);
+      y3 = special(y3, x3);
+    }
+  }
+  const std::size_t lanes = hn::Lanes(d);
+  StoreVector<stores>(y0, d, out);
+  StoreVector<stores>(y1, d, out + lanes);
+  StoreVector<stores>(y2, d, out + 2 * lanes);
+  StoreVector<stores>(y3, d, out + 3 * lanes);
+}
+
+// out = op(x) for `count` elements, at most a vector, from and to the middle of one.
+template <class D, class T, class Op, class Special>
+HWY_INLINE void StoreSome(D d, std::size_t count, const T* x, const Special& special, T* out,
+                          const Op& op) {
+  HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)] = {};
+  std::copy_n(x, count, values);
+  const auto v = hn::Load(d, values);
+  auto y = op(v);
+  if constexpr (!std::is_same_v<Special, NothingSpecial>) y = special(y, v);
+  hn::Store(y, d, values);
+  std::copy_n(values, count, out);
+}
+
+template <Stores stores, class T, class Special, class Op>
+HWY_INLINE void ForEachVectorStored(const Part<T>& part, const Special& special, const Op& op) {
   const hn::ScalableTag<T> d;
   const std::size_t lanes = hn::Lanes(d);
-  // At most a vector, from and to the middle of one.
-  const auto finish = [&](std::size_t begin, std::size_t count) HWY_ATTR {
-    const auto load = [&](const T* from) HWY_ATTR {
-      HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)] = {};
-      std::copy_n(from + begin, count, values);
-      return hn::Load(d, values);
-    };
-    const auto x = load(part.in);
-    const auto y = op(x, load(in)...);
-    HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)];
-    hn::Store(keeps_nan ? KeepNan(y, x) : y, d, values);
-    std::copy_n(values, count, part.out + begin);
-  };
-  std::size_t i = 0;
-  if constexpr (stores == Stores::streaming) {
-    i = std::min(part.count, ElementsToAlignment(d, part.out));
-    finish(0, i);
-  }
   const T* x = part.in;
   T* out = part.out;
-  for (; i + 4 * lanes <= part.count; i += 4 * lanes) {
-    const auto xa = hn::LoadU(d, x + i);
-    const auto xb = hn::LoadU(d, x + i + lanes);
-    const auto xc = hn::LoadU(d, x + i + 2 * lanes);
-    const auto xe = hn::LoadU(d, x + i + 3 * lanes);
-    auto a = op(xa, hn::LoadU(d, in + i)...);
-    auto b = op(xb, hn::LoadU(d, in + i + lanes)...);
-    auto c = op(xc, hn::LoadU(d, in + i + 2 * lanes)...);
-    auto e = op(xe, hn::LoadU(d, in + i + 3 * lanes)...);
-    if constexpr (keeps_nan) {
-      // A NaN makes the sum NaN, and is rare; infinities may do so too, which costs time alone.
-      const auto sum = hn::Add(hn::Add(xa, xb), hn::Add(xc, xe));
-      if (HWY_UNLIKELY(!hn::AllFalse(d, hn::IsNaN(sum)))) {
-        a = KeepNan(a, xa);
-        b = KeepNan(b, xb);
-        c = KeepNan(c, xc);
-        e = KeepNan(e, xe);
-      }
-    }
-    StoreVector<stores>(a, d, out + i);
-    StoreVector<stores>(b, d, out + i + lanes);
-    StoreVector<stores>(c, d, out + i + 2 * lanes);
-    StoreVector<stores>(e, d, out + i + 3 * lanes);
+  std::size_t i = 0;
+  if constexpr (stores == Stores::streaming) {
+    i = std::min(part.count, ElementsToAlignment(d, out));
+    StoreSome(d, i, x, special, out, op);
   }
-  for (; i < part.count; i += lanes) finish(i, std::min(lanes, part.count - i));
+  for (; i + 4 * lanes <= part.count; i += 4 * lanes) {
+    const auto x0 = hn::LoadU(d, x + i);
+    const auto x1 = hn::LoadU(d, x + i + lanes);
+    const auto x2 = hn::LoadU(d, x + i + 2 * lanes);
+    const auto x3 = hn::LoadU(d, x + i + 3 * lanes);
+    StoreFour<stores>(d, op(x0), op(x1), op(x2), op(x3), x0, x1, x2, x3, special, out + i);
+  }
+  for (; i < part.count; i += lanes) {
+    StoreSome(d, std::min(lanes, part.count - i), x + i, special, out + i, op);
+  }
   if constexpr (stores == Stores::streaming) hwy::FlushStream();  // for readers on other threads
 }
 
-// part.out = op(x), or op(x, y) with a second input, for all lanes; where x, an element of part.in,
-// is NaN, the output is that NaN if keeps_nan, whatever op makes of it. Tensors may be the same
-// memory, at any alignment.
-template <bool keeps_nan, class T, class Op, class... In>
-HWY_INLINE void ForEachVector(const Part<T>& part, const Op& op, const In*... in) {
+// part.out = op(x) for all vectors x of part.in. Both may be the same memory, at any alignment.
+template <class T, class Special, class Op>
+HWY_INLINE void ForEachVector(const Part<T>& part, const Special& special, const Op& op) {
   if (part.stores == Stores::streaming) {
-    ForEachVectorStored<keeps_nan, Stores::streaming>(part, op, in...);
+    ForEachVectorStored<Stores::streaming>(part, special, op);
   } else {
-    ForEachVectorStored<keeps_nan, Stores::cached>(part, op, in...);
+    ForEachVectorStored<Stores::cached>(part, special, op);
   }
 }
 

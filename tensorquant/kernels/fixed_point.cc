@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "tensorquant/kernels/elementwise-inl.h"
 #include "tensorquant/kernels/part.h"
@@ -64,21 +65,19 @@ HWY_INLINE V FromInteger(D d, V k, V x, const FixedPointConstants<hn::TFromD<D>>
 
 template <Rounding rounding, FixedPoint::Overflow overflow, bool scales_down, class T>
 void Run(const FixedPoint& format, const Context& context, const Part<T>& part) {
-  constexpr bool keeps_nan = overflow == FixedPoint::Overflow::saturate;
+  using Special =
+      std::conditional_t<overflow == FixedPoint::Overflow::saturate, KeepsNan, NothingSpecial>;
   const FixedPointConstants<T> c(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
     const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part, context, halves,
-                        [&](auto d, auto x, const std::uint32_t* words) HWY_ATTR {
-                          const auto t = Scale<scales_down>(d, x, c);
-                          const auto k = RoundVectorAtRandom(d, t, draw, words);
-                          const auto y = FromInteger<overflow>(d, k, x, c);
-                          return keeps_nan ? KeepNan(y, x) : y;
-                        });
+    ForEachRandomVector(part, context, halves, Special(), [&](auto d, auto x, auto words) HWY_ATTR {
+      const auto t = Scale<scales_down>(d, x, c);
+      return FromInteger<overflow>(d, RoundVectorAtRandom(d, t, draw, words), x, c);
+    });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector<keeps_nan>(part, [&](auto x) HWY_ATTR {
+    ForEachVector(part, Special(), [&](auto x) HWY_ATTR {
       const auto t = Scale<scales_down>(d, x, c);
       return FromInteger<overflow>(d, RoundVector<rounding>(d, t), x, c);
     });

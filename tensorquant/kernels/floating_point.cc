@@ -6,6 +6,7 @@
 #include <hwy/highway.h>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "tensorquant/base/bits.h"
@@ -21,93 +22,107 @@ namespace HWY_NAMESPACE {
 template <class T>
 inline constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
 
-// What values beyond the largest one become.
+// Infinities are not the vectors' business: `special` puts them right, and leaves NaN as it is.
 template <class T>
-struct OverflowConstants {
-  explicit OverflowConstants(const FloatingPoint& format)
-      : largest(static_cast<T>(format.largest())),
-        positive(static_cast<T>(overflow_value(format, false))),
-        negative(static_cast<T>(overflow_value(format, true))),
-        infinity(format.overflow == FloatingPoint::Overflow::infinity
-                     ? std::numeric_limits<T>::infinity()
-                     : largest) {}
-
-  T largest, positive, negative, infinity;
-};
-
-// The result for x, whose rounded magnitude is `magnitude`: overflow, infinities and the sign. A
-// NaN gives anything.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V Finish(D d, V magnitude, V x, const OverflowConstants<hn::TFromD<D>>& c) {
-  using T = hn::TFromD<D>;
-  const auto is_negative = hn::Lt(x, hn::Zero(d));
-  const auto is_over = hn::Gt(magnitude, hn::Set(d, c.largest));
-  const V over = hn::IfThenElse(is_negative, hn::Set(d, c.negative), hn::Set(d, c.positive));
-  const V finite = hn::IfThenElse(is_over, over, hn::CopySign(magnitude, x));
-  const auto is_infinite = hn::Eq(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::infinity()));
-  const V result = hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, c.infinity), x), finite);
-  return KeepNan(result, x);
+auto SpecialOf(const FloatingPoint& format) {
+  const T infinity = format.overflow == FloatingPoint::Overflow::infinity
+                         ? std::numeric_limits<T>::infinity()
+                         : static_cast<T>(format.largest());
+  return [infinity](auto y, auto x) HWY_ATTR {
+    const hn::DFromV<decltype(x)> d;
+    const auto is_infinite = hn::Eq(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::infinity()));
+    const auto known = hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, infinity), x), y);
+    return hn::IfThenElse(hn::IsNaN(x), x, known);
+  };
 }
 
+// Where finite values beyond the largest one go.
+enum class Overflows {
+  infinity,  // on both sides
+  largest,   // on both sides
+  mixed,     // directed roundings: infinity on one side alone
+};
+
 // Exponents below T's own: x is scaled so that neighbours of the format are one apart, rounded
-// there and scaled back; both scalings are by powers of two and exact.
-template <class T>
+// there and scaled back; all scalings are by powers of two and exact. To overflow to infinity as T
+// does, results are scaled up on the way so that the format's largest exponent is T's.
+template <Overflows overflows, class T>
 struct ScaledRounding {
   using Bits = BitsOf<T>;
 
   explicit ScaledRounding(const FloatingPoint& format)
-      : overflow(format),
-        smallest_normal(to_bits(static_cast<T>(std::ldexp(1.0, format.min_exponent())))),
-        largest_power(to_bits(static_cast<T>(std::ldexp(1.0, kMaxExponent<T>)))),
-        significand_bits(Bits{static_cast<unsigned>(format.significand_bits)} << kStoredBits<T>) {}
+      : lowest(static_cast<T>(overflow_value(format, true))),
+        highest(static_cast<T>(overflow_value(format, false))),
+        down(std::ldexp(T{1}, -rise(format))),
+        smallest_normal(field(format.min_exponent())),
+        beyond(field(format.max_exponent() + 1)),
+        step_shift(exponents(format.significand_bits - rise(format))),
+        inverse_sum(2 * field(0) + exponents(format.significand_bits)) {}
 
-  // round(d, t) rounds to an integer.
+  // round(d, t) rounds to an integer. The sign of a zero is that which `round` leaves.
   template <class D, class V, class Round>
   HWY_INLINE V operator()(D d, V x, const Round& round) const {
     const hn::RebindToUnsigned<D> du;
     const auto exponent_mask = hn::Set(du, to_bits(std::numeric_limits<T>::infinity()));
-    const auto power =
-        hn::Min(hn::Max(hn::And(hn::BitCast(du, x), exponent_mask), hn::Set(du, smallest_normal)),
-                hn::Set(du, largest_power));
-    const auto shift = hn::Set(du, significand_bits);
-    const V step = hn::BitCast(d, hn::Sub(power, shift));
-    // The exponent fields of 2^e and 2^-e add up to twice the bias, which is the field of the
-    // largest power.
-    const auto both = hn::Set(du, largest_power);
-    const V inverse_step = hn::BitCast(d, hn::Add(hn::Sub(both, power), shift));
-    const V rounded = hn::Mul(round(d, hn::Mul(x, inverse_step)), step);
-    return Finish(d, hn::Abs(rounded), x, overflow);
+    auto power = hn::Max(hn::And(hn::BitCast(du, x), exponent_mask), hn::Set(du, smallest_normal));
+    if constexpr (overflows != Overflows::largest) power = hn::Min(power, hn::Set(du, beyond));
+    const V step = hn::BitCast(d, hn::Sub(power, hn::Set(du, step_shift)));
+    // The exponent fields of 2^e and 2^-e add up to twice the bias.
+    const V inverse_step = hn::BitCast(d, hn::Sub(hn::Set(du, inverse_sum), power));
+    V y = hn::Mul(round(d, hn::Mul(x, inverse_step)), step);
+    if constexpr (overflows != Overflows::largest) y = hn::Mul(y, hn::Set(d, down));
+    if constexpr (overflows != Overflows::infinity) {
+      y = hn::Max(hn::Min(y, hn::Set(d, highest)), hn::Set(d, lowest));
+    }
+    return y;
   }
 
-  OverflowConstants<T> overflow;
-  Bits smallest_normal, largest_power, significand_bits;
+ private:
+  static int rise(const FloatingPoint& format) {
+    return overflows == Overflows::largest ? 0 : kMaxExponent<T> - format.max_exponent();
+  }
+  // So many exponents, as an addend of the exponent field; the field of 2^exponent itself.
+  static Bits exponents(int count) { return static_cast<Bits>(count) << kStoredBits<T>; }
+  static Bits field(int exponent) { return exponents(exponent + kMaxExponent<T>); }
+
+  T lowest, highest, down;
+  Bits smallest_normal, beyond, step_shift, inverse_sum;
 };
 
-template <Rounding rounding, class T>
+template <Rounding rounding, Overflows overflows, class T>
 void RunScaled(const FloatingPoint& format, const Context& context, const Part<T>& part) {
-  const ScaledRounding<T> quantize(format);
+  const ScaledRounding<overflows, T> quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
     const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part, context, halves,
-                        [&](auto d, auto x, const std::uint32_t* words) HWY_ATTR {
-                          return quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
+    ForEachRandomVector(part, context, halves, SpecialOf<T>(format),
+                        [&](auto d, auto x, auto words) HWY_ATTR {
+                          const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
                             return RoundVectorAtRandom(dt, t, draw, words);
                           });
+                          return hn::CopySign(y, x);
                         });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector</*keeps_nan=*/false>(part, [&](auto x) HWY_ATTR {
-      return quantize(d, x, [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
+    // Rounding instructions keep the sign of a zero; where Highway has to make up for them it may
+    // be lost.
+    constexpr bool keeps_sign = HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4;
+    ForEachVector(part, SpecialOf<T>(format), [&](auto x) HWY_ATTR {
+      const auto y =
+          quantize(d, x, [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
+      return keeps_sign ? y : hn::CopySign(y, x);
     });
   }
 }
 
 // Exponents as float32's: the neighbours of x in the format differ from it in the low bits alone,
-// for subnormals too, so that rounding is integer addition and a mask.
+// for subnormals too, so that rounding is integer addition and a mask. Beyond the largest value it
+// gives infinity, and only where that is the rounding's direction.
 struct BitRounding {
   explicit BitRounding(const FloatingPoint& format)
-      : overflow(format),
+      : highest(to_bits(static_cast<float>(format.overflow == FloatingPoint::Overflow::infinity
+                                               ? std::numeric_limits<double>::infinity()
+                                               : format.largest()))),
         dropped_bits(23 - format.significand_bits),
         mask((1u << dropped_bits) - 1),
         random_bits(format.random_bits == 0 ? 24 : format.random_bits) {}
@@ -118,7 +133,7 @@ struct BitRounding {
     const hn::RebindToUnsigned<D> du;
     const auto magnitude = hn::BitCast(du, hn::Abs(x));
     const auto rounded = hn::AndNot(hn::Set(du, mask), hn::Add(magnitude, grow(du, magnitude)));
-    return Finish(d, hn::BitCast(d, rounded), x, overflow);
+    return hn::CopySignToAbs(hn::BitCast(d, hn::Min(rounded, hn::Set(du, highest))), x);
   }
 
   template <Rounding rounding, class D, class V>
@@ -144,20 +159,19 @@ struct BitRounding {
   // In units of 2^-24 of a step: the distance from the neighbour below, which for a negative x is
   // the larger magnitude. Cut to random_bits it is compared with as many random bits; above them x
   // goes up.
-  template <class D, class V>
-  HWY_INLINE V RoundAtRandom(D d, V x, const std::uint32_t* words) const {
+  template <class D, class V, class V32>
+  HWY_INLINE V RoundAtRandom(D d, V x, V32 words) const {
     return (*this)(d, x, [&](auto du, auto magnitude) HWY_ATTR {
       const auto rest = hn::ShiftLeftSame(hn::And(magnitude, hn::Set(du, mask)), 24 - dropped_bits);
       const auto is_negative = hn::RebindMask(du, hn::Lt(x, hn::Zero(d)));
       const auto distance = hn::IfThenElse(is_negative, hn::Sub(hn::Set(du, 1u << 24), rest), rest);
-      const auto u = hn::ShiftRightSame(hn::LoadU(du, words), 32 - random_bits);
+      const auto u = hn::ShiftRightSame(words, 32 - random_bits);
       const auto goes_up = hn::Lt(u, hn::ShiftRightSame(distance, 24 - random_bits));
-      const auto grows = hn::Xor(hn::VecFromMask(du, goes_up), hn::VecFromMask(du, is_negative));
-      return hn::And(grows, hn::Set(du, mask));
+      return hn::IfThenElseZero(hn::Xor(goes_up, is_negative), hn::Set(du, mask));
     });
   }
 
-  OverflowConstants<float> overflow;
+  std::uint32_t highest;
   int dropped_bits;
   std::uint32_t mask;
   int random_bits;
@@ -168,13 +182,13 @@ void RunBits(const FloatingPoint& format, const Context& context, const Part<flo
   const BitRounding quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
     const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part, context, halves,
-                        [&](auto d, auto x, const std::uint32_t* words)
+    ForEachRandomVector(part, context, halves, SpecialOf<float>(format),
+                        [&](auto d, auto x, auto words)
                             HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
   } else {
     const hn::ScalableTag<float> d;
-    ForEachVector</*keeps_nan=*/false>(
-        part, [&](auto x) HWY_ATTR { return quantize.template Round<rounding>(d, x); });
+    ForEachVector(part, SpecialOf<float>(format),
+                  [&](auto x) HWY_ATTR { return quantize.template Round<rounding>(d, x); });
   }
 }
 
@@ -183,7 +197,11 @@ void RunRounding(const FloatingPoint& format, const Context& context, const Part
   if constexpr (sizeof(T) == 4) {
     if (format.max_exponent() == kMaxExponent<T>) return RunBits<rounding>(format, context, part);
   }
-  RunScaled<rounding>(format, context, part);
+  constexpr bool is_directed = rounding == Rounding::down || rounding == Rounding::up;
+  if (rounding == Rounding::zero || format.overflow == FloatingPoint::Overflow::saturate) {
+    return RunScaled<rounding, Overflows::largest>(format, context, part);
+  }
+  RunScaled<rounding, is_directed ? Overflows::mixed : Overflows::infinity>(format, context, part);
 }
 
 template <class T>

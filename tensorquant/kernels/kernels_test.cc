@@ -14,7 +14,9 @@
 
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/formats/format.h"
+#include "tensorquant/kernels/part.h"
 #include "tensorquant/kernels/simd_target.h"
+#include "tensorquant/kernels/stores.h"
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tests/floats.h"
@@ -112,6 +114,33 @@ TYPED_TEST(EveryKernel, TakesEveryLengthAtEveryOffsetInPlaceAndOutOfPlace) {
   }
 }
 
+TYPED_TEST(EveryKernel, StreamsTheSameBitsToEveryAddress) {
+  using T = TypeParam;
+  constexpr std::size_t kSize = 2 * kPartBlock + 37;
+  std::vector<T> in = random_values<T>(kSize, 8);
+  in[1000] = std::numeric_limits<T>::infinity();
+  in[1500] = std::numeric_limits<T>::quiet_NaN();
+  const T guard = T{12345};
+  const ScopedStores streaming(Stores::streaming);
+  for (const auto& [spec, format] : all_formats()) {
+    const std::vector<T> wanted = reference<T>(format, in, {});
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scoped(target);
+      for (const std::size_t offset : {0, 1, 7}) {
+        SCOPED_TRACE(spec + " on " + target.name + ", offset " + std::to_string(offset));
+        alignas(64) static T memory[kSize + 16];
+        const std::span<T> out = std::span(memory).subspan(offset, kSize);
+        std::fill(std::begin(memory), std::end(memory), guard);
+        run<T>(format, in, out, {});
+        expect_equal<T>(in, out, wanted);
+        ASSERT_EQ(std::count(memory, out.data(), guard), offset);
+        ASSERT_EQ(std::count(out.data() + kSize, std::end(memory), guard), 16 - offset);
+        if (this->HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
 TYPED_TEST(EveryKernel, GivesTheSameBitsForEveryOffsetOfTheMemory) {
   using T = TypeParam;
   const std::vector<T> values = random_values<T>(70, 4);
@@ -158,7 +187,11 @@ TYPED_TEST(EveryKernel, KeepsSubnormalsThoughItsCallerFlushesThem) {
     in.push_back(-in.back());
     in.push_back(std::ldexp(static_cast<T>(i), kMinExponent<T> + 10));
   }
-  for (const auto& [spec, format] : all_formats()) {
+  std::vector<NamedFormat> formats = all_formats();
+  for (const char* spec : {"sparse,1e-40", "binary,1e-40", "ternary,1e-40,1e-42"}) {
+    formats.push_back({spec, *make_quantizer(spec)->format()});
+  }
+  for (const auto& [spec, format] : formats) {
     const std::vector<T> wanted = reference<T>(format, in, {});
     for (const SimdTarget& target : simd_targets()) {
       SCOPED_TRACE(spec + " on " + target.name);

@@ -36,7 +36,7 @@ void RunFormat(const Logarithmic& format, const Part<T>& part) {
   const auto smallest_normal = hn::Set(d, Limits::min());
   const auto up = hn::Set(d, std::ldexp(T{1}, Limits::digits));
   const auto down = hn::Set(d, std::ldexp(T{1}, -Limits::digits));
-  ForEachVector</*keeps_nan=*/true>(part, [&](auto x) HWY_ATTR {
+  ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
     const auto magnitude = hn::Abs(x);
     const auto is_subnormal = hn::Lt(magnitude, smallest_normal);
     const auto normal = hn::IfThenElse(is_subnormal, hn::Mul(magnitude, up), magnitude);

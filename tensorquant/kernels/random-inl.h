@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "tensorquant/base/random.h"
 #include "tensorquant/kernels/elementwise-inl.h"
@@ -22,8 +23,21 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The tile borders of both kinds of words fall on multiples of this.
-inline constexpr std::size_t kRandomTile = 128;
+// Words of a tile.
+inline constexpr std::size_t kTileWords = 64;
+
+// The keys of Philox's ten rounds.
+struct RoundKeys {
+  explicit RoundKeys(std::uint64_t seed) {
+    auto low = static_cast<std::uint32_t>(seed);
+    auto high = static_cast<std::uint32_t>(seed >> 32);
+    for (int round = 0; round < 10; ++round, low += 0x9E3779B9u, high += 0xBB67AE85u) {
+      keys[round][0] = low;
+      keys[round][1] = high;
+    }
+  }
+  std::uint64_t keys[10][2];
+};
 
 // Four vectors of 32-bit words, one for each word of a Philox block; lane i belongs to block first
 // + i.
@@ -36,39 +50,37 @@ struct PhiloxBlocks {
 // 32x32 -> 64 bit product reads even lanes only, so even and odd blocks are computed apart, each in
 // 64-bit lanes, and interleaved at the end.
 template <class D>
-HWY_INLINE PhiloxBlocks<D> Philox(D d, const Context& context, std::uint64_t first) {
+HWY_INLINE PhiloxBlocks<D> Philox(D d, const Context& context, const RoundKeys& keys,
+                                  std::uint64_t first) {
   const hn::Repartition<std::uint64_t, D> d64;
   using V64 = hn::Vec<decltype(d64)>;
   struct Block {
     V64 word0, word1, word2, word3;
   };
-  const auto ten_rounds = [&](std::uint64_t offset) HWY_ATTR {
+  const auto begin = [&](std::uint64_t offset) HWY_ATTR {
     const std::uint64_t low = (first & 0xFFFFFFFFu) + offset;
-    Block b{hn::Add(hn::Set(d64, low), hn::ShiftLeft<1>(hn::Iota(d64, 0))),
-            hn::Set(d64, first >> 32), hn::Set(d64, std::uint64_t{context.stream}),
-            hn::Set(d64, std::uint64_t{context.step})};
-    std::uint32_t key0 = static_cast<std::uint32_t>(context.seed);
-    std::uint32_t key1 = static_cast<std::uint32_t>(context.seed >> 32);
-    const auto multiplier0 = hn::Set(d, 0xD2511F53u);
-    const auto multiplier1 = hn::Set(d, 0xCD9E8D57u);
-    for (int round = 0; round < 10; ++round) {
-      const V64 product0 = hn::MulEven(hn::BitCast(d, b.word0), multiplier0);
-      const V64 product1 = hn::MulEven(hn::BitCast(d, b.word2), multiplier1);
-      // The high half of a word is never read again but by this xor, whose result's high half is
-      // not read either.
-      b.word0 = hn::Xor(hn::ShiftRight<32>(product1),
-                        hn::Xor(b.word1, hn::Set(d64, std::uint64_t{key0})));
-      b.word2 = hn::Xor(hn::ShiftRight<32>(product0),
-                        hn::Xor(b.word3, hn::Set(d64, std::uint64_t{key1})));
-      b.word1 = product1;
-      b.word3 = product0;
-      key0 += 0x9E3779B9u;
-      key1 += 0xBB67AE85u;
-    }
-    return b;
+    return Block{hn::Add(hn::Set(d64, low), hn::ShiftLeft<1>(hn::Iota(d64, 0))),
+                 hn::Set(d64, first >> 32), hn::Set(d64, std::uint64_t{context.stream}),
+                 hn::Set(d64, std::uint64_t{context.step})};
   };
-  const Block even = ten_rounds(0);
-  const Block odd = ten_rounds(1);
+  const auto multiplier0 = hn::Set(d, 0xD2511F53u);
+  const auto multiplier1 = hn::Set(d, 0xCD9E8D57u);
+  // The high half of a word is never read again but by the xor, whose result's high half is not
+  // read either.
+  const auto mix = [&](Block& b, V64 key0, V64 key1) HWY_ATTR {
+    const V64 product0 = hn::MulEven(hn::BitCast(d, b.word0), multiplier0);
+    const V64 product1 = hn::MulEven(hn::BitCast(d, b.word2), multiplier1);
+    b.word0 = hn::Xor(hn::ShiftRight<32>(product1), hn::Xor(b.word1, key0));
+    b.word2 = hn::Xor(hn::ShiftRight<32>(product0), hn::Xor(b.word3, key1));
+    b.word1 = product1;
+    b.word3 = product0;
+  };
+  Block even = begin(0), odd = begin(1);
+  for (const auto& key : keys.keys) {
+    const V64 key0 = hn::Set(d64, key[0]), key1 = hn::Set(d64, key[1]);
+    mix(even, key0, key1);
+    mix(odd, key0, key1);
+  }
   const auto interleave = [&](V64 low, V64 high) HWY_ATTR {
     return hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(high)), hn::BitCast(d, low));
   };
@@ -76,11 +88,12 @@ HWY_INLINE PhiloxBlocks<D> Philox(D d, const Context& context, std::uint64_t fir
           interleave(even.word2, odd.word2), interleave(even.word3, odd.word3)};
 }
 
-// The 64 words of 16 blocks from `first`, word-major.
-HWY_INLINE void FillBlocks(const Context& context, std::uint64_t first, std::uint32_t* words) {
+// The words of 16 blocks from `first`, word-major.
+HWY_INLINE void FillBlocks(const Context& context, const RoundKeys& keys, std::uint64_t first,
+                           std::uint32_t* words) {
   const hn::CappedTag<std::uint32_t, 16> d;
   for (std::size_t lane = 0; lane < 16; lane += hn::Lanes(d)) {
-    const auto blocks = Philox(d, context, first + lane);
+    const auto blocks = Philox(d, context, keys, first + lane);
     hn::StoreU(blocks.word0, d, words + lane);
     hn::StoreU(blocks.word1, d, words + 16 + lane);
     hn::StoreU(blocks.word2, d, words + 32 + lane);
@@ -88,69 +101,75 @@ HWY_INLINE void FillBlocks(const Context& context, std::uint64_t first, std::uin
   }
 }
 
-// The 64 words of elements 64 tile ... 64 tile + 63.
-HWY_INLINE void FillTile(const Context& context, std::uint64_t tile, std::uint32_t* words) {
-  FillBlocks(context, 16 * tile, words);
-}
-
-// The same for a tap of those outputs' sums, which takes the place of the block's high 32 bits.
+// The words of elements 64 tile ... 64 tile + 63 of the sums at a tap, which takes the place of the
+// block's high 32 bits.
 HWY_INLINE void FillTileOfTap(const Context& context, std::uint64_t tile, std::uint32_t tap,
                               std::uint32_t* words) {
-  FillBlocks(context, (std::uint64_t{tap} << 32) | ((16 * tile) & 0xFFFFFFFFu), words);
+  FillBlocks(context, RoundKeys(context.seed),
+             (std::uint64_t{tap} << 32) | ((16 * tile) & 0xFFFFFFFFu), words);
 }
 
-// The words of elements index ... index + 127; index is a multiple of kRandomTile.
-HWY_INLINE void FillWords(const Context& context, std::uint64_t index, bool halves,
-                          std::uint32_t* words) {
-  if (!halves) {
-    FillTile(context, index / 64, words);
-    FillTile(context, index / 64 + 1, words + 64);
-    return;
-  }
-  FillTile(context, index / 128, words);
-  const hn::CappedTag<std::uint32_t, 16> d;
-  for (std::size_t i = 0; i < 64; i += hn::Lanes(d)) {
-    const auto word = hn::LoadU(d, words + i);
-    hn::StoreU(hn::ShiftLeft<16>(word), d, words + i);
-    hn::StoreU(hn::And(word, hn::Set(d, 0xFFFF0000u)), d, words + 64 + i);
-  }
-}
-
-template <Stores stores, class T, class Op>
-HWY_INLINE void ForEachRandomVectorStored(const Part<T>& part, const Context& context, bool halves,
-                                          const Op& op) {
+// out = op(d, x, words) for as many elements as a tile has words, or fewer at a tensor's end. The
+// words are shifted left by `shift`.
+template <Stores stores, int shift, class T, class Special, class Op>
+HWY_INLINE void ForEachVectorOfTile(const std::uint32_t* words, std::size_t count, const T* x,
+                                    T* out, const Special& special, const Op& op) {
   const hn::CappedTag<T, 64 / sizeof(T)> d;
+  const hn::Rebind<std::uint32_t, decltype(d)> d32;
   const std::size_t lanes = hn::Lanes(d);
-  HWY_ALIGN std::uint32_t words[kRandomTile];
-  for (std::size_t begin = 0; begin < part.count; begin += kRandomTile) {
-    FillWords(context, part.first + begin, halves, words);
-    const std::size_t size = std::min(kRandomTile, part.count - begin);
-    const T* in = part.in + begin;
-    T* out = part.out + begin;
-    std::size_t i = 0;
-    for (; i + lanes <= size; i += lanes) {
-      StoreVector<stores>(op(d, hn::LoadU(d, in + i), words + i), d, out + i);
+  const auto op_at = [&](std::size_t i, auto v) HWY_ATTR {
+    return op(d, v, hn::ShiftLeft<shift>(hn::LoadU(d32, words + i)));
+  };
+  std::size_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    const auto x0 = hn::LoadU(d, x + i);
+    const auto x1 = hn::LoadU(d, x + i + lanes);
+    const auto x2 = hn::LoadU(d, x + i + 2 * lanes);
+    const auto x3 = hn::LoadU(d, x + i + 3 * lanes);
+    StoreFour<stores>(d, op_at(i, x0), op_at(i + lanes, x1), op_at(i + 2 * lanes, x2),
+                      op_at(i + 3 * lanes, x3), x0, x1, x2, x3, special, out + i);
+  }
+  for (; i < count; i += lanes) {
+    StoreSome(d, std::min(lanes, count - i), x + i, special, out + i,
+              [&](auto v) HWY_ATTR { return op_at(i, v); });
+  }
+}
+
+template <Stores stores, class T, class Special, class Op>
+HWY_INLINE void ForEachRandomVectorStored(const Part<T>& part, const Context& context, bool halves,
+                                          const Special& special, const Op& op) {
+  const RoundKeys keys(context.seed);
+  HWY_ALIGN std::uint32_t words[kTileWords];
+  const std::size_t tile = halves ? 2 * kTileWords : kTileWords;
+  for (std::size_t i = 0; i < part.count; i += tile) {
+    FillBlocks(context, keys, 16 * ((part.first + i) / tile), words);
+    const auto run = [&](auto shift, std::size_t begin) HWY_ATTR {
+      if (begin >= part.count) return;
+      ForEachVectorOfTile<stores, shift.value>(words, std::min(kTileWords, part.count - begin),
+                                               part.in + begin, part.out + begin, special, op);
+    };
+    if (halves) {
+      run(std::integral_constant<int, 16>(), i);
+      run(std::integral_constant<int, 0>(), i + kTileWords);
+    } else {
+      run(std::integral_constant<int, 0>(), i);
     }
-    if (i == size) continue;
-    HWY_ALIGN T rest[64 / sizeof(T)] = {};
-    std::copy(in + i, in + size, rest);
-    hn::Store(op(d, hn::Load(d, rest), words + i), d, rest);
-    std::copy(rest, rest + (size - i), out + i);
   }
   if constexpr (stores == Stores::streaming) hwy::FlushStream();  // for readers on other threads
 }
 
-// part.out = op(d, x, words) for all lanes, where x are elements of part.in and `words` points at
-// the lanes' random words. part.first is a multiple of kRandomTile. Tiles begin where the index
-// says, so that an output that is not aligned cannot be streamed.
-template <class T, class Op>
+// part.out = op(d, x, words) for all vectors x of part.in and the elements' random words; of half
+// words the upper half counts alone, the other has any bits. part.first is a multiple of both kinds
+// of tiles. These begin where the index says, so that an output that is not aligned cannot be
+// streamed.
+template <class T, class Special, class Op>
 HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context, bool halves,
-                                    const Op& op) {
+                                    const Special& special, const Op& op) {
   const hn::CappedTag<T, 64 / sizeof(T)> d;
   if (part.stores == Stores::streaming && ElementsToAlignment(d, part.out) == 0) {
-    ForEachRandomVectorStored<Stores::streaming>(part, context, halves, op);
+    ForEachRandomVectorStored<Stores::streaming>(part, context, halves, special, op);
   } else {
-    ForEachRandomVectorStored<Stores::cached>(part, context, halves, op);
+    ForEachRandomVectorStored<Stores::cached>(part, context, halves, special, op);
   }
 }
 

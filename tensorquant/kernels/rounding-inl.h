@@ -67,35 +67,35 @@ struct UniformDraw {
   T offset;
 };
 
-template <class D>
-HWY_INLINE hn::Vec<D> Uniform(D d, const UniformDraw<hn::TFromD<D>>& draw,
-                              const std::uint32_t* words) {
-  const hn::Rebind<std::uint32_t, D> d32;
-  const hn::Rebind<std::int32_t, D> di32;
-  const auto bits = hn::BitCast(di32, hn::ShiftRightSame(hn::LoadU(d32, words), draw.shift));
+template <class D, class V32>
+HWY_INLINE hn::Vec<D> ToFloats(D d, V32 integers) {
   if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    return hn::Add(hn::Mul(hn::ConvertTo(d, bits), hn::Set(d, draw.scale)),
-                   hn::Set(d, draw.offset));
+    return hn::ConvertTo(d, integers);
   } else {
-    return hn::Add(hn::Mul(hn::PromoteTo(d, bits), hn::Set(d, draw.scale)),
-                   hn::Set(d, draw.offset));
+    return hn::PromoteTo(d, integers);
   }
 }
 
-// round_reference(t, Rounding::stochastic). Distances are taken from trunc(t), where they are
-// exact; for negative t, whose lower neighbour is one below trunc(t), distance and u both move down
-// by one, which keeps u exact too.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V RoundVectorAtRandom(D d, V t, const UniformDraw<hn::TFromD<D>>& draw,
-                                 const std::uint32_t* words) {
-  const V one = hn::Set(d, hn::TFromD<D>{1});
+// round_reference(t, Rounding::stochastic); a zero may lose its sign. Distances are taken from
+// trunc(t), where they are exact; for negative t, whose lower neighbour is one below trunc(t),
+// distance and u both move down by one, which keeps u exact too.
+template <class D, class V32, class V = hn::Vec<D>>
+HWY_INLINE V RoundVectorAtRandom(D d, V t, const UniformDraw<hn::TFromD<D>>& draw, V32 words) {
+  using T = hn::TFromD<D>;
+  const hn::Rebind<std::int32_t, D> di32;
   const V truncated = hn::Trunc(t);
   const V distance = hn::Sub(t, truncated);
-  const V moved = hn::IfThenElseZero(hn::Lt(t, hn::Zero(d)), one);
-  const V u = hn::Sub(Uniform(d, draw, words), moved);
+  const auto is_negative = hn::Lt(t, hn::Zero(d));
+  const V offset =
+      hn::IfThenElse(is_negative, hn::Set(d, draw.offset - T{1}), hn::Set(d, draw.offset));
+  const auto bits = hn::BitCast(di32, hn::ShiftRightSame(words, draw.shift));
+  // Exact, so it does not matter whether it is fused.
+  const V u = hn::MulAdd(ToFloats(d, bits), hn::Set(d, draw.scale), offset);
   const auto goes_up = draw.cuts ? hn::Le(u, distance) : hn::Lt(u, distance);
-  // One addition of -1, 0 or 1: where t is too large for a fraction it adds 0.
-  return hn::Add(truncated, hn::Sub(hn::IfThenElseZero(goes_up, one), moved));
+  // A positive t moves away from zero where it goes up, a negative one where it does not. Where t
+  // is too large for a fraction it stays.
+  const auto moves = hn::Xor(goes_up, is_negative);
+  return hn::Add(truncated, hn::IfThenElseZero(moves, hn::CopySignToAbs(hn::Set(d, T{1}), t)));
 }
 
 }  // namespace HWY_NAMESPACE

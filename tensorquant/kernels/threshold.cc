@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -33,14 +34,14 @@ namespace HWY_NAMESPACE {
 
 template <class T>
 void RunCopy(const Part<T>& part) {
-  ForEachVector</*keeps_nan=*/false>(part, [](auto x) HWY_ATTR { return x; });
+  ForEachVector(part, NothingSpecial(), [](auto x) HWY_ATTR { return x; });
 }
 
 template <class T>
 void RunSparse(T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto limit = hn::Set(d, threshold);
-  ForEachVector</*keeps_nan=*/false>(part, [&](auto x) HWY_ATTR {
+  ForEachVector(part, NothingSpecial(), [&](auto x) HWY_ATTR {
     const auto is_small = hn::Lt(hn::Abs(x), limit);  // false for NaN, which stays
     return hn::IfThenZeroElse(is_small, x);
   });
@@ -51,8 +52,9 @@ void RunBinary(T magnitude, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto plus = hn::Set(d, magnitude);
   const auto minus = hn::Set(d, -magnitude);
-  ForEachVector</*keeps_nan=*/true>(
-      part, [&](auto x) HWY_ATTR { return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus); });
+  ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
+    return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus);
+  });
 }
 
 // `threshold` is the largest value of T that the exact threshold reaches: values of T are above
@@ -62,7 +64,7 @@ void RunTernary(T magnitude, T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto signless = hn::Set(d, magnitude);
   const auto limit = hn::Set(d, threshold);
-  ForEachVector</*keeps_nan=*/true>(part, [&](auto x) HWY_ATTR {
+  ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
     const auto is_large = hn::Gt(hn::Abs(x), limit);
     return hn::IfThenElseZero(is_large, hn::CopySignToAbs(signless, x));
   });
@@ -71,15 +73,23 @@ void RunTernary(T magnitude, T threshold, const Part<T>& part) {
 template <class T>
 void RunClip(Bounds<T> limits, const T* dy, const Part<T>& part) {
   const hn::ScalableTag<T> d;
-  const auto lowest = hn::Set(d, limits.lowest);
-  const auto highest = hn::Set(d, limits.highest);
-  ForEachVector</*keeps_nan=*/false>(
-      part,
-      [&](auto x, auto gradient) HWY_ATTR {
-        const auto is_inside = hn::And(hn::Ge(x, lowest), hn::Le(x, highest));
-        return hn::IfThenElseZero(is_inside, gradient);
-      },
-      dy);
+  const std::size_t lanes = hn::Lanes(d);
+  const auto clip = [&](const T* x, const T* gradient) HWY_ATTR {
+    const auto v = hn::LoadU(d, x);
+    const auto is_inside =
+        hn::And(hn::Ge(v, hn::Set(d, limits.lowest)), hn::Le(v, hn::Set(d, limits.highest)));
+    return hn::IfThenElseZero(is_inside, hn::LoadU(d, gradient));
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= part.count; i += lanes) {
+    hn::StoreU(clip(part.in + i, dy + i), d, part.out + i);
+  }
+  constexpr std::size_t kMaxLanes = HWY_MAX_BYTES / sizeof(T);
+  T x[kMaxLanes] = {}, gradient[kMaxLanes] = {};
+  std::copy(part.in + i, part.in + part.count, x);
+  std::copy(dy + i, dy + part.count, gradient);
+  hn::StoreU(clip(x, gradient), d, x);
+  std::copy_n(x, part.count - i, part.out + i);
 }
 
 template <class T, class D>
@@ -91,27 +101,44 @@ HWY_INLINE hn::Vec<D> LoadAsDouble(D d, const T* x) {
   }
 }
 
-// One whole block. Its kSumLanes lanes are walked as many at a time as a vector has.
-template <class T>
-MagnitudeSum SumBlock(const T* x) {
-  const hn::CappedTag<double, kSumLanes> d;
+// One whole block. Its kSumLanes lanes are walked two vectors at a time.
+template <bool checks_finite, class T>
+MagnitudeSum SumBlockChecked(const T* x) {
+  const hn::CappedTag<double, kSumLanes / 2> d;
+  const std::size_t width = hn::Lanes(d);
   const auto infinity = hn::Set(d, std::numeric_limits<double>::infinity());
   const auto one = hn::Set(d, 1.0);
   HWY_ALIGN double lanes[kSumLanes];
   auto counts = hn::Zero(d);
-  for (std::size_t lane = 0; lane < kSumLanes; lane += hn::Lanes(d)) {
-    auto sum = hn::Zero(d);
-    for (std::size_t i = lane; i < kSumBlock; i += kSumLanes) {
-      const auto magnitude = hn::Abs(LoadAsDouble(d, x + i));
+  const auto add = [&](auto& sum, const T* from) HWY_ATTR {
+    const auto magnitude = hn::Abs(LoadAsDouble(d, from));
+    if constexpr (checks_finite) {
       const auto is_finite = hn::Lt(magnitude, infinity);
       sum = hn::Add(sum, hn::IfThenElseZero(is_finite, magnitude));
       counts = hn::Add(counts, hn::IfThenElseZero(is_finite, one));
+    } else {
+      sum = hn::Add(sum, magnitude);
     }
-    hn::StoreU(sum, d, lanes + lane);
+  };
+  for (std::size_t lane = 0; lane < kSumLanes; lane += 2 * width) {
+    auto sum0 = hn::Zero(d), sum1 = hn::Zero(d);
+    for (std::size_t i = lane; i < kSumBlock; i += kSumLanes) {
+      add(sum0, x + i);
+      add(sum1, x + i + width);
+    }
+    hn::StoreU(sum0, d, lanes + lane);
+    hn::StoreU(sum1, d, lanes + lane + width);
   }
-  MagnitudeSum block = {0, hn::GetLane(hn::SumOfLanes(d, counts))};
+  MagnitudeSum block = {0, checks_finite ? hn::GetLane(hn::SumOfLanes(d, counts)) : kSumBlock};
   for (double lane : lanes) block.sum += lane;
   return block;
+}
+
+// A finite sum tells that all elements are.
+template <class T>
+MagnitudeSum SumBlock(const T* x) {
+  const MagnitudeSum block = SumBlockChecked<false>(x);
+  return std::isfinite(block.sum) ? block : SumBlockChecked<true>(x);
 }
 
 // Part<T>::out is not used: `blocks` receives the sums. The rest of a last, short block counts as
@@ -207,9 +234,8 @@ void quantize(const Identity&, std::span<const double> in, std::span<double> out
 
 void quantize(const Sparse& format, std::span<const float> in, std::span<float> out,
               const Context&) {
-  const float threshold = static_cast<float>(format.threshold);
   for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(Sparse32)(threshold, part);
+    HWY_DYNAMIC_DISPATCH(Sparse32)(static_cast<float>(format.threshold), part);
   });
 }
 void quantize(const Sparse& format, std::span<const double> in, std::span<double> out,
@@ -221,9 +247,8 @@ void quantize(const Sparse& format, std::span<const double> in, std::span<double
 
 void quantize(const Binary& format, std::span<const float> in, std::span<float> out,
               const Context&) {
-  const float magnitude = static_cast<float>(format.magnitude);
   for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(Binary32)(magnitude, part);
+    HWY_DYNAMIC_DISPATCH(Binary32)(static_cast<float>(format.magnitude), part);
   });
 }
 void quantize(const Binary& format, std::span<const double> in, std::span<double> out,
@@ -235,10 +260,9 @@ void quantize(const Binary& format, std::span<const double> in, std::span<double
 
 void quantize(const Ternary& format, std::span<const float> in, std::span<float> out,
               const Context&) {
-  const float magnitude = static_cast<float>(format.magnitude);
   const float threshold = comparable_threshold(format, in);
   for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(Ternary32)(magnitude, threshold, part);
+    HWY_DYNAMIC_DISPATCH(Ternary32)(static_cast<float>(format.magnitude), threshold, part);
   });
 }
 void quantize(const Ternary& format, std::span<const double> in, std::span<double> out,

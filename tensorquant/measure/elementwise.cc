@@ -23,8 +23,6 @@ using In = std::span<const float>;
 using Out = std::span<float>;
 
 constexpr double kSampleSeconds = 100e-6;
-constexpr const char* kStreamingCopy = "streaming copy";
-constexpr const char* kMemcpy = "memcpy";
 
 // Memory that begins with a page, as large tensors do.
 class Tensor {
@@ -105,9 +103,10 @@ std::vector<Contender> our_contenders(const std::vector<std::string>& quantizers
   std::vector<Contender> contenders;
   for (const std::string& spec : quantizers) {
     const auto quantizer = make_quantizer(spec);
+    if (!quantizer->format()) throw Error(spec + ": has no reference to be compared with");
     contenders.push_back(
-        {"ours", spec, [quantizer](In in, Out out) { quantizer->quantize(in, out); }});
-    contenders.push_back({"reference",
+        {kOurs, spec, [quantizer](In in, Out out) { quantizer->quantize(in, out); }});
+    contenders.push_back({kReference,
                           spec,
                           [quantizer](In in, Out out) {
                             std::visit([&](const auto& f) { quantize_reference(f, in, out); },
@@ -150,6 +149,7 @@ std::vector<Measurement> measure_elementwise(std::span<const Contender> contende
     const auto run = [&] { contender.run(in.values(), out.values()); };
     std::copy(in.values().begin(), in.values().end(), out.values().begin());
     run();
+    if (contender.fetch) contender.fetch(out.values());
     if (!contender.quantizer.empty()) check(contender, in.values(), out.values());
     cases.push_back({contender.name, run, calls_for(run, kSampleSeconds)});
   }
@@ -163,7 +163,7 @@ std::vector<Measurement> measure_elementwise(std::span<const Contender> contende
     const auto nanoseconds = [&](double part) {
       return quantile(cases[i].seconds, part) / static_cast<double>(elements) * 1e9;
     };
-    const Case* ours = find(cases, here, "ours", here[i].quantizer);
+    const Case* ours = find(cases, here, kOurs, here[i].quantizer);
     measurements.push_back({here[i].name, here[i].quantizer, elements, threads, nanoseconds(0.5),
                             nanoseconds(0.25), nanoseconds(0.75),
                             2 * sizeof(float) / nanoseconds(0.5), ratio(cases[i], streaming),

@@ -10,9 +10,15 @@
 
 namespace tensorquant::measure {
 
+// The names of our own contenders and of the copies.
+inline constexpr const char* kOurs = "ours";
+inline constexpr const char* kReference = "reference";
+inline constexpr const char* kStreamingCopy = "streaming copy";
+inline constexpr const char* kMemcpy = "memcpy";
+
 // One way to quantize a tensor.
 struct Contender {
-  std::string name;       // whose: "ours", "reference", ...
+  std::string name;       // whose
   std::string quantizer;  // what it computes, as a quantizer string; empty: it only copies
   std::function<void(std::span<const float> in, std::span<float> out)> run;
   // Each of its results must be that of one of these quantizers, which is checked before the clock
@@ -20,6 +26,8 @@ struct Contender {
   std::vector<std::string> one_of = {};
   std::size_t most_elements = std::numeric_limits<std::size_t>::max();
   int threads = 0;  // it is measured only with so many; 0 for any
+  // Copies its last result to `out`, off the clock: for what allocates its outputs itself.
+  std::function<void(std::span<float> out)> fetch = {};
 };
 
 struct Measurement {
@@ -30,10 +38,11 @@ struct Measurement {
   double nanoseconds, nanoseconds_low, nanoseconds_high;  // an element: median and quartiles
   double gigabytes_per_second;                            // read and written
   double over_streaming_copy, over_memcpy;                // medians of ratios of times
-  double over_ours;  // the same; 0 where "ours" does not compute this quantizer
+  double over_ours;  // the same; 0 where ours does not compute this quantizer
 };
 
-// The kernels, named "ours", and their references, which take at most `reference_elements`.
+// The kernels and their references, which take at most `reference_elements`. Throws an Error for a
+// quantizer of a user's own, which has no reference.
 std::vector<Contender> our_contenders(const std::vector<std::string>& quantizers,
                                       std::size_t reference_elements);
 

@@ -68,7 +68,7 @@ TEST(Fits, WhereTheTypeHasEveryValue) {
   int fitting = 0;
   for (const FloatingPoint& type : types) {
     for (const Format& format : formats) {
-      const std::vector<double> all = values(format, 1 << 18);
+      const std::vector<double> all = values<double>(format, 1 << 18);
       ASSERT_FALSE(all.empty());
       const bool has_all = std::all_of(all.begin(), all.end(), [&](double y) {
         return quantize_reference(type, static_cast<float>(y)) == y;

@@ -53,6 +53,7 @@ int run_command_line(int argc, char** argv) {
   add_train(app);
   add_evaluate(app);
   add_compare(app);
+  add_bench(app);
   try {
     check_command(app, argc, argv);
     app.parse(argc, argv);

@@ -15,6 +15,7 @@ void add_explain(CLI::App& app);
 void add_train(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_bench(CLI::App& app);
 
 }  // namespace tensorquant::cli
 

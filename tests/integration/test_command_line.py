@@ -266,6 +266,33 @@ class Matmul(CommandLine):
         self.fails(1, "matmul", a, b, y, "--bias", bias, says="bias.npy: holds f64, but")
 
 
+class Bench(CommandLine):
+    def test_measures_the_quantizers_beside_their_references_and_copies(self):
+        rows = json.loads(self.good("bench", "nearest,8,4", "ternary", "--elements", "100,5000", "--threads", "1",
+                                    "--rounds", "2", "--json"))
+        found = {(row["name"], row["quantizer"], row["elements"], row["threads"]) for row in rows}
+        wanted = {(name, quantizer, elements, 1) for elements in (100, 5000)
+                  for name, quantizer in [("streaming copy", ""), ("memcpy", ""), ("ours", "nearest,8,4"),
+                                          ("reference", "nearest,8,4"), ("ours", "ternary"), ("reference", "ternary")]}
+        self.assertEqual(found, wanted)
+        self.assertEqual(len(rows), len(wanted))
+        for row in rows:
+            self.assertLess(0, row["nanoseconds_low"])
+            self.assertLessEqual(row["nanoseconds_low"], row["nanoseconds"])
+            self.assertLessEqual(row["nanoseconds"], row["nanoseconds_high"])
+            self.assertAlmostEqual(row["gigabytes_per_second"] * row["nanoseconds"], 8)
+
+    def test_prints_a_table(self):
+        lines = self.good("bench", "--elements", "100", "--rounds", "1", "float,4,3").splitlines()
+        self.assertEqual([line.split("  ")[0] for line in lines],
+                         ["QUANTIZER", "(streaming copy)", "(memcpy)", "float,4,3"])
+
+    def test_names_what_is_wrong(self):
+        self.fails(2, "bench", "neares,8,4", says="column 1")
+        self.fails(2, "bench", "--elements", "0", says="--elements")
+        self.fails(2, "bench", "--threads", "0", says="--threads")
+
+
 class Compare(CommandLine):
     def trace(self, name, layers):
         folder = self.dir / name

@@ -1,0 +1,95 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensorquant/base/parallel.h"
+#include "tensorquant/base/table.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/quantizer_option.h"
+#include "tensorquant/measure/elementwise.h"
+
+namespace tensorquant::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> quantizers = {
+      "nearest,8,4", "even,8,4", "stochastic,8,4", "stochastic,8,4,random_bits=8",
+      "float,4,3",   "fp16",     "bf16",           "float,4,3,rounding=stochastic",
+      "logarithmic", "binary",   "sparse,0.5",     "ternary"};
+  std::vector<std::size_t> elements = {std::size_t{1} << 18, std::size_t{1} << 24};
+  int threads = num_threads();
+  int rounds = 9;
+  bool as_json = false;
+};
+
+// The scalar references are slow.
+constexpr std::size_t kReferenceElements = std::size_t{1} << 18;
+
+std::string text_of(const char* format, double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, format, number);
+  return text;
+}
+
+void print_table(const std::vector<measure::Measurement>& measurements) {
+  std::vector<std::vector<std::string>> rows;
+  for (const measure::Measurement& m : measurements) {
+    if (m.name == measure::kReference) continue;
+    const std::string what =
+        m.name == measure::kOurs ? m.quantizer : std::string("(") + m.name + ")";
+    rows.push_back({what, std::to_string(m.elements), text_of("%.3f", m.nanoseconds),
+                    text_of("%.1f", m.gigabytes_per_second), text_of("%.2f", m.over_streaming_copy),
+                    text_of("%.2f", m.over_memcpy)});
+  }
+  const std::vector<std::string> headings = {"QUANTIZER", "ELEMENTS",         "ns/ELEMENT",
+                                             "GB/s",      "x STREAMING COPY", "x MEMCPY"};
+  std::printf("%s", format_table(headings, rows).c_str());
+}
+
+void bench(const Options& options) {
+  for (const std::string& quantizer : options.quantizers) quantizer_of(quantizer);
+  const auto contenders = measure::our_contenders(options.quantizers, kReferenceElements);
+  std::vector<measure::Measurement> all;
+  for (const std::size_t elements : options.elements) {
+    const auto some =
+        measure::measure_elementwise(contenders, elements, options.threads, options.rounds);
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  if (options.as_json) {
+    std::printf("%s\n", measure::to_json(all).c_str());
+  } else {
+    print_table(all);
+  }
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure how fast quantizers are on this machine");
+  command->footer(
+      "Each is compared with its reference, bit for bit, before the clock starts, and measured\n"
+      "beside two copies of the same tensor: one past the caches (streaming), which large tensors\n"
+      "cannot beat, and memcpy, which small ones cannot. Times are medians, x are medians of the\n"
+      "ratio within a round.\n");
+  auto options = std::make_shared<Options>();
+  command->add_option("QUANTIZER", options->quantizers,
+                      "Quantizer strings; left out: a choice of all kinds");
+  command->add_option("--elements", options->elements, "Sizes of the tensor, in float32 numbers")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 32))
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "Threads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_option("--rounds", options->rounds, "Times that all are measured in turn")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  command->add_flag("--json", options->as_json,
+                    "Print JSON, with quartiles and the references' times");
+  command->callback([options] { bench(*options); });
+}
+
+}  // namespace tensorquant::cli

@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cases
 import keras
 import numpy as np
 import pytest
 
-import cases
 import tensorquant as tq
 import tensorquant.keras as tqk
 

@@ -1,12 +1,12 @@
 """The intrinsic map: golden bits, and the bits of the core's functions in each layout."""
 
+import cases
+import golden
 import keras
 import numpy as np
 import pytest
 from keras import layers as L
 
-import cases
-import golden
 import tensorquant as tq
 import tensorquant.keras as tqk
 

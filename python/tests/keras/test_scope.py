@@ -3,12 +3,12 @@
 import gc
 import json
 
+import cases
 import keras
 import numpy as np
 import pytest
 from keras import layers as L
 
-import cases
 import tensorquant as tq
 import tensorquant.keras as tqk
 from tensorquant.keras import generic_keras_override, override
@@ -98,6 +98,16 @@ def test_models_made_inside_are_saved_and_loaded(tmp_path):
     x = cases.normal(3, 4)
     assert set(_weights(loaded).values()) == {"nearest,8,4"}
     assert cases.same_bits(cases.outputs(loaded, x)[0], cases.outputs(model, x)[0])
+
+
+def test_blocks_made_inside_are_saved_and_loaded(tmp_path):
+    with override(weights={"block/first": "nearest,8,4"}):
+        x = keras.Input((4,))
+        model = keras.Model(x, cases.Block(name="block")(x))
+    wanted = {"block/first": "nearest,8,4", "block/second": ""}
+    assert _weights(model) == wanted
+    model.save(tmp_path / "m.keras")
+    assert _weights(keras.models.load_model(tmp_path / "m.keras")) == wanted
 
 
 def test_a_scope_keeps_no_layer_alive():

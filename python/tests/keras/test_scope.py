@@ -73,19 +73,19 @@ def test_the_innermost_scope_counts():
 
 
 def test_idle_rules():
-    with pytest.warns(tqk.IdleRuleWarning, match="'fd' hits no layer; the nearest is 'fc'"):
-        with override(weights={"fd": "fp16"}):
-            L.Dense(2, name="fc")
-    with pytest.raises(tq.Error, match="hits no layer"):
-        with override(weights={"fc": "fp16", "fd": "fp16"}, strict=True):
-            layer = L.Dense(2, name="fc")
+    message = "'fd' hits no layer; the nearest is 'fc'"
+    with pytest.warns(tqk.IdleRuleWarning, match=message), override(weights={"fd": "fp16"}):
+        L.Dense(2, name="fc")
+    scope = override(weights={"fc": "fp16", "fd": "fp16"}, strict=True)
+    with pytest.raises(tq.Error, match=message), scope:
+        layer = L.Dense(2, name="fc")
     assert type(layer) is L.Dense
 
 
 def test_errors_leave_float_layers():
-    with pytest.raises(tq.Error, match=r"cannot be rounded: 'norm' \(LayerNormalization\)"):
-        with override(intrinsic="nearest,8,4"):
-            layer = L.LayerNormalization(name="norm")
+    message = r"cannot be rounded: 'norm' \(LayerNormalization\)"
+    with pytest.raises(tq.Error, match=message), override(intrinsic="nearest,8,4"):
+        layer = L.LayerNormalization(name="norm")
     assert type(layer) is L.LayerNormalization
 
 

@@ -54,7 +54,9 @@ def check(keras, tq, model, x):
     """Every layer's output must be what its quantizer makes of it, and not all the same."""
     outputs = [layer.output for layer in model.layers[1:]]
     q = tq.Quantizer(OUTPUTS)
-    for layer, y in zip(model.layers[1:], keras.Model(model.input, outputs).predict_on_batch(x[:2])):
+    for layer, y in zip(
+        model.layers[1:], keras.Model(model.input, outputs).predict_on_batch(x[:2])
+    ):
         if y.tobytes() != q(y).tobytes():
             raise AssertionError(f"{layer.name}: the output is not on the grid")
 

@@ -1,14 +1,14 @@
 """Accuracy over bits on Fashion-MNIST, as docs/accuracy_over_bits.md shows it.
 
-    python examples/keras/accuracy_over_bits.py --plot docs/accuracy_over_bits.svg
+python examples/keras/accuracy_over_bits.py --plot docs/accuracy_over_bits.svg
 """
 
 import argparse
 
+import images
 import keras
 import numpy as np
 
-import images
 import tensorquant.keras as tqk
 
 WIDTHS = (2, 3, 4, 5, 6, 7, 8, 10, 12)

@@ -3,10 +3,10 @@
 The weights are random, so that nothing is downloaded: what is shown is how far quantized logits are from float ones.
 """
 
+import images
 import keras
 import numpy as np
 
-import images
 import tensorquant.keras as tqk
 
 OPTIONS = images.arguments(__doc__.splitlines()[0])

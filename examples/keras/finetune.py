@@ -1,8 +1,8 @@
 """Quantization-aware fine-tuning: train in float, quantize, lose accuracy, train on, get it back."""
 
+import images
 import keras
 
-import images
 import tensorquant.keras as tqk
 
 OPTIONS = images.arguments(__doc__)

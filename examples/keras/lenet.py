@@ -4,10 +4,9 @@ A script for the original needs two changes: this import line, and what Keras 3 
 `learning_rate`, `nb_epoch` is `epochs`).
 """
 
+import images
 import keras
 import numpy as np
-
-import images
 
 # was: from TensorQuant.Quantize import override
 from tensorquant.keras import override, summary

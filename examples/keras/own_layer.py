@@ -3,10 +3,10 @@
 import tempfile
 from pathlib import Path
 
+import images
 import keras
 import numpy as np
 
-import images
 import tensorquant as tq
 import tensorquant.keras as tqk
 
@@ -32,7 +32,9 @@ class Levels(tq.UserQuantizer):
 
     def quantize(self, x):
         half = (self.n - 1) / 2
-        return (np.round(np.clip(x, -1, 1) * half + half) - half).astype(x.dtype) / x.dtype.type(half)
+        return (np.round(np.clip(x, -1, 1) * half + half) - half).astype(x.dtype) / x.dtype.type(
+            half
+        )
 
     def gradient(self, x, y, dy):
         return np.where(np.abs(x) <= 1, dy, 0).astype(dy.dtype)
@@ -66,7 +68,10 @@ def main():
         path = Path(folder) / "gated.keras"
         model.save(path)
         loaded = keras.models.load_model(path)
-    print("loaded model gives the same bits:", np.array_equal(loaded.predict(test[0], verbose=0), wanted))
+    print(
+        "loaded model gives the same bits:",
+        np.array_equal(loaded.predict(test[0], verbose=0), wanted),
+    )
 
 
 if __name__ == "__main__":

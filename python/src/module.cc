@@ -14,6 +14,8 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 NB_MODULE(_core, module) {
+  // TensorFlow and Keras keep models alive until the end of the process, and so their quantizers.
+  nb::set_leak_warnings(false);
   const nb::exception<tensorquant::Error> error(module, "Error", PyExc_ValueError);
   error.doc() = "Bad input to TensorQuant: one line that names the place and the reason.";
   error.attr("__module__") = "tensorquant";

@@ -19,14 +19,24 @@ from tensorquant.ops import average_pool, convolution, linear
 
 # They only select or move values: there is nothing to round.
 _MOVING = {
-    getattr(layers, name)
-    for name in """
-    ReLU Embedding Identity Masking Concatenate Maximum Minimum Dropout SpatialDropout1D
-    SpatialDropout2D SpatialDropout3D MaxPooling1D MaxPooling2D MaxPooling3D GlobalMaxPooling1D
-    GlobalMaxPooling2D GlobalMaxPooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D
-    AdaptiveMaxPooling3D Cropping1D Cropping2D Cropping3D Flatten Permute RepeatVector Reshape
-    UpSampling1D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-    """.split()
+    layers.ReLU,
+    layers.Embedding,
+    layers.Identity,
+    layers.Masking,
+    layers.Concatenate,
+    layers.Maximum,
+    layers.Minimum,
+    layers.Flatten,
+    layers.Permute,
+    layers.RepeatVector,
+    layers.Reshape,
+    layers.UpSampling1D,
+    layers.Dropout,
+    *(
+        getattr(layers, f"{kind}{n}D")
+        for kind in ("SpatialDropout", "MaxPooling", "GlobalMaxPooling", "Cropping", "ZeroPadding")
+        for n in (1, 2, 3)
+    ),
 }
 _MOVING_ACTIVATIONS = {"linear", "relu", "relu6"}
 

@@ -2,11 +2,13 @@
 
 import functools
 import inspect
+import weakref
 
 import keras
 
 import tensorquant as tq
 from tensorquant.keras.application import Application
+from tensorquant.keras.container import remember_layers
 from tensorquant.keras.keras_internals import every_layer
 from tensorquant.keras.model import make_override, warn_of_idle
 from tensorquant.keras.twin import attach, attached, detach
@@ -25,7 +27,7 @@ class Scope:
         self._override = override
         self._waiting = []
         self._names = []
-        self._settled = []
+        self._settled = weakref.WeakSet()
 
     def __enter__(self):
         _hook_layers()
@@ -42,7 +44,7 @@ class Scope:
             if self._override.strict and idle:
                 raise tq.Error("; ".join(idle))
         except tq.Error:
-            for layer in self._waiting + self._settled:
+            for layer in [*self._waiting, *self._settled]:
                 detach(layer)
             raise
         warn_of_idle(idle, stacklevel=2)
@@ -58,7 +60,8 @@ class Scope:
         self._names += application.names
         for layer in filter(self._waits, every_layer(root)):
             detach(layer)
-        self._settled += [layer for layer in self._waiting if not self._waits(layer)]
+        remember_layers(root)
+        self._settled.update(layer for layer in self._waiting if not self._waits(layer))
         self._waiting = [layer for layer in self._waiting if self._waits(layer)]
 
     def _settle_all(self):

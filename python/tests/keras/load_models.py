@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+import cases
 import keras
 import numpy as np
 
-import cases
 import tensorquant.keras as tqk
 
 folder = Path(sys.argv[1])

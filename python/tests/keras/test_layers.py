@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cases
 import keras
 import numpy as np
 import pytest
 
-import cases
 import tensorquant as tq
 import tensorquant.keras as tqk
 
@@ -104,7 +104,7 @@ def test_predict_leaves_the_variables_and_strip_the_model_as_it_was(case):
 
 
 def test_weight_files_are_those_of_the_float_model(case, tmp_path):
-    model, x = cases.make(case)
+    model, _ = cases.make(case)
     wanted = cases.state(model)
     for name in ("float.weights.h5", "quantized.weights.h5", "float.keras", "quantized.keras"):
         save = model.save_weights if name.endswith("h5") else model.save

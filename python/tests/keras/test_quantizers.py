@@ -1,11 +1,11 @@
 """Every quantizer gives the golden vectors' bits through a layer, eager and compiled."""
 
+import cases
+import golden
 import keras
 import numpy as np
 import pytest
 
-import cases
-import golden
 import tensorquant as tq
 import tensorquant.keras as tqk
 

@@ -1,10 +1,10 @@
 """Random rounding: a step that only training changes, and that files may lack."""
 
+import cases
 import keras
 import numpy as np
 import pytest
 
-import cases
 import tensorquant as tq
 import tensorquant.keras as tqk
 

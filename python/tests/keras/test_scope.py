@@ -3,12 +3,12 @@
 import gc
 import json
 
+import cases
 import keras
 import numpy as np
 import pytest
 from keras import layers as L
 
-import cases
 import tensorquant as tq
 import tensorquant.keras as tqk
 from tensorquant.keras import generic_keras_override, override
@@ -73,19 +73,19 @@ def test_the_innermost_scope_counts():
 
 
 def test_idle_rules():
-    with pytest.warns(tqk.IdleRuleWarning, match="'fd' hits no layer; the nearest is 'fc'"):
-        with override(weights={"fd": "fp16"}):
-            L.Dense(2, name="fc")
-    with pytest.raises(tq.Error, match="hits no layer"):
-        with override(weights={"fc": "fp16", "fd": "fp16"}, strict=True):
-            layer = L.Dense(2, name="fc")
+    message = "'fd' hits no layer; the nearest is 'fc'"
+    with pytest.warns(tqk.IdleRuleWarning, match=message), override(weights={"fd": "fp16"}):
+        L.Dense(2, name="fc")
+    scope = override(weights={"fc": "fp16", "fd": "fp16"}, strict=True)
+    with pytest.raises(tq.Error, match=message), scope:
+        layer = L.Dense(2, name="fc")
     assert type(layer) is L.Dense
 
 
 def test_errors_leave_float_layers():
-    with pytest.raises(tq.Error, match=r"cannot be rounded: 'norm' \(LayerNormalization\)"):
-        with override(intrinsic="nearest,8,4"):
-            layer = L.LayerNormalization(name="norm")
+    message = r"cannot be rounded: 'norm' \(LayerNormalization\)"
+    with pytest.raises(tq.Error, match=message), override(intrinsic="nearest,8,4"):
+        layer = L.LayerNormalization(name="norm")
     assert type(layer) is L.LayerNormalization
 
 
@@ -98,6 +98,16 @@ def test_models_made_inside_are_saved_and_loaded(tmp_path):
     x = cases.normal(3, 4)
     assert set(_weights(loaded).values()) == {"nearest,8,4"}
     assert cases.same_bits(cases.outputs(loaded, x)[0], cases.outputs(model, x)[0])
+
+
+def test_blocks_made_inside_are_saved_and_loaded(tmp_path):
+    with override(weights={"block/first": "nearest,8,4"}):
+        x = keras.Input((4,))
+        model = keras.Model(x, cases.Block(name="block")(x))
+    wanted = {"block/first": "nearest,8,4", "block/second": ""}
+    assert _weights(model) == wanted
+    model.save(tmp_path / "m.keras")
+    assert _weights(keras.models.load_model(tmp_path / "m.keras")) == wanted
 
 
 def test_a_scope_keeps_no_layer_alive():

@@ -1,11 +1,11 @@
 """model.fit with Keras' default settings."""
 
+import cases
 import keras
 import numpy as np
 import pytest
 from keras import layers as L
 
-import cases
 import tensorquant as tq
 import tensorquant.keras as tqk
 

@@ -10,7 +10,7 @@ packages=(g++ cmake ninja-build ccache git python3
 with_libtorch=(libtorch-dev libcli11-dev dataset-fashion-mnist)
 case "$what" in
   core) ;;
-  python) packages+=(python3-venv python3-dev) ;;
+  python) packages+=(python3-venv python3-dev dataset-fashion-mnist) ;;
   wheel) packages+=(python3-venv "${with_libtorch[@]}") ;;
   *) packages+=("${with_libtorch[@]}") ;;
 esac

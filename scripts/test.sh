@@ -8,6 +8,8 @@
 # Not part of "all", for their time:
 #   scripts/test.sh asan       C++: everything under both sanitizers
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
+#   scripts/test.sh fuzz       each fuzz target for a minute, where clang is installed
+#   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: hours
 set -euo pipefail
 cd "$(dirname "$0")/.."
 half=${1:-all}
@@ -64,8 +66,30 @@ wheel() {
   CMAKE_PREFIX_PATH=$torch_cmake run_preset wheel
 }
 
+fuzz() {
+  scripts/setup.sh core
+  command -v clang++ >/dev/null || { echo "fuzz: left out: clang++ is not installed (clang, libclang-rt-dev, libomp-dev)"; return; }
+  echo "== fuzz"
+  scripts/build.sh fuzz
+  local target found
+  for target in quantizer_string map idx safetensors npy kernels; do
+    found=build/fuzz/corpus/$target  # what is found goes here, not into the tree
+    mkdir -p "$found"
+    echo "-- $target"
+    build/fuzz/bin/fuzz_$target "$found" fuzz/corpus/$target -max_total_time=60 -rss_limit_mb=2048 -timeout=10 \
+      -artifact_prefix=build/fuzz/ -print_final_stats=1 2>&1 | grep -E 'ERROR|SUMMARY|Test unit|number_of_executed_units'
+  done
+}
+
+exhaustive() {
+  scripts/setup.sh core
+  echo "== exhaustive"
+  scripts/build.sh core exhaustive
+  build/core/bin/exhaustive
+}
+
 case "$half" in
   all) cpp; python ;;
-  cpp | python | asan | wheel) "$half" ;;
-  *) echo "usage: scripts/test.sh [cpp|python|asan|wheel]" >&2; exit 2 ;;
+  cpp | python | asan | wheel | fuzz | exhaustive) "$half" ;;
+  *) echo "usage: scripts/test.sh [cpp|python|asan|wheel|fuzz|exhaustive]" >&2; exit 2 ;;
 esac

@@ -34,7 +34,7 @@ def parameters(layer):
 
     Returns:
         A list of Parameter. Biases are the variables with `bias` in their name, and
-        BatchNormalization's `beta`, which is a bias in libtorch; all others are weights.
+        the normalizations' `beta`, which is a bias in libtorch; all others are weights.
     """
     holders = _with_inner(layer) if is_whole(layer) else [layer]
     found = {}

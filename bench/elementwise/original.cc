@@ -70,10 +70,10 @@ Contenders original_contenders() {
           contender<down::RoundOp<float>>("down,16,8", {"down,16,8"}, fixed),
           contender<stochastic::RoundOp<float>>("stochastic,16,8", {"down,16,8", "up,16,8"}, fixed),
           contender<logarithmic::QuantOp<float>>("logarithmic,down", {"logarithmic,down"}, {}),
-          // Its threshold is a sum of floats, which differs in the last digits; that of the values
-          // that are measured is 1.675.
+          // Its threshold is made of a sum of floats, which differs in the last digits; that of the
+          // values that are measured is about 1.68, and varies with their number.
           contender<ternary::QuantOp<float>>(
-              "ternary", {"ternary,1,1.67", "ternary,1,1.68"},
+              "ternary", {"ternary,1,1.6", "ternary,1,1.75"},
               {{"marginal", 1}, {"auto_threshold", 1}, {"threshold", 0}}),
           contender<binary::QuantOp<float>>("binary", {"binary"}, {{"marginal", 1}}),
           contender<sparse::QuantOp<float>>("sparse,0.5", {"sparse,0.5"}, {{"threshold", 0.5}})};

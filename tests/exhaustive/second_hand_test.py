@@ -3,7 +3,7 @@
 
 * exact fractions (tests/golden/oracle.py) on all values of binary16, and on ties, ends and their neighbours;
 * Python's own binary16 (struct's "e") for fp16, between any two neighbours;
-* the tables of ap_fixed in AMD's Vitis HLS user guide UG1399 for roundings and overflow.
+* the quantization and overflow modes of ap_fixed, as AMD's Vitis HLS user guide UG1399 describes them.
 
 No real arithmetic is wanted anywhere: what decides, ties and powers of two included, is rational.
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tensorquant/base/bits.h"
 #include "tensorquant/kernels/part.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -21,14 +22,55 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// What becomes of an input that is not finite, where op does not know: special(y, x) is y for a
-// finite x.
+// What a kernel's op leaves undone: inputs so rare that a loop looks for them in four vectors at a
+// time. occurs(d, four vectors) may be true without need; special(y, x) is the result for x, where
+// op makes y of it.
 struct NothingSpecial {};
+
+// NaN stays as it is.
 struct KeepsNan {
+  template <class D, class V>
+  HWY_INLINE bool occurs(D d, V x0, V x1, V x2, V x3) const {
+    const V sum = hn::Add(hn::Add(x0, x1), hn::Add(x2, x3));
+    return !hn::AllFalse(d, hn::IsNaN(sum));
+  }
   template <class V>
   HWY_INLINE V operator()(V y, V x) const {
     return hn::IfThenElse(hn::IsNaN(x), x, y);
   }
+};
+
+// Infinities are those that `result` is asked for.
+template <class Result>
+struct SpecialInfinities {
+  template <class D, class V>
+  HWY_INLINE bool occurs(D d, V x0, V x1, V x2, V x3) const {
+    const V sum = hn::Add(hn::Add(x0, x1), hn::Add(x2, x3));
+    return !hn::AllFalse(d, hn::IsNaN(hn::Sub(sum, sum)));
+  }
+  template <class V>
+  HWY_INLINE V operator()(V y, V x) const {
+    return hn::IfThenElse(hn::IsNaN(x), x, result(hn::DFromV<V>(), y, x));
+  }
+  Result result;
+};
+
+// Magnitudes beyond `limit`, infinities and NaN are those that `result` is asked for.
+template <class T, class Result>
+struct SpecialBeyond {
+  template <class D, class V>
+  HWY_INLINE bool occurs(D, V x0, V x1, V x2, V x3) const {
+    const hn::RebindToUnsigned<D> du;
+    const auto bits = [&](V x) HWY_ATTR { return hn::BitCast(du, hn::Abs(x)); };
+    const auto largest = hn::Max(hn::Max(bits(x0), bits(x1)), hn::Max(bits(x2), bits(x3)));
+    return !hn::AllFalse(du, hn::Gt(largest, hn::Set(du, to_bits(limit))));
+  }
+  template <class V>
+  HWY_INLINE V operator()(V y, V x) const {
+    return hn::IfThenElse(hn::IsNaN(x), x, result(hn::DFromV<V>(), y, x));
+  }
+  T limit;
+  Result result;
 };
 
 // A vector of the output, to an address that is aligned to a vector where stores are streaming.
@@ -54,9 +96,7 @@ template <Stores stores, class D, class T, class V, class Special>
 HWY_INLINE void StoreFour(D d, V y0, V y1, V y2, V y3, V x0, V x1, V x2, V x3,
                           const Special& special, T* out) {
   if constexpr (!std::is_same_v<Special, NothingSpecial>) {
-    // Infinity less itself is NaN. Large numbers may get here too, which costs time alone.
-    const V sum = hn::Add(hn::Add(x0, x1), hn::Add(x2, x3));
-    if (HWY_UNLIKELY(!hn::AllFalse(d, hn::IsNaN(hn::Sub(sum, sum))))) {
+    if (HWY_UNLIKELY(special.occurs(d, x0, x1, x2, x3))) {
       y0 = special(y0, x0);
       y1 = special(y1, x1);
       y2 = special(y2, x2);

@@ -70,10 +70,15 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
   const FixedPointConstants<T> c(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
-    const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part, context, halves, Special(), [&](auto d, auto x, auto words) HWY_ATTR {
-      const auto t = Scale<scales_down>(d, x, c);
-      return FromInteger<overflow>(d, RoundVectorAtRandom(d, t, draw, words), x, c);
+    // Wrapping needs all of a large integer.
+    constexpr int kNoRoom = std::numeric_limits<T>::digits;
+    const int integer_bits = overflow == FixedPoint::Overflow::wrap ? kNoRoom : format.bits - 1;
+    WithDraws<T>(format.random_bits, integer_bits, [&](auto halves, auto draws) HWY_ATTR {
+      ForEachRandomVector<halves>(
+          part, context, Special(), [&](auto d, auto x, auto words) HWY_ATTR {
+            const auto t = Scale<scales_down>(d, x, c);
+            return FromInteger<overflow>(d, RoundVectorAtRandom<draws>(d, t, draw, words), x, c);
+          });
     });
   } else {
     const hn::ScalableTag<T> d;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "tensorquant/base/bits.h"
 #include "tensorquant/kernels/elementwise-inl.h"
@@ -22,95 +23,90 @@ namespace HWY_NAMESPACE {
 template <class T>
 inline constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
 
-// Infinities are not the vectors' business: `special` puts them right, and leaves NaN as it is.
-template <class T>
+// The results of scaled rounding beyond the format's largest value. Where they saturate, which is
+// no rare event, vectors do it themselves but for infinities.
+template <bool saturates, class T>
 auto SpecialOf(const FloatingPoint& format) {
-  const T infinity = format.overflow == FloatingPoint::Overflow::infinity
-                         ? std::numeric_limits<T>::infinity()
-                         : static_cast<T>(format.largest());
-  return [infinity](auto y, auto x) HWY_ATTR {
-    const hn::DFromV<decltype(x)> d;
-    const auto is_infinite = hn::Eq(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::infinity()));
-    const auto known = hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, infinity), x), y);
-    return hn::IfThenElse(hn::IsNaN(x), x, known);
-  };
+  const auto largest = static_cast<T>(format.largest());
+  if constexpr (saturates) {
+    const auto result = [=](auto d, auto y, auto x) HWY_ATTR {
+      const auto infinity = hn::Set(d, std::numeric_limits<T>::infinity());
+      const auto is_infinite = hn::Eq(hn::Abs(x), infinity);
+      return hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, largest), x), y);
+    };
+    return SpecialInfinities<decltype(result)>{result};
+  } else {
+    const auto positive = static_cast<T>(overflow_value(format, false));
+    const auto negative = static_cast<T>(overflow_value(format, true));
+    const auto result = [=](auto d, auto y, auto x) HWY_ATTR {
+      const auto is_over = hn::Gt(hn::Abs(y), hn::Set(d, largest));
+      const auto is_negative = hn::Lt(x, hn::Zero(d));
+      const auto over = hn::IfThenElse(is_negative, hn::Set(d, negative), hn::Set(d, positive));
+      const auto is_infinite = hn::Eq(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::infinity()));
+      return hn::IfThenElse(is_infinite, x, hn::IfThenElse(is_over, over, y));
+    };
+    return SpecialBeyond<T, decltype(result)>{largest, result};
+  }
 }
 
-// Where finite values beyond the largest one go.
-enum class Overflows {
-  infinity,  // on both sides
-  largest,   // on both sides
-  mixed,     // directed roundings: infinity on one side alone
-};
-
 // Exponents below T's own: x is scaled so that neighbours of the format are one apart, rounded
-// there and scaled back; all scalings are by powers of two and exact. To overflow to infinity as T
-// does, results are scaled up on the way so that the format's largest exponent is T's.
-template <Overflows overflows, class T>
+// there and scaled back; both scalings are by powers of two and exact. Magnitudes beyond the
+// format's are rounded as if it had a larger one, or saturate.
+template <bool saturates, class T>
 struct ScaledRounding {
   using Bits = BitsOf<T>;
 
   explicit ScaledRounding(const FloatingPoint& format)
-      : lowest(static_cast<T>(overflow_value(format, true))),
-        highest(static_cast<T>(overflow_value(format, false))),
-        down(std::ldexp(T{1}, -rise(format))),
+      : largest(static_cast<T>(format.largest())),
         smallest_normal(field(format.min_exponent())),
-        beyond(field(format.max_exponent() + 1)),
-        step_shift(exponents(format.significand_bits - rise(format))),
-        inverse_sum(2 * field(0) + exponents(format.significand_bits)) {}
+        step_shift(exponents(format.significand_bits)),
+        inverse_sum(2 * field(0) + step_shift) {}
 
   // round(d, t) rounds to an integer. The sign of a zero is that which `round` leaves.
   template <class D, class V, class Round>
   HWY_INLINE V operator()(D d, V x, const Round& round) const {
     const hn::RebindToUnsigned<D> du;
     const auto exponent_mask = hn::Set(du, to_bits(std::numeric_limits<T>::infinity()));
-    auto power = hn::Max(hn::And(hn::BitCast(du, x), exponent_mask), hn::Set(du, smallest_normal));
-    if constexpr (overflows != Overflows::largest) power = hn::Min(power, hn::Set(du, beyond));
+    const auto power =
+        hn::Max(hn::And(hn::BitCast(du, x), exponent_mask), hn::Set(du, smallest_normal));
     const V step = hn::BitCast(d, hn::Sub(power, hn::Set(du, step_shift)));
     // The exponent fields of 2^e and 2^-e add up to twice the bias.
     const V inverse_step = hn::BitCast(d, hn::Sub(hn::Set(du, inverse_sum), power));
-    V y = hn::Mul(round(d, hn::Mul(x, inverse_step)), step);
-    if constexpr (overflows != Overflows::largest) y = hn::Mul(y, hn::Set(d, down));
-    if constexpr (overflows != Overflows::infinity) {
-      y = hn::Max(hn::Min(y, hn::Set(d, highest)), hn::Set(d, lowest));
-    }
-    return y;
+    const V y = hn::Mul(round(d, hn::Mul(x, inverse_step)), step);
+    if constexpr (!saturates) return y;
+    return hn::Max(hn::Min(y, hn::Set(d, largest)), hn::Set(d, -largest));
   }
 
  private:
-  static int rise(const FloatingPoint& format) {
-    return overflows == Overflows::largest ? 0 : kMaxExponent<T> - format.max_exponent();
-  }
   // So many exponents, as an addend of the exponent field; the field of 2^exponent itself.
   static Bits exponents(int count) { return static_cast<Bits>(count) << kStoredBits<T>; }
   static Bits field(int exponent) { return exponents(exponent + kMaxExponent<T>); }
 
-  T lowest, highest, down;
-  Bits smallest_normal, beyond, step_shift, inverse_sum;
+  T largest;
+  Bits smallest_normal, step_shift, inverse_sum;
 };
 
-template <Rounding rounding, Overflows overflows, class T>
+template <Rounding rounding, bool saturates, class T>
 void RunScaled(const FloatingPoint& format, const Context& context, const Part<T>& part) {
-  const ScaledRounding<overflows, T> quantize(format);
+  const ScaledRounding<saturates, T> quantize(format);
+  const auto special = SpecialOf<saturates, T>(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
-    const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part, context, halves, SpecialOf<T>(format),
-                        [&](auto d, auto x, auto words) HWY_ATTR {
-                          const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
-                            return RoundVectorAtRandom(dt, t, draw, words);
-                          });
-                          return hn::CopySign(y, x);
-                        });
+    const int integer_bits = format.significand_bits + 1;
+    WithDraws<T>(format.random_bits, integer_bits, [&](auto halves, auto draws) HWY_ATTR {
+      ForEachRandomVector<halves>(part, context, special, [&](auto d, auto x, auto words) HWY_ATTR {
+        const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
+          return RoundVectorAtRandom<draws>(dt, t, draw, words);
+        });
+        return hn::CopySign(y, x);
+      });
+    });
   } else {
     const hn::ScalableTag<T> d;
-    // Rounding instructions keep the sign of a zero; where Highway has to make up for them it may
-    // be lost.
-    constexpr bool keeps_sign = HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4;
-    ForEachVector(part, SpecialOf<T>(format), [&](auto x) HWY_ATTR {
+    ForEachVector(part, special, [&](auto x) HWY_ATTR {
       const auto y =
           quantize(d, x, [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
-      return keeps_sign ? y : hn::CopySign(y, x);
+      return kRoundingKeepsSign ? y : hn::CopySign(y, x);
     });
   }
 }
@@ -118,11 +114,10 @@ void RunScaled(const FloatingPoint& format, const Context& context, const Part<T
 // Exponents as float32's: the neighbours of x in the format differ from it in the low bits alone,
 // for subnormals too, so that rounding is integer addition and a mask. Beyond the largest value it
 // gives infinity, and only where that is the rounding's direction.
+template <bool saturates>
 struct BitRounding {
   explicit BitRounding(const FloatingPoint& format)
-      : highest(to_bits(static_cast<float>(format.overflow == FloatingPoint::Overflow::infinity
-                                               ? std::numeric_limits<double>::infinity()
-                                               : format.largest()))),
+      : largest(to_bits(static_cast<float>(format.largest()))),
         dropped_bits(23 - format.significand_bits),
         mask((1u << dropped_bits) - 1),
         random_bits(format.random_bits == 0 ? 24 : format.random_bits) {}
@@ -133,7 +128,8 @@ struct BitRounding {
     const hn::RebindToUnsigned<D> du;
     const auto magnitude = hn::BitCast(du, hn::Abs(x));
     const auto rounded = hn::AndNot(hn::Set(du, mask), hn::Add(magnitude, grow(du, magnitude)));
-    return hn::CopySignToAbs(hn::BitCast(d, hn::Min(rounded, hn::Set(du, highest))), x);
+    const auto y = saturates ? hn::Min(rounded, hn::Set(du, largest)) : rounded;
+    return hn::CopySignToAbs(hn::BitCast(d, y), x);
   }
 
   template <Rounding rounding, class D, class V>
@@ -171,37 +167,41 @@ struct BitRounding {
     });
   }
 
-  std::uint32_t highest;
+  std::uint32_t largest;
   int dropped_bits;
   std::uint32_t mask;
   int random_bits;
 };
 
-template <Rounding rounding>
+template <Rounding rounding, bool saturates>
 void RunBits(const FloatingPoint& format, const Context& context, const Part<float>& part) {
-  const BitRounding quantize(format);
+  const BitRounding<saturates> quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
-    const bool halves = draws_half_words(format.random_bits);
-    ForEachRandomVector(part, context, halves, SpecialOf<float>(format),
-                        [&](auto d, auto x, auto words)
-                            HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
+    const auto run = [&](auto halves) HWY_ATTR {
+      ForEachRandomVector<halves>(part, context, KeepsNan(),
+                                  [&](auto d, auto x, auto words)
+                                      HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
+    };
+    draws_half_words(format.random_bits) ? run(std::true_type()) : run(std::false_type());
   } else {
     const hn::ScalableTag<float> d;
-    ForEachVector(part, SpecialOf<float>(format),
+    ForEachVector(part, KeepsNan(),
                   [&](auto x) HWY_ATTR { return quantize.template Round<rounding>(d, x); });
   }
 }
 
 template <Rounding rounding, class T>
 void RunRounding(const FloatingPoint& format, const Context& context, const Part<T>& part) {
-  if constexpr (sizeof(T) == 4) {
-    if (format.max_exponent() == kMaxExponent<T>) return RunBits<rounding>(format, context, part);
-  }
-  constexpr bool is_directed = rounding == Rounding::down || rounding == Rounding::up;
-  if (rounding == Rounding::zero || format.overflow == FloatingPoint::Overflow::saturate) {
-    return RunScaled<rounding, Overflows::largest>(format, context, part);
-  }
-  RunScaled<rounding, is_directed ? Overflows::mixed : Overflows::infinity>(format, context, part);
+  const auto run = [&](auto saturates) HWY_ATTR {
+    if constexpr (sizeof(T) == 4) {
+      if (format.max_exponent() == kMaxExponent<T>) {
+        return RunBits<rounding, saturates>(format, context, part);
+      }
+    }
+    RunScaled<rounding, saturates>(format, context, part);
+  };
+  format.overflow == FloatingPoint::Overflow::saturate ? run(std::true_type())
+                                                       : run(std::false_type());
 }
 
 template <class T>

@@ -109,68 +109,63 @@ HWY_INLINE void FillTileOfTap(const Context& context, std::uint64_t tile, std::u
              (std::uint64_t{tap} << 32) | ((16 * tile) & 0xFFFFFFFFu), words);
 }
 
-// out = op(d, x, words) for as many elements as a tile has words, or fewer at a tensor's end. The
-// words are shifted left by `shift`.
-template <Stores stores, int shift, class T, class Special, class Op>
-HWY_INLINE void ForEachVectorOfTile(const std::uint32_t* words, std::size_t count, const T* x,
-                                    T* out, const Special& special, const Op& op) {
+// The elements of a part that begin at `begin` and take one tile's words, shifted left by `shift`.
+template <int shift, class T, class Special, class Op>
+HWY_INLINE void ForEachVectorOfTile(const std::uint32_t* words, std::size_t begin, bool streams,
+                                    const Part<T>& part, const Special& special, const Op& op) {
+  if (begin >= part.count) return;
   const hn::CappedTag<T, 64 / sizeof(T)> d;
   const hn::Rebind<std::uint32_t, decltype(d)> d32;
   const std::size_t lanes = hn::Lanes(d);
-  const auto op_at = [&](std::size_t i, auto v) HWY_ATTR {
-    return op(d, v, hn::ShiftLeft<shift>(hn::LoadU(d32, words + i)));
-  };
+  const std::size_t count = std::min(kTileWords, part.count - begin);
+  const T* x = part.in + begin;
+  T* out = part.out + begin;
+  const auto words_at = [&](std::size_t i)
+                            HWY_ATTR { return hn::ShiftLeft<shift>(hn::LoadU(d32, words + i)); };
   std::size_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
     const auto x0 = hn::LoadU(d, x + i);
     const auto x1 = hn::LoadU(d, x + i + lanes);
     const auto x2 = hn::LoadU(d, x + i + 2 * lanes);
     const auto x3 = hn::LoadU(d, x + i + 3 * lanes);
-    StoreFour<stores>(d, op_at(i, x0), op_at(i + lanes, x1), op_at(i + 2 * lanes, x2),
-                      op_at(i + 3 * lanes, x3), x0, x1, x2, x3, special, out + i);
+    const auto y0 = op(d, x0, words_at(i));
+    const auto y1 = op(d, x1, words_at(i + lanes));
+    const auto y2 = op(d, x2, words_at(i + 2 * lanes));
+    const auto y3 = op(d, x3, words_at(i + 3 * lanes));
+    if (streams) {
+      StoreFour<Stores::streaming>(d, y0, y1, y2, y3, x0, x1, x2, x3, special, out + i);
+    } else {
+      StoreFour<Stores::cached>(d, y0, y1, y2, y3, x0, x1, x2, x3, special, out + i);
+    }
   }
   for (; i < count; i += lanes) {
     StoreSome(d, std::min(lanes, count - i), x + i, special, out + i,
-              [&](auto v) HWY_ATTR { return op_at(i, v); });
+              [&](auto v) HWY_ATTR { return op(d, v, words_at(i)); });
   }
-}
-
-template <Stores stores, class T, class Special, class Op>
-HWY_INLINE void ForEachRandomVectorStored(const Part<T>& part, const Context& context, bool halves,
-                                          const Special& special, const Op& op) {
-  const RoundKeys keys(context.seed);
-  HWY_ALIGN std::uint32_t words[kTileWords];
-  const std::size_t tile = halves ? 2 * kTileWords : kTileWords;
-  for (std::size_t i = 0; i < part.count; i += tile) {
-    FillBlocks(context, keys, 16 * ((part.first + i) / tile), words);
-    const auto run = [&](auto shift, std::size_t begin) HWY_ATTR {
-      if (begin >= part.count) return;
-      ForEachVectorOfTile<stores, shift.value>(words, std::min(kTileWords, part.count - begin),
-                                               part.in + begin, part.out + begin, special, op);
-    };
-    if (halves) {
-      run(std::integral_constant<int, 16>(), i);
-      run(std::integral_constant<int, 0>(), i + kTileWords);
-    } else {
-      run(std::integral_constant<int, 0>(), i);
-    }
-  }
-  if constexpr (stores == Stores::streaming) hwy::FlushStream();  // for readers on other threads
 }
 
 // part.out = op(d, x, words) for all vectors x of part.in and the elements' random words; of half
 // words the upper half counts alone, the other has any bits. part.first is a multiple of both kinds
 // of tiles. These begin where the index says, so that an output that is not aligned cannot be
 // streamed.
-template <class T, class Special, class Op>
-HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context, bool halves,
+template <bool halves, class T, class Special, class Op>
+HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context,
                                     const Special& special, const Op& op) {
   const hn::CappedTag<T, 64 / sizeof(T)> d;
-  if (part.stores == Stores::streaming && ElementsToAlignment(d, part.out) == 0) {
-    ForEachRandomVectorStored<Stores::streaming>(part, context, halves, special, op);
-  } else {
-    ForEachRandomVectorStored<Stores::cached>(part, context, halves, special, op);
+  const bool streams = part.stores == Stores::streaming && ElementsToAlignment(d, part.out) == 0;
+  const RoundKeys keys(context.seed);
+  HWY_ALIGN std::uint32_t words[kTileWords];
+  constexpr std::size_t kTile = halves ? 2 * kTileWords : kTileWords;
+  for (std::size_t i = 0; i < part.count; i += kTile) {
+    FillBlocks(context, keys, 16 * ((part.first + i) / kTile), words);
+    if constexpr (halves) {
+      ForEachVectorOfTile<16>(words, i, streams, part, special, op);
+      ForEachVectorOfTile<0>(words, i + kTileWords, streams, part, special, op);
+    } else {
+      ForEachVectorOfTile<0>(words, i, streams, part, special, op);
+    }
   }
+  if (streams) hwy::FlushStream();  // for readers on other threads
 }
 
 }  // namespace HWY_NAMESPACE

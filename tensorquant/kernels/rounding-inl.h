@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "tensorquant/formats/rounding.h"
@@ -38,7 +39,11 @@ HWY_INLINE void WithRounding(Rounding rounding, const Run& run) {
   }
 }
 
-// round_reference(t) for every rounding but stochastic; a zero may lose its sign.
+// Whether RoundVector keeps the sign of what it rounds to zero, as instructions for it do; without
+// them Highway goes through integers.
+inline constexpr bool kRoundingKeepsSign = HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4;
+
+// round_reference(t) for every rounding but stochastic; a zero may lose its sign: see above.
 template <Rounding rounding, class D, class V = hn::Vec<D>>
 HWY_INLINE V RoundVector(D d, V t) {
   using T = hn::TFromD<D>;
@@ -52,20 +57,40 @@ HWY_INLINE V RoundVector(D d, V t) {
   return hn::Trunc(hn::Add(t, hn::OrAnd(almost_half, t, hn::SignBit(d))));
 }
 
-// How the random words of a Draw become numbers in (0, 1]: (word >> shift) * scale + offset.
+// How Rounding::stochastic uses its random bits.
+enum class Draws {
+  compared,      // the distance from the integer below is compared with them
+  compared_cut,  // it is cut first: random_bits
+  added,         // the same, where there is room for them below the last place: they are added
+};
+
+// How the random words of a Draw become numbers: (word >> shift) * scale + offset.
 template <class T>
 struct UniformDraw {
   explicit UniformDraw(int random_bits)
-      : cuts(random_bits > 0),
-        shift(32 - (cuts ? random_bits : 24)),
+      : shift(32 - (random_bits > 0 ? random_bits : 24)),
         scale(std::ldexp(T{1}, -(32 - shift))),
-        offset(cuts ? scale : T{0}) {}
+        inverse_scale(std::ldexp(T{1}, 32 - shift)),
+        offset(random_bits > 0 ? scale : T{0}) {}
 
-  bool cuts;
   int shift;
-  T scale;
-  T offset;
+  T scale, inverse_scale, offset;
 };
+
+// run(halves, draws) as compile-time constants: whether one word serves two elements, and how it is
+// used where rounded magnitudes have `integer_bits`.
+template <class T, class Run>
+HWY_INLINE void WithDraws(int random_bits, int integer_bits, const Run& run) {
+  const std::integral_constant<Draws, Draws::compared> compared;
+  const std::integral_constant<Draws, Draws::compared_cut> compared_cut;
+  const std::integral_constant<Draws, Draws::added> added;
+  if (random_bits == 0) return run(std::false_type(), compared);
+  if (!draws_half_words(random_bits)) return run(std::false_type(), compared_cut);
+  if (integer_bits + random_bits >= std::numeric_limits<T>::digits) {
+    return run(std::true_type(), compared_cut);
+  }
+  run(std::true_type(), added);
+}
 
 template <class D, class V32>
 HWY_INLINE hn::Vec<D> ToFloats(D d, V32 integers) {
@@ -76,26 +101,35 @@ HWY_INLINE hn::Vec<D> ToFloats(D d, V32 integers) {
   }
 }
 
-// round_reference(t, Rounding::stochastic); a zero may lose its sign. Distances are taken from
-// trunc(t), where they are exact; for negative t, whose lower neighbour is one below trunc(t),
-// distance and u both move down by one, which keeps u exact too.
-template <class D, class V32, class V = hn::Vec<D>>
+// round_reference(t, Rounding::stochastic); a zero may lose its sign.
+template <Draws draws, class D, class V32, class V = hn::Vec<D>>
 HWY_INLINE V RoundVectorAtRandom(D d, V t, const UniformDraw<hn::TFromD<D>>& draw, V32 words) {
   using T = hn::TFromD<D>;
   const hn::Rebind<std::int32_t, D> di32;
-  const V truncated = hn::Trunc(t);
-  const V distance = hn::Sub(t, truncated);
-  const auto is_negative = hn::Lt(t, hn::Zero(d));
-  const V offset =
-      hn::IfThenElse(is_negative, hn::Set(d, draw.offset - T{1}), hn::Set(d, draw.offset));
-  const auto bits = hn::BitCast(di32, hn::ShiftRightSame(words, draw.shift));
-  // Exact, so it does not matter whether it is fused.
-  const V u = hn::MulAdd(ToFloats(d, bits), hn::Set(d, draw.scale), offset);
-  const auto goes_up = draw.cuts ? hn::Le(u, distance) : hn::Lt(u, distance);
-  // A positive t moves away from zero where it goes up, a negative one where it does not. Where t
-  // is too large for a fraction it stays.
-  const auto moves = hn::Xor(goes_up, is_negative);
-  return hn::Add(truncated, hn::IfThenElseZero(moves, hn::CopySignToAbs(hn::Set(d, T{1}), t)));
+  const V bits = ToFloats(d, hn::BitCast(di32, hn::ShiftRightSame(words, draw.shift)));
+  const V scale = hn::Set(d, draw.scale);
+  if constexpr (draws == Draws::added) {
+    // In units of the last random bit t goes up where it is more than `bits` above the integer
+    // below. All sums are exact, fused or not, but for a t out of range, which stays there.
+    const V t_bits = hn::Floor(hn::Mul(t, hn::Set(d, draw.inverse_scale)));
+    const V all_bits = hn::Set(d, T{1} - draw.scale);
+    return hn::Floor(hn::MulAdd(hn::Sub(t_bits, bits), scale, all_bits));
+  } else {
+    // Distances are taken from trunc(t), where they are exact; for negative t, whose lower
+    // neighbour is one below trunc(t), distance and u both move down by one, which keeps u exact
+    // too, fused or not.
+    const V truncated = hn::Trunc(t);
+    const V distance = hn::Sub(t, truncated);
+    const auto is_negative = hn::Lt(t, hn::Zero(d));
+    const V offset =
+        hn::IfThenElse(is_negative, hn::Set(d, draw.offset - T{1}), hn::Set(d, draw.offset));
+    const V u = hn::MulAdd(bits, scale, offset);
+    const auto goes_up = draws == Draws::compared_cut ? hn::Le(u, distance) : hn::Lt(u, distance);
+    // A positive t moves away from zero where it goes up, a negative one where it does not. Where t
+    // is too large for a fraction it stays.
+    const auto moves = hn::Xor(goes_up, is_negative);
+    return hn::Add(truncated, hn::IfThenElseZero(moves, hn::CopySignToAbs(hn::Set(d, T{1}), t)));
+  }
 }
 
 }  // namespace HWY_NAMESPACE

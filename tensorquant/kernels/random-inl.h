@@ -39,65 +39,84 @@ struct RoundKeys {
   std::uint64_t keys[10][2];
 };
 
-// Four vectors of 32-bit words, one for each word of a Philox block; lane i belongs to block first
-// + i.
-template <class D>
-struct PhiloxBlocks {
-  hn::Vec<D> word0, word1, word2, word3;
-};
-
 // Philox4x32-10 for Lanes(d) blocks from `first`, whose low 32 bits must not carry among them. The
 // 32x32 -> 64 bit product reads even lanes only, so even and odd blocks are computed apart, each in
 // 64-bit lanes, and interleaved at the end.
 template <class D>
-HWY_INLINE PhiloxBlocks<D> Philox(D d, const Context& context, const RoundKeys& keys,
-                                  std::uint64_t first) {
-  const hn::Repartition<std::uint64_t, D> d64;
-  using V64 = hn::Vec<decltype(d64)>;
-  struct Block {
-    V64 word0, word1, word2, word3;
-  };
-  const auto begin = [&](std::uint64_t offset) HWY_ATTR {
-    const std::uint64_t low = (first & 0xFFFFFFFFu) + offset;
-    return Block{hn::Add(hn::Set(d64, low), hn::ShiftLeft<1>(hn::Iota(d64, 0))),
-                 hn::Set(d64, first >> 32), hn::Set(d64, std::uint64_t{context.stream}),
-                 hn::Set(d64, std::uint64_t{context.step})};
-  };
-  const auto multiplier0 = hn::Set(d, 0xD2511F53u);
-  const auto multiplier1 = hn::Set(d, 0xCD9E8D57u);
+class PhiloxBlocks {
+ public:
+  HWY_INLINE PhiloxBlocks(const Context& context, std::uint64_t first)
+      : even_(Begin(context, first, 0)), odd_(Begin(context, first, 1)) {}
+
+  HWY_INLINE void Mix(const std::uint64_t (&key)[2]) {
+    const V64 key0 = hn::Set(D64(), key[0]), key1 = hn::Set(D64(), key[1]);
+    Mix(even_, key0, key1);
+    Mix(odd_, key0, key1);
+  }
+
+  // Word 0 of all blocks, then word 1 and so on; `stride` apart.
+  HWY_INLINE void Store(std::uint32_t* words, std::size_t stride) const {
+    hn::StoreU(Interleave(even_.word0, odd_.word0), D(), words);
+    hn::StoreU(Interleave(even_.word1, odd_.word1), D(), words + stride);
+    hn::StoreU(Interleave(even_.word2, odd_.word2), D(), words + 2 * stride);
+    hn::StoreU(Interleave(even_.word3, odd_.word3), D(), words + 3 * stride);
+  }
+
+ private:
+  using D64 = hn::Repartition<std::uint64_t, D>;
+  using V64 = hn::Vec<D64>;
   // The high half of a word is never read again but by the xor, whose result's high half is not
   // read either.
-  const auto mix = [&](Block& b, V64 key0, V64 key1) HWY_ATTR {
-    const V64 product0 = hn::MulEven(hn::BitCast(d, b.word0), multiplier0);
-    const V64 product1 = hn::MulEven(hn::BitCast(d, b.word2), multiplier1);
-    b.word0 = hn::Xor(hn::ShiftRight<32>(product1), hn::Xor(b.word1, key0));
-    b.word2 = hn::Xor(hn::ShiftRight<32>(product0), hn::Xor(b.word3, key1));
+  struct Words {
+    V64 word0, word1, word2, word3;
+  };
+
+  static HWY_INLINE Words Begin(const Context& context, std::uint64_t first, std::uint64_t offset) {
+    const D64 d;
+    const std::uint64_t low = (first & 0xFFFFFFFFu) + offset;
+    return {hn::Add(hn::Set(d, low), hn::ShiftLeft<1>(hn::Iota(d, 0))), hn::Set(d, first >> 32),
+            hn::Set(d, std::uint64_t{context.stream}), hn::Set(d, std::uint64_t{context.step})};
+  }
+
+  static HWY_INLINE void Mix(Words& b, V64 key0, V64 key1) {
+    const V64 product0 = hn::MulEven(hn::BitCast(D(), b.word0), hn::Set(D(), 0xD2511F53u));
+    const V64 product1 = hn::MulEven(hn::BitCast(D(), b.word2), hn::Set(D(), 0xCD9E8D57u));
+    b.word0 = hn::Xor3(hn::ShiftRight<32>(product1), b.word1, key0);
+    b.word2 = hn::Xor3(hn::ShiftRight<32>(product0), b.word3, key1);
     b.word1 = product1;
     b.word3 = product0;
-  };
-  Block even = begin(0), odd = begin(1);
-  for (const auto& key : keys.keys) {
-    const V64 key0 = hn::Set(d64, key[0]), key1 = hn::Set(d64, key[1]);
-    mix(even, key0, key1);
-    mix(odd, key0, key1);
   }
-  const auto interleave = [&](V64 low, V64 high) HWY_ATTR {
-    return hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(high)), hn::BitCast(d, low));
-  };
-  return {interleave(even.word0, odd.word0), interleave(even.word1, odd.word1),
-          interleave(even.word2, odd.word2), interleave(even.word3, odd.word3)};
-}
+
+  static HWY_INLINE hn::Vec<D> Interleave(V64 even, V64 odd) {
+    return hn::OddEven(hn::DupEven(hn::BitCast(D(), odd)), hn::BitCast(D(), even));
+  }
+
+  Words even_, odd_;
+};
 
 // The words of 16 blocks from `first`, word-major.
 HWY_INLINE void FillBlocks(const Context& context, const RoundKeys& keys, std::uint64_t first,
                            std::uint32_t* words) {
   const hn::CappedTag<std::uint32_t, 16> d;
   for (std::size_t lane = 0; lane < 16; lane += hn::Lanes(d)) {
-    const auto blocks = Philox(d, context, keys, first + lane);
-    hn::StoreU(blocks.word0, d, words + lane);
-    hn::StoreU(blocks.word1, d, words + 16 + lane);
-    hn::StoreU(blocks.word2, d, words + 32 + lane);
-    hn::StoreU(blocks.word3, d, words + 48 + lane);
+    PhiloxBlocks<decltype(d)> blocks(context, first + lane);
+    for (const auto& key : keys.keys) blocks.Mix(key);
+    blocks.Store(words + lane, 16);
+  }
+}
+
+// The same for the next 16 blocks too, side by side: one alone would wait for its own products.
+HWY_INLINE void FillBlocksTwice(const Context& context, const RoundKeys& keys, std::uint64_t first,
+                                std::uint32_t* words) {
+  const hn::CappedTag<std::uint32_t, 16> d;
+  for (std::size_t lane = 0; lane < 16; lane += hn::Lanes(d)) {
+    PhiloxBlocks<decltype(d)> blocks(context, first + lane), next(context, first + 16 + lane);
+    for (const auto& key : keys.keys) {
+      blocks.Mix(key);
+      next.Mix(key);
+    }
+    blocks.Store(words + lane, 16);
+    next.Store(words + kTileWords + lane, 16);
   }
 }
 
@@ -154,15 +173,19 @@ HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context,
   const hn::CappedTag<T, 64 / sizeof(T)> d;
   const bool streams = part.stores == Stores::streaming && ElementsToAlignment(d, part.out) == 0;
   const RoundKeys keys(context.seed);
-  HWY_ALIGN std::uint32_t words[kTileWords];
+  HWY_ALIGN std::uint32_t words[2 * kTileWords];
   constexpr std::size_t kTile = halves ? 2 * kTileWords : kTileWords;
-  for (std::size_t i = 0; i < part.count; i += kTile) {
-    FillBlocks(context, keys, 16 * ((part.first + i) / kTile), words);
-    if constexpr (halves) {
-      ForEachVectorOfTile<16>(words, i, streams, part, special, op);
-      ForEachVectorOfTile<0>(words, i + kTileWords, streams, part, special, op);
-    } else {
-      ForEachVectorOfTile<0>(words, i, streams, part, special, op);
+  for (std::size_t i = 0; i < part.count; i += 2 * kTile) {
+    FillBlocksTwice(context, keys, 16 * ((part.first + i) / kTile), words);
+    for (std::size_t tile = 0; tile < 2; ++tile) {
+      const std::uint32_t* from = words + tile * kTileWords;
+      const std::size_t begin = i + tile * kTile;
+      if constexpr (halves) {
+        ForEachVectorOfTile<16>(from, begin, streams, part, special, op);
+        ForEachVectorOfTile<0>(from, begin + kTileWords, streams, part, special, op);
+      } else {
+        ForEachVectorOfTile<0>(from, begin, streams, part, special, op);
+      }
     }
   }
   if (streams) hwy::FlushStream();  // for readers on other threads

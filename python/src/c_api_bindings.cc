@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -16,7 +17,9 @@
 #include "python/src/bindings.h"
 #include "python/src/c_api.h"
 #include "python/src/layer_operation.h"
+#include "python/src/openmp_pool.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/parallel.h"
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -34,26 +37,29 @@ T* pointer(Address address) {
 
 TensorquantText text_of(std::string_view text) { return {text.data(), text.size()}; }
 
-// call(error) returns what a function of the table does.
+// call(error) returns what a function of the table does. It runs on the pool's threads, on those of
+// the library without one.
 template <class Call>
-void checked(const Call& call) {
+void checked(ThreadPool* pool, const Call& call) {
+  std::optional<ScopedThreadPool> scope;
+  if (pool != nullptr) scope.emplace(*pool);
   TensorquantError error;
   if (call(&error) != 0) throw Error(error.text);
 }
 
 void quantize(std::string_view spec, int type, std::size_t count, Address x, Address y,
-              std::uint64_t seed, std::uint32_t stream, std::uint32_t step) {
+              std::uint64_t seed, std::uint32_t stream, std::uint32_t step, OpenMpPool* pool) {
   const nb::gil_scoped_release released;
-  checked([&](TensorquantError* error) {
+  checked(pool, [&](TensorquantError* error) {
     return c_api().quantize(text_of(spec), type, count, pointer<void>(x), pointer<void>(y),
                             {seed, stream, step}, nullptr, error);
   });
 }
 
 void gradient(std::string_view spec, int type, std::size_t count, Address x, Address y, Address dy,
-              Address dx) {
+              Address dx, OpenMpPool* pool) {
   const nb::gil_scoped_release released;
-  checked([&](TensorquantError* error) {
+  checked(pool, [&](TensorquantError* error) {
     return c_api().gradient(text_of(spec), type, count, pointer<void>(x), pointer<void>(y),
                             pointer<void>(dy), pointer<void>(dx), nullptr, error);
   });
@@ -72,7 +78,7 @@ std::vector<TensorquantTensor> tensors(const std::vector<Sizes>& shapes,
 nb::tuple shape_of_result(std::string_view operation, const std::vector<Sizes>& shapes) {
   std::int64_t sizes[TENSORQUANT_MOST_DIMENSIONS];
   int dimensions = 0;
-  checked([&](TensorquantError* error) {
+  checked(nullptr, [&](TensorquantError* error) {
     return c_api().result_shape(text_of(operation), static_cast<int>(shapes.size()),
                                 tensors(shapes, {}).data(), sizes, &dimensions, error);
   });
@@ -80,10 +86,10 @@ nb::tuple shape_of_result(std::string_view operation, const std::vector<Sizes>& 
 }
 
 void arithmetic(std::string_view operation, int type, const std::vector<Sizes>& shapes,
-                const std::vector<Address>& inputs, Address y, Address outside,
-                std::uint32_t step) {
+                const std::vector<Address>& inputs, Address y, Address outside, std::uint32_t step,
+                OpenMpPool* pool) {
   const nb::gil_scoped_release released;
-  checked([&](TensorquantError* error) {
+  checked(pool, [&](TensorquantError* error) {
     return c_api().arithmetic(text_of(operation), type, static_cast<int>(shapes.size()),
                               tensors(shapes, inputs).data(), pointer<void>(y),
                               pointer<bool>(outside), step, nullptr, error);
@@ -110,10 +116,16 @@ std::vector<std::string> examples() {
 
 void bind_c_api(nb::module_& module) {
   module.def("op_table", [] { return reinterpret_cast<Address>(&c_api()); });
-  module.def("op_quantize", &quantize);
-  module.def("op_gradient", &gradient);
+  nb::class_<OpenMpPool>(module, "OpenMpPool")
+      .def(nb::init<Address, Address>(), nb::arg("gomp_parallel"), nb::arg("omp_get_max_threads"));
+  const auto pool = nb::arg("pool") = nb::none();
+  module.def("op_quantize", &quantize, nb::arg("spec"), nb::arg("type"), nb::arg("count"),
+             nb::arg("x"), nb::arg("y"), nb::arg("seed"), nb::arg("stream"), nb::arg("step"), pool);
+  module.def("op_gradient", &gradient, nb::arg("spec"), nb::arg("type"), nb::arg("count"),
+             nb::arg("x"), nb::arg("y"), nb::arg("dy"), nb::arg("dx"), pool);
   module.def("op_result_shape", &shape_of_result);
-  module.def("op_arithmetic", &arithmetic);
+  module.def("op_arithmetic", &arithmetic, nb::arg("operation"), nb::arg("type"), nb::arg("shapes"),
+             nb::arg("inputs"), nb::arg("y"), nb::arg("outside"), nb::arg("step"), pool);
   module.def("op_check", [](std::string_view operation) { read_operation(operation); });
   module.def("op_traits", &traits);
   module.def("op_examples", &examples);

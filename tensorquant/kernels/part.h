@@ -24,8 +24,9 @@ struct Part {
 inline constexpr std::size_t kPartBlock = 1024;
 
 // In place, parts are as long as this and go from the tensor's end to its beginning: what a layer
-// wrote last is still in the cache then, and what the next layer reads first will be.
-inline constexpr std::size_t kInPlacePart = 16 * kPartBlock;
+// wrote last is still in the cache then, and what the next layer reads first will be. Shorter ones
+// lose time at their beginnings, where the processor does not yet fetch ahead.
+inline constexpr std::size_t kInPlacePart = 256 * kPartBlock;
 
 // Calls kernel(part) for parts that together are the tensor, on several threads, with subnormals
 // kept. `out` may be empty.

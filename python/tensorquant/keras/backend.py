@@ -12,6 +12,13 @@ def quantize(x, quantizer, seed, stream, step):
     return _framework.quantize(x, quantizer, seed=seed, stream=stream, step=step)
 
 
+def quantize_last(box, quantizer, seed, stream, step):
+    """The same for the one tensor in a list, which is taken out of it and may be overwritten."""
+    if hasattr(_framework, "quantize_last"):
+        return _framework.quantize_last(box, quantizer, seed=seed, stream=stream, step=step)
+    return quantize(box.pop(), quantizer, seed, stream, step)  # the framework reuses memory itself
+
+
 def arithmetic(operation, inputs, float_function, step):
     """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
     inputs = map(keras.ops.convert_to_tensor, inputs)  # of a layer's variables their values

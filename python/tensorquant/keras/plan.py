@@ -7,7 +7,7 @@ from keras import ops, tree
 
 import tensorquant as tq
 from tensorquant.keras import rounded
-from tensorquant.keras.backend import quantize
+from tensorquant.keras.backend import quantize, quantize_last
 from tensorquant.keras.keras_internals import (
     AutocastScope,
     get_keras_mask,
@@ -56,10 +56,10 @@ class LayerPlan:
                 self._find_parameters(layer)
             with replaced(self._quantized_parameters(step)):
                 if self.arithmetic is None:
-                    outputs = base_call(layer, *args, **kwargs)
+                    outputs = [base_call(layer, *args, **kwargs)]
                 else:
-                    outputs = rounded.rounded_call(layer, self.arithmetic, step, *args, **kwargs)
-            return quantize_floats(outputs, self.quantizers, step)
+                    outputs = [rounded.rounded_call(layer, self.arithmetic, step, *args, **kwargs)]
+            return quantize_outputs(outputs, self.quantizers, step)
 
     def settle(self, layer):
         pass
@@ -118,6 +118,22 @@ def _refuse_quantized(layer):
         raise tq.Error("its weights are a sum with LoRA's, which cannot be quantized as one")
 
 
+def quantize_outputs(box, quantizers, step):
+    """What a layer returned, quantized.
+
+    Args:
+        box: A list of it, which is emptied: where nobody else holds a tensor its memory is used.
+        quantizers: LayerQuantizers; its output quantizer is used.
+        step: The step of random rounding.
+    """
+    if quantizers.output is None or not _is_float_tensor(box[0]):
+        return quantize_floats(box.pop(), quantizers, step)
+    mask = get_keras_mask(box[0])
+    stream = quantizers.stream("output")
+    y = quantize_last(box, quantizers.output, quantizers.seed, stream, step)
+    return _with_mask(y, mask)
+
+
 def quantize_floats(tensors, quantizers, step):
     """Quantizes the floating-point tensors of a structure and leaves all else alone.
 
@@ -135,15 +151,21 @@ def quantize_floats(tensors, quantizers, step):
 
     def quantized(x):
         nonlocal index
-        if not ops.is_tensor(x) or not keras.backend.is_float_dtype(ops.dtype(x)):
+        if not _is_float_tensor(x):
             return x
-        y = quantize(
-            x, quantizers.output, quantizers.seed, quantizers.stream("output", index), step
-        )
+        stream = quantizers.stream("output", index)
         index += 1
-        mask = get_keras_mask(x)
-        if mask is not None:
-            set_keras_mask(y, mask)
-        return y
+        y = quantize(x, quantizers.output, quantizers.seed, stream, step)
+        return _with_mask(y, get_keras_mask(x))
 
     return tree.map_structure(quantized, tensors)
+
+
+def _is_float_tensor(x):
+    return ops.is_tensor(x) and keras.backend.is_float_dtype(ops.dtype(x))
+
+
+def _with_mask(tensor, mask):
+    if mask is not None:
+        set_keras_mask(tensor, mask)
+    return tensor

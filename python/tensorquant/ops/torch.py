@@ -1,5 +1,8 @@
 """Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
 
+import ctypes
+import pathlib
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
@@ -12,6 +15,7 @@ _TYPES = {getattr(torch, name): number for name, number in _common.TYPES.items()
 
 _library = torch.library.Library("tensorquant", "DEF")
 _library.define("quantize(Tensor x, str spec, int seed, int stream, Tensor? step) -> Tensor")
+_library.define("quantize_(Tensor(a!) x, str spec, int seed, int stream, Tensor? step) -> ()")
 _library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec) -> Tensor")
 _library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
@@ -19,6 +23,7 @@ _library.define(
 # For torch.compile, which cannot look into the core.
 _traits = torch.compiler.assume_constant_result(_common.traits)
 _quantize = torch.ops.tensorquant.quantize.default
+_quantize_in_place = torch.ops.tensorquant.quantize_.default
 _gradient = torch.ops.tensorquant.gradient.default
 _arithmetic = torch.ops.tensorquant.arithmetic.default
 
@@ -51,6 +56,37 @@ def quantize(
         >>> quantize(torch.tensor([0.3, -0.3, 9.0]), "nearest,4,1")
         tensor([ 0.5000, -0.5000,  3.5000])
     """
+    return _quantized(x, spec, seed, stream, step, in_place=False)
+
+
+def quantize_last(
+    box: list[torch.Tensor],
+    spec: str,
+    *,
+    seed: int = 0,
+    stream: int = 0,
+    step: int | torch.Tensor = 0,
+) -> torch.Tensor:
+    """`quantize` for a tensor that its owner gives up: in its own memory where that is unseen.
+
+    Fresh memory is most of the cost of a large tensor. The result is the same as of `quantize`; a
+    tensor that somebody else holds, or whose memory another tensor shares, is not touched.
+
+    Args:
+        box: a list of the one tensor, which is taken out of it. The caller keeps no reference.
+
+    Example:
+        >>> import torch
+        >>> from tensorquant.ops.torch import quantize_last
+        >>> quantize_last([torch.tensor([0.3, -0.3, 9.0])], "nearest,4,1")
+        tensor([ 0.5000, -0.5000,  3.5000])
+    """
+    x = box.pop()
+    in_place = not torch.compiler.is_compiling() and _holders(x) == _UNSEEN.get(x._is_view())
+    return _quantized(x, spec, seed, stream, step, in_place)
+
+
+def _quantized(x, spec, seed, stream, step, in_place):
     spec = _common.spec_of(spec)
     traits = _traits(spec)
     _check(x)
@@ -60,10 +96,51 @@ def quantize(
         step_tensor = _step(step)
     else:
         seed = stream = 0
-    if not (x.requires_grad and torch.is_grad_enabled()) and not _in_transform():
-        return _quantize(x, spec, seed, stream, step_tensor)
-    function = _StraightThrough if traits.is_straight_through else _WithGradient
-    return function.apply(x, spec, seed, stream, step_tensor)
+    if (x.requires_grad and torch.is_grad_enabled()) or _in_transform():
+        function = _StraightThrough if traits.is_straight_through else _WithGradient
+        return function.apply(x, spec, seed, stream, step_tensor)
+    if in_place and not x.requires_grad and _is_in_any_order(x, traits):
+        _quantize_in_place(x, spec, seed, stream, step_tensor)
+        return x
+    return _quantize(x, spec, seed, stream, step_tensor)
+
+
+def _holders(x: torch.Tensor) -> tuple | None:
+    """How often a tensor, the tensor of which it is a view, and their memory are held."""
+    if type(x) is not torch.Tensor or x.device.type != "cpu":
+        return None
+    storage = x.untyped_storage()
+    if not storage.resizable():  # another library's memory
+        return None
+    base = x._base
+    return (
+        sys.getrefcount(x),
+        None if base is None else sys.getrefcount(base),
+        sys.getrefcount(storage),
+        torch._C._storage_Use_Count(storage._cdata),
+    )
+
+
+def _holders_of_unseen(make: Callable[[], torch.Tensor]) -> tuple | None:
+    box = [make()]
+    x = box.pop()
+    return _holders(x)
+
+
+# What _holders() tells where nobody else holds anything, by whether the tensor is a view.
+_UNSEEN = {
+    False: _holders_of_unseen(lambda: torch.empty(1, 2)),
+    True: _holders_of_unseen(lambda: torch.empty(1, 2).t()),
+}
+
+
+def _is_in_any_order(x: torch.Tensor, traits: _common.Traits) -> bool:
+    """Whether the core can take x's memory from its begin to its end."""
+    if x.is_neg():
+        return False
+    if traits.is_elementwise:
+        x = x.permute(sorted(range(x.dim()), key=x.stride, reverse=True))
+    return x.is_contiguous()
 
 
 def arithmetic(
@@ -106,6 +183,19 @@ def arithmetic(
     if float_function is None:
         raise ValueError("rounded arithmetic has a gradient only with a float_function")
     return _rounded_arithmetic(operation, float_function, step_tensor, *inputs)
+
+
+def _threads_of_torch() -> native.OpenMpPool | None:
+    """PyTorch's own threads, where it was built with OpenMP."""
+    try:
+        library = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        functions = (library.GOMP_parallel, library.omp_get_max_threads)
+    except (OSError, AttributeError):
+        return None
+    return native.OpenMpPool(*(ctypes.cast(f, ctypes.c_void_p).value for f in functions))
+
+
+_pool = _threads_of_torch()
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -216,17 +306,27 @@ def _quantize_on_cpu(x, spec, seed, stream, step):
     else:
         x = _plain(x)
         into = y if y.is_contiguous() else torch.empty_like(x)
+    _quantize_memory(x, into, spec, seed, stream, step)
+    return y if into is y else y.copy_(into)
+
+
+@torch.library.impl(_library, "quantize_", "CPU")
+def _quantize_in_place_on_cpu(x, spec, seed, stream, step):
+    _quantize_memory(x, x, spec, seed, stream, step)
+
+
+def _quantize_memory(x, y, spec, seed, stream, step):
     native.op_quantize(
         spec,
         _TYPES[x.dtype],
         x.numel(),
         x.data_ptr(),
-        into.data_ptr(),
+        y.data_ptr(),
         _common.as_unsigned(seed),
         stream,
         _step_number(step),
+        _pool,
     )
-    return y if into is y else y.copy_(into)
 
 
 @torch.library.impl(_library, "gradient", "CPU")
@@ -234,7 +334,7 @@ def _gradient_on_cpu(x, y, dy, spec):
     x, y, dy = _plain(x), _plain(y), _plain(dy)
     dx = torch.empty_like(x)
     addresses = (tensor.data_ptr() for tensor in (x, y, dy, dx))
-    native.op_gradient(spec, _TYPES[x.dtype], x.numel(), *addresses)
+    native.op_gradient(spec, _TYPES[x.dtype], x.numel(), *addresses, _pool)
     return dx
 
 
@@ -250,6 +350,7 @@ def _arithmetic_on_cpu(inputs, operation, marks, step):
         y.data_ptr(),
         outside.data_ptr() if marks else 0,
         _step_number(step),
+        _pool,
     )
     return y, outside
 

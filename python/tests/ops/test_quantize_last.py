@@ -1,0 +1,116 @@
+"""A tensor that its owner gives up is quantized in its own memory, but only where nobody can see it."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from tensorquant.ops.torch import quantize, quantize_last
+
+SPEC = "nearest,4,1"
+
+
+def _random(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 4
+
+
+def _both(make, spec=SPEC):
+    """What quantize() makes of a tensor, and quantize_last() with whether it took the memory."""
+    wanted = quantize(make(), spec)
+    box = [make()]
+    before = box[0].untyped_storage().data_ptr()
+    found = quantize_last(box, spec)
+    assert box == []
+    assert torch.equal(found, wanted) and found.stride() == wanted.stride()
+    return found.untyped_storage().data_ptr() == before
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5, 2)])
+def test_takes_fresh_memory(shape):
+    assert _both(lambda: _random(*shape))
+
+
+@pytest.mark.parametrize("spec", [SPEC, "stochastic,8,4", "ternary", "float,4,3"])
+def test_takes_fresh_memory_in_another_order(spec):
+    """Whatever depends on the order of elements needs a tensor in C order."""
+    in_any_order = spec not in ("stochastic,8,4", "ternary")
+    assert _both(lambda: _random(2, 3, 4, 5).permute(0, 2, 3, 1), spec) == in_any_order
+    assert _both(lambda: _random(2, 3, 4, 5).permute(0, 2, 3, 1).permute(0, 3, 1, 2), spec)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_takes_fresh_memory_in_each_mode(mode):
+    with mode():
+        assert _both(lambda: _random(3, 5))
+        assert _both(lambda: _random(3, 5).t())
+
+
+def test_leaves_gaps_alone():
+    assert not _both(lambda: _random(8)[::2])
+    assert not _both(lambda: _random(1).expand(5))
+
+
+ALIASES = {
+    "itself": lambda x, keep: keep(x),
+    "its base": lambda x, keep: (keep(x), x.t())[1],
+    "another view": lambda x, keep: (keep(x.t()), x)[1],
+    "a view of its base": lambda x, keep: (keep(x[1:]), x.t())[1],
+    "detached": lambda x, keep: (keep(x.detach()), x)[1],
+    "storage": lambda x, keep: (keep(x.untyped_storage()), x)[1],
+    "NumPy": lambda x, keep: (keep(x.numpy()), x)[1],
+    "DLPack": lambda x, keep: (keep(np.from_dlpack(x)), x)[1],
+    "a capsule": lambda x, keep: (keep(torch.utils.dlpack.to_dlpack(x)), x)[1],
+}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_leaves_what_somebody_holds(name, mode):
+    kept = []
+
+    def keep(alias):
+        kept.append(alias)
+        return alias
+
+    with mode():
+        box = [ALIASES[name](_random(3, 5), keep)]
+        memory = box[0].untyped_storage().data_ptr()
+        y = quantize_last(box, SPEC)
+    assert len(kept) == 1
+    assert y.untyped_storage().data_ptr() != memory
+
+
+def test_leaves_what_a_graph_holds():
+    weights = torch.ones(3, 5, requires_grad=True)
+    box = [_random(3, 5)]
+    product = weights * box[0]
+    quantize_last(box, SPEC)
+    product.sum().backward()
+    assert torch.equal(weights.grad, _random(3, 5))
+
+
+def test_leaves_the_memory_of_other_libraries():
+    array = np.array([0.3, -0.3, 9.0], np.float32)
+    quantize_last([torch.from_numpy(array)], SPEC)
+    assert array.tolist() == np.array([0.3, -0.3, 9.0], np.float32).tolist()
+
+
+def test_leaves_a_parameter():
+    parameter = torch.nn.Parameter(torch.tensor([0.3]))
+    with torch.no_grad():
+        quantize_last([parameter], SPEC)
+    assert parameter.tolist() == torch.tensor([0.3]).tolist()
+
+
+def test_has_a_gradient():
+    x = torch.tensor([0.3, 9.0], requires_grad=True)
+    y = quantize_last([x * 1], "nearest,4,1,grad=clipped")
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 0]
+
+
+def test_compiled():
+    function = torch.compile(
+        lambda x: quantize_last([x * 2], SPEC), backend="aot_eager", fullgraph=True
+    )
+    x = _random(3, 5)
+    assert torch.equal(function(x), quantize(x * 2, SPEC))

@@ -59,8 +59,8 @@ void fill_random(Out x) {
 
 std::vector<float> reference_of(const std::string& quantizer, In in) {
   std::vector<float> out(in.size());
-  const Format& format = *make_quantizer(quantizer)->format();
-  std::visit([&](const auto& f) { quantize_reference(f, in, Out(out)); }, format);
+  const auto made = make_quantizer(quantizer);
+  std::visit([&](const auto& f) { quantize_reference(f, in, Out(out)); }, *made->format());
   return out;
 }
 

@@ -1,0 +1,64 @@
+#include "tensorquant/measure/elementwise.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensorquant/base/error.h"
+
+namespace tensorquant::measure {
+namespace {
+
+constexpr std::size_t kElements = 5000;
+
+TEST(MeasureElementwise, PutsEachContenderBesideTheCopies) {
+  const std::vector<std::string> quantizers = {"nearest,8,4", "ternary", "float,4,3"};
+  const auto rows =
+      measure_elementwise(our_contenders(quantizers, kElements), kElements, /*threads=*/1,
+                          /*rounds=*/1);
+  ASSERT_EQ(rows.size(), 2 + 2 * quantizers.size());
+  for (const Measurement& row : rows) {
+    EXPECT_EQ(row.elements, kElements);
+    EXPECT_GT(row.nanoseconds, 0) << row.name;
+    EXPECT_GT(row.over_memcpy, 0) << row.name;
+    if (row.name == kOurs) {
+      EXPECT_EQ(row.over_ours, 1);
+    }
+  }
+}
+
+TEST(MeasureElementwise, LeavesOutWhatIsTooSlowForTheSize) {
+  const auto rows = measure_elementwise(our_contenders({"none"}, kElements - 1), kElements, 1, 1);
+  EXPECT_TRUE(std::none_of(rows.begin(), rows.end(),
+                           [](const Measurement& row) { return row.name == kReference; }));
+}
+
+TEST(MeasureElementwise, RefusesAContenderThatComputesSomethingElse) {
+  const auto copy = [](std::span<const float> in, std::span<float> out) {
+    std::copy(in.begin(), in.end(), out.begin());
+  };
+  const std::vector<Contender> contenders = {{"a copy", "nearest,8,4", copy}};
+  try {
+    measure_elementwise(contenders, kElements, 1, 1);
+    FAIL() << "a copy passed for nearest,8,4";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("a copy nearest,8,4, element "), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(MeasureElementwise, TakesResultsThatAreOneOfSeveral) {
+  const auto truncates = [](std::span<const float> in, std::span<float> out) {
+    const auto zero = our_contenders({"zero,8,4"}, 0);
+    zero[0].run(in, out);
+  };
+  const std::vector<Contender> contenders = {
+      {"truncation", "nearest,8,4", truncates, {"down,8,4", "up,8,4"}}};
+  EXPECT_EQ(measure_elementwise(contenders, kElements, 1, 1).size(), 3u);
+}
+
+}  // namespace
+}  // namespace tensorquant::measure

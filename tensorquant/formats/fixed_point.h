@@ -52,10 +52,8 @@ inline double scale(double x, int fraction) {
 inline double wrap(double k, int bits) {
   if (std::isinf(k)) return 0;
   const double modulus = std::ldexp(1.0, bits);
-  double wrapped = std::fmod(k, modulus);
-  if (wrapped < -modulus / 2) wrapped += modulus;
-  if (wrapped >= modulus / 2) wrapped -= modulus;
-  return wrapped;
+  const double wrapped = k - modulus * std::floor(k / modulus);  // exact, in [0, modulus)
+  return wrapped >= modulus / 2 ? wrapped - modulus : wrapped;
 }
 
 }  // namespace reference

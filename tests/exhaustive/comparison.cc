@@ -1,0 +1,229 @@
+#include "tests/exhaustive/comparison.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "tensorquant/base/bits.h"
+#include "tensorquant/quantizers/quantizer.h"
+
+namespace tensorquant {
+namespace {
+
+// Elements of a tensor: so few that the kernel stays on the thread that calls it.
+constexpr std::uint32_t kTensor = 16384;
+constexpr std::uint64_t kShownDifferences = 5;
+
+// Counts and prints differences, and shows how far the comparison is, from any thread.
+class Report {
+ public:
+  explicit Report(std::string spec) : spec_(std::move(spec)) {}
+
+  void compare(float x, std::size_t element, float kernel, float reference) {
+    if (to_bits(kernel) == to_bits(reference)) return;
+    const std::lock_guard lock(mutex_);
+    if (++differences_ > kShownDifferences) return;
+    std::printf("%s: x = %.9g (%08x), element %zu: kernel %.9g (%08x), reference %.9g (%08x)\n",
+                spec_.c_str(), static_cast<double>(x), to_bits(x), element,
+                static_cast<double>(kernel), to_bits(kernel), static_cast<double>(reference),
+                to_bits(reference));
+  }
+
+  void compare(std::span<const float> in, std::span<const float> kernel,
+               std::span<const float> reference) {
+    if (std::memcmp(kernel.data(), reference.data(), kernel.size_bytes()) == 0) return;
+    for (std::size_t i = 0; i < in.size(); ++i) compare(in[i], i, kernel[i], reference[i]);
+  }
+
+  void show_progress(std::uint64_t done, std::uint64_t all) {
+    static const bool is_terminal = isatty(STDERR_FILENO) != 0;
+    if (!is_terminal) return;
+    const std::lock_guard lock(mutex_);
+    std::fprintf(stderr, "\r\033[K%s %d %%", spec_.c_str(), static_cast<int>(100 * done / all));
+    if (done == all) std::fprintf(stderr, "\r\033[K");
+  }
+
+  std::uint64_t differences() const { return differences_; }
+
+ private:
+  std::string spec_;
+  std::mutex mutex_;
+  std::uint64_t differences_ = 0;
+};
+
+// piece(0) ... piece(pieces - 1), each once.
+void on_threads(int threads, std::uint64_t pieces, Report& report,
+                const std::function<void(std::uint64_t)>& piece) {
+  std::atomic<std::uint64_t> next = 0;
+  const auto work = [&] {
+    for (std::uint64_t i = next++; i < pieces; i = next++) {
+      piece(i);
+      report.show_progress(i + 1, pieces);
+    }
+  };
+  std::vector<std::thread> all;
+  for (int i = 0; i < threads; ++i) all.emplace_back(work);
+  for (std::thread& thread : all) thread.join();
+}
+
+// The patterns as tensors one after the other. Lane j of each walks through a segment of patterns
+// of its own, in order, with one random word; neighbouring lanes have distant segments.
+constexpr std::uint32_t kSegment = kPatterns / kTensor;
+constexpr std::uint32_t kPiece = 1024;  // tensors that one thread takes at a time
+constexpr Context kContext = {.seed = 1};
+
+std::uint32_t first_pattern(std::uint32_t lane) {
+  constexpr std::uint32_t kSpread = 0x9E37;  // odd below, so that no segment comes twice
+  return (lane * (kSpread | 1) % kTensor) * kSegment;
+}
+
+// The reference of one lane.
+template <class F>
+class LaneReference {
+ public:
+  explicit LaneReference(const F& format) : format_(format) {
+    if constexpr (RoundsAtRandom<F>) {
+      for (std::uint32_t lane = 0; lane < kTensor; ++lane) {
+        draws_.push_back(draw(format, kContext, lane));
+      }
+    }
+  }
+
+  float operator()(std::uint32_t lane, float x) const {
+    if constexpr (RoundsAtRandom<F>) {
+      return quantize_reference(format_, x, draws_[lane]);
+    } else if constexpr (std::is_same_v<F, Ternary>) {
+      return quantize_reference(format_, x, threshold_reference(format_, std::span<const float>()));
+    } else {
+      return quantize_reference(format_, x);
+    }
+  }
+
+ private:
+  const F& format_;
+  std::vector<Draw> draws_;
+};
+
+template <class F>
+bool moves_in_one_direction(const F& format) {
+  if constexpr (std::is_same_v<F, FixedPoint>) {
+    return format.overflow == FixedPoint::Overflow::saturate;
+  } else {
+    return true;
+  }
+}
+
+template <class F>
+class Walk {
+ public:
+  Walk(const Quantizer& quantizer, const F& format, bool asks_everywhere, Report& report)
+      : quantizer_(quantizer),
+        format_(format),
+        reference_(format),
+        asks_everywhere_(asks_everywhere || !moves_in_one_direction(format)),
+        report_(report) {}
+
+  // The tensors from `first` on.
+  void piece(std::uint32_t first) const {
+    std::vector<float> in(kTensor), out(kTensor), before(kTensor), wanted(kTensor);
+    std::vector<char> is_asked(kTensor, true);  // of the tensor before
+    for (std::uint32_t i = 0; i < kPiece; ++i) {
+      for (std::uint32_t lane = 0; lane < kTensor; ++lane) {
+        in[lane] = from_bits<float>(first_pattern(lane) + first + i);
+      }
+      quantizer_.quantize(in, std::span<float>(out), kContext);
+      if (needs_whole_tensor()) {
+        quantize_reference(format_, std::span<const float>(in), std::span<float>(wanted), kContext);
+        report_.compare(in, out, wanted);
+        continue;
+      }
+      const bool asks_all = asks_everywhere_ || i == 0 || i + 1 == kPiece;
+      for (std::uint32_t lane = 0; lane < kTensor; lane += kLanesAtOnce) {
+        if (!asks_all && std::memcmp(&out[lane], &before[lane], kLanesAtOnce * sizeof(float)) == 0) {
+          std::fill_n(&is_asked[lane], kLanesAtOnce, false);
+          continue;
+        }
+        for (std::uint32_t l = lane; l < lane + kLanesAtOnce; ++l) {
+          const bool is_same = to_bits(out[l]) == to_bits(before[l]);
+          if (!is_same && !is_asked[l]) ask(l, before_of(in[l]), before[l]);
+          is_asked[l] = !is_same || asks_all;
+          if (is_asked[l]) ask(l, in[l], out[l]);
+        }
+      }
+      std::swap(out, before);
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t kLanesAtOnce = 64;
+
+  bool needs_whole_tensor() const {
+    if constexpr (std::is_same_v<F, Ternary>) return !format_.threshold;
+    return false;
+  }
+  static float before_of(float x) { return from_bits<float>(to_bits(x) - 1); }
+  void ask(std::uint32_t lane, float x, float kernel) const {
+    report_.compare(x, lane, kernel, reference_(lane, x));
+  }
+
+  const Quantizer& quantizer_;
+  const F& format_;
+  const LaneReference<F> reference_;
+  const bool asks_everywhere_;
+  Report& report_;
+};
+
+}  // namespace
+
+std::uint64_t compare_all(const std::string& spec, int threads, bool asks_everywhere) {
+  const auto quantizer = make_quantizer(spec);
+  Report report(spec);
+  std::visit(
+      [&](const auto& format) {
+        const Walk walk(*quantizer, format, asks_everywhere, report);
+        on_threads(threads, kSegment / kPiece, report,
+                   [&](std::uint64_t i) { walk.piece(static_cast<std::uint32_t>(i) * kPiece); });
+      },
+      *quantizer->format());
+  return report.differences();
+}
+
+std::uint64_t compare_sample(const std::string& spec, int threads, std::uint32_t stride) {
+  // Odd, so that index * kSpread mod 2^32 takes every value once; large, so that neighbours differ.
+  constexpr std::uint32_t kSpread = 0x9E3779B1;
+  const auto quantizer = make_quantizer(spec);
+  Report report(spec);
+  const std::uint64_t count = sample_size(stride);
+  on_threads(threads, (count + kTensor - 1) / kTensor, report, [&](std::uint64_t number) {
+    const std::uint64_t begin = number * kTensor;
+    const std::uint64_t size = std::min<std::uint64_t>(kTensor, count - begin);
+    std::vector<float> in(size), out(size), wanted(size);
+    for (std::uint64_t i = 0; i < size; ++i) {
+      in[i] = from_bits<float>(static_cast<std::uint32_t>((begin + i) * stride) * kSpread);
+    }
+    const Context context = {.seed = 1, .step = static_cast<std::uint32_t>(number)};
+    std::visit(
+        [&](const auto& format) {
+          quantize_reference(format, std::span<const float>(in), std::span<float>(wanted), context);
+        },
+        *quantizer->format());
+    quantizer->quantize(in, std::span<float>(out), context);
+    report.compare(in, out, wanted);
+  });
+  return report.differences();
+}
+
+}  // namespace tensorquant

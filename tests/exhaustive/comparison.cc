@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
@@ -117,12 +118,17 @@ class LaneReference {
   std::vector<Draw> draws_;
 };
 
+// Whether the reference may turn round between two patterns of one binade that are `apart` patterns
+// apart: where wrap begins anew between them. Farther out all are multiples of the modulus.
 template <class F>
-bool moves_in_one_direction(const F& format) {
+bool may_turn(const F& format, float first, float last, std::uint32_t apart) {
   if constexpr (std::is_same_v<F, FixedPoint>) {
-    return format.overflow == FixedPoint::Overflow::saturate;
+    if (format.overflow == FixedPoint::Overflow::saturate) return false;
+    const double modulus = std::ldexp(1.0, format.bits - format.fraction);
+    const double way = std::abs(static_cast<double>(last) - static_cast<double>(first));
+    return !(way < modulus / 2 || way / apart >= modulus);  // NaN may
   } else {
-    return true;
+    return false;
   }
 }
 
@@ -133,13 +139,14 @@ class Walk {
       : quantizer_(quantizer),
         format_(format),
         reference_(format),
-        asks_everywhere_(asks_everywhere || !moves_in_one_direction(format)),
+        asks_everywhere_(asks_everywhere),
         report_(report) {}
 
   // The tensors from `first` on.
   void piece(std::uint32_t first) const {
     std::vector<float> in(kTensor), out(kTensor), before(kTensor), wanted(kTensor);
     std::vector<char> is_asked(kTensor, true);  // of the tensor before
+    const std::vector<char> asks_always = lanes_to_ask(first);
     for (std::uint32_t i = 0; i < kPiece; ++i) {
       for (std::uint32_t lane = 0; lane < kTensor; ++lane) {
         in[lane] = from_bits<float>(first_pattern(lane) + first + i);
@@ -150,16 +157,20 @@ class Walk {
         report_.compare(in, out, wanted);
         continue;
       }
-      const bool asks_all = asks_everywhere_ || i == 0 || i + 1 == kPiece;
+      const bool is_end = i == 0 || i + 1 == kPiece;
       for (std::uint32_t lane = 0; lane < kTensor; lane += kLanesAtOnce) {
-        if (!asks_all && std::memcmp(&out[lane], &before[lane], kLanesAtOnce * sizeof(float)) == 0) {
+        const auto has = [&](const std::vector<char>& flags) {
+          return std::memchr(&flags[lane], true, kLanesAtOnce) != nullptr;
+        };
+        if (!is_end && !has(asks_always) &&
+            std::memcmp(&out[lane], &before[lane], kLanesAtOnce * sizeof(float)) == 0) {
           std::fill_n(&is_asked[lane], kLanesAtOnce, false);
           continue;
         }
         for (std::uint32_t l = lane; l < lane + kLanesAtOnce; ++l) {
           const bool is_same = to_bits(out[l]) == to_bits(before[l]);
           if (!is_same && !is_asked[l]) ask(l, before_of(in[l]), before[l]);
-          is_asked[l] = !is_same || asks_all;
+          is_asked[l] = !is_same || is_end || asks_always[l];
           if (is_asked[l]) ask(l, in[l], out[l]);
         }
       }
@@ -169,6 +180,19 @@ class Walk {
 
  private:
   static constexpr std::uint32_t kLanesAtOnce = 64;
+
+  // Whether the reference of a lane is asked for each pattern of the piece.
+  std::vector<char> lanes_to_ask(std::uint32_t first) const {
+    std::vector<char> asks(kTensor, asks_everywhere_);
+    for (std::uint32_t lane = 0; lane < kTensor; ++lane) {
+      const std::uint32_t pattern = first_pattern(lane) + first;
+      const std::uint32_t apart = kPiece - 1;
+      if (may_turn(format_, from_bits<float>(pattern), from_bits<float>(pattern + apart), apart)) {
+        asks[lane] = true;
+      }
+    }
+    return asks;
+  }
 
   bool needs_whole_tensor() const {
     if constexpr (std::is_same_v<F, Ternary>) return !format_.threshold;

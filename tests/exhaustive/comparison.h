@@ -11,8 +11,8 @@ namespace tensorquant {
 
 // All 2^32 bit patterns, each with a random word if there are any. A reference moves in one
 // direction over patterns in order, so where the kernel gives one result for many in a row the
-// reference is asked for the first and the last of them alone; where that is not so (wrap; a
-// threshold of the tensor's own), and for `asks_everywhere`, it is asked for each.
+// reference is asked for the first and the last of them alone; where that is not so (where wrap
+// begins anew; a threshold of the tensor's own), and for `asks_everywhere`, it is asked for each.
 std::uint64_t compare_all(const std::string& spec, int threads, bool asks_everywhere);
 
 // Every stride-th pattern, in tensors that have numbers of all sizes and kinds side by side, each

@@ -82,7 +82,10 @@ def quantize_last(
         tensor([ 0.5000, -0.5000,  3.5000])
     """
     x = box.pop()
-    in_place = not torch.compiler.is_compiling() and _holders(x) == _UNSEEN.get(x._is_view())
+    in_place = False
+    if not torch.compiler.is_compiling():
+        holders = _holders(x)
+        in_place = holders is not None and holders == _UNSEEN[x._is_view()]
     return _quantized(x, spec, seed, stream, step, in_place)
 
 
@@ -105,9 +108,15 @@ def _quantized(x, spec, seed, stream, step, in_place):
     return _quantize(x, spec, seed, stream, step_tensor)
 
 
+_storage_use_count = getattr(torch._C, "_storage_Use_Count", None)  # no public function tells
+
+
 def _holders(x: torch.Tensor) -> tuple | None:
-    """How often a tensor, the tensor of which it is a view, and their memory are held."""
-    if type(x) is not torch.Tensor or x.device.type != "cpu":
+    """How often a tensor, the tensor of which it is a view, and their memory are held.
+
+    None where that cannot be told.
+    """
+    if _storage_use_count is None or type(x) is not torch.Tensor or x.device.type != "cpu":
         return None
     storage = x.untyped_storage()
     if not storage.resizable():  # another library's memory
@@ -117,7 +126,7 @@ def _holders(x: torch.Tensor) -> tuple | None:
         sys.getrefcount(x),
         None if base is None else sys.getrefcount(base),
         sys.getrefcount(storage),
-        torch._C._storage_Use_Count(storage._cdata),
+        _storage_use_count(storage._cdata),
     )
 
 

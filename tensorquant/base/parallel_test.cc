@@ -98,8 +98,9 @@ TEST(ParallelFor, IsSerialWithinItself) {
 
 TEST(ParallelFor, MayBeCalledByManyThreadsAtATime) {
   const OwnThreads own(3);
-  std::vector<std::thread> callers;
   std::vector<std::size_t> sums(6);
+  std::vector<std::thread> callers;
+  callers.reserve(sums.size());
   for (std::size_t& sum : sums) {
     callers.emplace_back([&sum] {
       for (int i = 0; i < 20; ++i) {

@@ -89,10 +89,10 @@ IdxArray parse_plain(std::span<const std::byte> file, const std::string& source)
 
 // The file of a data set under one of the names that it goes by.
 fs::path find(const fs::path& folder, const std::string& stem, const std::string& kind) {
-  for (const std::string& name : {stem + "-" + kind, stem + "." + kind}) {
+  for (const char* separator : {"-", "."}) {
     for (const char* suffix : {"", ".gz"}) {
-      fs::path path = folder / name;
-      path += suffix;
+      fs::path path = folder / stem;
+      path.concat(separator).concat(kind).concat(suffix);
       std::error_code error;
       if (fs::exists(path, error)) {
         return path;

@@ -57,10 +57,10 @@ struct ScaledRounding {
   using Bits = BitsOf<T>;
 
   explicit ScaledRounding(const FloatingPoint& format)
-      : largest(static_cast<T>(format.largest())),
-        smallest_normal(field(format.min_exponent())),
-        step_shift(exponents(format.significand_bits)),
-        inverse_sum(2 * field(0) + step_shift) {}
+      : largest_(static_cast<T>(format.largest())),
+        smallest_normal_(field(format.min_exponent())),
+        step_shift_(exponents(format.significand_bits)),
+        inverse_sum_(2 * field(0) + step_shift_) {}
 
   // round(d, t) rounds to an integer. The sign of a zero is that which `round` leaves.
   template <class D, class V, class Round>
@@ -68,13 +68,13 @@ struct ScaledRounding {
     const hn::RebindToUnsigned<D> du;
     const auto exponent_mask = hn::Set(du, to_bits(std::numeric_limits<T>::infinity()));
     const auto power =
-        hn::Max(hn::And(hn::BitCast(du, x), exponent_mask), hn::Set(du, smallest_normal));
-    const V step = hn::BitCast(d, hn::Sub(power, hn::Set(du, step_shift)));
+        hn::Max(hn::And(hn::BitCast(du, x), exponent_mask), hn::Set(du, smallest_normal_));
+    const V step = hn::BitCast(d, hn::Sub(power, hn::Set(du, step_shift_)));
     // The exponent fields of 2^e and 2^-e add up to twice the bias.
-    const V inverse_step = hn::BitCast(d, hn::Sub(hn::Set(du, inverse_sum), power));
+    const V inverse_step = hn::BitCast(d, hn::Sub(hn::Set(du, inverse_sum_), power));
     const V y = hn::Mul(round(d, hn::Mul(x, inverse_step)), step);
     if constexpr (!saturates) return y;
-    return hn::Max(hn::Min(y, hn::Set(d, largest)), hn::Set(d, -largest));
+    return hn::Max(hn::Min(y, hn::Set(d, largest_)), hn::Set(d, -largest_));
   }
 
  private:
@@ -82,8 +82,8 @@ struct ScaledRounding {
   static Bits exponents(int count) { return static_cast<Bits>(count) << kStoredBits<T>; }
   static Bits field(int exponent) { return exponents(exponent + kMaxExponent<T>); }
 
-  T largest;
-  Bits smallest_normal, step_shift, inverse_sum;
+  T largest_;
+  Bits smallest_normal_, step_shift_, inverse_sum_;
 };
 
 template <Rounding rounding, bool saturates, class T>

@@ -14,9 +14,11 @@ namespace {
 template <class Half>
 std::vector<std::uint16_t> quantized(std::string_view spec, const std::vector<std::uint16_t>& in) {
   std::vector<Half> x;
+  x.reserve(in.size());
   for (const std::uint16_t bits : in) x.push_back({bits});
   quantize(*make_quantizer(spec), std::span<const Half>(x), std::span<Half>(x));
   std::vector<std::uint16_t> out;
+  out.reserve(x.size());
   for (const Half y : x) out.push_back(y.bits);
   return out;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <numeric>
 #include <random>
 
@@ -46,8 +47,9 @@ void run_interleaved(std::vector<Case>& cases, int rounds) {
 }
 
 double ratio(const Case& a, const Case& b) {
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < a.seconds.size(); ++i) ratios.push_back(a.seconds[i] / b.seconds[i]);
+  std::vector<double> ratios(a.seconds.size());
+  std::transform(a.seconds.begin(), a.seconds.end(), b.seconds.begin(), ratios.begin(),
+                 std::divides());
   return median(std::move(ratios));
 }
 

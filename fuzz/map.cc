@@ -11,18 +11,20 @@ using namespace tensorquant;
 
 namespace {
 
-const std::vector<std::string> kLayers = {"conv1",
-                                          "features.0.conv",
-                                          "features.10.bn",
-                                          "fc1",
-                                          "layer1.block0.downsample.conv",
-                                          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-                                          "",
-                                          "output"};
+std::vector<std::string> layers() {
+  return {"conv1",
+          "features.0.conv",
+          "features.10.bn",
+          "fc1",
+          "layer1.block0.downsample.conv",
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          "",
+          "output"};
+}
 
 void explain_all(const Override& maps) {
-  const Explanation explanation = explain(maps, kLayers);
-  require(explanation.layers.size() == kLayers.size(), "every layer is explained");
+  const Explanation explanation = explain(maps, layers());
+  require(explanation.layers.size() == layers().size(), "every layer is explained");
   for (const IdleRule& idle : explanation.idle) {
     require(idle.message().find('\n') == std::string::npos, "a message is one line");
   }

@@ -157,7 +157,7 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--json") == 0) {
       as_json = true;
     } else {
-      rounds = std::max(std::atoi(argv[i]), 1);
+      rounds = std::max(std::stoi(argv[i]), 1);
     }
   }
   using namespace tensorquant::bench;

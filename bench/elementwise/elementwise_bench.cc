@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
     } else if (std::strcmp(argv[i], "--targets") == 0) {
       is_for_targets = true;
     } else {
-      rounds = std::max(1, std::atoi(argv[i]));
+      rounds = std::max(1, std::stoi(argv[i]));
     }
   }
   const Contenders rivals = all_rivals();

@@ -55,6 +55,7 @@ std::vector<LayerTime> layer_times(ImageClassifier& plain, ImageClassifier& quan
     }
   }
   std::vector<LayerTime> times;
+  times.reserve(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) {
     times.push_back(
         {names[i], measure::median(plain_seconds[i]), measure::median(quantized_seconds[i])});

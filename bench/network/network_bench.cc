@@ -179,7 +179,7 @@ int main(int argc, char** argv) {
     } else if (std::strcmp(argv[i], "--profile") == 0) {
       profiles = true;
     } else {
-      rounds = std::max(1, std::atoi(argv[i]));
+      rounds = std::max(1, std::stoi(argv[i]));
     }
   }
   set_num_threads(kThreads);

@@ -68,6 +68,7 @@ class ModelCommands : public FileTest {
   static Result run(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "tensorquant");
     std::vector<char*> argv;
+    argv.reserve(arguments.size());
     for (std::string& argument : arguments) argv.push_back(argument.data());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
@@ -168,6 +169,7 @@ TEST_F(ModelCommands, ResumeGoesOnFromAnInterruptedRunToTheSameBits) {
       "--checkpoint",      file("net"), "--batch-size", "50",     "--threads", "1"};
   arguments.insert(arguments.end(), options.begin(), options.end());
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t files;

@@ -145,7 +145,7 @@ void TrainCommand::run() {
   const Settings now = settings(data);
   Trainer trainer(info, model, data, options_.training);
   if (options_.resume) {
-    if (stored.value("fingerprint", "") != now["fingerprint"]) {
+    if (stored.value("fingerprint", "") != now["fingerprint"].get<std::string>()) {
       throw Error(options_.data.path + ": is not the data of the run to resume");
     }
     trainer.restore(state, state_path(options_.checkpoint).string());

@@ -28,6 +28,11 @@ namespace {
 constexpr std::uint32_t kTensor = 16384;
 constexpr std::uint64_t kShownDifferences = 5;
 
+bool all_same_bits(std::span<const float> a, std::span<const float> b) {
+  const auto x = std::as_bytes(a), y = std::as_bytes(b);
+  return std::memcmp(x.data(), y.data(), x.size()) == 0;
+}
+
 // Counts and prints differences, and shows how far the comparison is, from any thread.
 class Report {
  public:
@@ -45,7 +50,7 @@ class Report {
 
   void compare(std::span<const float> in, std::span<const float> kernel,
                std::span<const float> reference) {
-    if (std::memcmp(kernel.data(), reference.data(), kernel.size_bytes()) == 0) return;
+    if (all_same_bits(kernel, reference)) return;
     for (std::size_t i = 0; i < in.size(); ++i) compare(in[i], i, kernel[i], reference[i]);
   }
 
@@ -76,6 +81,7 @@ void on_threads(int threads, std::uint64_t pieces, Report& report,
     }
   };
   std::vector<std::thread> all;
+  all.reserve(static_cast<std::size_t>(threads));
   for (int i = 0; i < threads; ++i) all.emplace_back(work);
   for (std::thread& thread : all) thread.join();
 }
@@ -163,7 +169,7 @@ class Walk {
           return std::memchr(&flags[lane], true, kLanesAtOnce) != nullptr;
         };
         if (!is_end && !has(asks_always) &&
-            std::memcmp(&out[lane], &before[lane], kLanesAtOnce * sizeof(float)) == 0) {
+            all_same_bits({&out[lane], kLanesAtOnce}, {&before[lane], kLanesAtOnce})) {
           std::fill_n(&is_asked[lane], kLanesAtOnce, false);
           continue;
         }

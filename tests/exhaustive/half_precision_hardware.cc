@@ -61,10 +61,8 @@ std::uint64_t differences(const std::string& spec) {
       }
     }
   };
-  std::vector<std::thread> threads;
-  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
-    threads.emplace_back(work);
-  }
+  std::vector<std::thread> threads(std::max(1u, std::thread::hardware_concurrency()));
+  for (std::thread& thread : threads) thread = std::thread(work);
   for (std::thread& thread : threads) thread.join();
   std::printf("%-24s %llu patterns, %llu differ\n", spec.c_str(),
               static_cast<unsigned long long>(kPatterns),

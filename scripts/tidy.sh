@@ -2,6 +2,7 @@
 # Checks all C++ sources: their format with clang-format, then their habits with clang-tidy (.clang-tidy).
 #   scripts/tidy.sh                 all: takes long, most of it in libtorch's headers
 #   scripts/tidy.sh core            those that need no libtorch: some minutes
+#   scripts/tidy.sh python          those of the Python package
 #   scripts/tidy.sh FILE...         these
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,6 +19,12 @@ preset=wheel
 if [ "${1:-}" = core ]; then
   preset=core
   shift
+elif [ "${1:-}" = python ]; then
+  preset=python
+  shift
+  scripts/setup.sh python
+  PATH=$PWD/build/venv/bin:$PATH
+  set -- python/src/*.cc
 else
   [ -x build/wheel-venv/bin/python ] || python3 -m venv build/wheel-venv
   build/wheel-venv/bin/pip install --quiet torch==2.13.0 numpy

@@ -223,6 +223,7 @@ int gradient(TensorquantText spec, int type, std::size_t count, const void* x, c
 
 std::vector<Sizes> shapes_of(int inputs, const TensorquantTensor* input) {
   std::vector<Sizes> shapes;
+  shapes.reserve(static_cast<std::size_t>(inputs));
   for (int i = 0; i < inputs; ++i) {
     shapes.emplace_back(input[i].sizes, input[i].sizes + input[i].dimensions);
   }
@@ -265,6 +266,7 @@ void compute(const LayerOperation& operation, std::uint32_t step, const std::vec
     from_float(result, values<T>(y, result.size()));
   } else {
     std::vector<const T*> data;
+    data.reserve(shapes.size());
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       data.push_back(static_cast<const T*>(input[i].data));
     }

@@ -32,7 +32,8 @@ using Address = std::uintptr_t;
 
 template <class T>
 T* pointer(Address address) {
-  return reinterpret_cast<T*>(address);
+  return reinterpret_cast<T*>(
+      address);  // NOLINT(performance-no-int-to-ptr): Python holds addresses
 }
 
 TensorquantText text_of(std::string_view text) { return {text.data(), text.size()}; }
@@ -68,6 +69,7 @@ void gradient(std::string_view spec, int type, std::size_t count, Address x, Add
 std::vector<TensorquantTensor> tensors(const std::vector<Sizes>& shapes,
                                        const std::vector<Address>& addresses) {
   std::vector<TensorquantTensor> result;
+  result.reserve(shapes.size());
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     result.push_back({addresses.empty() ? nullptr : pointer<void>(addresses[i]), shapes[i].data(),
                       static_cast<int>(shapes[i].size())});

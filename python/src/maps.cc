@@ -176,11 +176,13 @@ void bind_maps(nb::module_& module) {
         const Override maps = override_of(weights, extrinsic, intrinsic);
         const Explanation explanation = explain(maps, layers);
         std::vector<ExplainedLayer> hit;
+        hit.reserve(explanation.layers.size());
         for (const LayerExplanation& layer : explanation.layers) {
           hit.emplace_back(layer.layer, copy_of(layer.weights), copy_of(layer.extrinsic),
                            copy_of(layer.intrinsic));
         }
         std::vector<ExplainedIdle> idle;
+        idle.reserve(explanation.idle.size());
         for (const IdleRule& rule : explanation.idle) {
           idle.emplace_back(to_string(rule.kind), *rule.rule, copy_of(rule.shadowed_by),
                             rule.suggestion, rule.message());

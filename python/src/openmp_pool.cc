@@ -4,9 +4,11 @@
 
 namespace tensorquant::python {
 
+// NOLINTBEGIN(performance-no-int-to-ptr): Python holds addresses
 OpenMpPool::OpenMpPool(std::uintptr_t gomp_parallel, std::uintptr_t omp_get_max_threads)
     : parallel_(reinterpret_cast<decltype(parallel_)>(gomp_parallel)),
       max_threads_(reinterpret_cast<decltype(max_threads_)>(omp_get_max_threads)) {}
+// NOLINTEND(performance-no-int-to-ptr)
 
 void OpenMpPool::run(int tasks, const std::function<void(int)>& task) {
   struct Loop {

@@ -32,8 +32,8 @@ using Address = std::uintptr_t;
 
 template <class T>
 T* pointer(Address address) {
-  return reinterpret_cast<T*>(
-      address);  // NOLINT(performance-no-int-to-ptr): Python holds addresses
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): Python holds addresses
+  return reinterpret_cast<T*>(address);
 }
 
 TensorquantText text_of(std::string_view text) { return {text.data(), text.size()}; }

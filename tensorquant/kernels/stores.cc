@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <fstream>
-#include <optional>
 
 namespace tensorquant {
 namespace {
@@ -19,17 +18,23 @@ std::size_t half_of_last_level_cache() {
   return (bytes > 0 ? static_cast<std::size_t>(bytes) : std::size_t{8} << 20) / 2;
 }
 
-std::atomic<std::optional<Stores>> forced;
+enum class Forced : char { none, cached, streaming };
+std::atomic<Forced> forced = Forced::none;
 
 }  // namespace
 
 Stores choose_stores(std::size_t bytes, bool in_place) {
-  if (const std::optional<Stores> stores = forced) return *stores;
+  const Forced choice = forced;
+  if (choice != Forced::none) {
+    return choice == Forced::streaming ? Stores::streaming : Stores::cached;
+  }
   static const std::size_t limit = half_of_last_level_cache();
   return !in_place && bytes >= limit ? Stores::streaming : Stores::cached;
 }
 
-ScopedStores::ScopedStores(Stores stores) { forced = stores; }
-ScopedStores::~ScopedStores() { forced = std::nullopt; }
+ScopedStores::ScopedStores(Stores stores) {
+  forced = stores == Stores::streaming ? Forced::streaming : Forced::cached;
+}
+ScopedStores::~ScopedStores() { forced = Forced::none; }
 
 }  // namespace tensorquant

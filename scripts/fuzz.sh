@@ -10,7 +10,7 @@ found=build/fuzz/corpus/$target
 log=build/fuzz/$target.log
 mkdir -p "$found"
 if ! build/fuzz/bin/"fuzz_$target" "$found" "fuzz/corpus/$target" -max_total_time="$seconds" -rss_limit_mb=2048 \
-  -timeout=20 -artifact_prefix="build/fuzz/$target-" -print_final_stats=1 >"$log" 2>&1; then
+  -timeout=10 -artifact_prefix="build/fuzz/$target-" -print_final_stats=1 >"$log" 2>&1; then
   cat "$log" >&2
   exit 1
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks all C++ sources: their format with clang-format, then their habits with clang-tidy (.clang-tidy).
-#   scripts/tidy.sh                 all: takes long, most of it in libtorch's headers
+#   scripts/tidy.sh                 all but the Python package's: takes long, most of it in libtorch's headers
 #   scripts/tidy.sh core            those that need no libtorch: some minutes
 #   scripts/tidy.sh python          those of the Python package
 #   scripts/tidy.sh FILE...         these

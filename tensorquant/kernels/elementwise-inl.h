@@ -23,20 +23,20 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // What a kernel's op leaves undone: inputs so rare that a loop looks for them in four vectors at a
-// time. occurs(d, four vectors) may be true without need; special(y, x) is the result for x, where
-// op makes y of it.
+// time. occurs(d, four vectors) may be true without need; result(d, y, x) is the result for x,
+// where op makes y of it, and does not count where x is NaN, which stays as it is: see Mended().
 struct NothingSpecial {};
 
-// NaN stays as it is.
+// NaN alone.
 struct KeepsNan {
   template <class D, class V>
   HWY_INLINE bool occurs(D d, V x0, V x1, V x2, V x3) const {
     const V sum = hn::Add(hn::Add(x0, x1), hn::Add(x2, x3));
     return !hn::AllFalse(d, hn::IsNaN(sum));
   }
-  template <class V>
-  HWY_INLINE V operator()(V y, V x) const {
-    return hn::IfThenElse(hn::IsNaN(x), x, y);
+  template <class D, class V>
+  HWY_INLINE V result(D, V y, V) const {
+    return y;
   }
 };
 
@@ -47,10 +47,6 @@ struct SpecialInfinities {
   HWY_INLINE bool occurs(D d, V x0, V x1, V x2, V x3) const {
     const V sum = hn::Add(hn::Add(x0, x1), hn::Add(x2, x3));
     return !hn::AllFalse(d, hn::IsNaN(hn::Sub(sum, sum)));
-  }
-  template <class V>
-  HWY_INLINE V operator()(V y, V x) const {
-    return hn::IfThenElse(hn::IsNaN(x), x, result(hn::DFromV<V>(), y, x));
   }
   Result result;
 };
@@ -65,13 +61,14 @@ struct SpecialBeyond {
     const auto largest = hn::Max(hn::Max(bits(x0), bits(x1)), hn::Max(bits(x2), bits(x3)));
     return !hn::AllFalse(du, hn::Gt(largest, hn::Set(du, to_bits(limit))));
   }
-  template <class V>
-  HWY_INLINE V operator()(V y, V x) const {
-    return hn::IfThenElse(hn::IsNaN(x), x, result(hn::DFromV<V>(), y, x));
-  }
   T limit;
   Result result;
 };
+
+template <class D, class Special, class V>
+HWY_INLINE V Mended(D d, const Special& special, V y, V x) {
+  return hn::IfThenElse(hn::IsNaN(x), x, special.result(d, y, x));
+}
 
 // A vector of the output, to an address that is aligned to a vector where stores are streaming.
 template <Stores stores, class V, class D, class T>
@@ -97,10 +94,10 @@ HWY_INLINE void StoreFour(D d, V y0, V y1, V y2, V y3, V x0, V x1, V x2, V x3,
                           const Special& special, T* out) {
   if constexpr (!std::is_same_v<Special, NothingSpecial>) {
     if (HWY_UNLIKELY(special.occurs(d, x0, x1, x2, x3))) {
-      y0 = special(y0, x0);
-      y1 = special(y1, x1);
-      y2 = special(y2, x2);
-      y3 = special(y3, x3);
+      y0 = Mended(d, special, y0, x0);
+      y1 = Mended(d, special, y1, x1);
+      y2 = Mended(d, special, y2, x2);
+      y3 = Mended(d, special, y3, x3);
     }
   }
   const std::size_t lanes = hn::Lanes(d);
@@ -118,7 +115,7 @@ HWY_INLINE void StoreSome(D d, std::size_t count, const T* x, const Special& spe
   std::copy_n(x, count, values);
   const auto v = hn::Load(d, values);
   auto y = op(v);
-  if constexpr (!std::is_same_v<Special, NothingSpecial>) y = special(y, v);
+  if constexpr (!std::is_same_v<Special, NothingSpecial>) y = Mended(d, special, y, v);
   hn::Store(y, d, values);
   std::copy_n(values, count, out);
 }

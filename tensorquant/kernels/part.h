@@ -20,7 +20,7 @@ struct Part {
   Stores stores;
 };
 
-// A multiple of the random tiles (128) and of the blocks of the ternary sum (1024).
+// A multiple of two random tiles (256) and of the blocks of the ternary sum (1024).
 inline constexpr std::size_t kPartBlock = 1024;
 
 // In place, parts are as long as this and go from the tensor's end to its beginning: what a layer

@@ -23,8 +23,9 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Words of a tile.
-inline constexpr std::size_t kTileWords = 64;
+// A tile has the four words of 16 blocks.
+inline constexpr std::size_t kTileBlocks = 16;
+inline constexpr std::size_t kTileWords = 4 * kTileBlocks;
 
 // The keys of Philox's ten rounds.
 struct RoundKeys {
@@ -54,12 +55,12 @@ class PhiloxBlocks {
     Mix(odd_, key0, key1);
   }
 
-  // Word 0 of all blocks, then word 1 and so on; `stride` apart.
-  HWY_INLINE void Store(std::uint32_t* words, std::size_t stride) const {
+  // To their places in the tile: word 0 of its blocks, then word 1 and so on.
+  HWY_INLINE void Store(std::uint32_t* words) const {
     hn::StoreU(Interleave(even_.word0, odd_.word0), D(), words);
-    hn::StoreU(Interleave(even_.word1, odd_.word1), D(), words + stride);
-    hn::StoreU(Interleave(even_.word2, odd_.word2), D(), words + 2 * stride);
-    hn::StoreU(Interleave(even_.word3, odd_.word3), D(), words + 3 * stride);
+    hn::StoreU(Interleave(even_.word1, odd_.word1), D(), words + kTileBlocks);
+    hn::StoreU(Interleave(even_.word2, odd_.word2), D(), words + 2 * kTileBlocks);
+    hn::StoreU(Interleave(even_.word3, odd_.word3), D(), words + 3 * kTileBlocks);
   }
 
  private:
@@ -94,29 +95,30 @@ class PhiloxBlocks {
   Words even_, odd_;
 };
 
-// The words of 16 blocks from `first`, word-major.
-HWY_INLINE void FillBlocks(const Context& context, const RoundKeys& keys, std::uint64_t first,
-                           std::uint32_t* words) {
-  const hn::CappedTag<std::uint32_t, 16> d;
-  for (std::size_t lane = 0; lane < 16; lane += hn::Lanes(d)) {
+// The words of a tile, whose blocks begin at `first`.
+HWY_INLINE void FillTile(const Context& context, const RoundKeys& keys, std::uint64_t first,
+                         std::uint32_t* words) {
+  const hn::CappedTag<std::uint32_t, kTileBlocks> d;
+  for (std::size_t lane = 0; lane < kTileBlocks; lane += hn::Lanes(d)) {
     PhiloxBlocks<decltype(d)> blocks(context, first + lane);
     for (const auto& key : keys.keys) blocks.Mix(key);
-    blocks.Store(words + lane, 16);
+    blocks.Store(words + lane);
   }
 }
 
-// The same for the next 16 blocks too, side by side: one alone would wait for its own products.
-HWY_INLINE void FillBlocksTwice(const Context& context, const RoundKeys& keys, std::uint64_t first,
-                                std::uint32_t* words) {
-  const hn::CappedTag<std::uint32_t, 16> d;
-  for (std::size_t lane = 0; lane < 16; lane += hn::Lanes(d)) {
-    PhiloxBlocks<decltype(d)> blocks(context, first + lane), next(context, first + 16 + lane);
+// The same for two tiles, side by side: one alone would wait for its own products.
+HWY_INLINE void FillTwoTiles(const Context& context, const RoundKeys& keys, std::uint64_t first,
+                             std::uint32_t* words) {
+  const hn::CappedTag<std::uint32_t, kTileBlocks> d;
+  for (std::size_t lane = 0; lane < kTileBlocks; lane += hn::Lanes(d)) {
+    PhiloxBlocks<decltype(d)> blocks(context, first + lane);
+    PhiloxBlocks<decltype(d)> next(context, first + kTileBlocks + lane);
     for (const auto& key : keys.keys) {
       blocks.Mix(key);
       next.Mix(key);
     }
-    blocks.Store(words + lane, 16);
-    next.Store(words + kTileWords + lane, 16);
+    blocks.Store(words + lane);
+    next.Store(words + kTileWords + lane);
   }
 }
 
@@ -124,8 +126,8 @@ HWY_INLINE void FillBlocksTwice(const Context& context, const RoundKeys& keys, s
 // block's high 32 bits.
 HWY_INLINE void FillTileOfTap(const Context& context, std::uint64_t tile, std::uint32_t tap,
                               std::uint32_t* words) {
-  FillBlocks(context, RoundKeys(context.seed),
-             (std::uint64_t{tap} << 32) | ((16 * tile) & 0xFFFFFFFFu), words);
+  FillTile(context, RoundKeys(context.seed),
+           (std::uint64_t{tap} << 32) | ((kTileBlocks * tile) & 0xFFFFFFFFu), words);
 }
 
 // The elements of a part that begin at `begin` and take one tile's words, shifted left by `shift`.
@@ -164,8 +166,8 @@ HWY_INLINE void ForEachVectorOfTile(const std::uint32_t* words, std::size_t begi
 }
 
 // part.out = op(d, x, words) for all vectors x of part.in and the elements' random words; of half
-// words the upper half counts alone, the other has any bits. part.first is a multiple of both kinds
-// of tiles. These begin where the index says, so that an output that is not aligned cannot be
+// words the upper half counts alone, the other has any bits. part.first is a multiple of two tiles
+// of either kind. These begin where the index says, so that an output that is not aligned cannot be
 // streamed.
 template <bool halves, class T, class Special, class Op>
 HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context,
@@ -175,8 +177,9 @@ HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context,
   const RoundKeys keys(context.seed);
   HWY_ALIGN std::uint32_t words[2 * kTileWords];
   constexpr std::size_t kTile = halves ? 2 * kTileWords : kTileWords;
+  static_assert(kPartBlock % (2 * kTile) == 0);
   for (std::size_t i = 0; i < part.count; i += 2 * kTile) {
-    FillBlocksTwice(context, keys, 16 * ((part.first + i) / kTile), words);
+    FillTwoTiles(context, keys, kTileBlocks * ((part.first + i) / kTile), words);
     for (std::size_t tile = 0; tile < 2; ++tile) {
       const std::uint32_t* from = words + tile * kTileWords;
       const std::size_t begin = i + tile * kTile;

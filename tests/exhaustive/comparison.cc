@@ -1,90 +1,21 @@
 #include "tests/exhaustive/comparison.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
-#include <functional>
-#include <memory>
-#include <mutex>
 #include <span>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <variant>
 #include <vector>
 
 #include "tensorquant/base/bits.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tests/exhaustive/report.h"
 
 namespace tensorquant {
 namespace {
-
-// Elements of a tensor: so few that the kernel stays on the thread that calls it.
-constexpr std::uint32_t kTensor = 16384;
-constexpr std::uint64_t kShownDifferences = 5;
-
-bool all_same_bits(std::span<const float> a, std::span<const float> b) {
-  const auto x = std::as_bytes(a), y = std::as_bytes(b);
-  return std::memcmp(x.data(), y.data(), x.size()) == 0;
-}
-
-// Counts and prints differences, and shows how far the comparison is, from any thread.
-class Report {
- public:
-  explicit Report(std::string spec) : spec_(std::move(spec)) {}
-
-  void compare(float x, std::size_t element, float kernel, float reference) {
-    if (to_bits(kernel) == to_bits(reference)) return;
-    const std::lock_guard lock(mutex_);
-    if (++differences_ > kShownDifferences) return;
-    std::printf("%s: x = %.9g (%08x), element %zu: kernel %.9g (%08x), reference %.9g (%08x)\n",
-                spec_.c_str(), static_cast<double>(x), to_bits(x), element,
-                static_cast<double>(kernel), to_bits(kernel), static_cast<double>(reference),
-                to_bits(reference));
-  }
-
-  void compare(std::span<const float> in, std::span<const float> kernel,
-               std::span<const float> reference) {
-    if (all_same_bits(kernel, reference)) return;
-    for (std::size_t i = 0; i < in.size(); ++i) compare(in[i], i, kernel[i], reference[i]);
-  }
-
-  void show_progress(std::uint64_t done, std::uint64_t all) {
-    static const bool is_terminal = isatty(STDERR_FILENO) != 0;
-    if (!is_terminal) return;
-    const std::lock_guard lock(mutex_);
-    std::fprintf(stderr, "\r\033[K%s %d %%", spec_.c_str(), static_cast<int>(100 * done / all));
-    if (done == all) std::fprintf(stderr, "\r\033[K");
-  }
-
-  std::uint64_t differences() const { return differences_; }
-
- private:
-  std::string spec_;
-  std::mutex mutex_;
-  std::uint64_t differences_ = 0;
-};
-
-// piece(0) ... piece(pieces - 1), each once.
-void on_threads(int threads, std::uint64_t pieces, Report& report,
-                const std::function<void(std::uint64_t)>& piece) {
-  std::atomic<std::uint64_t> next = 0;
-  const auto work = [&] {
-    for (std::uint64_t i = next++; i < pieces; i = next++) {
-      piece(i);
-      report.show_progress(i + 1, pieces);
-    }
-  };
-  std::vector<std::thread> all;
-  all.reserve(static_cast<std::size_t>(threads));
-  for (int i = 0; i < threads; ++i) all.emplace_back(work);
-  for (std::thread& thread : all) thread.join();
-}
 
 // The patterns as tensors one after the other. Lane j of each walks through a segment of patterns
 // of its own, in order, with one random word; neighbouring lanes have distant segments.
@@ -93,8 +24,8 @@ constexpr std::uint32_t kPiece = 1024;  // tensors that one thread takes at a ti
 constexpr Context kContext = {.seed = 1};
 
 std::uint32_t first_pattern(std::uint32_t lane) {
-  constexpr std::uint32_t kSpread = 0x9E37;  // odd below, so that no segment comes twice
-  return (lane * (kSpread | 1) % kTensor) * kSegment;
+  constexpr std::uint32_t kSpread = 0x9E37;  // odd, so that no segment comes twice
+  return (lane * kSpread % kTensor) * kSegment;
 }
 
 // The reference of one lane.

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "tests/exhaustive/report.h"
+
 namespace tensorquant {
 
 // Both compare the kernels of a quantizer with its reference, bit for bit, print the first
@@ -18,8 +20,6 @@ std::uint64_t compare_all(const std::string& spec, int threads, bool asks_everyw
 // Every stride-th pattern, in tensors that have numbers of all sizes and kinds side by side, each
 // with other random words.
 std::uint64_t compare_sample(const std::string& spec, int threads, std::uint32_t stride);
-
-inline constexpr std::uint64_t kPatterns = std::uint64_t{1} << 32;
 
 // How many patterns compare_sample() takes.
 constexpr std::uint64_t sample_size(std::uint32_t stride) {

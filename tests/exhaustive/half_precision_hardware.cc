@@ -11,7 +11,6 @@
 #include <immintrin.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -21,12 +20,10 @@
 
 #include "tensorquant/base/bits.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tests/exhaustive/report.h"
 
 namespace tensorquant {
 namespace {
-
-constexpr std::uint64_t kPatterns = std::uint64_t{1} << 32;
-constexpr std::uint32_t kTensor = 16384;  // so few that the kernel stays on its caller's thread
 
 // To binary16 and back by the instruction set F16C; `mode` is a rounding mode of _mm256_cvtps_ph.
 template <int mode>
@@ -41,33 +38,24 @@ __attribute__((target("avx,f16c"))) void convert(std::span<const float> in, std:
 template <int mode>
 std::uint64_t differences(const std::string& spec) {
   const auto quantizer = make_quantizer(spec);
-  std::atomic<std::uint64_t> next = 0, count = 0;
-  const auto work = [&] {
+  Report report(spec);
+  const unsigned threads = std::max(1u, std::thread::hardware_concurrency());
+  on_threads(static_cast<int>(threads), kPatterns / kTensor, report, [&](std::uint64_t number) {
     std::vector<float> in(kTensor), out(kTensor), wanted(kTensor);
-    for (std::uint64_t begin = next++ * kTensor; begin < kPatterns; begin = next++ * kTensor) {
-      for (std::uint32_t i = 0; i < kTensor; ++i) {
-        in[i] = from_bits<float>(static_cast<std::uint32_t>(begin) + i);
-      }
-      quantizer->quantize(in, std::span<float>(out));
-      convert<mode>(in, wanted);
-      for (std::uint32_t i = 0; i < kTensor; ++i) {
-        const bool is_same = to_bits(out[i]) == to_bits(wanted[i]);
-        if (is_same || (std::isnan(in[i]) && std::isnan(out[i]))) continue;
-        if (count++ < 5) {
-          std::printf("%s: x = %.9g (%08x): kernel %.9g, processor %.9g\n", spec.c_str(),
-                      static_cast<double>(in[i]), to_bits(in[i]), static_cast<double>(out[i]),
-                      static_cast<double>(wanted[i]));
-        }
-      }
+    for (std::uint32_t i = 0; i < kTensor; ++i) {
+      in[i] = from_bits<float>(static_cast<std::uint32_t>(number) * kTensor + i);
     }
-  };
-  std::vector<std::thread> threads(std::max(1u, std::thread::hardware_concurrency()));
-  for (std::thread& thread : threads) thread = std::thread(work);
-  for (std::thread& thread : threads) thread.join();
+    quantizer->quantize(in, std::span<float>(out));
+    convert<mode>(in, wanted);
+    for (std::uint32_t i = 0; i < kTensor; ++i) {
+      if (std::isnan(in[i]) && std::isnan(out[i])) wanted[i] = out[i];
+    }
+    report.compare(in, out, wanted);
+  });
   std::printf("%-24s %llu patterns, %llu differ\n", spec.c_str(),
               static_cast<unsigned long long>(kPatterns),
-              static_cast<unsigned long long>(count.load()));
-  return count;
+              static_cast<unsigned long long>(report.differences()));
+  return report.differences();
 }
 
 }  // namespace

@@ -18,3 +18,12 @@ def fresh_names():
     """Automatic names of layers start anew."""
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(1)
+
+
+@pytest.fixture
+def no_maps_left():
+    """What a test gave to the override is gone after it."""
+    from tensorquant.keras import override
+
+    yield
+    override.weight_q_map = override.extr_q_map = override.intr_q_map = None

@@ -11,11 +11,7 @@ import tensorquant.keras as tqk
 from tensorquant.original import Quantizers, override, utils
 from tensorquant.original.override_functions import generic_keras_override
 
-
-@pytest.fixture(autouse=True)
-def no_maps_left():
-    yield
-    override.weight_q_map = override.extr_q_map = override.intr_q_map = None
+pytestmark = pytest.mark.usefixtures("no_maps_left")
 
 
 def _outputs(model):

@@ -14,11 +14,7 @@ import tensorquant as tq
 import tensorquant.keras as tqk
 from tensorquant.keras import generic_keras_override, override
 
-
-@pytest.fixture(autouse=True)
-def no_maps_left():
-    yield
-    override.weight_q_map = override.extr_q_map = override.intr_q_map = None
+pytestmark = pytest.mark.usefixtures("no_maps_left")
 
 
 def _weights(model):

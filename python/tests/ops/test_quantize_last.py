@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from tensorquant.ops import torch as torch_ops
 from tensorquant.ops.torch import quantize, quantize_last
 
 SPEC = "nearest,4,1"
@@ -114,3 +115,8 @@ def test_compiled():
     )
     x = _random(3, 5)
     assert torch.equal(function(x), quantize(x * 2, SPEC))
+
+
+def test_pytorch_lends_its_threads():
+    """What they compute is compared with other threads' results in test_quantize.py."""
+    assert (torch_ops._pool is not None) == torch.backends.openmp.is_available()

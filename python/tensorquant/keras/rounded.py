@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 
-from keras import layers, ops
+from keras import activations, layers, ops
 
 import tensorquant as tq
 from tensorquant.keras import einsum
@@ -38,7 +38,7 @@ _MOVING = {
         for n in (1, 2, 3)
     ),
 }
-_MOVING_ACTIVATIONS = {"linear", "relu", "relu6"}
+_MOVING_ACTIVATIONS = (activations.linear, activations.relu, activations.relu6)
 
 
 def only_moves_values(layer):
@@ -47,7 +47,9 @@ def only_moves_values(layer):
     Classes are compared exactly: one derived from ReLU may do anything.
     """
     if float_class(layer) is layers.Activation:
-        return getattr(layer.activation, "__name__", "") in _MOVING_ACTIVATIONS
+        return layer.activation in _MOVING_ACTIVATIONS
+    if float_class(layer) is layers.ReLU:
+        return not layer.negative_slope
     if float_class(layer) in (layers.UpSampling2D, layers.UpSampling3D):
         return getattr(layer, "interpolation", "nearest") == "nearest"
     return float_class(layer) in _MOVING

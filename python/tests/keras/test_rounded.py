@@ -207,6 +207,21 @@ def test_layers_that_only_move_values_are_shown_so():
     assert {row.intrinsic for row in tqk.summary(model, print_fn=None)} == {"nothing to round"}
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L.ReLU(negative_slope=0.25, name="it"),
+        L.Activation("tanh", name="it"),
+        L.Activation(lambda x: 2 * x, name="it"),
+        L.UpSampling2D(interpolation="bilinear", name="it"),
+    ],
+    ids=["leaky", "tanh", "function", "bilinear"],
+)
+def test_layers_that_compute_are_not_taken_for_such(layer):
+    with pytest.raises(tq.Error, match=r"cannot be rounded: 'it'"):
+        tqk.quantize_model(layer, intrinsic="nearest,8,4")
+
+
 def test_formats_that_cannot_round_arithmetic_are_refused():
     model, _ = cases.make("dense")
     with pytest.raises(tq.Error, match=r"layer 'it' \(Dense\): .*ternary"):

@@ -1,13 +1,10 @@
 // What rounded arithmetic costs: a matrix product and a convolution in each format, over the time
 // of OpenBLAS' sgemm for the same products, in one run. Packing, padding and unfolding count for
 // us; sgemm gets its matrices ready made.
-//
-//   arithmetic_bench [--json] [ROUNDS]
 
 #include <cblas.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -15,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/command_line.h"
 #include "tensorquant/arithmetic/convolution.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/measure/interleaved.h"
@@ -144,30 +142,19 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
           {"threads", threads},
           {"milliseconds", 1e3 * seconds},
           {"gmac_per_second", static_cast<double>(p.m * p.n * p.k) / seconds * 1e-9},
-          {"over_sgemm", measure::ratio(cases[1], cases[0])}};
+          {"over_sgemm", measure::ratio(cases[1], cases[0])},
+          {"over_sgemm_low", measure::ratio(cases[1], cases[0], 0.25)},
+          {"over_sgemm_high", measure::ratio(cases[1], cases[0], 0.75)}};
 }
 
-}  // namespace
-}  // namespace tensorquant::bench
-
-int main(int argc, char** argv) {
-  bool as_json = false;
-  int rounds = 9;
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--json") == 0) {
-      as_json = true;
-    } else {
-      rounds = std::max(std::stoi(argv[i]), 1);
-    }
-  }
-  using namespace tensorquant::bench;
+void benchmark(const CommonOptions& options) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Problem& problem : kProblems) {
     for (const int threads : {1, 2}) {
-      if (!as_json) std::printf("%s, %d threads\n", problem.name, threads);
+      if (!options.as_json) std::printf("%s, %d threads\n", problem.name, threads);
       for (const Row& row : kRows) {
-        rows.push_back(measure(row, problem, threads, rounds));
-        if (as_json) continue;
+        rows.push_back(measure(row, problem, threads, options.rounds));
+        if (options.as_json) continue;
         std::printf("  %-36s %-14s %8.2f GMAC/s   %7.2f x sgemm\n", row.name,
                     rows.back()["kernel"].get<std::string>().c_str(),
                     rows.back()["gmac_per_second"].get<double>(),
@@ -176,5 +163,17 @@ int main(int argc, char** argv) {
       }
     }
   }
-  if (as_json) std::printf("%s\n", rows.dump(2).c_str());
+  if (options.as_json) std::printf("%s\n", rows.dump(2).c_str());
+}
+
+}  // namespace
+}  // namespace tensorquant::bench
+
+int main(int argc, char** argv) {
+  using namespace tensorquant::bench;
+  CLI::App app("What rounded matrix products and convolutions cost, over OpenBLAS' sgemm.",
+               "arithmetic_bench");
+  CommonOptions options{.rounds = 9};
+  add_common_options(app, options);
+  return run(app, argc, argv, [&] { benchmark(options); });
 }

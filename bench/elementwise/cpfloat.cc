@@ -23,13 +23,13 @@ template <class Quantize>
 Contenders contenders(const char* name, Quantize quantize) {
   const auto contender = [&](const char* quantizer, std::vector<std::string> one_of,
                              unsigned precision, int max_exponent, int rounding) {
-    return measure::Contender{name, quantizer,
-                              [=](std::span<const float> in, std::span<float> out) {
-                                omp_set_num_threads(num_threads());
-                                quantize(out.data(), in.data(), in.size(), precision, max_exponent,
-                                         rounding);
-                              },
-                              std::move(one_of)};
+    return measure::Contender<float>{name, quantizer,
+                                     [=](std::span<const float> in, std::span<float> out) {
+                                       omp_set_num_threads(num_threads());
+                                       quantize(out.data(), in.data(), in.size(), precision,
+                                                max_exponent, rounding);
+                                     },
+                                     std::move(one_of)};
   };
   const std::vector<std::string> bits = {};
   return {contender("float,4,3", bits, 4, 7, kTiesEven),
@@ -45,7 +45,7 @@ Contenders contenders(const char* name, Quantize quantize) {
 
 Contenders cpfloat_contenders() {
   Contenders all = contenders(kCpfloat, cpfloat_sequential);
-  for (measure::Contender& contender : all) {
+  for (measure::Contender<float>& contender : all) {
     contender.threads = 1;
     contender.most_elements = kMostSerialElements;
   }

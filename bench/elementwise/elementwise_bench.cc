@@ -1,18 +1,16 @@
-// The kernels against copies, references and other libraries.
-//   elementwise_bench [--json] [ROUNDS]             all, at all sizes, with one and two threads
-//   elementwise_bench --targets [--json] [ROUNDS]   what docs/benchmarks.md has a table of
+// The kernels against copies, references and other libraries, at several sizes and numbers of
+// threads; or what docs/benchmarks.md has a table of.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "bench/command_line.h"
 #include "bench/elementwise/rivals.h"
 #include "bench/elementwise/targets.h"
-#include "tensorquant/base/error.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tensorquant/measure/elementwise.h"
 #include "tensorquant/quantizers/quantizer.h"
@@ -20,8 +18,17 @@
 namespace tensorquant::bench {
 namespace {
 
+struct Options {
+  CommonOptions common = {.rounds = 9};
+  bool is_for_targets = false;
+  std::string type = "float32";
+  std::vector<std::string> quantizers;
+  std::vector<std::size_t> elements = {1 << 12, 1 << 18, 1 << 22, 1 << 26};
+  std::vector<int> threads = {1, 2};
+};
+
 // All that a target or a rival names.
-std::vector<std::string> all_quantizers(const Contenders& rivals) {
+std::vector<std::string> all_quantizers() {
   std::vector<std::string> all;
   const auto add = [&](const std::string& quantizer) {
     if (std::find(all.begin(), all.end(), quantizer) == all.end()) all.push_back(quantizer);
@@ -29,33 +36,34 @@ std::vector<std::string> all_quantizers(const Contenders& rivals) {
   for (const Target& target : targets()) {
     for (const std::string& quantizer : target.quantizers) add(quantizer);
   }
-  for (const measure::Contender& rival : rivals) add(rival.quantizer);
+  for (const auto& rival : all_rivals()) add(rival.quantizer);
   return all;
 }
 
 // The kernels of each instruction set but the best, which is measured as ours.
-Contenders other_simd_targets(const std::vector<std::string>& quantizers) {
-  Contenders all;
+template <class T>
+std::vector<measure::Contender<T>> other_simd_targets(const std::vector<std::string>& quantizers) {
+  std::vector<measure::Contender<T>> all;
   for (const SimdTarget& target : simd_targets()) {
     if (target.id == simd_targets().front().id) continue;
     for (const std::string& spec : quantizers) {
-      all.push_back({std::string(measure::kOurs) + ", " + target.name, spec,
-                     [target, quantizer = make_quantizer(spec)](std::span<const float> in,
-                                                                std::span<float> out) {
-                       const ScopedSimdTarget scoped(target);
-                       quantizer->quantize(in, out);
-                     }});
+      all.push_back(
+          {std::string(measure::kOurs) + ", " + target.name, spec,
+           [target, quantizer = make_quantizer(spec)](std::span<const T> in, std::span<T> out) {
+             const ScopedSimdTarget scoped(target);
+             quantizer->quantize(in, out);
+           }});
     }
   }
   return all;
 }
 
-Contenders only(const Contenders& contenders, const std::set<std::string>& names,
-                const std::set<std::string>& quantizers) {
+Contenders rivals_of(const std::vector<std::string>& quantizers) {
   Contenders some;
-  for (const measure::Contender& contender : contenders) {
-    if (names.contains(contender.name) && quantizers.contains(contender.quantizer)) {
-      some.push_back(contender);
+  for (const auto& rival : all_rivals()) {
+    const auto& spec = rival.quantizer;
+    if (std::find(quantizers.begin(), quantizers.end(), spec) != quantizers.end()) {
+      some.push_back(rival);
     }
   }
   return some;
@@ -71,12 +79,33 @@ void print(const measure::Measurement& m) {
   std::fflush(stdout);
 }
 
-void append(std::vector<measure::Measurement>& all, std::vector<measure::Measurement> some) {
+template <class C>
+void append(std::vector<C>& all, const std::vector<C>& some) {
   all.insert(all.end(), some.begin(), some.end());
 }
 
+template <class T>
+std::vector<measure::Measurement> measure_all(const Options& options) {
+  const auto quantizers = options.quantizers.empty() ? all_quantizers() : options.quantizers;
+  auto contenders = measure::our_contenders<T>(quantizers, kMostSerialElements);
+  append(contenders, other_simd_targets<T>(quantizers));
+  if constexpr (std::is_same_v<T, float>) append(contenders, rivals_of(quantizers));
+  std::vector<measure::Measurement> all;
+  for (const std::size_t elements : options.elements) {
+    for (const int threads : options.threads) {
+      const auto some =
+          measure::measure_elementwise(contenders, elements, threads, options.common.rounds);
+      if (!options.common.as_json) std::for_each(some.begin(), some.end(), print);
+      append(all, some);
+    }
+  }
+  return all;
+}
+
 // Each size and number of threads with those alone that its targets name.
-std::vector<measure::Measurement> measure_targets(const Contenders& contenders, int rounds) {
+std::vector<measure::Measurement> measure_targets(int rounds) {
+  Contenders contenders = measure::our_contenders<float>(all_quantizers(), 0);
+  append(contenders, all_rivals());
   std::set<std::pair<std::size_t, int>> runs;
   for (const Target& target : targets()) runs.insert({target.elements, target.threads});
   std::vector<measure::Measurement> all;
@@ -87,63 +116,54 @@ std::vector<measure::Measurement> measure_targets(const Contenders& contenders, 
       names.insert(target.other);
       quantizers.insert(target.quantizers.begin(), target.quantizers.end());
     }
-    append(all, measure::measure_elementwise(only(contenders, names, quantizers), elements, threads,
-                                             rounds));
+    Contenders some;
+    for (const auto& contender : contenders) {
+      if (names.contains(contender.name) && quantizers.contains(contender.quantizer)) {
+        some.push_back(contender);
+      }
+    }
+    append(all, measure::measure_elementwise(some, elements, threads, rounds));
   }
   return all;
 }
 
-std::vector<measure::Measurement> measure_all(const Contenders& contenders, int rounds,
-                                              bool prints) {
-  std::vector<measure::Measurement> all;
-  for (const std::size_t elements : {1 << 12, 1 << 18, 1 << 22, 1 << 26}) {
-    for (const int threads : {1, 2}) {
-      const auto some = measure::measure_elementwise(contenders, elements, threads, rounds);
-      if (prints) std::for_each(some.begin(), some.end(), print);
-      append(all, some);
-    }
-  }
-  return all;
-}
-
-int main(int argc, char** argv) {
-  bool as_json = false, is_for_targets = false;
-  int rounds = 9;
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--json") == 0) {
-      as_json = true;
-    } else if (std::strcmp(argv[i], "--targets") == 0) {
-      is_for_targets = true;
-    } else {
-      rounds = std::max(1, std::stoi(argv[i]));
-    }
-  }
-  const Contenders rivals = all_rivals();
-  const std::vector<std::string> quantizers = all_quantizers(rivals);
-  Contenders contenders = measure::our_contenders(quantizers, kMostSerialElements);
-  contenders.insert(contenders.end(), rivals.begin(), rivals.end());
-  if (!is_for_targets) {
-    const Contenders others = other_simd_targets(quantizers);
-    contenders.insert(contenders.end(), others.begin(), others.end());
-  }
-  const auto all = is_for_targets ? measure_targets(contenders, rounds)
-                                  : measure_all(contenders, rounds, !as_json);
-  if (as_json) {
+void benchmark(const Options& options) {
+  const auto all = options.is_for_targets      ? measure_targets(options.common.rounds)
+                   : options.type == "float32" ? measure_all<float>(options)
+                                               : measure_all<double>(options);
+  if (options.common.as_json) {
     std::printf("%s\n", measure::to_json(all).c_str());
-  } else if (is_for_targets) {
+  } else if (options.is_for_targets) {
     std::printf("%s", to_markdown(targets(), all).c_str());
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace tensorquant::bench
 
 int main(int argc, char** argv) {
-  try {
-    return tensorquant::bench::main(argc, argv);
-  } catch (const tensorquant::Error& error) {
-    std::fprintf(stderr, "elementwise_bench: %s\n", error.what());
-    return 1;
-  }
+  using namespace tensorquant::bench;
+  Options options;
+  CLI::App app("The elementwise kernels against copies, references and other libraries.",
+               "elementwise_bench");
+  add_common_options(app, options.common);
+  app.add_flag("--targets", options.is_for_targets,
+               "Measure what docs/benchmarks.md has a table of, and print that table")
+      ->excludes(
+          app.add_option("QUANTIZER", options.quantizers,
+                         "Quantizer strings; left out: all that a target or a rival computes"))
+      ->excludes(app.add_option("--type", options.type, "Type of the tensor; rivals take float32")
+                     ->check(CLI::IsMember({"float32", "float64"}))
+                     ->capture_default_str())
+      ->excludes(app.add_option("--elements", options.elements, "Sizes of the tensor, in numbers")
+                     ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 32))
+                     ->delimiter(',')
+                     ->allow_extra_args(false)
+                     ->capture_default_str())
+      ->excludes(app.add_option("--threads", options.threads, "Numbers of threads")
+                     ->check(CLI::Range(1, 1024))
+                     ->delimiter(',')
+                     ->allow_extra_args(false)
+                     ->capture_default_str());
+  return run(app, argc, argv, [&] { benchmark(options); });
 }

@@ -44,11 +44,11 @@ namespace tensorquant::bench {
 namespace {
 
 template <class Op>
-measure::Contender contender(const char* quantizer, std::vector<std::string> one_of,
-                             std::map<std::string, double> attributes) {
+measure::Contender<float> contender(const char* quantizer, std::vector<std::string> one_of,
+                                    std::map<std::string, double> attributes) {
   tensorflow::OpKernelConstruction construction{std::move(attributes)};
   const auto op = std::make_shared<Op>(&construction);
-  measure::Contender contender;
+  measure::Contender<float> contender;
   contender.name = kOriginal;
   contender.quantizer = quantizer;
   contender.one_of = std::move(one_of);

@@ -34,7 +34,7 @@ Contenders qpytorch_contenders() {
       tensor_contender(kQpytorch, "float,4,3,rounding=stochastic",
                        {"float,4,3,rounding=down", "float,4,3,rounding=up"},
                        [](const at::Tensor& x) { return float_quantize_stochastic(x, 3, 4); })};
-  for (measure::Contender& contender : all) {
+  for (measure::Contender<float>& contender : all) {
     contender.threads = 1;
     contender.most_elements = kMostSerialElements;
   }

@@ -15,7 +15,7 @@ inline constexpr const char* kCpfloatOpenmp = "CPFloat, OpenMP";
 inline constexpr const char* kQpytorch = "QPyTorch";
 inline constexpr const char* kOriginal = "original TensorQuant";
 
-using Contenders = std::vector<measure::Contender>;
+using Contenders = std::vector<measure::Contender<float>>;
 
 Contenders libtorch_contenders();
 Contenders cpfloat_contenders();

@@ -20,10 +20,10 @@ namespace tensorquant::bench {
 
 // `quantize` takes a libtorch tensor and returns another, which it allocates, as its users get it.
 template <class Quantize>
-measure::Contender tensor_contender(std::string name, std::string quantizer,
-                                    std::vector<std::string> one_of, Quantize quantize) {
+measure::Contender<float> tensor_contender(std::string name, std::string quantizer,
+                                           std::vector<std::string> one_of, Quantize quantize) {
   const auto result = std::make_shared<at::Tensor>();
-  measure::Contender contender;
+  measure::Contender<float> contender;
   contender.name = std::move(name);
   contender.quantizer = std::move(quantizer);
   contender.one_of = std::move(one_of);

@@ -1,24 +1,19 @@
 // What quantization costs a whole network: inference and a training step with weights and outputs
 // quantized to 8 bits, over the float ones, in one run. The second float case shows how far equal
-// work differs here.
-//
-//   network_bench [--json] [--profile] [ROUNDS]
-//
-// --profile: where the time of inference goes, layer by layer.
+// work differs here. Or where the time of inference goes, layer by layer.
 
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "bench/command_line.h"
 #include "bench/network/layer_profile.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/measure/interleaved.h"
@@ -132,11 +127,12 @@ nlohmann::ordered_json measured(const Work& work, int rounds) {
           {"work", work.trains ? "training step" : "inference"},
           {"layout", layout},
           {"threads", at::get_num_threads()},
-          {"rounds", cases[0].seconds.size()},
           {"float_ms", 1e3 * measure::median(cases[0].seconds)},
           {"quantized_ms", 1e3 * measure::median(cases[2].seconds)},
           {"float_again_over_float", measure::ratio(cases[1], cases[0])},
-          {"quantized_over_float", measure::ratio(cases[2], cases[0])}};
+          {"quantized_over_float", measure::ratio(cases[2], cases[0])},
+          {"quantized_over_float_low", measure::ratio(cases[2], cases[0], 0.25)},
+          {"quantized_over_float_high", measure::ratio(cases[2], cases[0], 0.75)}};
 }
 
 nlohmann::ordered_json profile(const Work& work, int rounds) {
@@ -170,32 +166,29 @@ void print(const nlohmann::ordered_json& row) {
   }
 }
 
-int main(int argc, char** argv) {
-  bool as_json = false, profiles = false;
-  int rounds = 31;
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--json") == 0) {
-      as_json = true;
-    } else if (std::strcmp(argv[i], "--profile") == 0) {
-      profiles = true;
-    } else {
-      rounds = std::max(1, std::stoi(argv[i]));
-    }
-  }
+void benchmark(bool profiles, const CommonOptions& options) {
   set_num_threads(kThreads);
   at::set_num_threads(kThreads);
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Work& work : all_work()) {
-    const bool profiled = !work.trains && work.layout == at::MemoryFormat::ChannelsLast;
-    if (profiles && !profiled) continue;
-    rows.push_back(profiles ? profile(work, rounds) : measured(work, rounds));
-    if (!as_json) print(rows.back());
+    const bool is_profiled = !work.trains && work.layout == at::MemoryFormat::ChannelsLast;
+    if (profiles && !is_profiled) continue;
+    rows.push_back(profiles ? profile(work, options.rounds) : measured(work, options.rounds));
+    if (!options.as_json) print(rows.back());
   }
-  if (as_json) std::printf("%s\n", rows.dump(2).c_str());
-  return 0;
+  if (options.as_json) std::printf("%s\n", rows.dump(2).c_str());
 }
 
 }  // namespace
 }  // namespace tensorquant::bench
 
-int main(int argc, char** argv) { return tensorquant::bench::main(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace tensorquant::bench;
+  CLI::App app("What 8-bit weights and outputs cost LeNet and ResNet-20, over the float networks.",
+               "network_bench");
+  CommonOptions options{.rounds = 31};
+  add_common_options(app, options);
+  bool profiles = false;
+  app.add_flag("--profile", profiles, "Show instead where the time of inference goes, by layers");
+  return run(app, argc, argv, [&] { benchmark(profiles, options); });
+}

@@ -20,6 +20,7 @@ struct Options {
   std::vector<std::size_t> elements = {std::size_t{1} << 18, std::size_t{1} << 24};
   int threads = num_threads();
   int rounds = 9;
+  std::string type = "float32";
   bool as_json = false;
 };
 
@@ -47,15 +48,21 @@ void print_table(const std::vector<measure::Measurement>& measurements) {
   std::printf("%s", format_table(headings, rows).c_str());
 }
 
-void bench(const Options& options) {
-  for (const std::string& quantizer : options.quantizers) quantizer_of(quantizer);
-  const auto contenders = measure::our_contenders(options.quantizers, kReferenceElements);
+template <class T>
+std::vector<measure::Measurement> measured(const Options& options) {
+  const auto contenders = measure::our_contenders<T>(options.quantizers, kReferenceElements);
   std::vector<measure::Measurement> all;
   for (const std::size_t elements : options.elements) {
     const auto some =
         measure::measure_elementwise(contenders, elements, options.threads, options.rounds);
     all.insert(all.end(), some.begin(), some.end());
   }
+  return all;
+}
+
+void bench(const Options& options) {
+  for (const std::string& quantizer : options.quantizers) quantizer_of(quantizer);
+  const auto all = options.type == "float32" ? measured<float>(options) : measured<double>(options);
   if (options.as_json) {
     std::printf("%s\n", measure::to_json(all).c_str());
   } else {
@@ -76,10 +83,13 @@ void add_bench(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("QUANTIZER", options->quantizers,
                       "Quantizer strings; left out: a choice of all kinds");
-  command->add_option("--elements", options->elements, "Sizes of the tensor, in float32 numbers")
+  command->add_option("--elements", options->elements, "Sizes of the tensor, in numbers")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 32))
       ->delimiter(',')
       ->allow_extra_args(false)
+      ->capture_default_str();
+  command->add_option("--type", options->type, "Type of the tensor")
+      ->check(CLI::IsMember({"float32", "float64"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Threads")
       ->check(CLI::Range(1, 1024))

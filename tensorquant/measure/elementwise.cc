@@ -1,8 +1,6 @@
 #include "tensorquant/measure/elementwise.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -10,6 +8,7 @@
 #include <random>
 #include <variant>
 
+#include "tensorquant/base/bits.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/stores.h"
@@ -19,67 +18,71 @@
 namespace tensorquant::measure {
 namespace {
 
-using In = std::span<const float>;
-using Out = std::span<float>;
+template <class T>
+using In = std::span<const T>;
+template <class T>
+using Out = std::span<T>;
 
-constexpr double kSampleSeconds = 100e-6;
+// So long that the processor has warmed up to the case's instructions for most of it.
+constexpr double kSampleSeconds = 1e-3;
 
 // Memory that begins with a page, as large tensors do.
+template <class T>
 class Tensor {
  public:
   explicit Tensor(std::size_t elements)
-      : memory_(static_cast<float*>(std::aligned_alloc(kPage, bytes(elements)))),
-        elements_(elements) {
+      : memory_(static_cast<T*>(std::aligned_alloc(kPage, bytes(elements)))), elements_(elements) {
     if (memory_ == nullptr) throw Error("no memory for " + std::to_string(elements) + " elements");
-    std::fill_n(memory_.get(), elements, 0.0f);
+    std::fill_n(memory_.get(), elements, T{0});
   }
-  Out values() const { return {memory_.get(), elements_}; }
+  Out<T> values() const { return {memory_.get(), elements_}; }
 
  private:
   static constexpr std::size_t kPage = 4096;
   static std::size_t bytes(std::size_t elements) {
-    return (elements * sizeof(float) + kPage - 1) / kPage * kPage;
+    return (elements * sizeof(T) + kPage - 1) / kPage * kPage;
   }
   struct Free {
-    void operator()(float* memory) const { std::free(memory); }
+    void operator()(T* memory) const { std::free(memory); }
   };
-  std::unique_ptr<float, Free> memory_;
+  std::unique_ptr<T, Free> memory_;
   std::size_t elements_;
 };
 
 // As activations are: most of them in the range of small formats, some beyond. The first million is
 // repeated: more than a branch predictor learns.
-void fill_random(Out x) {
+template <class T>
+void fill_random(Out<T> x) {
   const std::size_t period = std::min<std::size_t>(x.size(), 1 << 20);
   std::mt19937 random(1);
-  std::normal_distribution<float> normal(0, 3);
+  std::normal_distribution<T> normal(0, 3);
   std::generate_n(x.begin(), period, [&] { return normal(random); });
   for (std::size_t i = period; i < x.size(); ++i) x[i] = x[i - period];
 }
 
-std::vector<float> reference_of(const std::string& quantizer, In in) {
-  std::vector<float> out(in.size());
+template <class T>
+std::vector<T> reference_of(const std::string& quantizer, In<T> in) {
+  std::vector<T> out(in.size());
   const auto made = make_quantizer(quantizer);
-  std::visit([&](const auto& f) { quantize_reference(f, in, Out(out)); }, *made->format());
+  std::visit([&](const auto& f) { quantize_reference(f, in, Out<T>(out)); }, *made->format());
   return out;
 }
 
 // `out` is as the contender left it, given `in`.
-void check(const Contender& contender, In in, In out) {
+template <class T>
+void check(const Contender<T>& contender, In<T> in, In<T> out) {
   // The threshold of ternary is that of all elements; for the rest some are enough.
   const bool is_local = !contender.quantizer.starts_with("ternary");
   const std::size_t count = is_local ? std::min<std::size_t>(in.size(), 1 << 18) : in.size();
   const bool wants_bits = contender.one_of.empty();
-  std::vector<std::vector<float>> wanted;
+  std::vector<std::vector<T>> wanted;
   for (const std::string& quantizer :
        wants_bits ? std::vector{contender.quantizer} : contender.one_of) {
-    wanted.push_back(reference_of(quantizer, in.first(count)));
+    wanted.push_back(reference_of<T>(quantizer, in.first(count)));
   }
   for (std::size_t i = 0; i < count; ++i) {
     const bool is_good = std::any_of(wanted.begin(), wanted.end(), [&](const auto& values) {
-      return wants_bits
-                 ? std::bit_cast<std::uint32_t>(values[i]) == std::bit_cast<std::uint32_t>(out[i])
-                 : values[i] == out[i];
+      return wants_bits ? to_bits(values[i]) == to_bits(out[i]) : values[i] == out[i];
     });
     if (is_good) continue;
     throw Error(contender.name + " " + contender.quantizer + ", element " + std::to_string(i) +
@@ -88,7 +91,8 @@ void check(const Contender& contender, In in, In out) {
   }
 }
 
-const Case* find(const std::vector<Case>& cases, std::span<const Contender> contenders,
+template <class T>
+const Case* find(const std::vector<Case>& cases, const std::vector<Contender<T>>& contenders,
                  std::string_view name, std::string_view quantizer) {
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (contenders[i].name == name && contenders[i].quantizer == quantizer) return &cases[i];
@@ -98,17 +102,18 @@ const Case* find(const std::vector<Case>& cases, std::span<const Contender> cont
 
 }  // namespace
 
-std::vector<Contender> our_contenders(const std::vector<std::string>& quantizers,
-                                      std::size_t reference_elements) {
-  std::vector<Contender> contenders;
+template <class T>
+std::vector<Contender<T>> our_contenders(const std::vector<std::string>& quantizers,
+                                         std::size_t reference_elements) {
+  std::vector<Contender<T>> contenders;
   for (const std::string& spec : quantizers) {
     const auto quantizer = make_quantizer(spec);
     if (!quantizer->format()) throw Error(spec + ": has no reference to be compared with");
     contenders.push_back(
-        {kOurs, spec, [quantizer](In in, Out out) { quantizer->quantize(in, out); }});
+        {kOurs, spec, [quantizer](In<T> in, Out<T> out) { quantizer->quantize(in, out); }});
     contenders.push_back({kReference,
                           spec,
-                          [quantizer](In in, Out out) {
+                          [quantizer](In<T> in, Out<T> out) {
                             std::visit([&](const auto& f) { quantize_reference(f, in, out); },
                                        *quantizer->format());
                           },
@@ -119,38 +124,40 @@ std::vector<Contender> our_contenders(const std::vector<std::string>& quantizers
   return contenders;
 }
 
-std::vector<Contender> copies() {
+template <class T>
+std::vector<Contender<T>> copies() {
   const auto identity = make_quantizer("none");
   return {{kStreamingCopy, "",
-           [identity](In in, Out out) {
+           [identity](In<T> in, Out<T> out) {
              const ScopedStores streaming(Stores::streaming);
              identity->quantize(in, out);
            }},
-          {kMemcpy, "", [](In in, Out out) {
+          {kMemcpy, "", [](In<T> in, Out<T> out) {
              parallel_for(in.size(), 1024, [&](std::size_t begin, std::size_t end) {
-               std::memcpy(out.data() + begin, in.data() + begin, (end - begin) * sizeof(float));
+               std::memcpy(out.data() + begin, in.data() + begin, (end - begin) * sizeof(T));
              });
            }}};
 }
 
-std::vector<Measurement> measure_elementwise(std::span<const Contender> contenders,
+template <class T>
+std::vector<Measurement> measure_elementwise(const std::vector<Contender<T>>& contenders,
                                              std::size_t elements, int threads, int rounds) {
   set_num_threads(threads);
-  const Tensor in(elements), out(elements);
+  const Tensor<T> in(elements), out(elements);
   fill_random(in.values());
-  std::vector<Contender> here = copies();
-  for (const Contender& contender : contenders) {
+  std::vector<Contender<T>> here = copies<T>();
+  for (const Contender<T>& contender : contenders) {
     const bool takes_part = elements <= contender.most_elements &&
                             (contender.threads == 0 || contender.threads == threads);
     if (takes_part) here.push_back(contender);
   }
   std::vector<Case> cases;
-  for (const Contender& contender : here) {
+  for (const Contender<T>& contender : here) {
     const auto run = [&] { contender.run(in.values(), out.values()); };
     std::copy(in.values().begin(), in.values().end(), out.values().begin());
     run();
     if (contender.fetch) contender.fetch(out.values());
-    if (!contender.quantizer.empty()) check(contender, in.values(), out.values());
+    if (!contender.quantizer.empty()) check<T>(contender, in.values(), out.values());
     cases.push_back({contender.name, run, calls_for(run, kSampleSeconds)});
   }
   run_interleaved(cases, rounds);
@@ -158,25 +165,37 @@ std::vector<Measurement> measure_elementwise(std::span<const Contender> contende
 
   const Case& streaming = *find(cases, here, kStreamingCopy, "");
   const Case& memcpy = *find(cases, here, kMemcpy, "");
+  const char* type = sizeof(T) == sizeof(float) ? "float32" : "float64";
   std::vector<Measurement> measurements;
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const auto nanoseconds = [&](double part) {
       return quantile(cases[i].seconds, part) / static_cast<double>(elements) * 1e9;
     };
     const Case* ours = find(cases, here, kOurs, here[i].quantizer);
-    measurements.push_back({here[i].name, here[i].quantizer, elements, threads, nanoseconds(0.5),
-                            nanoseconds(0.25), nanoseconds(0.75),
-                            2 * sizeof(float) / nanoseconds(0.5), ratio(cases[i], streaming),
+    measurements.push_back({here[i].name, here[i].quantizer, type, elements, threads,
+                            nanoseconds(0.5), nanoseconds(0.25), nanoseconds(0.75),
+                            2 * sizeof(T) / nanoseconds(0.5), ratio(cases[i], streaming),
                             ratio(cases[i], memcpy), ours == nullptr ? 0 : ratio(cases[i], *ours)});
   }
   return measurements;
 }
+
+template std::vector<Contender<float>> our_contenders(const std::vector<std::string>&, std::size_t);
+template std::vector<Contender<double>> our_contenders(const std::vector<std::string>&,
+                                                       std::size_t);
+template std::vector<Contender<float>> copies();
+template std::vector<Contender<double>> copies();
+template std::vector<Measurement> measure_elementwise(const std::vector<Contender<float>>&,
+                                                      std::size_t, int, int);
+template std::vector<Measurement> measure_elementwise(const std::vector<Contender<double>>&,
+                                                      std::size_t, int, int);
 
 std::string to_json(std::span<const Measurement> measurements) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Measurement& m : measurements) {
     nlohmann::ordered_json row = {{"name", m.name},
                                   {"quantizer", m.quantizer},
+                                  {"type", m.type},
                                   {"elements", m.elements},
                                   {"threads", m.threads},
                                   {"nanoseconds", m.nanoseconds},

@@ -16,23 +16,25 @@ inline constexpr const char* kReference = "reference";
 inline constexpr const char* kStreamingCopy = "streaming copy";
 inline constexpr const char* kMemcpy = "memcpy";
 
-// One way to quantize a tensor.
+// One way to quantize a tensor of float or double.
+template <class T>
 struct Contender {
   std::string name;       // whose
   std::string quantizer;  // what it computes, as a quantizer string; empty: it only copies
-  std::function<void(std::span<const float> in, std::span<float> out)> run;
+  std::function<void(std::span<const T> in, std::span<T> out)> run;
   // Each of its results must be that of one of these quantizers, which is checked before the clock
   // starts. Empty: exactly the bits of the reference of `quantizer`.
   std::vector<std::string> one_of = {};
   std::size_t most_elements = std::numeric_limits<std::size_t>::max();
   int threads = 0;  // it is measured only with so many; 0 for any
   // Copies its last result to `out`, off the clock: for what allocates its outputs itself.
-  std::function<void(std::span<float> out)> fetch = {};
+  std::function<void(std::span<T> out)> fetch = {};
 };
 
 struct Measurement {
   std::string name;
   std::string quantizer;
+  std::string type;  // "float32" or "float64"
   std::size_t elements;
   int threads;
   double nanoseconds, nanoseconds_low, nanoseconds_high;  // an element: median and quartiles
@@ -43,19 +45,22 @@ struct Measurement {
 
 // The kernels and their references, which take at most `reference_elements`. Throws an Error for a
 // quantizer of a user's own, which has no reference.
-std::vector<Contender> our_contenders(const std::vector<std::string>& quantizers,
-                                      std::size_t reference_elements);
+template <class T>
+std::vector<Contender<T>> our_contenders(const std::vector<std::string>& quantizers,
+                                         std::size_t reference_elements);
 
 // A copy with non-temporal stores and memcpy's, which no quantizer of a large tensor outside the
 // caches can beat; both use the library's threads.
-std::vector<Contender> copies();
+template <class T>
+std::vector<Contender<T>> copies();
 
 // Runs all contenders for this size and number of threads, with the copies, interleaved, on one
 // random tensor. Throws an Error where one does not compute what it says.
-std::vector<Measurement> measure_elementwise(std::span<const Contender> contenders,
+template <class T>
+std::vector<Measurement> measure_elementwise(const std::vector<Contender<T>>& contenders,
                                              std::size_t elements, int threads, int rounds);
 
-// [{"name": "ours", "quantizer": "nearest,8,4", "elements": 4096, ...}, ...]
+// [{"name": "ours", "quantizer": "nearest,8,4", "type": "float32", ...}, ...]
 std::string to_json(std::span<const Measurement> measurements);
 
 }  // namespace tensorquant::measure

@@ -17,7 +17,7 @@ constexpr std::size_t kElements = 5000;
 TEST(MeasureElementwise, PutsEachContenderBesideTheCopies) {
   const std::vector<std::string> quantizers = {"nearest,8,4", "ternary", "float,4,3"};
   const auto rows =
-      measure_elementwise(our_contenders(quantizers, kElements), kElements, /*threads=*/1,
+      measure_elementwise(our_contenders<float>(quantizers, kElements), kElements, /*threads=*/1,
                           /*rounds=*/1);
   ASSERT_EQ(rows.size(), 2 + 2 * quantizers.size());
   for (const Measurement& row : rows) {
@@ -30,8 +30,17 @@ TEST(MeasureElementwise, PutsEachContenderBesideTheCopies) {
   }
 }
 
+TEST(MeasureElementwise, MeasuresFloat64) {
+  for (const Measurement& row : measure_elementwise(
+           our_contenders<double>({"stochastic,32,20"}, kElements), kElements, 1, 1)) {
+    EXPECT_EQ(row.type, "float64");
+    EXPECT_DOUBLE_EQ(row.gigabytes_per_second * row.nanoseconds, 16) << row.name;
+  }
+}
+
 TEST(MeasureElementwise, LeavesOutWhatIsTooSlowForTheSize) {
-  const auto rows = measure_elementwise(our_contenders({"none"}, kElements - 1), kElements, 1, 1);
+  const auto rows =
+      measure_elementwise(our_contenders<float>({"none"}, kElements - 1), kElements, 1, 1);
   EXPECT_TRUE(std::none_of(rows.begin(), rows.end(),
                            [](const Measurement& row) { return row.name == kReference; }));
 }
@@ -40,7 +49,7 @@ TEST(MeasureElementwise, RefusesAContenderThatComputesSomethingElse) {
   const auto copy = [](std::span<const float> in, std::span<float> out) {
     std::copy(in.begin(), in.end(), out.begin());
   };
-  const std::vector<Contender> contenders = {{"a copy", "nearest,8,4", copy}};
+  const std::vector contenders = {Contender<float>{"a copy", "nearest,8,4", copy}};
   try {
     measure_elementwise(contenders, kElements, 1, 1);
     FAIL() << "a copy passed for nearest,8,4";
@@ -52,11 +61,11 @@ TEST(MeasureElementwise, RefusesAContenderThatComputesSomethingElse) {
 
 TEST(MeasureElementwise, TakesResultsThatAreOneOfSeveral) {
   const auto truncates = [](std::span<const float> in, std::span<float> out) {
-    const auto zero = our_contenders({"zero,8,4"}, 0);
+    const auto zero = our_contenders<float>({"zero,8,4"}, 0);
     zero[0].run(in, out);
   };
-  const std::vector<Contender> contenders = {
-      {"truncation", "nearest,8,4", truncates, {"down,8,4", "up,8,4"}}};
+  const std::vector contenders = {
+      Contender<float>{"truncation", "nearest,8,4", truncates, {"down,8,4", "up,8,4"}}};
   EXPECT_EQ(measure_elementwise(contenders, kElements, 1, 1).size(), 3u);
 }
 

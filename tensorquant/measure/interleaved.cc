@@ -46,11 +46,11 @@ void run_interleaved(std::vector<Case>& cases, int rounds) {
   }
 }
 
-double ratio(const Case& a, const Case& b) {
+double ratio(const Case& a, const Case& b, double part) {
   std::vector<double> ratios(a.seconds.size());
   std::transform(a.seconds.begin(), a.seconds.end(), b.seconds.begin(), ratios.begin(),
                  std::divides());
-  return median(std::move(ratios));
+  return quantile(std::move(ratios), part);
 }
 
 }  // namespace tensorquant::measure

@@ -26,8 +26,9 @@ int calls_for(const std::function<void()>& run, double seconds);
 // of the machine meets all of them. The first two rounds warm up and do not count.
 void run_interleaved(std::vector<Case>& cases, int rounds);
 
-// The median over the rounds of this case's time over the other's in the same round.
-double ratio(const Case& a, const Case& b);
+// The median over the rounds, or another quantile, of this case's time over the other's in the same
+// round.
+double ratio(const Case& a, const Case& b, double part = 0.5);
 
 }  // namespace tensorquant::measure
 

@@ -282,6 +282,12 @@ class Bench(CommandLine):
             self.assertLessEqual(row["nanoseconds"], row["nanoseconds_high"])
             self.assertAlmostEqual(row["gigabytes_per_second"] * row["nanoseconds"], 8)
 
+    def test_measures_float64(self):
+        rows = json.loads(self.good("bench", "fp16", "--type", "float64", "--elements", "100", "--rounds", "1", "--json"))
+        self.assertEqual([row["type"] for row in rows], 4 * ["float64"])
+        for row in rows:
+            self.assertAlmostEqual(row["gigabytes_per_second"] * row["nanoseconds"], 16)
+
     def test_prints_a_table(self):
         lines = self.good("bench", "--elements", "100", "--rounds", "1", "float,4,3").splitlines()
         self.assertEqual([line.split("  ")[0] for line in lines],
@@ -291,6 +297,7 @@ class Bench(CommandLine):
         self.fails(2, "bench", "neares,8,4", says="column 1")
         self.fails(2, "bench", "--elements", "0", says="--elements")
         self.fails(2, "bench", "--threads", "0", says="--threads")
+        self.fails(2, "bench", "--type", "float16", says="--type")
 
 
 class Compare(CommandLine):

@@ -212,6 +212,22 @@ def _step(step: int | tf.Tensor) -> tf.Tensor:
     return tf.cast(step, tf.uint32)
 
 
+def load_library() -> bool:
+    """Makes the compiled ops known to TensorFlow: a saved model that has some needs it to be loaded.
+
+    All else of this package does so by itself.
+
+    Returns:
+        Whether they are there. Without a C++ compiler they are not, after a warning.
+
+    Example:
+        >>> from tensorquant.ops.tensorflow import load_library
+        >>> load_library()
+        True
+    """
+    return _ops() is not None
+
+
 _loading = threading.Lock()
 
 

@@ -123,20 +123,26 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
 void quantize_relu_memory(const at::Tensor& in, const at::Tensor& out, const Quantizer& quantizer,
                           const Context& context) {
   constexpr std::size_t kPiece = 32768;
+  const auto size = static_cast<std::size_t>(in.numel());
+  if (size <= kPiece) {  // without views of it, which take as long as the numbers
+    at::Tensor whole = out;
+    at::clamp_min_out(whole, in, 0);
+    quantize_memory(out, out, quantizer, context);
+    return;
+  }
   const at::Tensor from = in.as_strided({in.numel()}, {1}), to = out.as_strided({in.numel()}, {1});
   const bool inference = c10::InferenceMode::is_enabled();
-  parallel_for(static_cast<std::size_t>(in.numel()), kPiece,
-               [&](std::size_t begin, std::size_t end) {
-                 const c10::InferenceMode mode(inference);  // these settings are the thread's
-                 const at::NoGradGuard no_gradient;
-                 for (std::size_t i = begin; i < end; i += kPiece) {
-                   const auto first = static_cast<std::int64_t>(i);
-                   const auto count = static_cast<std::int64_t>(std::min(kPiece, end - i));
-                   at::Tensor piece = to.narrow(0, first, count);
-                   at::clamp_min_out(piece, from.narrow(0, first, count), 0);
-                   quantize_memory(piece, piece, quantizer, context);
-                 }
-               });
+  parallel_for(size, kPiece, [&](std::size_t begin, std::size_t end) {
+    const c10::InferenceMode mode(inference);  // these settings are the thread's
+    const at::NoGradGuard no_gradient;
+    for (std::size_t i = begin; i < end; i += kPiece) {
+      const auto first = static_cast<std::int64_t>(i);
+      const auto count = static_cast<std::int64_t>(std::min(kPiece, end - i));
+      at::Tensor piece = to.narrow(0, first, count);
+      at::clamp_min_out(piece, from.narrow(0, first, count), 0);
+      quantize_memory(piece, piece, quantizer, context);
+    }
+  });
 }
 
 // relu, whose node keeps its input: libtorch's keeps the result, which a quantizer could then not

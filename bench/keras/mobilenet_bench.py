@@ -42,11 +42,15 @@ def measure(turns, batch, size):
     for model in (floats, quantized) * 3:  # compiles, and warms up
         seconds(model)
     pairs = [(seconds(floats), seconds(quantized)) for _ in range(turns)]
+    ratios = [q / f for f, q in pairs]
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     return {
         "backend": keras.backend.backend(),
         "float_ms": 1e3 * statistics.median(f for f, _ in pairs),
         "quantized_ms": 1e3 * statistics.median(q for _, q in pairs),
-        "ratio": statistics.median(q / f for f, q in pairs),
+        "ratio": middle,
+        "ratio_low": low,
+        "ratio_high": high,
     }
 
 
@@ -70,6 +74,8 @@ def main():
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.turns < 2:
+        parser.error("--turns: at least 2, for quartiles")
     if options.here:
         print(json.dumps(measure(options.turns, options.batch, options.size)))
         return

@@ -22,7 +22,7 @@ inline void add_common_options(CLI::App& app, CommonOptions& options) {
 }
 
 // Parses the command line and runs the benchmark. Returns the program's code: 1 where the benchmark
-// failed, 2 where the command line is wrong, with one line on stderr.
+// failed, 2 where the command line is wrong; why stands on stderr.
 inline int run(CLI::App& app, int argc, char** argv, const std::function<void()>& benchmark) {
   const auto report = [&](const std::exception& error, int code) {
     std::fprintf(stderr, "%s: %s\n", app.get_name().c_str(), error.what());

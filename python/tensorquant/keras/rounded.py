@@ -19,7 +19,6 @@ from tensorquant.ops import average_pool, convolution, linear
 
 # They only select or move values: there is nothing to round.
 _MOVING = {
-    layers.ReLU,
     layers.Embedding,
     layers.Identity,
     layers.Masking,

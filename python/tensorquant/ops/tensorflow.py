@@ -30,7 +30,8 @@ def quantize(
         seed, stream, step: where random rounding takes its numbers from; a tensor or variable of
             one integer is a step, too.
 
-    The gradient is what the quantizer says: straight-through, clipped, or a user's own.
+    The gradient is what the quantizer says: straight-through, clipped, or a user's own. In a graph
+    it is x itself where all of x's values are known to be results of the same string already.
 
     Raises:
         tensorquant.Error: the string is wrong.
@@ -77,13 +78,13 @@ def _stays_as_it_is(x, spec):
     if x.dtype not in (tf.float32, tf.float64):  # a value may have no number of its own in others
         return False
     operation = x.op
-    numbers = {}  # more than are in the quantized tensor
+    incoming = set()  # beside the numbers of the quantized tensor
     while operation.type in _MOVING_OPERATIONS:
-        numbers |= dict.fromkeys(_MOVING_OPERATIONS[operation.type])
+        incoming.update(_MOVING_OPERATIONS[operation.type])
         operation = operation.inputs[0].op
     if operation.type != "TensorquantQuantize" or operation.get_attr("spec").decode() != spec:
         return False
-    numbers = np.array([*numbers], x.dtype.as_numpy_dtype)
+    numbers = np.array([*incoming], x.dtype.as_numpy_dtype)
     return numbers.tobytes() == Quantizer(spec)(numbers).tobytes()
 
 

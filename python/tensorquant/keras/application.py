@@ -9,6 +9,7 @@ from tensorquant.keras import rounded
 from tensorquant.keras.container import ContainerPlan, remember_layers
 from tensorquant.keras.keras_internals import sublayers
 from tensorquant.keras.layers import is_whole, walk
+from tensorquant.keras.moving import only_moves_values
 from tensorquant.keras.plan import LayerPlan
 from tensorquant.keras.quantizers import LayerQuantizers
 from tensorquant.keras.twin import attach, detach
@@ -106,7 +107,7 @@ class Application:
         if not any((chosen.weight, chosen.bias, chosen.output, chosen.product)):
             self._plans.append((layer.layer, None))
             return
-        covered = rounded.only_moves_values(layer.layer) or rounded.can_round(layer.layer)
+        covered = only_moves_values(layer.layer) or rounded.can_round(layer.layer)
         if chosen.product is not None and not covered:
             inexact.append(layer)
         try:

@@ -3,23 +3,28 @@
 from keras.src.backend import AutocastScope
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
+from keras.src.backend.common.tensor_attributes import get_tensor_attr as get_tensor_attribute
+from keras.src.backend.common.tensor_attributes import set_tensor_attr as set_tensor_attribute
+from keras.src.backend.common.variables import get_autocast_scope
 from keras.src.models.functional import Functional
 from keras.src.saving import serialization_lib
 from keras.src.saving.keras_saveable import KerasSaveable
 
 __all__ = [
-    "AutocastScope",
     "Functional",
     "KerasSaveable",
     "every_layer",
     "get_keras_mask",
+    "get_tensor_attribute",
     "is_training",
     "own_trainable_variables",
     "public_name",
     "set_keras_mask",
+    "set_tensor_attribute",
     "sublayers",
     "track_seed_generator",
     "untrack_seed_generator",
+    "value_as_stored",
 ]
 
 
@@ -31,6 +36,14 @@ def sublayers(layer):
 def own_trainable_variables(layer):
     """The variables that a layer made as trainable ones; freezing it does not change them."""
     return layer._trainable_variables
+
+
+def value_as_stored(variable):
+    """A variable's value in the variable's own type, which mixed precision would cast."""
+    if get_autocast_scope() is None:
+        return variable.value
+    with AutocastScope(None):
+        return variable.value
 
 
 def is_training(kwargs):

@@ -1,6 +1,5 @@
 """The parameters of a layer, and where it holds them."""
 
-import contextlib
 import dataclasses
 
 import keras
@@ -66,24 +65,23 @@ def _containers(attributes):
             yield value
 
 
-@contextlib.contextmanager
-def replaced(replacements):
-    """In it, a layer holds tensors in place of its parameters.
+def put_tensors(replacements):
+    """Makes a layer hold tensors in place of its parameters.
 
     Args:
         replacements: Pairs of a Parameter and a tensor.
     """
-    try:
-        for parameter, tensor in replacements:
-            for container, key in parameter.places:
-                _put(container, key, tensor)
-        yield
-    finally:
-        for parameter, _ in replacements:
-            for container, key in parameter.places:
-                _put(container, key, parameter.variable)
+    for parameter, tensor in replacements:
+        _put(parameter, tensor)
 
 
-def _put(container, key, value):
-    # Not the container's own __setitem__: Keras tracks what is put into its lists and dictionaries.
-    (dict if isinstance(container, dict) else list).__setitem__(container, key, value)
+def put_variables_back(replacements):
+    """Undoes put_tensors(), also where that did not come to its end."""
+    for parameter, _ in replacements:
+        _put(parameter, parameter.variable)
+
+
+def _put(parameter, value):
+    for container, key in parameter.places:
+        # Not its own __setitem__: Keras tracks what is put into its lists and dictionaries.
+        (dict if isinstance(container, dict) else list).__setitem__(container, key, value)

@@ -1,7 +1,5 @@
 """How a call goes through the quantizers of a layer."""
 
-import contextlib
-
 import keras
 from keras import ops, tree
 
@@ -9,15 +7,16 @@ import tensorquant as tq
 from tensorquant.keras import rounded
 from tensorquant.keras.backend import quantize, quantize_last
 from tensorquant.keras.keras_internals import (
-    AutocastScope,
     get_keras_mask,
     is_training,
     set_keras_mask,
     sublayers,
+    value_as_stored,
 )
 from tensorquant.keras.layers import is_whole
-from tensorquant.keras.parameters import parameters, replaced
+from tensorquant.keras.parameters import parameters, put_tensors, put_variables_back
 from tensorquant.keras.quantizers import LayerQuantizers
+from tensorquant.keras.requantization import mark_quantized, passes_on_quantized
 from tensorquant.keras.step import Step
 from tensorquant.keras.twin import attach, can_be_saved
 
@@ -36,12 +35,12 @@ class LayerPlan:
 
     def __init__(self, layer, quantizers):
         self.quantizers = quantizers
-        self.place = f"layer '{quantizers.layer}' ({type(layer).__name__})"
+        self._naming = _Naming(f"layer '{quantizers.layer}' ({type(layer).__name__})")
         self.step = Step() if quantizers.is_random else None
         self.arithmetic = None
         self._sublayers = len(sublayers(layer))
         self._replacements = None  # (Parameter, its quantizer, its stream), known once it is built
-        with self._named():
+        with self._naming:
             _refuse_quantized(layer)
             if quantizers.product is not None and rounded.can_round(layer):
                 self.arithmetic = rounded.LayerArithmetic(quantizers)
@@ -51,36 +50,26 @@ class LayerPlan:
     def call(self, layer, base_call, args, kwargs):
         """What the layer's call() gives with the quantizers in their places."""
         step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
-        with self._named():
+        with self._naming:
             if self._replacements is None:
                 self._find_parameters(layer)
-            with replaced(self._quantized_parameters(step)):
-                if self.arithmetic is None:
-                    outputs = [base_call(layer, *args, **kwargs)]
-                else:
-                    outputs = [rounded.rounded_call(layer, self.arithmetic, step, *args, **kwargs)]
-            return quantize_outputs(outputs, self.quantizers, step)
+            box = [self._float_outputs(layer, base_call, args, kwargs, step)]
+            output = self.quantizers.output
+            if output is not None and args and passes_on_quantized(layer, args[0], box[0], output):
+                mark_quantized(box[0], output)
+                return box.pop()
+            return quantize_outputs(box, self.quantizers, step)
 
     def settle(self, layer):
         pass
 
     def to_config(self, layer):
-        with self._named():
+        with self._naming:
             return {"quantizers": self.quantizers.to_config()}
 
     @classmethod
     def restore(cls, layer, config):
         attach(layer, cls(layer, LayerQuantizers.from_config(config["quantizers"])))
-
-    @contextlib.contextmanager
-    def _named(self):
-        # Errors say which layer they come from, the innermost.
-        try:
-            yield
-        except tq.Error as error:
-            if str(error).startswith("layer '"):
-                raise
-            raise tq.Error(f"{self.place}: {error}") from error
 
     def _find_parameters(self, layer):
         if len(sublayers(layer)) != self._sublayers and not is_whole(layer):
@@ -98,15 +87,38 @@ class LayerPlan:
             stream = self.quantizers.stream(parameter.role)
             self._replacements.append((parameter, quantizer, stream))
 
+    def _float_outputs(self, layer, base_call, args, kwargs, step):
+        replacements = self._quantized_parameters(step)
+        try:
+            put_tensors(replacements)
+            if self.arithmetic is None:
+                return base_call(layer, *args, **kwargs)
+            return rounded.rounded_call(layer, self.arithmetic, step, *args, **kwargs)
+        finally:
+            put_variables_back(replacements)
+
     def _quantized_parameters(self, step):
         quantized = []
         for parameter, quantizer, stream in self._replacements:
             variable = parameter.variable
-            with AutocastScope(None):  # in mixed precision the float32 variable is quantized
-                value = variable.value
+            value = value_as_stored(variable)
             value = quantize(value, quantizer, self.quantizers.seed, stream, step)
             quantized.append((parameter, variable._maybe_autocast(value)))
         return quantized
+
+
+class _Naming:
+    """A context in which errors say which layer they come from, the innermost."""
+
+    def __init__(self, place):
+        self._place = place
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, _, error, __):
+        if isinstance(error, tq.Error) and not str(error).startswith("layer '"):
+            raise tq.Error(f"{self._place}: {error}") from error
 
 
 def _refuse_quantized(layer):
@@ -131,6 +143,7 @@ def quantize_outputs(box, quantizers, step):
     mask = get_keras_mask(box[0])
     stream = quantizers.stream("output")
     y = quantize_last(box, quantizers.output, quantizers.seed, stream, step)
+    mark_quantized(y, quantizers.output)
     return _with_mask(y, mask)
 
 
@@ -156,6 +169,7 @@ def quantize_floats(tensors, quantizers, step):
         stream = quantizers.stream("output", index)
         index += 1
         y = quantize(x, quantizers.output, quantizers.seed, stream, step)
+        mark_quantized(y, quantizers.output)
         return _with_mask(y, get_keras_mask(x))
 
     return tree.map_structure(quantized, tensors)

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import math
 
-from keras import activations, layers, ops
+from keras import layers, ops
 
 import tensorquant as tq
 from tensorquant.keras import einsum
@@ -16,42 +16,6 @@ from tensorquant.keras.backend import arithmetic
 from tensorquant.keras.quantizers import LayerQuantizers
 from tensorquant.keras.twin import float_class
 from tensorquant.ops import average_pool, convolution, linear
-
-# They only select or move values: there is nothing to round.
-_MOVING = {
-    layers.Embedding,
-    layers.Identity,
-    layers.Masking,
-    layers.Concatenate,
-    layers.Maximum,
-    layers.Minimum,
-    layers.Flatten,
-    layers.Permute,
-    layers.RepeatVector,
-    layers.Reshape,
-    layers.UpSampling1D,
-    layers.Dropout,
-    *(
-        getattr(layers, f"{kind}{n}D")
-        for kind in ("SpatialDropout", "MaxPooling", "GlobalMaxPooling", "Cropping", "ZeroPadding")
-        for n in (1, 2, 3)
-    ),
-}
-_MOVING_ACTIVATIONS = (activations.linear, activations.relu, activations.relu6)
-
-
-def only_moves_values(layer):
-    """Whether a layer has no arithmetic.
-
-    Classes are compared exactly: one derived from ReLU may do anything.
-    """
-    if float_class(layer) is layers.Activation:
-        return layer.activation in _MOVING_ACTIVATIONS
-    if float_class(layer) is layers.ReLU:
-        return not layer.negative_slope
-    if float_class(layer) in (layers.UpSampling2D, layers.UpSampling3D):
-        return getattr(layer, "interpolation", "nearest") == "nearest"
-    return float_class(layer) in _MOVING
 
 
 def can_round(layer):

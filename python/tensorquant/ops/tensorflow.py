@@ -9,11 +9,9 @@ import threading
 from collections.abc import Callable
 from types import ModuleType
 
-import numpy as np
 import tensorflow as tf
 
 from tensorquant import _core as native
-from tensorquant._quantizer import Quantizer
 from tensorquant.ops import _common, _host
 from tensorquant.ops._build import BuildError, build, warn_of_fallback
 from tensorquant.ops._operation import Operation
@@ -30,8 +28,7 @@ def quantize(
         seed, stream, step: where random rounding takes its numbers from; a tensor or variable of
             one integer is a step, too.
 
-    The gradient is what the quantizer says: straight-through, clipped, or a user's own. In a graph
-    it is x itself where all of x's values are known to be results of the same string already.
+    The gradient is what the quantizer says: straight-through, clipped, or a user's own.
 
     Raises:
         tensorquant.Error: the string is wrong.
@@ -53,39 +50,7 @@ def quantize(
     ops = _ops()
     if ops is None:
         return _quantize_on_host(x, spec, seed, stream, steps)
-    if tf.is_symbolic_tensor(x) and _stays_as_it_is(x, spec):
-        return x
     return ops.tensorquant_quantize(x=x, step=steps, spec=spec, seed=seed, stream=stream)
-
-
-# Operations of a graph whose results are values of their inputs, and the numbers that come in.
-_MOVING_OPERATIONS = {
-    **dict.fromkeys(("Identity", "Reshape", "Transpose", "Squeeze", "ExpandDims"), ()),
-    "Relu": (0.0,),
-    "Relu6": (0.0, 6.0),
-    "Pad": (0.0,),
-}
-
-
-def _stays_as_it_is(x, spec):
-    """Whether the graph tells that a tensor has values of a quantizer alone, which stay as they are.
-
-    So in a chain of layers with one quantizer a ReLU's output costs nothing.
-    """
-    traits = _common.traits(spec)
-    if not (traits.is_elementwise and traits.is_straight_through):
-        return False
-    if x.dtype not in (tf.float32, tf.float64):  # a value may have no number of its own in others
-        return False
-    operation = x.op
-    incoming = set()  # beside the numbers of the quantized tensor
-    while operation.type in _MOVING_OPERATIONS:
-        incoming.update(_MOVING_OPERATIONS[operation.type])
-        operation = operation.inputs[0].op
-    if operation.type != "TensorquantQuantize" or operation.get_attr("spec").decode() != spec:
-        return False
-    numbers = np.array([*incoming], x.dtype.as_numpy_dtype)
-    return numbers.tobytes() == Quantizer(spec)(numbers).tobytes()
 
 
 def arithmetic(

@@ -102,10 +102,37 @@ def _quantized(x, spec, seed, stream, step, in_place):
     if (x.requires_grad and torch.is_grad_enabled()) or _in_transform():
         function = _StraightThrough if traits.is_straight_through else _WithGradient
         return function.apply(x, spec, seed, stream, step_tensor)
-    if in_place and not x.requires_grad and _is_in_any_order(x, traits):
-        _quantize_in_place(x, spec, seed, stream, step_tensor)
+    in_place = in_place and not x.requires_grad and _is_in_any_order(x, traits)
+    if _is_plain(x) and not _are_ops_recorded():  # past the dispatcher, which takes longer
+        if not in_place:
+            return _quantize_on_cpu(x, spec, seed, stream, step_tensor)
+        _quantize_memory(x, x, spec, seed, stream, step_tensor)
         return x
-    return _quantize(x, spec, seed, stream, step_tensor)
+    if not in_place:
+        return _quantize(x, spec, seed, stream, step_tensor)
+    _quantize_in_place(x, spec, seed, stream, step_tensor)
+    return x
+
+
+def _is_plain(x: torch.Tensor) -> bool:
+    return type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
+
+
+def _are_ops_recorded() -> bool:
+    """Whether somebody wants to see each op that runs: a compiler, a mode, a tracer, a profiler."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+        or torch.autograd._profiler_enabled()
+    )
+
+
+def version(x: torch.Tensor) -> int | None:
+    """PyTorch's count of the changes of a tensor's memory; None where it does not count."""
+    if torch.compiler.is_compiling() or x.is_inference():
+        return None
+    return x._version
 
 
 _storage_use_count = getattr(torch._C, "_storage_Use_Count", None)  # no public function tells
@@ -147,7 +174,7 @@ def _is_in_any_order(x: torch.Tensor, traits: _common.Traits) -> bool:
     """Whether the core can take x's memory from its begin to its end."""
     if x.is_neg():
         return False
-    if traits.is_elementwise:
+    if traits.is_elementwise and not x.is_contiguous():
         x = x.permute(sorted(range(x.dim()), key=x.stride, reverse=True))
     return x.is_contiguous()
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from tensorquant.ops import torch as torch_ops
 from tensorquant.ops.torch import quantize, quantize_last
 
@@ -115,6 +117,36 @@ def test_compiled():
     )
     x = _random(3, 5)
     assert torch.equal(function(x), quantize(x * 2, SPEC))
+
+
+class _Mode(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append(function.name())
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "function, name",
+    [
+        (lambda x: quantize(x, SPEC), "tensorquant::quantize"),
+        (lambda x: quantize_last([x * 2], SPEC), "tensorquant::quantize_"),
+    ],
+)
+def test_who_records_ops_sees_them(function, name):
+    """Where nobody does, the ops go past PyTorch's dispatcher."""
+    x = _random(3, 5)
+    wanted = function(x)
+    with _Mode() as mode:
+        assert torch.equal(function(x), wanted)
+    assert name in mode.seen
+    with torch.profiler.profile() as profile:
+        assert torch.equal(function(x), wanted)
+    assert name in [event.key for event in profile.key_averages()]
+    assert f"{name}(" in str(torch.jit.trace(function, x).graph)
 
 
 def test_pytorch_lends_its_threads():

@@ -1,0 +1,63 @@
+"""Layers that only select or move values."""
+
+from keras import activations, layers
+
+from tensorquant.keras.twin import float_class
+
+_SIZES = (1, 2, 3)
+_PADDING = {getattr(layers, f"ZeroPadding{n}D") for n in _SIZES}
+_REARRANGING = {
+    layers.Flatten,
+    layers.Permute,
+    layers.RepeatVector,
+    layers.Reshape,
+    *(getattr(layers, f"Cropping{n}D") for n in _SIZES),
+}
+_SELECTING = {
+    layers.Embedding,
+    layers.Identity,
+    layers.Masking,
+    layers.Concatenate,
+    layers.Maximum,
+    layers.Minimum,
+    layers.UpSampling1D,
+    layers.Dropout,
+    *(
+        getattr(layers, f"{kind}{n}D")
+        for kind in ("SpatialDropout", "MaxPooling", "GlobalMaxPooling")
+        for n in _SIZES
+    ),
+}
+_ACTIVATIONS = (
+    (activations.linear, ()),
+    (activations.relu, (0.0,)),
+    (activations.relu6, (0.0, 6.0)),
+)
+
+
+def only_moves_values(layer):
+    """Whether a layer has no arithmetic.
+
+    Classes are compared exactly: one derived from ReLU may do anything.
+    """
+    if float_class(layer) in (layers.UpSampling2D, layers.UpSampling3D):
+        return getattr(layer, "interpolation", "nearest") == "nearest"
+    return float_class(layer) in _SELECTING or incoming_numbers(layer) is not None
+
+
+def incoming_numbers(layer):
+    """The numbers that a layer's output may have beside those of its input.
+
+    Returns:
+        A tuple of floats; None where the output may have any numbers, or that is not known.
+    """
+    kind = float_class(layer)
+    if kind in _REARRANGING:
+        return ()
+    if kind in _PADDING:
+        return (0.0,)
+    if kind is layers.ReLU and not layer.negative_slope:
+        return (0.0,) if layer.max_value is None else (0.0, layer.max_value)
+    if kind is layers.Activation:
+        return next((numbers for f, numbers in _ACTIVATIONS if f is layer.activation), None)
+    return None

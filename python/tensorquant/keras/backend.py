@@ -19,9 +19,14 @@ def quantize_last(box, quantizer, seed, stream, step):
     return quantize(box.pop(), quantizer, seed, stream, step)  # the framework reuses memory itself
 
 
+def not_compiled(function):
+    """Decorator: a compiler that traces Python's own code calls this function as it is."""
+    return _framework.not_compiled(function) if hasattr(_framework, "not_compiled") else function
+
+
 def version(x):
-    """A number that changes with a tensor's values; None where nobody counts."""
-    return _framework.version(x) if hasattr(_framework, "version") else 0  # others never change
+    """A value that changes when a tensor's values do; None where that cannot be told."""
+    return _framework.version(x) if hasattr(_framework, "version") else 0  # they never change
 
 
 def arithmetic(operation, inputs, float_function, step):

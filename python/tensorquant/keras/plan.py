@@ -5,7 +5,7 @@ from keras import ops, tree
 
 import tensorquant as tq
 from tensorquant.keras import rounded
-from tensorquant.keras.backend import quantize, quantize_last
+from tensorquant.keras.backend import not_compiled, quantize, quantize_last
 from tensorquant.keras.keras_internals import (
     get_keras_mask,
     is_training,
@@ -47,6 +47,7 @@ class LayerPlan:
             if layer.built:
                 self._find_parameters(layer)
 
+    @not_compiled  # it swaps attributes
     def call(self, layer, base_call, args, kwargs):
         """What the layer's call() gives with the quantizers in their places."""
         step = 0 if self.step is None else self.step.next_call(is_training(kwargs))

@@ -1,6 +1,7 @@
 """Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
 
 import ctypes
+import functools
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -114,6 +115,11 @@ def _quantized(x, spec, seed, stream, step, in_place):
     return x
 
 
+def _in_transform() -> bool:
+    """In torch.func's grad or vmap: a tensor may stand for many, its requires_grad says nothing."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
 def _is_plain(x: torch.Tensor) -> bool:
     return type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
 
@@ -128,11 +134,24 @@ def _are_ops_recorded() -> bool:
     )
 
 
-def version(x: torch.Tensor) -> int | None:
-    """PyTorch's count of the changes of a tensor's memory; None where it does not count."""
-    if torch.compiler.is_compiling() or x.is_inference():
+def not_compiled(function: Callable) -> Callable:
+    """Decorator: torch.compile does not look into a function, nor into what it calls."""
+    seen_from_compiler = torch.compiler.disable(function)
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        if torch.compiler.is_dynamo_compiling():
+            return seen_from_compiler(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def version(x: torch.Tensor) -> tuple[int, int] | None:
+    """A value that changes when PyTorch changes a tensor; None where that cannot be told."""
+    if not _is_plain(x) or _in_transform() or torch.compiler.is_compiling() or x.is_inference():
         return None
-    return x._version
+    return x._version, x.data_ptr()
 
 
 _storage_use_count = getattr(torch._C, "_storage_Use_Count", None)  # no public function tells
@@ -144,6 +163,8 @@ def _holders(x: torch.Tensor) -> tuple | None:
     None where that cannot be told.
     """
     if _storage_use_count is None or type(x) is not torch.Tensor or x.device.type != "cpu":
+        return None
+    if _in_transform():  # such a tensor has no memory
         return None
     storage = x.untyped_storage()
     if not storage.resizable():  # another library's memory
@@ -321,11 +342,6 @@ def _step(step: int | torch.Tensor) -> torch.Tensor | None:
 
 def _step_number(step: torch.Tensor | None) -> int:
     return 0 if step is None else int(step) & 0xFFFFFFFF
-
-
-def _in_transform() -> bool:
-    """In torch.func's grad or vmap a tensor's requires_grad says nothing."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _plain(x: torch.Tensor) -> torch.Tensor:

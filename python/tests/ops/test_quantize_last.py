@@ -111,6 +111,18 @@ def test_has_a_gradient():
     assert x.grad.tolist() == [1, 0]
 
 
+def test_in_transforms():
+    """Their tensors stand for others and have no memory."""
+    x = _random(3, 5)
+
+    def function(x):
+        return quantize_last([x * 2], SPEC)
+
+    assert torch.equal(torch.vmap(function)(x), quantize(x * 2, SPEC))
+    gradient = torch.func.grad(lambda x: function(x).sum())(x)
+    assert torch.equal(gradient, torch.full((3, 5), 2.0))
+
+
 def test_compiled():
     function = torch.compile(
         lambda x: quantize_last([x * 2], SPEC), backend="aot_eager", fullgraph=True

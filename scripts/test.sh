@@ -9,7 +9,7 @@
 # Not part of "all", for their time:
 #   scripts/test.sh asan       C++: everything under both sanitizers
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
-#   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: some minutes
+#   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: a quarter of an hour
 set -euo pipefail
 cd "$(dirname "$0")/.."
 half=${1:-all}

@@ -104,7 +104,7 @@ def _quantized(x, spec, seed, stream, step, in_place):
         function = _StraightThrough if traits.is_straight_through else _WithGradient
         return function.apply(x, spec, seed, stream, step_tensor)
     in_place = in_place and not x.requires_grad and _is_in_any_order(x, traits)
-    if _is_plain(x) and not _are_ops_recorded():  # past the dispatcher, which takes longer
+    if not _are_ops_recorded() and _is_plain(x):  # past the dispatcher, which takes longer
         if not in_place:
             return _quantize_on_cpu(x, spec, seed, stream, step_tensor)
         _quantize_memory(x, x, spec, seed, stream, step_tensor)
@@ -120,8 +120,16 @@ def _in_transform() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+with torch.inference_mode():
+    _KEYS_IN_INFERENCE_MODE = torch._C._dispatch_keys(torch.empty(0))
+_PLAIN_KEYS = (torch._C._dispatch_keys(torch.empty(0)), _KEYS_IN_INFERENCE_MODE)
+
+
 def _is_plain(x: torch.Tensor) -> bool:
-    return type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
+    """Whether PyTorch's dispatcher would see nothing but a tensor with memory of its own on the CPU."""
+    return (
+        type(x) in (torch.Tensor, torch.nn.Parameter) and torch._C._dispatch_keys(x) in _PLAIN_KEYS
+    )
 
 
 def _are_ops_recorded() -> bool:
@@ -149,7 +157,7 @@ def not_compiled(function: Callable) -> Callable:
 
 def version(x: torch.Tensor) -> tuple[int, int] | None:
     """A value that changes when PyTorch changes a tensor; None where that cannot be told."""
-    if not _is_plain(x) or _in_transform() or torch.compiler.is_compiling() or x.is_inference():
+    if torch.compiler.is_compiling() or not _is_plain(x) or x.is_inference():
         return None
     return x._version, x.data_ptr()
 
@@ -162,9 +170,7 @@ def _holders(x: torch.Tensor) -> tuple | None:
 
     None where that cannot be told.
     """
-    if _storage_use_count is None or type(x) is not torch.Tensor or x.device.type != "cpu":
-        return None
-    if _in_transform():  # such a tensor has no memory
+    if _storage_use_count is None or type(x) is not torch.Tensor or not _is_plain(x):
         return None
     storage = x.untyped_storage()
     if not storage.resizable():  # another library's memory
@@ -330,8 +336,14 @@ def _check(x: torch.Tensor) -> None:
         raise TypeError(f"expected a tensor of PyTorch, found {type(x).__name__}")
     if x.dtype not in _TYPES:
         _common.type_number(str(x.dtype).removeprefix("torch."))
+    if x.layout != torch.strided or x.is_nested:
+        raise TypeError(f"expected a dense tensor, found one of layout {_layout(x)}")
     if x.device.type not in ("cpu", "meta"):
         raise TypeError(f"expected a tensor on the CPU, found one on {x.device}")
+
+
+def _layout(x: torch.Tensor) -> str:
+    return "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
 
 
 def _step(step: int | torch.Tensor) -> torch.Tensor | None:

@@ -123,6 +123,33 @@ def test_in_transforms():
     assert torch.equal(gradient, torch.full((3, 5), 2.0))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x.to_sparse(),
+        lambda x: x.to_sparse_csr(),
+        lambda x: x.to_mkldnn(),
+        lambda x: torch.nested.nested_tensor([x, x[:2]]),
+    ],
+)
+def test_tensors_without_memory_of_their_own_are_refused(make):
+    with pytest.raises(TypeError, match="expected a dense tensor, found one of layout"):
+        quantize(make(_random(3, 5)), SPEC)
+    with pytest.raises(TypeError, match="expected a dense tensor, found one of layout"):
+        quantize_last([make(_random(3, 5))], SPEC)
+
+
+def test_tensors_that_only_look_dense():
+    """PyTorch makes them when it is asked for their values."""
+    x = _random(3, 5)
+    for make, wanted in (
+        (lambda: torch._efficientzerotensor(3, 5), torch.zeros(3, 5)),
+        (lambda: torch._neg_view(x.clone()), quantize(-x, SPEC)),
+    ):
+        assert torch.equal(quantize(make(), SPEC), wanted)
+        assert torch.equal(quantize_last([make()], SPEC), wanted)
+
+
 def test_compiled():
     function = torch.compile(
         lambda x: quantize_last([x * 2], SPEC), backend="aot_eager", fullgraph=True

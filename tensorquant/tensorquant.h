@@ -5,7 +5,8 @@
 
 #include "tensorquant/arithmetic/convolution.h"  // matrix products and convolutions, every operation rounded
 #include "tensorquant/base/error.h"              // Error, what every bad input throws
-#include "tensorquant/base/random.h"         // Context: seed, stream and step of random rounding
+#include "tensorquant/base/random.h"             // random words and streams
+#include "tensorquant/formats/context.h"     // Context: seed, stream and step of random rounding
 #include "tensorquant/formats/format.h"      // number formats as plain data, and their definitions
 #include "tensorquant/maps/override.h"       // the three maps of a model, and explain()
 #include "tensorquant/maps/quantizer_map.h"  // rules from layer names to quantizers

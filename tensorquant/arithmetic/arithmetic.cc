@@ -30,14 +30,15 @@ Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulato
           grid_format(accumulator, "the format of an accumulator"), accumulate};
 }
 
-Draw draw(const Format& format, const Context& context, std::uint64_t index, std::uint32_t tap) {
+Draw draw(const Format& format, const RandomStream& random, std::uint64_t index,
+          std::uint32_t tap) {
   return std::visit(
       [&](const auto& f) -> Draw {
         using F = std::decay_t<decltype(f)>;
         if constexpr (RoundsAtRandom<F>) {
           if (!is_random(f)) return {};
-          return {draws_half_words(f.random_bits) ? random_half_word(context, index, tap)
-                                                  : random_word(context, index, tap),
+          return {draws_half_words(f.random_bits) ? random_half_word(random, index, tap)
+                                                  : random_word(random, index, tap),
                   f.random_bits};
         } else {
           return {};

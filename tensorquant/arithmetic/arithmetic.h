@@ -33,15 +33,15 @@ struct ArithmeticContext {
   std::uint32_t accumulator_stream = 1;
   std::uint32_t step = 0;
 
-  Context product() const { return {seed, product_stream, step}; }
-  Context accumulator() const { return {seed, accumulator_stream, step}; }
+  RandomStream product() const { return {seed, product_stream, step}; }
+  RandomStream accumulator() const { return {seed, accumulator_stream, step}; }
 };
 
 // The tap that stands for the addition of the bias in random rounding.
 inline constexpr std::uint32_t kBiasTap = 0xFFFFFFFF;
 
 // The random bits for output `index` at tap k; nothing for formats that do not round at random.
-Draw draw(const Format& format, const Context& context, std::uint64_t index, std::uint32_t tap);
+Draw draw(const Format& format, const RandomStream& random, std::uint64_t index, std::uint32_t tap);
 
 // What a layer's products and sums would have needed. Numbers that are not finite do not count.
 struct RangeReport {

@@ -101,8 +101,8 @@ void check(const Convolution& c) {
 
 // The input in a buffer in which the taps of every output lie at fixed distances from its first
 // one: with zeros around it and, transposed, between its points.
-struct Layout {
-  explicit Layout(const Convolution& c) : output(c.output()) {
+struct BufferLayout {
+  explicit BufferLayout(const Convolution& c) : output(c.output()) {
     for (std::size_t d = 0; d < output.size(); ++d) {
       const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
       if (c.is_transposed) {
@@ -133,13 +133,13 @@ struct Layout {
 };
 
 // False where x itself can be the buffer.
-bool needs_buffer(const Convolution& c, const Layout& layout) {
+bool needs_buffer(const Convolution& c, const BufferLayout& layout) {
   return layout.size != c.input ||
          std::any_of(layout.first.begin(), layout.first.end(), [](auto i) { return i != 0; });
 }
 
 template <class T>
-std::vector<T> buffered(const Convolution& c, const Layout& layout, const T* x) {
+std::vector<T> buffered(const Convolution& c, const BufferLayout& layout, const T* x) {
   const std::size_t dimensions = c.input.size();
   const Sizes strides = strides_of(layout.size);
   // The lines of the last dimension: where each lies in the buffer, -1 where it lies outside.
@@ -218,7 +218,7 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
                  const Convolution& shape, const T* x, const T* w, const T* bias, T* y,
                  RangeReport* report, bool* outside) {
   check(shape);
-  const Layout layout(shape);
+  const BufferLayout layout(shape);
   std::vector<T> buffer;
   if (needs_buffer(shape, layout)) {
     buffer = buffered(shape, layout, x);

@@ -77,7 +77,7 @@ Format in_double(const Format& format) {
   return format;
 }
 
-void round_all(const Format& format, const Context& context, std::uint32_t tap,
+void round_all(const Format& format, const RandomStream& random, std::uint32_t tap,
                std::span<const std::int64_t> indices, std::span<double> values) {
   std::visit(
       [&](const auto& f) {
@@ -85,7 +85,7 @@ void round_all(const Format& format, const Context& context, std::uint32_t tap,
           if (is_random(f)) {
             for (std::size_t i = 0; i < values.size(); ++i) {
               const auto index = static_cast<std::uint64_t>(indices[i]);
-              values[i] = quantize_reference(f, values[i], draw(format, context, index, tap));
+              values[i] = quantize_reference(f, values[i], draw(format, random, index, tap));
             }
             return;
           }

@@ -30,7 +30,7 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
 
 // values[i] rounded to the format; each is exact or rounded to odd. indices[i], the index of its
 // output, matters to random rounding alone.
-void round_all(const Format& format, const Context& context, std::uint32_t tap,
+void round_all(const Format& format, const RandomStream& random, std::uint32_t tap,
                std::span<const std::int64_t> indices, std::span<double> values);
 
 // to_type<float>() of many.

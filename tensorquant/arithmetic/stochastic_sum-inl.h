@@ -75,7 +75,7 @@ struct StochasticOp {
 // The sums of the outputs that share their random words: 64, or 128 where a word serves two. `tile`
 // is their index div their number; a are the row's factors, b[k * stride] those of the columns.
 template <bool halves, class Op>
-HWY_NOINLINE void SumTile(const Op& given, const Context& context, std::uint64_t tile,
+HWY_NOINLINE void SumTile(const Op& given, const RandomStream& random, std::uint64_t tile,
                           std::size_t taps, const float* a, const float* b, std::size_t stride,
                           std::int32_t* sums) {
   const Op op = given;
@@ -88,7 +88,7 @@ HWY_NOINLINE void SumTile(const Op& given, const Context& context, std::uint64_t
   for (std::size_t v = 0; v < vectors; ++v) low[v] = high[v] = hn::Zero(di);
   HWY_ALIGN std::uint32_t words[64];
   for (std::size_t k = 0; k < taps; ++k, b += stride) {
-    FillTileOfTap(context, tile, static_cast<std::uint32_t>(k), words);
+    FillTileOfTap(random, tile, static_cast<std::uint32_t>(k), words);
     const auto factor = hn::Set(d, a[k]);
     for (std::size_t v = 0; v < vectors; ++v) {
       const auto word = hn::Load(du, words + v * lanes);

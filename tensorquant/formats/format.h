@@ -8,6 +8,7 @@
 
 #include "tensorquant/base/random.h"
 #include "tensorquant/formats/binary.h"
+#include "tensorquant/formats/context.h"
 #include "tensorquant/formats/fixed_point.h"
 #include "tensorquant/formats/floating_point.h"
 #include "tensorquant/formats/identity.h"
@@ -39,11 +40,10 @@ bool is_random(const F& format) {
 
 // The random bits of element `index` of a tensor.
 template <RoundsAtRandom F>
-Draw draw(const F& format, const Context& context, std::size_t index) {
+Draw draw(const F& format, const RandomStream& random, std::size_t index) {
   if (!is_random(format)) return {};
   const bool half = draws_half_words(format.random_bits);
-  return {half ? random_half_word(context, index) : random_word(context, index),
-          format.random_bits};
+  return {half ? random_half_word(random, index) : random_word(random, index), format.random_bits};
 }
 
 // The definition of quantization for a whole tensor in C order: out[i] from in[i], i, and for
@@ -59,7 +59,7 @@ void quantize_reference(const F& format, std::span<const T> in, std::span<T> out
   } else {
     for (std::size_t i = 0; i < in.size(); ++i) {
       if constexpr (RoundsAtRandom<F>) {
-        out[i] = quantize_reference(format, in[i], draw(format, context, i));
+        out[i] = quantize_reference(format, in[i], draw(format, context.random(), i));
       } else {
         out[i] = quantize_reference(format, in[i]);
       }

@@ -35,7 +35,7 @@ class LaneReference {
   explicit LaneReference(const F& format) : format_(format) {
     if constexpr (RoundsAtRandom<F>) {
       for (std::uint32_t lane = 0; lane < kTensor; ++lane) {
-        draws_.push_back(draw(format, kContext, lane));
+        draws_.push_back(draw(format, kContext.random(), lane));
       }
     }
   }

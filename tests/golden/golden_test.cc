@@ -96,7 +96,7 @@ TEST(RandomNumbers, AreThoseOfTheDefinition) {
     const bool half = !entry["random_bits"].is_null() && draws_half_words(bits);
     const Context context = context_of(entry);
     const std::uint32_t word =
-        half ? random_half_word(context, element) : random_word(context, element);
+        half ? random_half_word(context.random(), element) : random_word(context.random(), element);
     ASSERT_EQ(word >> (32 - bits), entry["integer"].get<std::uint32_t>()) << entry;
   }
 }

@@ -50,7 +50,7 @@ class PoolSum {
   T average(const T* x, const std::vector<std::int64_t>& offsets, std::int64_t divisor) {
     const double s = sum(x, offsets);
     const double n = static_cast<double>(divisor);
-    const Format& format = arithmetic_.product;
+    const GridFormat& format = arithmetic_.product;
     const Draw random = draw(format, context_.product(), index_, 0);
     const double quotient = std::isfinite(s) && s != 0
                                 ? round_exact<T>(format, exact_quotient(s, n), random)

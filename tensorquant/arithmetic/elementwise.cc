@@ -22,7 +22,7 @@ class Exactly {
   Exactly(const Arithmetic& arithmetic, const ArithmeticContext& context)
       : product_(arithmetic.product), sum_(arithmetic.accumulator), context_(context) {}
 
-  bool keeps_product() const { return std::holds_alternative<Identity>(product_); }
+  bool keeps_product() const { return is_none(product_); }
 
   double root_of_sum(T a, T b, std::uint64_t index, std::uint32_t tap) const {
     ExactSum<T> sum;
@@ -85,8 +85,8 @@ class Exactly {
   // A zero, an infinity or NaN in the product's format.
   double stored(double special) const { return round_special<T>(product_, special); }
 
-  const Format& product_;
-  const Format& sum_;
+  const GridFormat& product_;
+  const GridFormat& sum_;
   const ArithmeticContext& context_;
 };
 
@@ -139,7 +139,7 @@ class Block {
     if (low != 0 && std::isfinite(high)) add_to_odd(values, part);
   }
   void round_products(RangeReport* report) {
-    if (std::holds_alternative<Identity>(arithmetic_.product)) return;
+    if (is_none(arithmetic_.product)) return;
     if (report != nullptr) {
       const Bounds<double> ends = ends_of<float>(arithmetic_.product);
       for (const double x : values()) {

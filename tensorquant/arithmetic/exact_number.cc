@@ -1,9 +1,6 @@
 #include "tensorquant/arithmetic/exact_number.h"
 
 #include <cmath>
-#include <limits>
-
-#include "tensorquant/base/error.h"
 
 namespace tensorquant {
 namespace {
@@ -114,9 +111,22 @@ double round_to(const Identity&, const ExactNumber& x, Draw draw) {
   return round_to<T>(type_format<T>(), x, draw);
 }
 
-template <class T, class F>
-double round_to(const F&, const ExactNumber&, Draw) {
-  throw Error("no format for arithmetic");
+// Zeros, infinities and NaN.
+template <class T>
+double round_special_to(const Identity&, double x) {
+  return x;
+}
+template <class T>
+double round_special_to(const FixedPoint& format, double x) {
+  return quantize_reference(format, x);
+}
+template <class T>
+double round_special_to(const FloatingPoint& format, double x) {
+  return quantize_reference(format, x);
+}
+template <class T>
+double round_special_to(const Logarithmic& format, double x) {
+  return std::isinf(x) ? std::copysign(std::ldexp(1.0, max_exponent<T>(format)), x) : x;
 }
 
 }  // namespace
@@ -149,25 +159,13 @@ ExactNumber exact_root(const ExactNumber& x) {
 }
 
 template <class T>
-double round_exact(const Format& format, const ExactNumber& x, Draw draw) {
+double round_exact(const GridFormat& format, const ExactNumber& x, Draw draw) {
   return std::visit([&](const auto& f) { return round_to<T>(f, x, draw); }, format);
 }
 
 template <class T>
-double round_special(const Format& format, double x) {
-  return std::visit(
-      [&](const auto& f) -> double {
-        using F = std::decay_t<decltype(f)>;
-        if constexpr (std::is_same_v<F, Logarithmic>) {
-          if (std::isinf(x)) return std::copysign(std::ldexp(1.0, max_exponent<T>(f)), x);
-          return x;
-        } else if constexpr (std::is_same_v<F, FixedPoint> || std::is_same_v<F, FloatingPoint>) {
-          return quantize_reference(f, x);
-        } else {
-          return x;
-        }
-      },
-      format);
+double round_special(const GridFormat& format, double x) {
+  return std::visit([&](const auto& f) { return round_special_to<T>(f, x); }, format);
 }
 
 template <>
@@ -179,9 +177,9 @@ FloatingPoint type_format<double>() {
   return {11, 52};
 }
 
-template double round_exact<float>(const Format&, const ExactNumber&, Draw);
-template double round_exact<double>(const Format&, const ExactNumber&, Draw);
-template double round_special<float>(const Format&, double);
-template double round_special<double>(const Format&, double);
+template double round_exact<float>(const GridFormat&, const ExactNumber&, Draw);
+template double round_exact<double>(const GridFormat&, const ExactNumber&, Draw);
+template double round_special<float>(const GridFormat&, double);
+template double round_special<double>(const GridFormat&, double);
 
 }  // namespace tensorquant

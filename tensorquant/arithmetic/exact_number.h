@@ -1,7 +1,7 @@
 #ifndef TENSORQUANT_ARITHMETIC_EXACT_NUMBER_H_
 #define TENSORQUANT_ARITHMETIC_EXACT_NUMBER_H_
 
-#include "tensorquant/formats/format.h"
+#include "tensorquant/arithmetic/grid_format.h"
 
 namespace tensorquant {
 
@@ -28,11 +28,11 @@ ExactNumber exact_root(const ExactNumber& x);
 // at: Identity rounds to T itself, ties to even. For Overflow::wrap, x may be given modulo
 // 2^(bits - fraction + 1), with its sign.
 template <class T>
-double round_exact(const Format& format, const ExactNumber& x, Draw draw);
+double round_exact(const GridFormat& format, const ExactNumber& x, Draw draw);
 
 // The same for zeros, infinities and NaN, which are themselves exact.
 template <class T>
-double round_special(const Format& format, double x);
+double round_special(const GridFormat& format, double x);
 
 // The format that stands for Identity where a value of type T has to be stored.
 template <class T>

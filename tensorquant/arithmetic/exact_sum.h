@@ -46,16 +46,14 @@ class ExactSum {
   }
 
   // The sum rounded once to the format.
-  double rounded(const Format& format, Draw draw) const {
+  double rounded(const GridFormat& format, Draw draw) const {
     if (has_special_) return round_special<T>(format, special_);
     if (is_zero()) {
       const bool negative = only_negative_zeros_ && !is_empty_;
       return round_special<T>(format, negative ? -0.0 : 0.0);
     }
-    const auto* fixed = std::get_if<FixedPoint>(&format);
-    const bool wraps = fixed != nullptr && fixed->overflow == FixedPoint::Overflow::wrap;
     // A sum of any length: what is above the modulus does not count.
-    const ExactNumber x = number(wraps ? fixed->bits - fixed->fraction + 1 : kHighest);
+    const ExactNumber x = number(modulus_of(format).value_or(kHighest));
     return x.significand == 0 ? 0.0 : round_exact<T>(format, x, draw);
   }
 

@@ -33,7 +33,7 @@ std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& til
 }
 
 // To the places of a row.
-void store(const Format& format, std::span<double> values, std::span<const std::int64_t> places,
+void store(const GridFormat& format, std::span<double> values, std::span<const std::int64_t> places,
            float* to) {
   bool is_run = true;
   for (std::size_t j = 0; j < places.size(); ++j) {
@@ -50,7 +50,8 @@ void store(const Format& format, std::span<double> values, std::span<const std::
 
 }  // namespace
 
-void store_as_float(const Format& format, std::span<const double> values, float* out) {
+void store_as_float(const GridFormat& format, std::span<const double> values, float* out) {
+  // to_type() of many: only fixed point has ends that the conversion could leave.
   const auto* fixed = std::get_if<FixedPoint>(&format);
   const float highest =
       fixed ? bounds<float>(*fixed).highest : std::numeric_limits<float>::infinity();
@@ -60,28 +61,11 @@ void store_as_float(const Format& format, std::span<const double> values, float*
   }
 }
 
-bool takes_odd(const Format& format) {
-  const auto* fixed = std::get_if<FixedPoint>(&format);
-  return fixed == nullptr || (fixed->overflow == FixedPoint::Overflow::saturate &&
-                              (fixed->rounding != Rounding::stochastic || fixed->bits <= 26));
-}
-
-Format in_double(const Format& format) {
-  if (std::holds_alternative<Identity>(format)) return FloatingPoint{8, 23};
-  if (const auto* logarithmic = std::get_if<Logarithmic>(&format)) {
-    Logarithmic bounded = *logarithmic;
-    bounded.min_exponent = min_exponent<float>(*logarithmic);
-    bounded.max_exponent = max_exponent<float>(*logarithmic);
-    return bounded;
-  }
-  return format;
-}
-
-void round_all(const Format& format, const RandomStream& random, std::uint32_t tap,
+void round_all(const GridFormat& format, const RandomStream& random, std::uint32_t tap,
                std::span<const std::int64_t> indices, std::span<double> values) {
   std::visit(
       [&](const auto& f) {
-        if constexpr (RoundsAtRandom<std::decay_t<decltype(f)>>) {
+        if constexpr (TakesDraw<std::decay_t<decltype(f)>>) {
           if (is_random(f)) {
             for (std::size_t i = 0; i < values.size(); ++i) {
               const auto index = static_cast<std::uint64_t>(indices[i]);
@@ -96,7 +80,7 @@ void round_all(const Format& format, const RandomStream& random, std::uint32_t t
 }
 
 void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport* report) {
-  const Format& format = job.arithmetic.accumulator;
+  const GridFormat& format = job.arithmetic.accumulator;
   const std::span<double> values(sums, tile.rows * tile.stride);
   const bool has_bias = job.sums.row_bias != nullptr || job.sums.column_bias != nullptr;
   const bool is_once = job.arithmetic.accumulate.mode == Accumulate::Mode::once;

@@ -15,10 +15,6 @@ struct Tile {
   std::size_t stride;
 };
 
-// Formats for which a number that was rounded to odd is as good as the exact one: those that look
-// neither at bits far above the result nor far below it.
-bool takes_odd(const Format& format);
-
 // s + x, rounded to odd: where the sum is no double, the one of its two neighbours whose last bit
 // is 1. Rounding that again, to a format that is at least two bits shorter, is one rounding (S.
 // Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
@@ -30,15 +26,11 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
 
 // values[i] rounded to the format; each is exact or rounded to odd. indices[i], the index of its
 // output, matters to random rounding alone.
-void round_all(const Format& format, const RandomStream& random, std::uint32_t tap,
+void round_all(const GridFormat& format, const RandomStream& random, std::uint32_t tap,
                std::span<const std::int64_t> indices, std::span<double> values);
 
 // to_type<float>() of many.
-void store_as_float(const Format& format, std::span<const double> values, float* out);
-
-// The format that rounds numbers in float64 as `format` rounds those of a float32 tensor: Identity
-// becomes binary32, and the bounds of Logarithmic are those of float32.
-Format in_double(const Format& format);
+void store_as_float(const GridFormat& format, std::span<const double> values, float* out);
 
 // Looks at sums that are about to be rounded, for the report and, before the last rounding, for
 // SumsOfProducts::outside.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cfenv>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <variant>
 
@@ -18,6 +19,21 @@ double power(int exponent) { return std::ldexp(1.0, exponent); }
 // Whether multiples of 2^last_bit up to this magnitude are exact in so many bits.
 bool fits(double magnitude, int last_bit, int bits) { return magnitude <= power(bits + last_bit); }
 
+// The fewest bits in which they fit, more than any format has where the magnitude is infinite.
+int bits_up_to(double magnitude, int last_bit) {
+  if (magnitude == 0) return 0;
+  if (!std::isfinite(magnitude)) return std::numeric_limits<int>::max();
+  int exponent = 0;  // the magnitude lies in [2^(exponent - 1), 2^exponent)
+  const bool is_power = std::frexp(magnitude, &exponent) == 0.5;
+  return exponent - (is_power ? 1 : 0) - last_bit;
+}
+
+// The magnitude of the format's ends in a float32 tensor.
+double largest_of(const GridFormat& format) {
+  const Bounds<double> ends = ends_of<float>(format);
+  return std::max(-ends.lowest, ends.highest);
+}
+
 FactorFacts known_facts(const Factor<float>& factor) {
   return factor.facts ? *factor.facts : facts_of(factor.data);
 }
@@ -29,12 +45,10 @@ class Planner {
         mode_(arithmetic.accumulate.mode),
         product_(std::get_if<FixedPoint>(&arithmetic.product)),
         accumulator_(std::get_if<FixedPoint>(&arithmetic.accumulator)),
-        float_product_(std::get_if<FloatingPoint>(&arithmetic.product)),
         sums_(sums),
         a_(known_facts(sums.a)),
         b_(known_facts(sums.b)),
-        keeps_product_(std::holds_alternative<Identity>(arithmetic.product) ||
-                       mode_ == Accumulate::Mode::fused) {
+        keeps_product_(is_none(arithmetic.product) || mode_ == Accumulate::Mode::fused) {
     largest_ = static_cast<double>(a_.largest) * static_cast<double>(b_.largest);
     last_bit_ = a_.last_bit + b_.last_bit;
     bits_ = a_.significant_bits + b_.significant_bits;
@@ -76,46 +90,21 @@ class Planner {
     constexpr double kSlack = 1 + 1e-6;  // for the roundings of these sums themselves
     sum_bound_ = longest_row * b_.largest * kSlack;
     if (keeps_product_) return;
-    if (std::holds_alternative<Logarithmic>(arithmetic_.product)) sum_bound_ *= 2;
-    if (product_) sum_bound_ += taps * power(-product_->fraction) * kSlack;
-    if (float_product_) {
-      sum_bound_ = (sum_bound_ * (1 + power(-float_product_->significand_bits)) +
-                    taps * float_product_->smallest()) *
-                   kSlack;
-    }
+    sum_bound_ = bound_after_rounding(arithmetic_.product, sum_bound_, taps);
   }
 
   // The product's format changes no product.
   bool product_is_exact() const {
-    if (keeps_product_) return true;
-    if (product_) {
-      return last_bit_ >= -product_->fraction &&
-             largest_ <= std::ldexp(product_->highest_integer(), -product_->fraction);
-    }
-    return float_product_ && bits_ <= float_product_->significand_bits + 1 &&
-           last_bit_ >= float_product_->min_exponent() - float_product_->significand_bits &&
-           largest_ <= float_product_->largest();
+    return keeps_product_ || keeps(arithmetic_.product, {largest_, last_bit_, bits_});
   }
   // The last bit of all rounded products.
   int product_last_bit() const {
-    if (keeps_product_) return last_bit_;
-    if (product_) return -product_->fraction;
-    if (float_product_) return float_product_->min_exponent() - float_product_->significand_bits;
-    return min_exponent<float>(std::get<Logarithmic>(arithmetic_.product));
+    return keeps_product_ ? last_bit_ : tensorquant::last_bit(arithmetic_.product);
   }
 
   // The accumulator's format changes no partial sum of numbers with that last bit.
   bool sum_is_exact(int last_bit) const {
-    if (accumulator_) return last_bit >= -accumulator_->fraction && !sum_can_saturate();
-    FloatingPoint format{8, 23};
-    if (const auto* f = std::get_if<FloatingPoint>(&arithmetic_.accumulator)) {
-      format = *f;
-    } else if (!std::holds_alternative<Identity>(arithmetic_.accumulator)) {
-      return false;
-    }
-    return fits(sum_bound_, last_bit, format.significand_bits + 1) &&
-           last_bit >= format.min_exponent() - format.significand_bits &&
-           sum_bound_ <= format.largest();
+    return keeps(arithmetic_.accumulator, {sum_bound_, last_bit, bits_up_to(sum_bound_, last_bit)});
   }
   bool sum_can_saturate() const {
     return sum_bound_ > std::ldexp(accumulator_->highest_integer(), -accumulator_->fraction);
@@ -302,8 +291,8 @@ class Planner {
   }
 
   // Identity is binary32.
-  static std::optional<FloatingPoint> rounded_to_even(const Format& format) {
-    if (std::holds_alternative<Identity>(format)) return FloatingPoint{8, 23};
+  static std::optional<FloatingPoint> rounded_to_even(const GridFormat& format) {
+    if (is_none(format)) return FloatingPoint{8, 23};
     const auto* f = std::get_if<FloatingPoint>(&format);
     return f != nullptr && f->rounding == Rounding::even ? std::optional(*f) : std::nullopt;
   }
@@ -381,13 +370,13 @@ class Planner {
       }
     }
     if (!takes_odd(arithmetic_.accumulator)) {
-      const double ends = std::ldexp(-accumulator_->lowest_integer(), -accumulator_->fraction);
+      const double ends = largest_of(arithmetic_.accumulator);
       double most = ends;
-      int lowest = std::min(last_bit, -accumulator_->fraction);
-      double product = largest_;
-      if (product_ && !keeps_product_) {
-        product = std::ldexp(-product_->lowest_integer(), -product_->fraction);
-      }
+      int lowest = std::min(last_bit, tensorquant::last_bit(arithmetic_.accumulator));
+      const double product = keeps_product_
+                                 ? largest_
+                                 : std::min(bound_after_rounding(arithmetic_.product, largest_, 1),
+                                            largest_of(arithmetic_.product));
       most += mode_ == Accumulate::Mode::step || mode_ == Accumulate::Mode::fused
                   ? product
                   : product * static_cast<double>(sums_.taps());
@@ -409,7 +398,6 @@ class Planner {
   const Accumulate::Mode mode_;
   const FixedPoint* product_;      // null: of another kind
   const FixedPoint* accumulator_;  // likewise
-  const FloatingPoint* float_product_;
   const SumsOfProducts<float>& sums_;
   const FactorFacts a_, b_;
   const bool keeps_product_;

@@ -16,7 +16,7 @@ class Output {
       : arithmetic_(arithmetic),
         context_(context),
         index_(static_cast<std::uint64_t>(index)),
-        keeps_product_(std::holds_alternative<Identity>(arithmetic.product) ||
+        keeps_product_(is_none(arithmetic.product) ||
                        arithmetic.accumulate.mode == Accumulate::Mode::fused) {}
 
   T compute(const SumsOfProducts<T>& sums, std::size_t row, std::size_t column) {

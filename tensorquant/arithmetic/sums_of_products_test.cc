@@ -14,6 +14,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/simd_target.h"
+#include "tensorquant/quantizers/format_list.h"
 #include "tests/floats.h"
 #include "tests/hostile_float_environment.h"
 
@@ -216,6 +217,30 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
   }
   RecordProperty("outputs", static_cast<int>(outputs));
   EXPECT_GT(outputs, 1000000u);
+}
+
+// The lists above are chosen to reach every kernel; this one forgets no format.
+TEST(SumsOfProducts, EqualTheReferenceForEveryListedGrid) {
+  std::mt19937 generator(3);
+  for (const FormatEntry& entry : format_list()) {
+    for (const std::string_view example : entry.examples) {
+      const std::string spec(example);
+      if (!grid_format(*make_quantizer(spec)->format())) continue;
+      for (const auto& [product, accumulator] :
+           {std::pair<std::string, std::string>{spec, "nearest,20,6"},
+            {"even,16,8", spec},
+            {spec, spec}}) {
+        for (const char* mode : kModes) {
+          const Problem p = problem(5, 9, 33, kAllNumbers[generator() % std::size(kAllNumbers)],
+                                    Numbers::some_bits, generator);
+          const Arithmetic arithmetic = arithmetic_of(product, accumulator, mode);
+          const std::vector<float> wanted = compute_reference(arithmetic, p, true);
+          EXPECT_EQ(difference(compute(arithmetic, p, true), wanted), "")
+              << product << " / " << accumulator << " / " << mode;
+        }
+      }
+    }
+  }
 }
 
 TEST(SumsOfProducts, DoNotDependOnTheNumberOfThreads) {

@@ -22,7 +22,7 @@ class TileSum {
       : job_(job),
         tile_(tile),
         report_(report),
-        keeps_product_(std::holds_alternative<Identity>(job.arithmetic.product) ||
+        keeps_product_(is_none(job.arithmetic.product) ||
                        job.arithmetic.accumulate.mode == Accumulate::Mode::fused),
         size_(tile.rows * tile.stride),
         sums_(size_),
@@ -95,7 +95,7 @@ class TileSum {
   }
 
   void round_sums(std::uint32_t tap, bool is_last_tap) {
-    const Format& format = job_.arithmetic.accumulator;
+    const GridFormat& format = job_.arithmetic.accumulator;
     const bool has_bias = job_.sums.row_bias != nullptr || job_.sums.column_bias != nullptr;
     look_at_sums(job_, tile_, sums_, is_last_tap && !has_bias, report_);
     round_all(format, job_.context.accumulator(), tap, indices_, sums_);
@@ -109,7 +109,7 @@ class TileSum {
   }
 
   void count_products() {
-    const bool is_none = std::holds_alternative<Identity>(job_.arithmetic.product);
+    const bool rounds = !is_none(job_.arithmetic.product);
     const Bounds<double> ends = ends_of<float>(job_.arithmetic.product);
     for_each_output([&](std::size_t i) {
       const double x = products_[i];
@@ -117,7 +117,7 @@ class TileSum {
         report_->largest_product = std::max(report_->largest_product, std::abs(x));
       if (keeps_product_) return;
       ++report_->products;
-      if (!is_none && (x < ends.lowest || x > ends.highest)) ++report_->clamped_products;
+      if (rounds && (x < ends.lowest || x > ends.highest)) ++report_->clamped_products;
     });
   }
 

@@ -10,7 +10,7 @@
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/quantizer_option.h"
-#include "tensorquant/formats/facts.h"
+#include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tensorquant/quantizers/spec_reader.h"
 

@@ -16,6 +16,7 @@ ALLOWED = {
     "quantizers": {"base", "formats", "kernels"},
     "maps": {"base", "formats", "kernels", "quantizers"},
     "arithmetic": {"base", "formats", "kernels", "quantizers"},
+    "calibration": {"base", "formats", "kernels", "quantizers"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }

@@ -46,16 +46,16 @@ std::string nearest_layer(const LayerPattern& pattern, const std::vector<std::st
   return nearest ? *nearest : std::string();
 }
 
-void explain_map(const QuantizerMap& map, const Rule* LayerExplanation::*chosen,
-                 Explanation& explanation, const std::vector<std::string>& layers) {
-  for (LayerExplanation& layer : explanation.layers) layer.*chosen = map.find_rule(layer.layer);
+void explain_map(const QuantizerMap& map, MapKind kind, Explanation& explanation,
+                 const std::vector<std::string>& layers) {
+  for (LayerExplanation& layer : explanation.layers) layer[kind] = map.find_rule(layer.layer);
   for (const Rule& rule : map.rules()) {
     IdleRule idle{map.kind(), &rule, nullptr, {}};
     bool is_chosen = false;
     for (const LayerExplanation& layer : explanation.layers) {
-      is_chosen = layer.*chosen == &rule;
+      is_chosen = layer[kind] == &rule;
       if (is_chosen) break;
-      if (!idle.shadowed_by && rule.pattern.hits(layer.layer)) idle.shadowed_by = layer.*chosen;
+      if (!idle.shadowed_by && rule.pattern.hits(layer.layer)) idle.shadowed_by = layer[kind];
     }
     if (is_chosen) continue;
     if (!idle.shadowed_by) idle.suggestion = nearest_layer(rule.pattern, layers);
@@ -66,9 +66,9 @@ void explain_map(const QuantizerMap& map, const Rule* LayerExplanation::*chosen,
 }  // namespace
 
 std::string IdleRule::message() const {
-  std::string text = rule->place + ": " + to_string(kind) + " key '" + rule->pattern.key() + "' ";
+  std::string text = rule->origin + ": " + to_string(kind) + " key '" + rule->pattern.key() + "' ";
   if (shadowed_by) {
-    text += "does nothing: key '" + shadowed_by->pattern.key() + "' (" + shadowed_by->place +
+    text += "does nothing: key '" + shadowed_by->pattern.key() + "' (" + shadowed_by->origin +
             ") stands before it and takes its layers";
     return one_line(text);
   }
@@ -86,9 +86,7 @@ Explanation explain(const Override& maps, const std::vector<std::string>& layers
   maps.check_kinds();
   Explanation explanation;
   for (const std::string& layer : layers) explanation.layers.push_back({.layer = layer});
-  explain_map(maps.weights, &LayerExplanation::weights, explanation, layers);
-  explain_map(maps.extrinsic, &LayerExplanation::extrinsic, explanation, layers);
-  explain_map(maps.intrinsic, &LayerExplanation::intrinsic, explanation, layers);
+  for (const MapKind kind : kMapKinds) explain_map(maps[kind], kind, explanation, layers);
   return explanation;
 }
 

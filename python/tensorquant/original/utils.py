@@ -43,7 +43,7 @@ def quantizer_map(qmap: Any) -> dict[str, Any] | None:
     """The dictionary of a JSON file, a dictionary or a quantizer string, with quantizers for strings.
 
     Unlike the original's it leaves a dictionary as it is, and a file that is missing is an error.
-    None and "" give None.
+    None and "" give None; so does "none" in a file.
 
     Raises:
         tensorquant.Error: the file is missing, or something in the map is wrong.

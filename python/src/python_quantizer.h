@@ -12,8 +12,8 @@
 
 namespace tensorquant::python {
 
-// A quantizer that is an object of Python, for the core. It can be used and destroyed by threads that
-// do not hold the interpreter's lock. What Python raises goes through the core as
+// A quantizer that is an object of Python, for the core. It can be used and destroyed by threads
+// that do not hold the interpreter's lock. What Python raises goes through the core as
 // nanobind::python_error.
 class PythonQuantizer final : public Quantizer {
  public:

@@ -1,9 +1,9 @@
 #ifndef TENSORQUANT_TORCH_NN_CONV_H_
 #define TENSORQUANT_TORCH_NN_CONV_H_
 
-#include <algorithm>
 #include <cstdint>
-#include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/base/error.h"
@@ -26,6 +26,10 @@ ConvolutionOptions convolution_options(const Layer& layer) {
   options.groups = layer.options.groups();
   return options;
 }
+
+// The type of a layer's padding as numbers.
+template <class Layer>
+using Padding = std::decay_t<decltype(std::declval<Layer&>().options.stride())>;
 
 template <std::size_t D, class Layer>
 at::Tensor rounded_conv(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
@@ -62,30 +66,28 @@ at::Tensor rounded_conv(Layer& layer, const LayerArithmetic& arithmetic, const a
                              options);
 }
 
-template <std::size_t D, class Layer, class OutputSize>
+// The float layer's own rule for the output_padding that gives an output_size.
+template <class Layer>
+struct OutputPadding : Layer {
+  template <class OutputSize>
+  static std::vector<std::int64_t> of(Layer& layer, const at::Tensor& x, const OutputSize& size) {
+    const auto* padding = get_if<Padding<Layer>>(&layer.options.padding());
+    if (padding == nullptr) throw Error("a transposed convolution needs its padding as numbers");
+    return (layer.*&OutputPadding::_output_padding)(x, size, layer.options.stride(), *padding,
+                                                    layer.options.kernel_size());
+  }
+};
+
+template <class Layer, class OutputSize>
 at::Tensor rounded_conv_transpose(Layer& layer, const LayerArithmetic& arithmetic,
                                   const at::Tensor& x, const OutputSize& output_size) {
-  ConvolutionOptions options = convolution_options(layer);
-  const auto* padding = get_if<::torch::ExpandingArray<D>>(&layer.options.padding());
-  if (padding == nullptr) throw Error("a transposed convolution needs its padding as numbers");
-  options.padding.assign((*padding)->begin(), (*padding)->end());
-  const auto& extra = layer.options.output_padding();
-  options.output_padding.emplace(extra->begin(), extra->end());
-  if (output_size.has_value()) {
-    const at::IntArrayRef wanted = output_size->slice(output_size->size() - D);
-    const at::IntArrayRef input = x.sizes().slice(static_cast<std::size_t>(x.dim()) - D);
-    for (std::size_t d = 0; d < D; ++d) {
-      const std::int64_t reach = options.dilation[d] * (layer.weight.size(d + 2) - 1);
-      const std::int64_t least =
-          (input[d] - 1) * options.stride[d] - 2 * options.padding[d] + reach + 1;
-      const std::int64_t added = wanted[d] - least;
-      if (added < 0 || added >= std::max(options.stride[d], options.dilation[d])) {
-        throw Error("an output of " + std::to_string(wanted[d]) + " is not between " +
-                    std::to_string(least) + " and the stride or dilation beyond it");
-      }
-      (*options.output_padding)[d] = added;
-    }
+  if (get_if<::torch::enumtype::kZeros>(&layer.options.padding_mode()) == nullptr) {
+    throw Error("a transposed convolution pads with zeros alone");
   }
+  ConvolutionOptions options = convolution_options(layer);
+  options.output_padding = OutputPadding<Layer>::of(layer, x, output_size);
+  const auto& padding = *get_if<Padding<Layer>>(&layer.options.padding());
+  options.padding.assign(padding->begin(), padding->end());
   return rounded_convolution(arithmetic, x, layer.weight, layer.bias, options);
 }
 
@@ -97,12 +99,11 @@ struct RoundedConv {
   }
 };
 
-template <std::size_t D>
 struct RoundedConvTranspose {
   template <class Layer, class OutputSize>
   static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x,
                          const OutputSize& output_size) {
-    return rounded_conv_transpose<D>(layer, arithmetic, x, output_size);
+    return rounded_conv_transpose(layer, arithmetic, x, output_size);
   }
 };
 
@@ -115,11 +116,11 @@ struct RoundedForward<::torch::nn::Conv2dImpl> : detail::RoundedConv<2> {};
 template <>
 struct RoundedForward<::torch::nn::Conv3dImpl> : detail::RoundedConv<3> {};
 template <>
-struct RoundedForward<::torch::nn::ConvTranspose1dImpl> : detail::RoundedConvTranspose<1> {};
+struct RoundedForward<::torch::nn::ConvTranspose1dImpl> : detail::RoundedConvTranspose {};
 template <>
-struct RoundedForward<::torch::nn::ConvTranspose2dImpl> : detail::RoundedConvTranspose<2> {};
+struct RoundedForward<::torch::nn::ConvTranspose2dImpl> : detail::RoundedConvTranspose {};
 template <>
-struct RoundedForward<::torch::nn::ConvTranspose3dImpl> : detail::RoundedConvTranspose<3> {};
+struct RoundedForward<::torch::nn::ConvTranspose3dImpl> : detail::RoundedConvTranspose {};
 
 namespace nn {
 

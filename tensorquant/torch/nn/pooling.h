@@ -2,6 +2,7 @@
 #define TENSORQUANT_TORCH_NN_POOLING_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "tensorquant/torch/nn/twin.h"
@@ -50,12 +51,6 @@ at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const a
   return rounded_average_pool(arithmetic, x, options);
 }
 
-inline std::int64_t size_or_input(std::int64_t size) { return size; }
-template <class Optional>
-std::int64_t size_or_input(const Optional& size) {
-  return size.has_value() ? *size : -1;
-}
-
 struct RoundedPool {
   template <class Layer>
   static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
@@ -66,8 +61,14 @@ struct RoundedPool {
 struct RoundedAdaptivePool {
   template <class Layer>
   static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
-    std::vector<std::int64_t> sizes;
-    for (const auto& size : *layer.options.output_size()) sizes.push_back(size_or_input(size));
+    std::vector<std::optional<std::int64_t>> sizes;
+    for (const auto& size : *layer.options.output_size()) {
+      if constexpr (requires { size.has_value(); }) {
+        sizes.push_back(size.has_value() ? std::optional<std::int64_t>(*size) : std::nullopt);
+      } else {
+        sizes.emplace_back(size);
+      }
+    }
     return rounded_adaptive_average_pool(arithmetic, x, sizes);
   }
 };

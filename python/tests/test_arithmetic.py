@@ -180,7 +180,7 @@ KERNEL = np.ones((4, 2, 3), np.float32)
         (
             lambda: tq.convolve(IMAGE, KERNEL[:2], padding=4, transposed=True),
             tq.Error,
-            "nothing of the output",
+            "padding is larger than the output",
         ),
         (
             lambda: tq.convolve(IMAGE, KERNEL[:2], stride=2**62, transposed=True),

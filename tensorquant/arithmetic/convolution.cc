@@ -163,6 +163,7 @@ std::vector<T> buffered(const Convolution& c, const Layout& layout, const T* x) 
   const auto plane = static_cast<std::size_t>(product_of(layout.size));
   const auto planes = static_cast<std::size_t>(c.batch * c.in_channels);
   std::vector<T> buffer(planes * plane);
+  if (buffer.empty()) return buffer;
   parallel_for(planes * plane, plane, [&](std::size_t from_element, std::size_t to_element) {
     for (std::size_t p = from_element / plane; p < to_element / plane; ++p) {
       for (std::size_t line = 0; line < places.size(); ++line) {

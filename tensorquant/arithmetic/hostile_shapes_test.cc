@@ -151,7 +151,9 @@ TEST(HostileShapes, AreRefusedByTransposedConvolutionsOrComputed) {
            {{{.kernel = 1, .stride = 1, .dilation = 3}, 2, Values{1, 2, 0, 0}}, 2},
            {{{.kernel = 1, .stride = 2}, 2, {}}, -1},
            {{{.kernel = 3, .padding = 1}, 2, Values{3, 3}}, 0},
-           {{{.kernel = 3, .padding = 2}, 2, {}}, 0},
+           {{{.kernel = 3, .padding = 2}, 2, Values{}}, 0},
+           {{{.kernel = 1, .padding = 1}, 2, Values{}}, 0},
+           {{{.kernel = 1, .padding = 2}, 2, {}}, 0},
            {{{.kernel = 3, .padding = kMost}, 2, {}}, 0},
        }) {
     if (c.wanted) {

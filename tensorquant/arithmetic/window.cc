@@ -61,7 +61,7 @@ std::int64_t transposed_size(const Window& window, std::int64_t input,
   const Wide full = (Wide{input} - 1) * window.stride + reach_of(window) + 1 + output_padding;
   narrow("the padded input", full + reach_of(window));
   const Wide size = full - 2 * Wide{window.padding};
-  require(size >= 1, "the padding leaves nothing of the output");
+  require(size >= 0, "the padding is larger than the output");
   return static_cast<std::int64_t>(size);
 }
 

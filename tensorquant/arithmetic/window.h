@@ -20,8 +20,8 @@ struct Window {
 std::int64_t positions(const Window& window, std::int64_t input, bool ceil_mode = false);
 
 // The size of the output of a transposed convolution, whose end is cut off by `padding` as well as
-// its begin. Throws an Error where a size makes no sense or the output has none. What it returns
-// plus the kernel's reach is no more than std::int64_t holds.
+// its begin. Throws an Error where a size makes no sense. What it returns plus the kernel's reach
+// is no more than std::int64_t holds.
 std::int64_t transposed_size(const Window& window, std::int64_t input, std::int64_t output_padding);
 
 // The product of sizes. Throws an Error, "WHAT is too large", where those that are not 0 multiply

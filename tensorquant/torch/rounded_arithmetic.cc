@@ -195,15 +195,16 @@ at::Tensor pooled(const LayerArithmetic& layer, const at::Tensor& x, const Avera
   return with_gradient({y, outside}, x, {}, {}, function);
 }
 
-// The sizes of the input of a pool, which has a batch dimension or none.
-void check_pool_input(const at::Tensor& x, std::size_t dimensions) {
+// The input of a pool, with a batch dimension or without, has numbers in each dimension from
+// `first` on.
+void check_pool_input(const at::Tensor& x, std::size_t dimensions, std::int64_t first) {
   const auto count = static_cast<std::int64_t>(dimensions);
   require(x.dim() == count + 1 || x.dim() == count + 2,
           "expected an input of " + std::to_string(count + 1) + " or " + std::to_string(count + 2) +
               " dimensions, found " + shape_of(x));
-  const auto sizes = x.sizes().slice(static_cast<std::size_t>(x.dim() - count - 1));
+  const auto sizes = x.sizes().slice(static_cast<std::size_t>(first));
   require(std::find(sizes.begin(), sizes.end(), 0) == sizes.end(),
-          "expected an input of which at most the batch is empty, found " + shape_of(x));
+          "an average needs an input that is not empty, found " + shape_of(x));
 }
 Sizes spatial(const at::Tensor& x, std::size_t dimensions) {
   return x.sizes().slice(static_cast<std::size_t>(x.dim()) - dimensions).vec();
@@ -266,6 +267,8 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
   require(x.size(1) == shape.in_channels, "expected an input of " +
                                               std::to_string(shape.in_channels) +
                                               " channels, found " + shape_of(x));
+  require(x.numel() > 0 || x.size(0) == 0 || x.size(1) == 0,
+          "expected an input of which at most batch or channels are empty, found " + shape_of(x));
   shape.input = x.sizes().slice(2).vec();
   shape.kernel = w.sizes().slice(2).vec();
   shape.stride = options.stride;
@@ -280,6 +283,7 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
   Sizes output = {shape.batch, shape.out_channels};
   const Sizes places = shape.output();
   output.insert(output.end(), places.begin(), places.end());
+  require(x.numel() == 0 || product_of(places) > 0, "no output is left of " + shape_of(x));
   const at::Tensor input = plain_input(x), weight = plain(w, x);
   const at::Tensor addend = plain_vector("bias", bias, shape.out_channels, x);
   const at::Tensor y = at::empty(output, input.options());
@@ -298,11 +302,14 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
 at::Tensor rounded_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
                                 const AveragePoolOptions& options) {
   const std::size_t dimensions = options.kernel.size();
-  check_pool_input(x, dimensions);
+  check_pool_input(x, dimensions, x.dim() - static_cast<std::int64_t>(dimensions) - 1);
   for (std::size_t d = 0; d < dimensions; ++d) {
     require(options.padding[d] <= options.kernel[d] / 2,
             "a padding of " + std::to_string(options.padding[d]) +
                 " is more than half of a kernel of " + std::to_string(options.kernel[d]));
+    // In three dimensions libtorch lets no padding make up for it.
+    require(dimensions < 3 || spatial(x, dimensions)[d] >= options.kernel[d],
+            "the kernel is larger than the input " + shape_of(x));
   }
   const AveragePool pool = average_pool_of({.planes = planes_of(x, dimensions),
                                             .input = spatial(x, dimensions),
@@ -332,7 +339,9 @@ at::Tensor rounded_adaptive_average_pool(
     const LayerArithmetic& layer, const at::Tensor& x,
     const std::vector<std::optional<std::int64_t>>& output_size) {
   const std::size_t dimensions = output_size.size();
-  check_pool_input(x, dimensions);
+  // In up to two dimensions libtorch takes any number of channels.
+  check_pool_input(x, dimensions,
+                   dimensions < 3 ? x.dim() - static_cast<std::int64_t>(dimensions) : 1);
   const Sizes input = spatial(x, dimensions);
   Sizes sizes(dimensions);
   for (std::size_t d = 0; d < dimensions; ++d) sizes[d] = output_size[d].value_or(input[d]);
@@ -353,8 +362,11 @@ at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
   require(!is_of_batch || x.size(0) * product_of(x.sizes().slice(2)) != 1,
           "expected more than one value for each channel in training, found " + shape_of(x));
   const at::Tensor input = plain_input(x);
-  const at::Tensor scale = plain_vector("weight", gamma, channels, x);
-  const at::Tensor shift = plain_vector("bias", beta, channels, x);
+  // libtorch looks at the channels of inputs with numbers alone.
+  const auto for_channels = [&](const char* name, const at::Tensor& numbers) {
+    return x.numel() == 0 ? plain(numbers, x) : plain_vector(name, numbers, channels, x);
+  };
+  const at::Tensor scale = for_channels("weight", gamma), shift = for_channels("bias", beta);
   at::Tensor means, variances;
   if (is_of_batch) {
     Sizes others = {0};
@@ -362,13 +374,14 @@ at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
     means = input.mean(others);
     variances = input.var(others, /*unbiased=*/false);
   } else {
-    means = plain_vector("running mean", mean, channels, x);
-    variances = plain_vector("running variance", variance, channels, x);
+    means = for_channels("running mean", mean);
+    variances = for_channels("running variance", variance);
   }
   const at::Tensor y = at::empty(input.sizes(), input.options());
   const at::Tensor outside = mask_for(layer, input.sizes());
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
+    if (x.numel() == 0) return;
     const BatchNorm<T> norm{span_of<T>(means), span_of<T>(variances), span_of<T>(scale),
                             span_of<T>(shift), static_cast<T>(epsilon)};
     batch_norm(layer.arithmetic, layer.context, norm, product_of(x.sizes().slice(2)),

@@ -2,6 +2,7 @@
 #define TENSORQUANT_TORCH_NN_CONV_H_
 
 #include <cstdint>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -66,28 +67,53 @@ at::Tensor rounded_conv(Layer& layer, const LayerArithmetic& arithmetic, const a
                              options);
 }
 
-// The float layer's own rule for the output_padding that gives an output_size.
-template <class Layer>
-struct OutputPadding : Layer {
-  template <class OutputSize>
-  static std::vector<std::int64_t> of(Layer& layer, const at::Tensor& x, const OutputSize& size) {
-    const auto* padding = get_if<Padding<Layer>>(&layer.options.padding());
-    if (padding == nullptr) throw Error("a transposed convolution needs its padding as numbers");
-    return (layer.*&OutputPadding::_output_padding)(x, size, layer.options.stride(), *padding,
-                                                    layer.options.kernel_size());
+// The output_padding that gives an output_size, by the rule of torch::nn, which knows no dilation
+// and takes the dimensions behind the first two, of an input without a batch as well.
+template <std::size_t D, class Layer>
+std::vector<std::int64_t> output_padding_for(const Layer& layer, const at::Tensor& x,
+                                             at::IntArrayRef size) {
+  __extension__ using Wide = __int128;
+  const auto dimensions = static_cast<std::size_t>(x.dim());
+  if (dimensions != D + 1 && dimensions != D + 2) {
+    throw Error("expected an input of " + std::to_string(D + 1) + " or " + std::to_string(D + 2) +
+                " dimensions, found " + std::to_string(dimensions));
   }
-};
+  if (size.size() == dimensions) size = size.slice(2);
+  if (size.size() != dimensions - 2) {
+    throw Error("an output_size of " + std::to_string(size.size()) + " numbers, expected " +
+                std::to_string(dimensions - 2) + " or " + std::to_string(dimensions));
+  }
+  const auto& padding = *get_if<Padding<Layer>>(&layer.options.padding());
+  std::vector<std::int64_t> added;
+  for (std::size_t d = 0; d < size.size(); ++d) {
+    const Wide stride = (*layer.options.stride())[d];
+    const Wide least = (x.size(static_cast<std::int64_t>(d) + 2) - 1) * stride -
+                       2 * Wide{(*padding)[d]} + (*layer.options.kernel_size())[d];
+    if (size[d] < least || size[d] >= least + stride) {
+      throw Error("an output of " + std::to_string(size[d]) +
+                  " is more than a stride from the least one");
+    }
+    added.push_back(static_cast<std::int64_t>(size[d] - least));
+  }
+  return added;
+}
 
-template <class Layer, class OutputSize>
+template <std::size_t D, class Layer, class OutputSize>
 at::Tensor rounded_conv_transpose(Layer& layer, const LayerArithmetic& arithmetic,
                                   const at::Tensor& x, const OutputSize& output_size) {
   if (get_if<::torch::enumtype::kZeros>(&layer.options.padding_mode()) == nullptr) {
     throw Error("a transposed convolution pads with zeros alone");
   }
+  const auto* padding = get_if<Padding<Layer>>(&layer.options.padding());
+  if (padding == nullptr) throw Error("a transposed convolution needs its padding as numbers");
   ConvolutionOptions options = convolution_options(layer);
-  options.output_padding = OutputPadding<Layer>::of(layer, x, output_size);
-  const auto& padding = *get_if<Padding<Layer>>(&layer.options.padding());
-  options.padding.assign(padding->begin(), padding->end());
+  options.padding.assign((*padding)->begin(), (*padding)->end());
+  if (output_size.has_value()) {
+    options.output_padding = output_padding_for<D>(layer, x, *output_size);
+  } else {
+    const auto& extra = layer.options.output_padding();
+    options.output_padding.emplace(extra->begin(), extra->end());
+  }
   return rounded_convolution(arithmetic, x, layer.weight, layer.bias, options);
 }
 
@@ -99,11 +125,12 @@ struct RoundedConv {
   }
 };
 
+template <std::size_t D>
 struct RoundedConvTranspose {
   template <class Layer, class OutputSize>
   static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x,
                          const OutputSize& output_size) {
-    return rounded_conv_transpose(layer, arithmetic, x, output_size);
+    return rounded_conv_transpose<D>(layer, arithmetic, x, output_size);
   }
 };
 
@@ -116,11 +143,11 @@ struct RoundedForward<::torch::nn::Conv2dImpl> : detail::RoundedConv<2> {};
 template <>
 struct RoundedForward<::torch::nn::Conv3dImpl> : detail::RoundedConv<3> {};
 template <>
-struct RoundedForward<::torch::nn::ConvTranspose1dImpl> : detail::RoundedConvTranspose {};
+struct RoundedForward<::torch::nn::ConvTranspose1dImpl> : detail::RoundedConvTranspose<1> {};
 template <>
-struct RoundedForward<::torch::nn::ConvTranspose2dImpl> : detail::RoundedConvTranspose {};
+struct RoundedForward<::torch::nn::ConvTranspose2dImpl> : detail::RoundedConvTranspose<2> {};
 template <>
-struct RoundedForward<::torch::nn::ConvTranspose3dImpl> : detail::RoundedConvTranspose {};
+struct RoundedForward<::torch::nn::ConvTranspose3dImpl> : detail::RoundedConvTranspose<3> {};
 
 namespace nn {
 

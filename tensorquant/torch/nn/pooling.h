@@ -44,9 +44,10 @@ at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const a
   options.padding = vector_of(layer.options.padding());
   options.ceil_mode = layer.options.ceil_mode();
   options.count_include_pad = layer.options.count_include_pad();
+  const bool has_divisor = options.kernel.size() > 1;  // torch::nn::AvgPool1d ignores its option
   if constexpr (requires { layer.options.divisor_override(); }) {
     const auto& divisor = layer.options.divisor_override();
-    if (divisor) options.divisor_override = static_cast<std::int64_t>(*divisor);
+    if (has_divisor && divisor) options.divisor_override = static_cast<std::int64_t>(*divisor);
   }
   return rounded_average_pool(arithmetic, x, options);
 }

@@ -24,8 +24,6 @@ using namespace nb::literals;
 namespace tensorquant::python {
 namespace {
 
-using Sizes = std::vector<std::int64_t>;
-
 // How to compute, and where random rounding takes its numbers from.
 struct Setting {
   Arithmetic arithmetic;
@@ -61,47 +59,13 @@ void bind_calls(nb::module_& module) {
       "y"_a.noconvert(), "ranges"_a.none(), nb::call_guard<nb::gil_scoped_release>());
   module.def(
       "average_pool",
-      [](const Setting& setting, const AveragePool& shape, const In<T>& x, const Out<T>& y,
+      [](const Setting& setting, const AveragePoolShape& shape, const In<T>& x, const Out<T>& y,
          RangeReport* ranges) {
-        average_pool<T>(setting.arithmetic, setting.context, shape, x.data(), y.data(), ranges);
+        average_pool<T>(setting.arithmetic, setting.context, average_pool_of(shape), x.data(),
+                        y.data(), ranges);
       },
       "setting"_a, "shape"_a, "x"_a.noconvert(), "y"_a.noconvert(), "ranges"_a.none(),
       nb::call_guard<nb::gil_scoped_release>());
-}
-
-// With a divisor for all windows, or else that of the numbers in each: with or without padding.
-AveragePool pool_of(std::int64_t planes, const Sizes& input, const Sizes& kernel,
-                    const Sizes& stride, const Sizes& padding, const Sizes& padding_end,
-                    bool count_include_pad, std::optional<std::int64_t> divisor) {
-  AveragePool pool;
-  pool.planes = planes;
-  pool.input = input;
-  pool.divisors = {1};
-  for (std::size_t d = 0; d < input.size(); ++d) {
-    if (kernel[d] < 1 || stride[d] < 1) throw Error("average pool: a kernel or stride below 1");
-    if (padding[d] < 0 || padding_end[d] < 0) throw Error("average pool: a padding below 0");
-    if (!count_include_pad && (padding[d] >= kernel[d] || padding_end[d] >= kernel[d])) {
-      throw Error("average pool: windows of padding alone have no average");
-    }
-    auto& windows = pool.windows.emplace_back();
-    Sizes divisors;
-    for (std::int64_t i = -padding[d]; i + kernel[d] <= input[d] + padding_end[d]; i += stride[d]) {
-      windows.push_back({i, kernel[d]});
-    }
-    for (const std::int64_t outer : pool.divisors) {
-      for (const auto& [first, size] : windows) {
-        const std::int64_t inside =
-            std::min(first + size, input[d]) - std::max<std::int64_t>(first, 0);
-        divisors.push_back(outer * (count_include_pad ? size : inside));
-      }
-    }
-    pool.divisors = std::move(divisors);
-  }
-  if (divisor) {
-    if (*divisor == 0) throw Error("average pool: the divisor is 0");
-    std::fill(pool.divisors.begin(), pool.divisors.end(), *divisor);
-  }
-  return pool;
 }
 
 void bind_shapes(nb::module_& module) {
@@ -120,15 +84,17 @@ void bind_shapes(nb::module_& module) {
       .def_rw("is_transposed", &Convolution::is_transposed)
       .def_rw("output_padding", &Convolution::output_padding)
       .def("output", &Convolution::output);
-  nb::class_<AveragePool>(module, "AveragePool").def("output", [](const AveragePool& pool) {
-    Sizes sizes;
-    for (const auto& windows : pool.windows) {
-      sizes.push_back(static_cast<std::int64_t>(windows.size()));
-    }
-    return sizes;
-  });
-  module.def("pool_of", &pool_of, "planes"_a, "input"_a, "kernel"_a, "stride"_a, "padding"_a,
-             "padding_end"_a, "count_include_pad"_a, "divisor"_a.none());
+  nb::class_<AveragePoolShape>(module, "AveragePoolShape")
+      .def(nb::init<>())
+      .def_rw("planes", &AveragePoolShape::planes)
+      .def_rw("input", &AveragePoolShape::input)
+      .def_rw("kernel", &AveragePoolShape::kernel)
+      .def_rw("stride", &AveragePoolShape::stride)
+      .def_rw("padding", &AveragePoolShape::padding)
+      .def_rw("padding_end", &AveragePoolShape::padding_end)
+      .def_rw("count_include_pad", &AveragePoolShape::count_include_pad)
+      .def_rw("divisor", &AveragePoolShape::divisor)
+      .def("output", &AveragePoolShape::output);
 }
 
 void bind_reports(nb::module_& module) {

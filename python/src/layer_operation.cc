@@ -6,6 +6,7 @@
 
 #include "tensorquant/arithmetic/average_pool.h"
 #include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/window.h"
 #include "tensorquant/base/error.h"
 
 namespace tensorquant::python {
@@ -28,12 +29,6 @@ std::string to_text(const Sizes& shape) {
 }
 
 bool agree(std::int64_t a, std::int64_t b) { return a == b || a == kUnknown || b == kUnknown; }
-
-std::int64_t product_of(std::span<const std::int64_t> sizes) {
-  std::int64_t product = 1;
-  for (const std::int64_t size : sizes) product *= size;
-  return product;
-}
 
 void check_inputs(const LayerOperation& operation, const std::vector<Sizes>& inputs) {
   const std::size_t least = operation.kind == Kind::average_pool ? 1 : 2;
@@ -60,9 +55,28 @@ Sizes linear_shape(const std::vector<Sizes>& inputs) {
   return shape;
 }
 
-// The positions that a window of this extent takes along a dimension.
-std::int64_t positions(std::int64_t padded, std::int64_t extent, std::int64_t stride) {
-  return (padded - extent) / stride + 1;
+// The spatial sizes of the result, behind what `shape` has already.
+Sizes with_positions(const LayerOperation& operation, Sizes shape, const Sizes& x,
+                     const Sizes& kernel) {
+  for (std::size_t d = 0; d < operation.stride.size(); ++d) {
+    if (x[d + 2] == kUnknown || kernel[d] == kUnknown) {
+      shape.push_back(kUnknown);
+      continue;
+    }
+    const Window window = {
+        .kernel = kernel[d],
+        .stride = operation.stride[d],
+        .dilation = operation.kind == Kind::convolution ? operation.dilation[d] : 1,
+        .padding = operation.padding_begin[d],
+        .padding_end = operation.padding_end[d]};
+    try {
+      shape.push_back(positions(window, x[d + 2]));
+    } catch (const Error& error) {
+      throw Error(std::string(error.what()) + ": input " + to_text(x) + ", kernel " +
+                  to_text(kernel));
+    }
+  }
+  return shape;
 }
 
 Sizes convolution_shape(const LayerOperation& operation, const std::vector<Sizes>& inputs) {
@@ -73,71 +87,33 @@ Sizes convolution_shape(const LayerOperation& operation, const std::vector<Sizes
   require(w.size() == dimensions + 2, "expected weights of " + std::to_string(dimensions + 2) +
                                           " dimensions, found " + to_text(w));
   if (w[1] != kUnknown) {
-    require(agree(x[1], w[1] * operation.groups), "expected an input of " +
-                                                      std::to_string(w[1] * operation.groups) +
-                                                      " channels, found " + to_text(x));
+    const std::int64_t channels = volume("the kernel", Sizes{w[1], operation.groups});
+    require(agree(x[1], channels),
+            "expected an input of " + std::to_string(channels) + " channels, found " + to_text(x));
   }
   require(w[0] == kUnknown || w[0] % operation.groups == 0,
           std::to_string(w[0]) + " output channels cannot be divided into " +
               std::to_string(operation.groups) + " groups");
   check_bias(inputs, w[0]);
-  Sizes shape = {x[0], w[0]};
-  for (std::size_t d = 0; d < dimensions; ++d) {
-    const std::int64_t size = x[d + 2], kernel = w[d + 2];
-    if (size == kUnknown || kernel == kUnknown) {
-      shape.push_back(kUnknown);
-      continue;
-    }
-    const std::int64_t padded = size + operation.padding_begin[d] + operation.padding_end[d];
-    const std::int64_t extent = operation.dilation[d] * (kernel - 1) + 1;
-    require(padded >= extent, "the kernel is larger than the padded input " + to_text(x));
-    shape.push_back(positions(padded, extent, operation.stride[d]));
-  }
-  return shape;
+  return with_positions(operation, {x[0], w[0]}, x, {w.begin() + 2, w.end()});
 }
 
 Sizes pool_shape(const LayerOperation& operation, const Sizes& x) {
   const std::size_t dimensions = operation.kernel.size();
   require(x.size() == dimensions + 2, "expected an input of " + std::to_string(dimensions + 2) +
                                           " dimensions, found " + to_text(x));
-  Sizes shape = {x[0], x[1]};
-  for (std::size_t d = 0; d < dimensions; ++d) {
-    if (x[d + 2] == kUnknown) {
-      shape.push_back(kUnknown);
-      continue;
-    }
-    const std::int64_t padded = x[d + 2] + operation.padding_begin[d] + operation.padding_end[d];
-    require(padded >= operation.kernel[d],
-            "the window is larger than the padded input " + to_text(x));
-    shape.push_back(positions(padded, operation.kernel[d], operation.stride[d]));
-  }
-  return shape;
+  return with_positions(operation, {x[0], x[1]}, x, operation.kernel);
 }
 
-AveragePool pool_of(const LayerOperation& operation, const Sizes& x, const Sizes& y) {
-  AveragePool pool;
-  pool.planes = x[0] * x[1];
-  pool.input.assign(x.begin() + 2, x.end());
-  pool.divisors = {1};
-  for (std::size_t d = 0; d < pool.input.size(); ++d) {
-    auto& windows = pool.windows.emplace_back();
-    for (std::int64_t i = 0; i < y[d + 2]; ++i) {
-      windows.push_back(
-          {i * operation.stride[d] - operation.padding_begin[d], operation.kernel[d]});
-    }
-    Sizes longer;
-    for (const std::int64_t divisor : pool.divisors) {
-      for (const PoolWindow& window : windows) {
-        const std::int64_t inside = std::min(window.first + window.size, pool.input[d]) -
-                                    std::max<std::int64_t>(window.first, 0);
-        require(operation.count_include_pad || inside > 0,
-                "a window lies in the padding of " + to_text(x) + " alone");
-        longer.push_back(divisor * (operation.count_include_pad ? window.size : inside));
-      }
-    }
-    pool.divisors = std::move(longer);
-  }
-  return pool;
+AveragePool pool_of(const LayerOperation& operation, const Sizes& x) {
+  return average_pool_of({.planes = x[0] * x[1],
+                          .input = {x.begin() + 2, x.end()},
+                          .kernel = operation.kernel,
+                          .stride = operation.stride,
+                          .padding = operation.padding_begin,
+                          .padding_end = operation.padding_end,
+                          .count_include_pad = operation.count_include_pad,
+                          .divisor = {}});
 }
 
 template <class T>
@@ -192,6 +168,11 @@ LayerOperation read_operation(std::string_view text) {
       json.at("kernel").get_to(operation.kernel);
       json.at("count_include_pad").get_to(operation.count_include_pad);
     }
+    for (const Sizes* sizes :
+         {operation.kind == Kind::convolution ? &operation.dilation : &operation.kernel,
+          &operation.padding_begin, &operation.padding_end}) {
+      require(sizes->size() == operation.stride.size(), "the operation's sizes differ in number");
+    }
     return operation;
   } catch (const nlohmann::json::exception& error) {
     throw Error("the operation cannot be read: " + std::string(error.what()));
@@ -200,36 +181,35 @@ LayerOperation read_operation(std::string_view text) {
 
 Sizes result_shape(const LayerOperation& operation, const std::vector<Sizes>& inputs) {
   check_inputs(operation, inputs);
-  switch (operation.kind) {
-    case Kind::linear:
-      return linear_shape(inputs);
-    case Kind::convolution:
-      return convolution_shape(operation, inputs);
-    case Kind::average_pool:
-      break;
-  }
-  return pool_shape(operation, inputs[0]);
+  const Sizes shape = operation.kind == Kind::linear        ? linear_shape(inputs)
+                      : operation.kind == Kind::convolution ? convolution_shape(operation, inputs)
+                                                            : pool_shape(operation, inputs[0]);
+  Sizes known = shape;
+  std::erase(known, kUnknown);
+  volume("the output", known);
+  return shape;
 }
 
 template <class T>
 void run_operation(const LayerOperation& operation, std::uint32_t step,
                    const std::vector<Sizes>& shapes, const std::vector<const T*>& inputs, T* y,
                    bool* outside) {
-  const Sizes result = result_shape(operation, shapes);
+  result_shape(operation, shapes);  // throws where they do not fit
   ArithmeticContext context = operation.context;
   context.step = step;
   const Sizes& x = shapes[0];
   const T* const bias = inputs.size() > 2 ? inputs[2] : nullptr;
   switch (operation.kind) {
     case Kind::linear:
-      linear(operation.arithmetic, context, product_of({x.data(), x.size() - 1}), shapes[1][1],
-             shapes[1][0], inputs[0], inputs[1], bias, y, /*report=*/nullptr, outside);
+      linear(operation.arithmetic, context, volume("the input", {x.data(), x.size() - 1}),
+             shapes[1][1], shapes[1][0], inputs[0], inputs[1], bias, y, /*report=*/nullptr,
+             outside);
       break;
     case Kind::convolution:
       run_convolution(operation, context, shapes, inputs, bias, y, outside);
       break;
     case Kind::average_pool:
-      average_pool(operation.arithmetic, context, pool_of(operation, x, result), inputs[0], y,
+      average_pool(operation.arithmetic, context, pool_of(operation, x), inputs[0], y,
                    /*report=*/nullptr, outside);
       break;
   }

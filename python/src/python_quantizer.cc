@@ -3,8 +3,10 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 
@@ -64,10 +66,9 @@ void from_numpy(const std::string& spec, const char* method, nb::handle result, 
 
 }  // namespace
 
-PythonQuantizer::PythonQuantizer(nb::object quantizer)
-    : spec_(nb::cast<std::string>(quantizer.attr("spec"))),
-      is_random_(nb::cast<bool>(quantizer.attr("is_random"))),
-      is_straight_through_(nb::cast<bool>(quantizer.attr("is_straight_through"))) {
+PythonQuantizer::PythonQuantizer(nb::object quantizer) {
+  std::tie(spec_, is_random_, is_straight_through_) =
+      nb::cast<std::tuple<std::string, bool, bool>>(quantizer.attr("_traits"));
   living().insert(this);
   object_ = quantizer.release();
 }

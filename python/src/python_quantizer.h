@@ -12,8 +12,8 @@
 
 namespace tensorquant::python {
 
-// A tensorquant.UserQuantizer of Python for the core. It can be used and destroyed by threads that
-// do not hold the interpreter's lock. What Python raises goes through the core as
+// A quantizer that is an object of Python, for the core. It can be used and destroyed by threads
+// that do not hold the interpreter's lock. What Python raises goes through the core as
 // nanobind::python_error.
 class PythonQuantizer final : public Quantizer {
  public:
@@ -34,7 +34,7 @@ class PythonQuantizer final : public Quantizer {
   bool is_random() const override { return is_random_; }
   bool is_straight_through() const override { return is_straight_through_; }
 
-  // The UserQuantizer.
+  // The tensorquant.Quantizer of Python.
   nanobind::handle object() const { return object_; }
 
   // Lets go of the objects of all that live, which cannot be used from then on. For the end of the
@@ -55,8 +55,8 @@ class PythonQuantizer final : public Quantizer {
 
   nanobind::handle object_;  // a reference of our own; null once it is released
   std::string spec_;
-  bool is_random_;
-  bool is_straight_through_;
+  bool is_random_ = false;
+  bool is_straight_through_ = false;
 };
 
 // What the core calls for a string whose name was registered from Python. It holds nothing of

@@ -88,7 +88,7 @@ void bind_quantizers(nb::module_& module) {
             const auto* own = dynamic_cast<const PythonQuantizer*>(&q);
             return own == nullptr || !own->object() ? nb::none() : nb::borrow(own->object());
           },
-          "The UserQuantizer behind it, or None.")
+          "The object of Python behind it, or None.")
       .def(
           "facts",
           [](const Quantizer& q) -> nb::object {

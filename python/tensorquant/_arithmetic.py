@@ -179,7 +179,7 @@ def convolve(
     shape.batch, shape.in_channels, *shape.input = size
     shape.out_channels = kernel[1] * groups if transposed else kernel[0]
     shape.kernel = kernel[2:]
-    shape.groups = groups
+    shape.groups = _size(groups, "groups")
     shape.stride = _each(stride, dimensions, "stride")
     shape.dilation = _each(dilation, dimensions, "dilation")
     shape.padding, shape.padding_end = _pairs(padding, dimensions)
@@ -255,15 +255,12 @@ def average_pool(
     dimensions = len(size) - 2
     kernel = _each(kernel, dimensions, "kernel")
     stride = kernel if stride is None else _each(stride, dimensions, "stride")
-    shape = _core.pool_of(
-        size[0] * size[1],
-        size[2:],
-        kernel,
-        stride,
-        *_pairs(padding, dimensions),
-        count_include_pad,
-        divisor,
-    )
+    shape = _core.AveragePoolShape()
+    shape.planes, shape.input = size[0] * size[1], size[2:]
+    shape.kernel, shape.stride = kernel, stride
+    shape.padding, shape.padding_end = _pairs(padding, dimensions)
+    shape.count_include_pad = count_include_pad
+    shape.divisor = None if divisor is None else _size(divisor, "divisor")
     setting = _setting(
         product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
     )
@@ -305,18 +302,31 @@ def _quantizer(format: Format) -> _core.Quantizer:
 
 
 def _each(value: int | Sequence[int], dimensions: int, name: str) -> list[int]:
+    return [_size(size, name) for size in _expanded(value, dimensions, name)]
+
+
+def _pairs(padding: Any, dimensions: int) -> tuple[list[int], list[int]]:
+    sides = [
+        (side, side) if isinstance(side, int) else side
+        for side in _expanded(padding, dimensions, "padding")
+    ]
+    before, after = ([_size(side[i], "padding") for side in sides] for i in (0, 1))
+    return before, after
+
+
+def _expanded(value: Any, dimensions: int, name: str) -> list[Any]:
+    """One entry for each dimension."""
     sizes = [value] * dimensions if isinstance(value, int) else list(value)
     if len(sizes) != dimensions:
         raise Error(f"{name}: has {len(sizes)} numbers, expected {dimensions}")
     return sizes
 
 
-def _pairs(padding: Any, dimensions: int) -> tuple[list[int], list[int]]:
-    sides = [
-        (side, side) if isinstance(side, int) else side
-        for side in _each(padding, dimensions, "padding")
-    ]
-    return [before for before, _ in sides], [after for _, after in sides]
+def _size(value: int, name: str) -> int:
+    """The value as the core takes it, which knows whether it makes sense."""
+    if not -(2**63) <= value < 2**63:
+        raise Error(f"{name}: {value} needs more than 64 bits")
+    return value
 
 
 def _report(plan: _core.Plan, on_plan: Callable[[Plan], None] | None) -> None:

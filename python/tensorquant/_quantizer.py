@@ -77,7 +77,10 @@ class Quantizer:
 
     @property
     def spec(self) -> str:
-        """The canonical string: lower case, defaults left out."""
+        """The canonical string: lower case, defaults left out; str() gives it, too.
+
+        Of an object of your own class that no string has made: the class and the object.
+        """
         return self._native.spec
 
     @property
@@ -201,6 +204,9 @@ class Quantizer:
 
     def __hash__(self) -> int:
         return hash(self.spec)
+
+    def __str__(self) -> str:
+        return self.spec
 
     def __repr__(self) -> str:
         return f"Quantizer({self.spec!r})"

@@ -16,7 +16,31 @@ atexit.register(_core.release_python_quantizers)
 _Factory = TypeVar("_Factory", bound=Callable[..., "UserQuantizer"])
 
 
-class UserQuantizer(Quantizer):
+class PythonQuantizer(Quantizer):
+    """A quantizer that the core knows by the object itself.
+
+    Classes have a property _traits: the string, whether it is random, and straight-through.
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def _native(self) -> _core.Quantizer:
+        # Made anew: kept here, the two would hold each other for ever.
+        return _core.python_quantizer(self)
+
+    def _identity(self) -> str:
+        """What takes the place of a string where there is none: the class and the object."""
+        return f"{type(self).__name__}@{id(self):x}"
+
+    def __repr__(self) -> str:
+        return f"<{self.spec}>"
+
+    __reduce__ = object.__reduce__
+
+
+class UserQuantizer(PythonQuantizer):
     """A quantizer of your own: derive from this class and write quantize(), maybe gradient().
 
     Objects can do what built-in quantizers can: be called, stand in maps and, with
@@ -44,9 +68,6 @@ class UserQuantizer(Quantizer):
     is_random = False
     _spec: str | None = None  # the string that made it
 
-    def __init__(self) -> None:
-        pass
-
     def quantize(self, x: np.ndarray) -> np.ndarray:
         """Quantizes numbers.
 
@@ -62,24 +83,12 @@ class UserQuantizer(Quantizer):
     # there is Quantizer.gradient(q, x, y, dy), which calls it.
 
     @property
-    def spec(self) -> str:
-        """The string that made it by a registered name; without one, the class and the object."""
-        return self._spec or f"{type(self).__name__}@{id(self):x}"
-
-    @property
-    def is_straight_through(self) -> bool:
-        """Whether the class has no gradient() of its own."""
-        return type(self).gradient is Quantizer.gradient
-
-    @property
-    def _native(self) -> _core.Quantizer:
-        # Made anew: kept here, the two would hold each other for ever.
-        return _core.python_quantizer(self)
+    def _traits(self) -> tuple[str, bool, bool]:
+        has_no_gradient = type(self).gradient is Quantizer.gradient
+        return self._spec or self._identity(), self.is_random, has_no_gradient
 
     def __repr__(self) -> str:
-        return f"Quantizer({self._spec!r})" if self._spec else f"<{self.spec}>"
-
-    __reduce__ = object.__reduce__
+        return f"Quantizer({self._spec!r})" if self._spec else super().__repr__()
 
 
 def register_quantizer(

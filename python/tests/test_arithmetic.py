@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from conftest import GOLDEN, assert_same_bits
+from hostile_shapes import NUMBERS, WINDOWS
 
 import tensorquant as tq
 
@@ -167,12 +168,30 @@ KERNEL = np.ones((4, 2, 3), np.float32)
         (lambda: tq.convolve(IMAGE, KERNEL, padding=-1), tq.Error, "padding of -1"),
         (lambda: tq.convolve(IMAGE[..., :2], KERNEL), tq.Error, "larger than the padded input"),
         (lambda: tq.average_pool(A, 2), tq.Error, "expected a shape"),
-        (lambda: tq.average_pool(IMAGE, 0), tq.Error, "below 1"),
+        (lambda: tq.average_pool(IMAGE, 0), tq.Error, "kernel of 0"),
+        (lambda: tq.average_pool(IMAGE, 6), tq.Error, "larger than the padded input"),
+        (lambda: tq.average_pool(IMAGE, 2, divisor=2**64), tq.Error, "more than 64 bits"),
+        (lambda: tq.average_pool(IMAGE, 2**63), tq.Error, "more than 64 bits"),
+        (
+            lambda: tq.convolve(IMAGE, KERNEL[:2], stride=2, transposed=True, output_padding=2),
+            tq.Error,
+            "output_padding of 2",
+        ),
+        (
+            lambda: tq.convolve(IMAGE, KERNEL[:2], padding=4, transposed=True),
+            tq.Error,
+            "padding is larger than the output",
+        ),
+        (
+            lambda: tq.convolve(IMAGE, KERNEL[:2], stride=2**62, transposed=True),
+            tq.Error,
+            "too large",
+        ),
         (lambda: tq.average_pool(IMAGE, 2, divisor=0), tq.Error, "divisor is 0"),
         (
             lambda: tq.average_pool(IMAGE, 1, padding=1, count_include_pad=False),
             tq.Error,
-            "padding alone",
+            "padding alone has no average",
         ),
     ],
 )
@@ -191,3 +210,51 @@ def test_every_mode_of_accumulation_differs_where_it_should():
     }
     # Products of 0.75 are cut to 0.5 and sums to integers.
     assert found == {"step": 0, "once": 3, "chunk:2": 3, "fused": 0}
+
+
+def sums_of_windows(kernel, stride=1, dilation=1, padding=(0, 0)):
+    w = np.ones((1, 1, kernel))
+    return tq.convolve(POWERS, w, stride=stride, dilation=dilation, padding=[padding])
+
+
+def averages_of_windows(kernel, stride=1, padding=(0, 0)):
+    return tq.average_pool(POWERS, kernel, stride=stride, padding=[padding])
+
+
+POWERS = np.array([[[1.0, 2.0, 4.0, 8.0]]])
+
+
+@pytest.mark.parametrize(("window", "wanted"), WINDOWS)
+def test_hostile_windows_are_refused_or_computed(window, wanted):
+    if wanted is None:
+        with pytest.raises(tq.Error):
+            sums_of_windows(**window)
+    else:
+        assert sums_of_windows(**window).tolist() == [[wanted]]
+    if "dilation" in window:
+        return
+    if wanted is None:
+        with pytest.raises(tq.Error):
+            averages_of_windows(**window)
+    else:
+        averages = [[[x / window["kernel"] for x in wanted]]]
+        assert averages_of_windows(**window).tolist() == averages
+
+
+@pytest.mark.parametrize("window", NUMBERS)
+def test_numbers_that_are_no_sizes_are_refused(window):
+    with pytest.raises(tq.Error):
+        sums_of_windows(**window)
+    if "dilation" not in window:
+        with pytest.raises(tq.Error):
+            averages_of_windows(**window)
+
+
+def test_kernels_larger_than_a_machine_are_refused():
+    w = np.empty((1, 0, 2**40))  # holds nothing
+    with pytest.raises(tq.Error, match="larger than the padded input"):
+        tq.convolve(np.empty((1, 0, 4)), w)
+    with pytest.raises(tq.Error, match="too large"):
+        tq.convolve(np.empty((1, 0, 2**40)), w, padding=2**61, stride=2**62)
+    with pytest.raises(tq.Error, match="is too large"):
+        tq.average_pool(np.ones((1, 1, 1, 1)), 2**31, padding=2**30, stride=2**32)

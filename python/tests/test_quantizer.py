@@ -9,6 +9,10 @@ import pytest
 import tensorquant as tq
 
 
+def test_str_is_the_canonical_string():
+    assert str(tq.Quantizer("Nearest, 8,4")) == "nearest,8,4"
+
+
 def test_equal_strings_are_equal_quantizers():
     a, b = tq.Quantizer("nearest,8,4"), tq.Quantizer(" NEAREST, 8,4, overflow=saturate")
     assert a == b

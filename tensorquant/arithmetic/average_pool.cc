@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <string>
 #include <type_traits>
+#include <utility>
 
 #include "tensorquant/arithmetic/exact_sum.h"
 #include "tensorquant/arithmetic/finish.h"
+#include "tensorquant/arithmetic/window.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
@@ -14,19 +17,24 @@
 namespace tensorquant {
 namespace {
 
+using Sizes = std::vector<std::int64_t>;
+
 // The offsets of a window's inputs, -1 for zeros.
-std::vector<std::int64_t> offsets_of(const AveragePool& pool, std::int64_t output) {
+Sizes offsets_of(const AveragePool& pool, std::int64_t output) {
   std::vector<const PoolWindow*> window(pool.input.size());
   for (std::size_t d = window.size(); d-- > 0;) {
     const auto count = static_cast<std::int64_t>(pool.windows[d].size());
     window[d] = &pool.windows[d][static_cast<std::size_t>(output % count)];
     output /= count;
   }
-  std::vector<std::int64_t> offsets = {0};
+  Sizes offsets = {0};
   for (std::size_t d = 0; d < window.size(); ++d) {
-    std::vector<std::int64_t> longer;
+    Sizes longer;
+    longer.reserve(static_cast<std::size_t>(
+        volume("the window", Sizes{static_cast<std::int64_t>(offsets.size()), window[d]->size})));
     for (const std::int64_t offset : offsets) {
-      for (std::int64_t i = window[d]->first; i < window[d]->first + window[d]->size; ++i) {
+      for (std::int64_t k = 0; k < window[d]->size; ++k) {
+        const std::int64_t i = window[d]->first + k;
         const bool is_there = offset >= 0 && i >= 0 && i < pool.input[d];
         longer.push_back(is_there ? offset * pool.input[d] + i : -1);
       }
@@ -47,7 +55,7 @@ class PoolSum {
         report_(report),
         outside_(outside) {}
 
-  T average(const T* x, const std::vector<std::int64_t>& offsets, std::int64_t divisor) {
+  T average(const T* x, const Sizes& offsets, std::int64_t divisor) {
     const double s = sum(x, offsets);
     const double n = static_cast<double>(divisor);
     const GridFormat& format = arithmetic_.product;
@@ -67,7 +75,7 @@ class PoolSum {
   }
 
  private:
-  double sum(const T* x, const std::vector<std::int64_t>& offsets) {
+  double sum(const T* x, const Sizes& offsets) {
     using enum Accumulate::Mode;
     const Accumulate& accumulate = arithmetic_.accumulate;
     const std::size_t together = accumulate.mode == once    ? offsets.size()
@@ -121,11 +129,10 @@ double quotient_to_odd(double s, double n) {
 
 // One output of `planes` planes from the first, all of which take each step together, in float64.
 void average_together(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                      const float* x, std::int64_t input, std::size_t planes,
-                      const std::vector<std::int64_t>& offsets, double divisor, float* y,
-                      std::int64_t first_index, std::int64_t outputs) {
+                      const float* x, std::int64_t input, std::size_t planes, const Sizes& offsets,
+                      double divisor, float* y, std::int64_t first_index, std::int64_t outputs) {
   std::vector<double> sums(planes), values(planes);
-  std::vector<std::int64_t> indices(planes);
+  Sizes indices(planes);
   for (std::size_t i = 0; i < planes; ++i) {
     indices[i] = first_index + static_cast<std::int64_t>(i) * outputs;
   }
@@ -144,7 +151,121 @@ void average_together(const Arithmetic& arithmetic, const ArithmeticContext& con
   for (std::size_t i = 0; i < planes; ++i) y[static_cast<std::int64_t>(i) * outputs] = averages[i];
 }
 
+Window window_of(const AveragePoolShape& shape, std::size_t d) {
+  return {.kernel = shape.kernel[d],
+          .stride = shape.stride[d],
+          .padding = shape.padding[d],
+          .padding_end = shape.padding_end[d]};
+}
+
+void check_volumes(std::int64_t planes, Sizes input, Sizes output) {
+  input.insert(input.begin(), planes);
+  output.insert(output.begin(), planes);
+  volume("the input", input);
+  volume("the output", output);
+}
+
+Sizes checked_output(const AveragePoolShape& shape) {
+  const std::size_t dimensions = shape.input.size();
+  for (const Sizes* sizes : {&shape.kernel, &shape.stride, &shape.padding, &shape.padding_end}) {
+    if (sizes->size() != dimensions) throw Error("sizes need an entry for each dimension");
+  }
+  if (shape.divisor == 0) throw Error("the divisor is 0");
+  Sizes output(dimensions);
+  for (std::size_t d = 0; d < dimensions; ++d) {
+    output[d] = positions(window_of(shape, d), shape.input[d], shape.ceil_mode);
+  }
+  check_volumes(shape.planes, shape.input, output);
+  return output;
+}
+
+// How many of a window's inputs there are, beside padding.
+std::int64_t inside(const PoolWindow& window, std::int64_t input) {
+  const std::int64_t begin = std::max<std::int64_t>(window.first, 0);
+  const std::int64_t end = window.first + window.size;
+  return std::min(end, input) - begin;
+}
+
+// The divisor of each output: the product of what `size` says of its windows.
+template <class Size>
+void set_divisors(AveragePool& pool, const Size& size) {
+  pool.divisors = {1};
+  for (std::size_t d = 0; d < pool.windows.size(); ++d) {
+    Sizes longer;
+    longer.reserve(pool.divisors.size() * pool.windows[d].size());
+    for (const std::int64_t divisor : pool.divisors) {
+      for (const PoolWindow& window : pool.windows[d]) {
+        longer.push_back(volume("the window", Sizes{divisor, size(d, window)}));
+      }
+    }
+    pool.divisors = std::move(longer);
+  }
+}
+
+// call(), its errors as those of average pools.
+template <class Call>
+auto named_errors(const Call& call) {
+  try {
+    return call();
+  } catch (const Error& error) {
+    throw Error("average pool: " + std::string(error.what()));
+  }
+}
+
 }  // namespace
+
+Sizes AveragePoolShape::output() const {
+  return named_errors([&] { return checked_output(*this); });
+}
+
+AveragePool average_pool_of(const AveragePoolShape& shape) {
+  const Sizes output = shape.output();
+  AveragePool pool{.planes = shape.planes, .input = shape.input, .windows = {}, .divisors = {}};
+  for (std::size_t d = 0; d < output.size(); ++d) {
+    const std::int64_t end = shape.input[d] + shape.padding_end[d];
+    auto& windows = pool.windows.emplace_back();
+    windows.reserve(static_cast<std::size_t>(output[d]));
+    for (std::int64_t i = 0; i < output[d]; ++i) {
+      const std::int64_t first = i * shape.stride[d] - shape.padding[d];
+      windows.push_back({first, std::min(shape.kernel[d], end - first)});
+    }
+  }
+  named_errors([&] {
+    set_divisors(pool, [&](std::size_t d, const PoolWindow& window) {
+      if (shape.divisor || shape.count_include_pad) return window.size;
+      if (inside(window, shape.input[d]) <= 0) {
+        throw Error("a window of padding alone has no average");
+      }
+      return inside(window, shape.input[d]);
+    });
+  });
+  if (shape.divisor) std::fill(pool.divisors.begin(), pool.divisors.end(), *shape.divisor);
+  return pool;
+}
+
+AveragePool adaptive_average_pool_of(std::int64_t planes, const Sizes& input, const Sizes& output) {
+  __extension__ using Wide = __int128;
+  AveragePool pool{.planes = planes, .input = input, .windows = {}, .divisors = {}};
+  named_errors([&] {
+    if (input.size() != output.size()) throw Error("sizes need an entry for each dimension");
+    for (std::size_t d = 0; d < input.size(); ++d) {
+      if (input[d] == 0 && output[d] > 0) throw Error("the input is empty");
+    }
+    check_volumes(planes, input, output);
+  });
+  for (std::size_t d = 0; d < output.size(); ++d) {
+    const Wide in = input[d], out = output[d];
+    auto& windows = pool.windows.emplace_back();
+    windows.reserve(static_cast<std::size_t>(output[d]));
+    for (std::int64_t i = 0; i < output[d]; ++i) {
+      const auto first = static_cast<std::int64_t>(i * in / out);
+      const auto last = static_cast<std::int64_t>(((i + 1) * in + out - 1) / out);
+      windows.push_back({first, last - first});
+    }
+  }
+  set_divisors(pool, [](std::size_t, const PoolWindow& window) { return window.size; });
+  return pool;
+}
 
 template <class T>
 void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context,
@@ -156,7 +277,8 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
   if (static_cast<std::int64_t>(pool.divisors.size()) != outputs) {
     throw Error("average pool: a divisor is needed for each output");
   }
-  std::vector<std::vector<std::int64_t>> offsets;
+  if (pool.planes * outputs == 0) return;
+  std::vector<Sizes> offsets;
   std::size_t taps = 1;
   for (std::int64_t i = 0; i < outputs; ++i) {
     offsets.push_back(offsets_of(pool, i));

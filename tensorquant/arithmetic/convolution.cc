@@ -5,8 +5,10 @@
 #include <numeric>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "tensorquant/arithmetic/sum_kernels.h"
+#include "tensorquant/arithmetic/window.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 
@@ -15,20 +17,21 @@ namespace {
 
 using Sizes = std::vector<std::int64_t>;
 
+// Of sizes whose volume has been checked.
 std::int64_t product_of(const Sizes& sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-// The offsets of all points of a box in C order; steps[d] is how far the next point of dimension d
-// lies.
-Sizes points(const Sizes& box, const Sizes& steps) {
+// The offsets of all points of a box in C order, which lie steps[d] apart in dimension d of a
+// buffer with these strides. Steps to points that there are not may be of any size.
+Sizes points(const Sizes& box, const Sizes& steps, const Sizes& strides) {
   Sizes offsets = {0};
   for (std::size_t d = 0; d < box.size(); ++d) {
     const auto count = static_cast<std::size_t>(box[d]);
     Sizes longer(offsets.size() * count);
     for (std::size_t j = 0; j < offsets.size(); ++j) {
       for (std::size_t i = 0; i < count; ++i) {
-        longer[j * count + i] = offsets[j] + static_cast<std::int64_t>(i) * steps[d];
+        longer[j * count + i] = offsets[j] + static_cast<std::int64_t>(i) * steps[d] * strides[d];
       }
     }
     offsets = std::move(longer);
@@ -42,12 +45,6 @@ Sizes strides_of(const Sizes& sizes) {
   return strides;
 }
 
-Sizes times(const Sizes& a, const Sizes& b) {
-  Sizes product(a.size());
-  std::transform(a.begin(), a.end(), b.begin(), product.begin(), std::multiplies<>());
-  return product;
-}
-
 // A list of lists: every a plus every b, a first.
 Sizes sums_of(const Sizes& a, const Sizes& b) {
   Sizes sums(a.size() * b.size());
@@ -57,77 +54,77 @@ Sizes sums_of(const Sizes& a, const Sizes& b) {
   return sums;
 }
 
-Sizes multiples(std::int64_t count, std::int64_t step) { return points({count}, {step}); }
+Sizes multiples(std::int64_t count, std::int64_t step) { return points({count}, {step}, {1}); }
 
-// Of lists of one length, strides of 1 or more.
-Sizes output_of(const Convolution& c) {
-  Sizes size;
-  for (std::size_t d = 0; d < c.input.size(); ++d) {
-    const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
-    if (c.is_transposed) {
-      size.push_back((c.input[d] - 1) * c.stride[d] - 2 * c.padding[d] + reach +
-                     c.output_padding[d] + 1);
-    } else {
-      const std::int64_t room = c.input[d] + c.padding[d] + c.padding_end[d] - reach - 1;
-      size.push_back(room < 0 ? -1 : room / c.stride[d] + 1);
-    }
+Window window_of(const Convolution& c, std::size_t d) {
+  return {c.kernel[d], c.stride[d], c.dilation[d], c.padding[d],
+          c.is_transposed ? 0 : c.padding_end[d]};
+}
+
+// The size of the buffer that BufferLayout describes.
+Sizes buffer_of(const Convolution& c, const Sizes& output) {
+  Sizes size = output;
+  for (std::size_t d = 0; d < size.size(); ++d) {
+    size[d] = c.is_transposed ? output[d] + c.dilation[d] * (c.kernel[d] - 1)
+                              : c.input[d] + c.padding[d] + c.padding_end[d];
   }
   return size;
 }
 
-void check(const Convolution& c) {
+void check_volume(const std::string& what, std::int64_t outer, std::int64_t inner, Sizes sizes) {
+  sizes.insert(sizes.begin(), {outer, inner});
+  volume(what, sizes);
+}
+
+// The output's size; throws an Error where any of the shapes makes no sense.
+Sizes checked_output(const Convolution& c) {
   const auto require = [](bool good, const std::string& reason) {
-    if (!good) throw Error("convolution: " + reason);
+    if (!good) throw Error(reason);
   };
   const std::size_t dimensions = c.input.size();
-  for (const auto& [sizes, name, least] :
-       {std::tuple{&c.kernel, "kernel", 1}, std::tuple{&c.stride, "stride", 1},
-        std::tuple{&c.dilation, "dilation", 1}, std::tuple{&c.padding, "padding", 0}}) {
+  require(dimensions > 0, "an input needs a dimension besides batch and channels");
+  using Named = std::pair<const Sizes*, const char*>;
+  for (const auto& [sizes, name] : {Named{&c.kernel, "kernel"},
+                                    {&c.stride, "stride"},
+                                    {&c.dilation, "dilation"},
+                                    {&c.padding, "padding"},
+                                    c.is_transposed ? Named{&c.output_padding, "output_padding"}
+                                                    : Named{&c.padding_end, "padding_end"}}) {
     require(sizes->size() == dimensions, std::string(name) + " needs an entry for each dimension");
-    for (const std::int64_t size : *sizes) {
-      require(size >= least, std::string(name) + " of " + std::to_string(size));
-    }
   }
-  require(c.is_transposed || c.padding_end.size() == dimensions,
-          "padding_end needs an entry for each dimension");
-  require(!c.is_transposed || c.output_padding.size() == dimensions,
-          "output_padding needs an entry for each dimension");
   require(c.groups >= 1 && c.in_channels % c.groups == 0 && c.out_channels % c.groups == 0,
           "channels must be multiples of the groups");
-  for (const std::int64_t size : output_of(c)) {
-    require(size >= 0, "the kernel is larger than the padded input");
+  Sizes output(dimensions);
+  for (std::size_t d = 0; d < dimensions; ++d) {
+    output[d] = c.is_transposed ? transposed_size(window_of(c, d), c.input[d], c.output_padding[d])
+                                : positions(window_of(c, d), c.input[d]);
   }
+  check_volume("the output", c.batch, c.out_channels, output);
+  check_volume("the kernel", c.out_channels, c.in_channels, c.kernel);
+  check_volume("the padded input", c.batch, c.in_channels, buffer_of(c, output));
+  return output;
 }
 
 // The input in a buffer in which the taps of every output lie at fixed distances from its first
 // one: with zeros around it and, transposed, between its points.
 struct BufferLayout {
-  explicit BufferLayout(const Convolution& c) : output(c.output()) {
+  explicit BufferLayout(const Convolution& c) : output(c.output()), size(buffer_of(c, output)) {
     for (std::size_t d = 0; d < output.size(); ++d) {
       const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
-      if (c.is_transposed) {
-        size.push_back(output[d] + reach);
-        first.push_back(reach - c.padding[d]);
-        spread.push_back(c.stride[d]);
-        output_step.push_back(1);
-      } else {
-        size.push_back(c.input[d] + c.padding[d] + c.padding_end[d]);
-        first.push_back(c.padding[d]);
-        spread.push_back(1);
-        output_step.push_back(c.stride[d]);
-      }
+      first.push_back(c.is_transposed ? reach - c.padding[d] : c.padding[d]);
     }
+    const Sizes ones(output.size(), 1);
+    spread = c.is_transposed ? c.stride : ones;
     const Sizes strides = strides_of(size);
-    outputs = points(output, times(output_step, strides));
-    taps = points(c.kernel, times(c.dilation, strides));
+    outputs = points(output, c.is_transposed ? ones : c.stride, strides);
+    taps = points(c.kernel, c.dilation, strides);
     if (c.is_transposed) std::reverse(taps.begin(), taps.end());
   }
 
   Sizes output;
-  Sizes size;    // of the buffer
-  Sizes first;   // where input 0 lies; may lie outside
-  Sizes spread;  // the distance of neighbouring inputs
-  Sizes output_step;
+  Sizes size;     // of the buffer
+  Sizes first;    // where input 0 lies; may lie outside
+  Sizes spread;   // the distance of neighbouring inputs
   Sizes outputs;  // offset of each output's first tap
   Sizes taps;     // offset of each kernel position from there
 };
@@ -157,23 +154,26 @@ std::vector<T> buffered(const Convolution& c, const BufferLayout& layout, const 
   // The points of a line that the buffer has.
   const std::int64_t length = c.input.back(), first = layout.first.back();
   const std::int64_t spread = layout.spread.back();
-  const std::int64_t begin = first >= 0 ? 0 : (-first + spread - 1) / spread;
-  const std::int64_t end = std::clamp<std::int64_t>(
-      (layout.size.back() - first + spread - 1) / spread, begin, std::max(begin, length));
+  const auto at_or_behind = [&](std::int64_t place) {  // the first point that is
+    return place <= first ? 0 : (place - first - 1) / spread + 1;
+  };
+  const std::int64_t begin = std::min(at_or_behind(0), length);
+  const std::int64_t end = std::min(at_or_behind(layout.size.back()), length);
 
   const auto plane = static_cast<std::size_t>(product_of(layout.size));
   const auto planes = static_cast<std::size_t>(c.batch * c.in_channels);
   std::vector<T> buffer(planes * plane);
+  if (buffer.empty()) return buffer;
   parallel_for(planes * plane, plane, [&](std::size_t from_element, std::size_t to_element) {
     for (std::size_t p = from_element / plane; p < to_element / plane; ++p) {
       for (std::size_t line = 0; line < places.size(); ++line) {
         if (places[line] < 0) continue;
         const T* from = x + static_cast<std::int64_t>(p * places.size() + line) * length;
-        T* to = buffer.data() + p * plane + places[line] + first;
+        T* to = buffer.data() + p * plane + places[line];
         if (spread == 1) {
-          std::copy(from + begin, from + end, to + begin);
+          std::copy(from + begin, from + end, to + (first + begin));
         } else {
-          for (std::int64_t i = begin; i < end; ++i) to[i * spread] = from[i];
+          for (std::int64_t i = begin; i < end; ++i) to[first + i * spread] = from[i];
         }
       }
     }
@@ -206,18 +206,26 @@ std::span<const T> span_of(const T* data, std::int64_t count) {
   return {data, static_cast<std::size_t>(count)};
 }
 
+void check_matrices(std::int64_t rows, std::int64_t taps, std::int64_t columns) {
+  volume("the first matrix", Sizes{rows, taps});
+  volume("the second matrix", Sizes{taps, columns});
+  volume("the output", Sizes{rows, columns});
+}
+
 }  // namespace
 
 std::vector<std::int64_t> Convolution::output() const {
-  check(*this);
-  return output_of(*this);
+  try {
+    return checked_output(*this);
+  } catch (const Error& error) {
+    throw Error("convolution: " + std::string(error.what()));
+  }
 }
 
 template <class T>
 SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
                  const Convolution& shape, const T* x, const T* w, const T* bias, T* y,
                  RangeReport* report, bool* outside) {
-  check(shape);
   const BufferLayout layout(shape);
   std::vector<T> buffer;
   if (needs_buffer(shape, layout)) {
@@ -266,8 +274,9 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
     for (std::int64_t group = 0; group < shape.groups; ++group) run_group(group);
     return first_plan;
   }
-  const auto work = static_cast<std::size_t>(
-      std::max<std::int64_t>(1, shape.batch * outputs * out_group * in_group * kernel));
+  const double products = static_cast<double>(shape.batch * outputs * out_group) *
+                          static_cast<double>(in_group * kernel);
+  const auto work = static_cast<std::size_t>(std::clamp(products, 1.0, 0x1p30));
   parallel_for(static_cast<std::size_t>(shape.groups) * work, work,
                [&](std::size_t begin, std::size_t end) {
                  for (std::size_t group = begin / work; group < end / work; ++group) {
@@ -281,6 +290,7 @@ template <class T>
 SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& context,
                        std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
                        const T* b, const T* bias, T* y, RangeReport* report) {
+  check_matrices(rows, taps, columns);
   SumsOfProducts<T> sums;
   sums.a = {span_of(a, rows * taps), multiples(rows, taps), multiples(taps, 1)};
   sums.b = {span_of(b, taps * columns), multiples(columns, 1), multiples(taps, columns)};
@@ -296,6 +306,7 @@ template <class T>
 SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
                T* y, RangeReport* report, bool* outside) {
+  check_matrices(batch, inputs, outputs);
   SumsOfProducts<T> sums;
   sums.a = {span_of(w, outputs * inputs), multiples(outputs, inputs), multiples(inputs, 1)};
   sums.b = {span_of(x, batch * inputs), multiples(batch, inputs), multiples(inputs, 1)};

@@ -9,6 +9,7 @@
 
 #include "tensorquant/arithmetic/exact_sum.h"
 #include "tensorquant/arithmetic/finish.h"
+#include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
 
@@ -228,6 +229,14 @@ void batch_norm(const Arithmetic& arithmetic, const ArithmeticContext& context,
                 const BatchNorm<T>& norm, std::int64_t plane, std::span<const T> x, std::span<T> y,
                 RangeReport* report, bool* outside) {
   const DefaultFloatEnvironment environment;
+  const std::size_t count = norm.mean.size();
+  const auto fits = [&](std::span<const T> values) {
+    return values.empty() || values.size() == count;
+  };
+  if (norm.variance.size() != count || !fits(norm.gamma) || !fits(norm.beta) ||
+      x.size() != y.size() || (!x.empty() && count == 0)) {
+    throw Error("batch norm: the numbers of channels differ");
+  }
   const Exactly<T> exactly(arithmetic, context);
   const std::vector<Channel> channels = channels_of(exactly, norm);
   const auto size = static_cast<std::size_t>(plane);

@@ -34,9 +34,11 @@ Bounds<T> bounds(const Ternary& format) {
 inline constexpr std::size_t kSumBlock = 1024;
 inline constexpr std::size_t kSumLanes = 16;
 
-// 0.7 times the mean magnitude of the finite elements, in double; 0 if there are none.
+// 0.7 times the mean magnitude of the finite elements: (0.7 * sum) / count, each operation rounded
+// to double, subnormals as well; 0 if there are none. A sum beyond double's range is that of the
+// elements times 2^-64, which brings every sum into it; the quotient is scaled back.
 template <class T>
-double ternary_threshold_reference(std::span<const T> x) {
+double ternary_threshold_reference(std::span<const T> x, double scale = 1) {
   double sum = 0;
   std::size_t count = 0;
   for (std::size_t begin = 0; begin < x.size(); begin += kSumBlock) {
@@ -44,14 +46,15 @@ double ternary_threshold_reference(std::span<const T> x) {
     for (std::size_t i = 0; i < kSumBlock && begin + i < x.size(); ++i) {
       const T value = x[begin + i];
       if (!std::isfinite(value)) continue;
-      lanes[i % kSumLanes] += std::abs(static_cast<double>(value));
+      lanes[i % kSumLanes] += std::abs(static_cast<double>(value)) * scale;
       ++count;
     }
     double block = 0;
     for (double lane : lanes) block += lane;
     sum += block;
   }
-  return count == 0 ? 0 : 0.7 * sum / static_cast<double>(count);
+  if (std::isinf(sum)) return ternary_threshold_reference(x, 0x1p-64);
+  return count == 0 ? 0 : 0.7 * sum / static_cast<double>(count) / scale;
 }
 
 // The threshold of a tensor: the format's own, or the one of the tensor's elements.

@@ -23,6 +23,31 @@ TEST(Ternary, ThresholdIsSevenTenthsOfTheMeanMagnitudeOfFiniteElements) {
   EXPECT_SAME_BITS(ternary_threshold_reference(std::span<const float>()), 0.0);
 }
 
+// Within a unit of the last place of the exact threshold, by Python's fractions.
+TEST(Ternary, ThresholdIsFiniteWhereTheSumIsNot) {
+  const double largest = std::numeric_limits<double>::max();
+  const auto threshold = [](const std::vector<double>& x) {
+    return ternary_threshold_reference(std::span<const double>(x));
+  };
+  EXPECT_SAME_BITS(threshold({1.7e308, -1.7e308, 1e300}), 0x1.c3e5cd94b87d4p+1022);
+  EXPECT_SAME_BITS(threshold({largest, largest, largest, -largest, largest}),
+                   0x1.6666666666665p+1023);
+  EXPECT_SAME_BITS(threshold({largest, 5e-324, largest, 5e-324}), 0x1.6666666666665p+1022);
+  EXPECT_SAME_BITS(threshold(std::vector<double>(100000, largest)), 0x1.6666666666665p+1023);
+}
+
+// 0.7 times the least subnormal is no double; it rounds to that subnormal, which is not above it.
+TEST(Ternary, ThresholdOfSubnormalsIsRoundedToOne) {
+  const auto threshold = [](const std::vector<double>& x) {
+    return ternary_threshold_reference(std::span<const double>(x));
+  };
+  EXPECT_SAME_BITS(threshold({5e-324, 5e-324, 5e-324}), 5e-324);
+  EXPECT_SAME_BITS(threshold({5e-324, 15e-324, -40e-324}), 15e-324);  // 0.7 * 4 units: 3 units
+  const Ternary format;
+  EXPECT_SAME_BITS(quantize_reference(format, 5e-324, threshold({5e-324, 5e-324, 5e-324})), 0.0);
+  EXPECT_SAME_BITS(quantize_reference(format, 1e-45f, 0.7 * double{1e-45f}), 1.0f);
+}
+
 TEST(Ternary, LeavesTheThresholdItselfAtZero) {
   const Ternary format{.magnitude = 2};
   EXPECT_SAME_BITS(quantize_reference(format, 0.5f, 0.5), 0.0f);

@@ -233,22 +233,51 @@ TYPED_TEST(EveryKernel, ClipsGradientsAsTheReferenceDoes) {
   }
 }
 
+template <class T>
+void expect_reference_threshold(std::span<const T> x) {
+  const double wanted = ternary_threshold_reference(x);
+  EXPECT_TRUE(std::isfinite(wanted));
+  for (const SimdTarget& target : simd_targets()) {
+    const ScopedSimdTarget scoped(target);
+    for (int threads : {1, 2, 5}) {
+      set_num_threads(threads);
+      EXPECT_SAME_BITS(ternary_threshold(x), wanted) << target.name << " " << x.size();
+    }
+  }
+  set_num_threads(0);
+}
+
 TEST(TernaryThreshold, HasTheBitsOfTheDefinedOrderOfAdditions) {
   for (std::size_t size : {0, 1, 15, 16, 17, 1023, 1024, 1025, 5000, 100000}) {
     std::vector<float> x = random_values<float>(size, size);
     if (size > 20) x[7] = std::numeric_limits<float>::infinity();
     if (size > 2000) x[1999] = std::numeric_limits<float>::quiet_NaN();
-    const double wanted = ternary_threshold_reference(std::span<const float>(x));
-    for (const SimdTarget& target : simd_targets()) {
-      const ScopedSimdTarget scoped(target);
-      for (int threads : {1, 2, 5}) {
-        set_num_threads(threads);
-        EXPECT_SAME_BITS(ternary_threshold(std::span<const float>(x)), wanted)
-            << target.name << " " << size;
-      }
+    expect_reference_threshold<float>(x);
+  }
+}
+
+// The sum leaves double's range in one lane, among the lanes, or among the blocks alone.
+TEST(TernaryThreshold, IsFiniteWhereTheSumIsNot) {
+  const double largest = std::numeric_limits<double>::max();
+  for (const double magnitude : {largest, largest / 10, largest / 1000}) {
+    for (const std::size_t size : {2, 17, 33, 1024, 1025, 3000, 5000, 100000}) {
+      std::vector<double> x = random_values<double>(size, size);
+      for (std::size_t i = 0; i < size; ++i) x[i] = x[i] < 0 ? -magnitude : magnitude;
+      expect_reference_threshold<double>(x);
+      if (size > 20) x[7] = -std::numeric_limits<double>::infinity();
+      if (size > 2000) x[1999] = std::numeric_limits<double>::quiet_NaN();
+      if (size > 2000) x[2001] = 5e-324;
+      expect_reference_threshold<double>(x);
     }
   }
-  set_num_threads(0);
+}
+
+TEST(TernaryThreshold, CountsSubnormals) {
+  for (const std::size_t size : {1, 3, 1024, 5000}) {
+    std::vector<double> x(size);
+    for (std::size_t i = 0; i < size; ++i) x[i] = 5e-324 * static_cast<double>(i % 7);
+    expect_reference_threshold<double>(x);
+  }
 }
 
 TEST(SimdTargets, AreSeveralOnX86) {

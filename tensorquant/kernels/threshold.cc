@@ -235,6 +235,8 @@ double threshold_of(std::span<const T> x, const SumParts& sum_parts) {
     total.sum += block.sum;
     total.count += block.count;
   }
+  // Beyond double's range, which is too rare to be fast.
+  if (std::isinf(total.sum)) return ternary_threshold_reference(x);
   return total.count == 0 ? 0 : 0.7 * total.sum / total.count;
 }
 

@@ -195,38 +195,43 @@ at::Tensor pooled(const LayerArithmetic& layer, const at::Tensor& x, const Avera
   return with_gradient({y, outside}, x, {}, {}, function);
 }
 
-// A pool over the last dimensions of x without its windows.
-AveragePool pool_over(const at::Tensor& x, std::size_t dimensions) {
+// The input of a pool, with a batch dimension or without, has numbers in each dimension from
+// `first` on.
+void check_pool_input(const at::Tensor& x, std::size_t dimensions, std::int64_t first) {
   const auto count = static_cast<std::int64_t>(dimensions);
   require(x.dim() == count + 1 || x.dim() == count + 2,
           "expected an input of " + std::to_string(count + 1) + " or " + std::to_string(count + 2) +
               " dimensions, found " + shape_of(x));
-  AveragePool pool;
-  pool.input.assign(x.sizes().end() - count, x.sizes().end());
-  pool.planes = product_of(x.sizes().slice(0, static_cast<std::size_t>(x.dim() - count)));
-  return pool;
+  const auto sizes = x.sizes().slice(static_cast<std::size_t>(first));
+  require(std::find(sizes.begin(), sizes.end(), 0) == sizes.end(),
+          "an average needs an input that is not empty, found " + shape_of(x));
+}
+Sizes spatial(const at::Tensor& x, std::size_t dimensions) {
+  return x.sizes().slice(static_cast<std::size_t>(x.dim()) - dimensions).vec();
+}
+std::int64_t planes_of(const at::Tensor& x, std::size_t dimensions) {
+  return product_of(x.sizes().slice(0, static_cast<std::size_t>(x.dim()) - dimensions));
 }
 
-// The divisor of each output: the product of what `size` says of its windows.
-template <class Size>
-void set_divisors(AveragePool& pool, const Size& size) {
-  pool.divisors = {1};
-  for (std::size_t d = 0; d < pool.windows.size(); ++d) {
-    Sizes longer;
-    for (const std::int64_t divisor : pool.divisors) {
-      for (const PoolWindow& window : pool.windows[d]) longer.push_back(divisor * size(d, window));
-    }
-    pool.divisors = std::move(longer);
-  }
+// A layer's tensor as the core takes it: one number for each of `count` outputs or channels, or
+// nothing.
+at::Tensor plain_vector(const char* name, const at::Tensor& tensor, std::int64_t count,
+                        const at::Tensor& input) {
+  require(!tensor.defined() || (tensor.dim() == 1 && tensor.size(0) == count),
+          "expected a " + std::string(name) + " of (" + std::to_string(count) + "), found " +
+              (tensor.defined() ? shape_of(tensor) : ""));
+  return plain(tensor, input);
 }
 
 }  // namespace
 
 at::Tensor rounded_linear(const LayerArithmetic& layer, const at::Tensor& x, const at::Tensor& w,
                           const at::Tensor& bias) {
+  require(w.dim() == 2, "expected weights of (outputs, inputs), found " + shape_of(w));
   require(x.dim() >= 1 && x.size(-1) == w.size(1),
           "expected an input of (..., " + std::to_string(w.size(1)) + "), found " + shape_of(x));
-  const at::Tensor input = plain_input(x), weight = plain(w, x), addend = plain(bias, x);
+  const at::Tensor input = plain_input(x), weight = plain(w, x);
+  const at::Tensor addend = plain_vector("bias", bias, w.size(0), x);
   Sizes shape = x.sizes().vec();
   shape.back() = w.size(0);
   const at::Tensor y = at::empty(shape, input.options());
@@ -246,6 +251,7 @@ at::Tensor rounded_linear(const LayerArithmetic& layer, const at::Tensor& x, con
 at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x,
                                const at::Tensor& w, const at::Tensor& bias,
                                const ConvolutionOptions& options) {
+  require(w.dim() >= 3, "expected weights of 3 or more dimensions, found " + shape_of(w));
   const auto dimensions = static_cast<std::size_t>(w.dim() - 2);
   if (x.dim() == w.dim() - 1) {  // no batch dimension
     return rounded_convolution(layer, x.unsqueeze(0), w, bias, options).squeeze(0);
@@ -261,6 +267,8 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
   require(x.size(1) == shape.in_channels, "expected an input of " +
                                               std::to_string(shape.in_channels) +
                                               " channels, found " + shape_of(x));
+  require(x.numel() > 0 || x.size(0) == 0 || x.size(1) == 0,
+          "expected an input of which at most batch or channels are empty, found " + shape_of(x));
   shape.input = x.sizes().slice(2).vec();
   shape.kernel = w.sizes().slice(2).vec();
   shape.stride = options.stride;
@@ -268,13 +276,16 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
   shape.padding = options.padding;
   shape.padding_end = options.padding_end;
   shape.output_padding = options.output_padding.value_or(Sizes());
+  if (shape.output_padding.size() == 1) {  // stands for all dimensions, as in libtorch
+    shape.output_padding.assign(dimensions, shape.output_padding[0]);
+  }
 
   Sizes output = {shape.batch, shape.out_channels};
-  for (const std::int64_t size : shape.output()) {
-    require(size >= 0, "the kernel is larger than the padded input " + shape_of(x));
-    output.push_back(size);
-  }
-  const at::Tensor input = plain_input(x), weight = plain(w, x), addend = plain(bias, x);
+  const Sizes places = shape.output();
+  output.insert(output.end(), places.begin(), places.end());
+  require(x.numel() == 0 || product_of(places) > 0, "no output is left of " + shape_of(x));
+  const at::Tensor input = plain_input(x), weight = plain(w, x);
+  const at::Tensor addend = plain_vector("bias", bias, shape.out_channels, x);
   const at::Tensor y = at::empty(output, input.options());
   const at::Tensor outside = mask_for(layer, output);
   with_type(x, [&](auto zero) {
@@ -291,29 +302,24 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
 at::Tensor rounded_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
                                 const AveragePoolOptions& options) {
   const std::size_t dimensions = options.kernel.size();
-  AveragePool pool = pool_over(x, dimensions);
+  check_pool_input(x, dimensions, x.dim() - static_cast<std::int64_t>(dimensions) - 1);
   for (std::size_t d = 0; d < dimensions; ++d) {
-    const std::int64_t size = pool.input[d], pad = options.padding[d];
-    const std::int64_t kernel = options.kernel[d], stride = options.stride[d];
-    const std::int64_t room = size + 2 * pad - kernel;
-    require(room >= 0, "the window is larger than the padded input " + shape_of(x));
-    std::int64_t count = (room + (options.ceil_mode ? stride - 1 : 0)) / stride + 1;
-    // A window that begins behind the input and the padding before it is none.
-    if (options.ceil_mode && (count - 1) * stride >= size + pad) --count;
-    auto& windows = pool.windows.emplace_back();
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t first = i * stride - pad;
-      windows.push_back({first, std::min(first + kernel, size + pad) - first});
-    }
+    require(options.padding[d] <= options.kernel[d] / 2,
+            "a padding of " + std::to_string(options.padding[d]) +
+                " is more than half of a kernel of " + std::to_string(options.kernel[d]));
+    // In three dimensions libtorch lets no padding make up for it.
+    require(dimensions < 3 || spatial(x, dimensions)[d] >= options.kernel[d],
+            "the kernel is larger than the input " + shape_of(x));
   }
-  set_divisors(pool, [&](std::size_t d, const PoolWindow& window) {
-    if (options.count_include_pad) return window.size;
-    return std::min(window.first + window.size, pool.input[d]) -
-           std::max<std::int64_t>(window.first, 0);
-  });
-  if (options.divisor_override) {
-    std::fill(pool.divisors.begin(), pool.divisors.end(), *options.divisor_override);
-  }
+  const AveragePool pool = average_pool_of({.planes = planes_of(x, dimensions),
+                                            .input = spatial(x, dimensions),
+                                            .kernel = options.kernel,
+                                            .stride = options.stride,
+                                            .padding = options.padding,
+                                            .padding_end = options.padding,
+                                            .ceil_mode = options.ceil_mode,
+                                            .count_include_pad = options.count_include_pad,
+                                            .divisor = options.divisor_override});
   return pooled(layer, x, pool, [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
     const auto& o = options;
     if (dimensions == 1) {
@@ -329,21 +335,17 @@ at::Tensor rounded_average_pool(const LayerArithmetic& layer, const at::Tensor& 
   });
 }
 
-at::Tensor rounded_adaptive_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
-                                         const Sizes& output_size) {
+at::Tensor rounded_adaptive_average_pool(
+    const LayerArithmetic& layer, const at::Tensor& x,
+    const std::vector<std::optional<std::int64_t>>& output_size) {
   const std::size_t dimensions = output_size.size();
-  AveragePool pool = pool_over(x, dimensions);
-  Sizes sizes = output_size;
-  for (std::size_t d = 0; d < dimensions; ++d) {
-    const std::int64_t in = pool.input[d];
-    if (sizes[d] < 0) sizes[d] = in;
-    auto& windows = pool.windows.emplace_back();
-    for (std::int64_t i = 0; i < sizes[d]; ++i) {
-      const std::int64_t first = i * in / sizes[d];
-      windows.push_back({first, ((i + 1) * in + sizes[d] - 1) / sizes[d] - first});
-    }
-  }
-  set_divisors(pool, [](std::size_t, const PoolWindow& window) { return window.size; });
+  // In up to two dimensions libtorch takes any number of channels.
+  check_pool_input(x, dimensions,
+                   dimensions < 3 ? x.dim() - static_cast<std::int64_t>(dimensions) : 1);
+  const Sizes input = spatial(x, dimensions);
+  Sizes sizes(dimensions);
+  for (std::size_t d = 0; d < dimensions; ++d) sizes[d] = output_size[d].value_or(input[d]);
+  const AveragePool pool = adaptive_average_pool_of(planes_of(x, dimensions), input, sizes);
   return pooled(layer, x, pool, [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
     if (dimensions == 1) return at::adaptive_avg_pool1d(a, sizes);
     if (dimensions == 2) return at::adaptive_avg_pool2d(a, sizes);
@@ -356,7 +358,15 @@ at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
                               const at::Tensor& gamma, const at::Tensor& beta, double epsilon) {
   require(x.dim() >= 2, "expected an input of (batch, channels, ...), found " + shape_of(x));
   const bool is_of_batch = !mean.defined();
+  const std::int64_t channels = x.size(1);
+  require(!is_of_batch || x.size(0) * product_of(x.sizes().slice(2)) != 1,
+          "expected more than one value for each channel in training, found " + shape_of(x));
   const at::Tensor input = plain_input(x);
+  // libtorch looks at the channels of inputs with numbers alone.
+  const auto for_channels = [&](const char* name, const at::Tensor& numbers) {
+    return x.numel() == 0 ? plain(numbers, x) : plain_vector(name, numbers, channels, x);
+  };
+  const at::Tensor scale = for_channels("weight", gamma), shift = for_channels("bias", beta);
   at::Tensor means, variances;
   if (is_of_batch) {
     Sizes others = {0};
@@ -364,14 +374,14 @@ at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
     means = input.mean(others);
     variances = input.var(others, /*unbiased=*/false);
   } else {
-    means = plain(mean, x);
-    variances = plain(variance, x);
+    means = for_channels("running mean", mean);
+    variances = for_channels("running variance", variance);
   }
-  const at::Tensor scale = plain(gamma, x), shift = plain(beta, x);
   const at::Tensor y = at::empty(input.sizes(), input.options());
   const at::Tensor outside = mask_for(layer, input.sizes());
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
+    if (x.numel() == 0) return;
     const BatchNorm<T> norm{span_of<T>(means), span_of<T>(variances), span_of<T>(scale),
                             span_of<T>(shift), static_cast<T>(epsilon)};
     batch_norm(layer.arithmetic, layer.context, norm, product_of(x.sizes().slice(2)),

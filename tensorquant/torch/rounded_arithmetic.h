@@ -29,7 +29,8 @@ template <class Impl>
 struct RoundedForward {};
 
 // The layers' arithmetic on tensors: float32 or float64 on the CPU, of any strides; results are
-// contiguous. Gradients are those of the float layer at the same tensors.
+// contiguous. Gradients are those of the float layer at the same tensors. What the float layer
+// refuses they refuse too, before a number is read.
 
 at::Tensor rounded_linear(const LayerArithmetic& layer, const at::Tensor& x, const at::Tensor& w,
                           const at::Tensor& bias);
@@ -51,9 +52,10 @@ struct AveragePoolOptions {
 };
 at::Tensor rounded_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
                                 const AveragePoolOptions& options);
-// The size is -1 where it is the input's.
-at::Tensor rounded_adaptive_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
-                                         const std::vector<std::int64_t>& output_size);
+// No size stands for the input's.
+at::Tensor rounded_adaptive_average_pool(
+    const LayerArithmetic& layer, const at::Tensor& x,
+    const std::vector<std::optional<std::int64_t>>& output_size);
 
 // With the statistics of the batch where mean and variance are undefined.
 at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,

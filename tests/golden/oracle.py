@@ -410,8 +410,16 @@ def ternary_threshold(magnitudes):
     """0.7 * sum / count over the finite elements (None marks the others), in double.
 
     The only floating-point arithmetic in this file: each `+`, `*`, `/` below is one double
-    operation, and their order is the definition.
+    operation, and their order is the definition. A sum beyond the range of doubles is taken of
+    the elements times 2^-64, and the quotient is scaled back.
     """
+    threshold = ternary_threshold_of_sum(magnitudes)
+    if threshold < math.inf:
+        return threshold
+    return ternary_threshold_of_sum([None if m is None else m * 2.0**-64 for m in magnitudes]) * 2.0**64
+
+
+def ternary_threshold_of_sum(magnitudes):
     total = 0.0
     for start in range(0, len(magnitudes), 1024):
         lanes = [0.0] * 16

@@ -22,12 +22,14 @@ from tensorquant.keras.model import (
     summary,
 )
 from tensorquant.keras.scope import override
+from tensorquant.keras.tensor_quantizer import TensorQuantizer
 
 generic_keras_override = override.generic_keras_override
 
 __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
+    "TensorQuantizer",
     "generic_keras_override",
     "layer_steps",
     "override",

@@ -3,18 +3,21 @@
 import keras
 
 from tensorquant import ops
+from tensorquant.keras.tensor_quantizer import TensorQuantizer, quantize_tensor
 
 _framework = ops.backend(keras.backend.backend())
 
 
 def quantize(x, quantizer, seed, stream, step):
     """A quantized tensor, differentiable as the quantizer says."""
+    if isinstance(quantizer, TensorQuantizer):
+        return quantize_tensor(x, quantizer)
     return _framework.quantize(x, quantizer, seed=seed, stream=stream, step=step)
 
 
 def quantize_last(box, quantizer, seed, stream, step):
     """The same for the one tensor in a list, which is taken out of it and may be overwritten."""
-    if hasattr(_framework, "quantize_last"):
+    if hasattr(_framework, "quantize_last") and not isinstance(quantizer, TensorQuantizer):
         return _framework.quantize_last(box, quantizer, seed=seed, stream=stream, step=step)
     return quantize(box.pop(), quantizer, seed, stream, step)  # the framework reuses memory itself
 

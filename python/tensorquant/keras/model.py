@@ -120,7 +120,7 @@ def summary(model, print_fn=print):
     rows = []
     if isinstance(attached(model), ContainerPlan) and attached(model).model_input is not None:
         q = attached(model).model_input
-        rows.append(LayerSummary(q.layer, "", "", "", q.output.spec, "", q.rule))
+        rows.append(LayerSummary(q.layer, "", "", "", str(q.output), "", q.rule))
     for found in walk(model):
         plan = attached(found.layer)
         rows.append(_row(found, plan.quantizers if isinstance(plan, LayerPlan) else None))
@@ -141,9 +141,9 @@ def _row(found, q):
     return LayerSummary(
         found.name,
         found.type,
-        q.weight.spec if q.weight is not None and "weight" in roles else "",
-        q.bias.spec if q.bias is not None and "bias" in roles else "",
-        q.output.spec if q.output is not None else "",
+        str(q.weight) if q.weight is not None and "weight" in roles else "",
+        str(q.bias) if q.bias is not None and "bias" in roles else "",
+        str(q.output) if q.output is not None else "",
         intrinsic,
         q.rule,
     )

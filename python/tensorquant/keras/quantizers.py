@@ -3,8 +3,10 @@
 import dataclasses
 
 import tensorquant as tq
+from tensorquant.keras.tensor_quantizer import TensorQuantizer, load, save
 
 _PARTS = ("weight", "bias", "output", "product", "accumulator")
+_INTRINSIC = ("product", "accumulator")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +25,17 @@ class LayerQuantizers:
     seed: int = 0
 
     def __post_init__(self):
-        for quantizer in filter(None, map(self.__getattribute__, _PARTS)):
-            _check_has_string(quantizer)
+        for part in _PARTS:
+            quantizer = getattr(self, part)
+            if quantizer is None:
+                continue
+            if not isinstance(quantizer, TensorQuantizer):
+                _check_has_string(quantizer)
+            elif part in _INTRINSIC:
+                raise tq.Error(
+                    f"layer '{self.layer}': the intrinsic map cannot take {quantizer}, which is "
+                    "written in framework operations; use a quantizer string"
+                )
 
     @property
     def is_random(self):
@@ -39,12 +50,12 @@ class LayerQuantizers:
         config = dataclasses.asdict(dataclasses.replace(self, **dict.fromkeys(_PARTS)))
         for part in _PARTS:
             quantizer = getattr(self, part)
-            config[part] = None if quantizer is None else quantizer.spec
+            config[part] = None if quantizer is None else save(quantizer)
         return config
 
     @classmethod
     def from_config(cls, config):
-        quantizers = {part: config[part] and tq.Quantizer(config[part]) for part in _PARTS}
+        quantizers = {part: config[part] and load(config[part]) for part in _PARTS}
         return cls(**{**config, **quantizers})
 
 

@@ -192,7 +192,7 @@ class _OverrideApi:
 
 
 def _as_kind(source, kind):
-    """A map for one of the three places. The original's quantizer_map() knows no places."""
+    """A map for one of the three places; quantizer_map() has made it one of weights if not told."""
     if source is None or source == "":
         return None
     if not isinstance(source, tq.QuantizerMap) or source.kind == kind:

@@ -98,7 +98,7 @@ def convolution(
         "dilation": _sizes("dilation", dilation, dimensions, 1, 1),
         "padding_begin": _sizes("padding_begin", padding_begin, dimensions, 0, 0),
         "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
-        "groups": check_integer("groups", groups, 1, 2**31),
+        "groups": check_integer("groups", groups, 1, 2**63 - 1),
     }
     return _operation(
         "convolution",
@@ -170,7 +170,7 @@ def _sizes(
         return [default] * dimensions
     if not sizes or len(sizes) != dimensions:
         raise ValueError(f"{name}: expected {max(dimensions, 1)} numbers, found {list(sizes)}")
-    return [check_integer(name, size, least, 2**31) for size in sizes]
+    return [check_integer(name, size, least, 2**63 - 1) for size in sizes]
 
 
 def _operation(

@@ -4,9 +4,25 @@
     from tensorquant.original import override, Quantizers, utils      # now
 
 They are thin: each is something of `tensorquant` or `tensorquant.keras` by its old name.
+docs/from_tensorquant_1.md has the list of them.
 """
 
 from tensorquant.keras import override
-from tensorquant.original import Quantizers, override_functions, utils
+from tensorquant.original import (
+    FixedPoint,
+    QLayer,
+    Quantizers,
+    QuantKernelWrapper,
+    override_functions,
+    utils,
+)
 
-__all__ = ["Quantizers", "override", "override_functions", "utils"]
+__all__ = [
+    "FixedPoint",
+    "QLayer",
+    "QuantKernelWrapper",
+    "Quantizers",
+    "override",
+    "override_functions",
+    "utils",
+]

@@ -1,10 +1,11 @@
 """The original's ways to a quantizer or a map from strings and files."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tensorquant import Quantizer, QuantizerMap
-from tensorquant import quantizer_map as _quantizer_map
+from tensorquant import quantizer_map as _checked_map
+from tensorquant.original.Quantizers import Quantizer_if, quantizer_of
 
 __all__ = ["get_quantizer", "quantizer_map", "quantizer_selector", "split_quantizer_str"]
 
@@ -20,7 +21,7 @@ def split_quantizer_str(quantizer_str: str) -> tuple[str, list[str]]:
     return name, arguments
 
 
-def quantizer_selector(selector_str: str, arg_list: Sequence[Any]) -> Quantizer:
+def quantizer_selector(selector_str: str, arg_list: Sequence[Any]) -> Quantizer_if:
     """The quantizer of a name and its arguments.
 
     Raises:
@@ -30,20 +31,29 @@ def quantizer_selector(selector_str: str, arg_list: Sequence[Any]) -> Quantizer:
         >>> quantizer_selector("nearest", ["16", "8"])
         Quantizer('nearest,16,8')
     """
-    return Quantizer(",".join([selector_str, *map(str, arg_list)]))
+    return quantizer_of(",".join([selector_str, *map(str, arg_list)]))
 
 
-def get_quantizer(q_str: str | None) -> Quantizer | None:
+def get_quantizer(q_str: str | None) -> Quantizer_if | None:
     """The quantizer of a string; None for None and the empty string."""
-    return Quantizer(q_str) if q_str else None
+    return quantizer_of(q_str) if q_str else None
 
 
-def quantizer_map(qmap: Any) -> QuantizerMap | None:
-    """The map of a JSON file, a dictionary or a quantizer string; None for None and "".
+def quantizer_map(qmap: Any) -> dict[str, Any] | None:
+    """The dictionary of a JSON file, a dictionary or a quantizer string, with quantizers for strings.
 
     Unlike the original's it leaves a dictionary as it is, and a file that is missing is an error.
+    None and "" give None; so does "none" in a file.
 
     Raises:
         tensorquant.Error: the file is missing, or something in the map is wrong.
+
+    Example:
+        >>> quantizer_map({"Conv": "nearest,16,8", "Dense": None})
+        {'Conv': Quantizer('nearest,16,8'), 'Dense': None}
     """
-    return None if qmap is None or qmap == "" else _quantizer_map(qmap)
+    if qmap is None or qmap == "":
+        return None
+    checked = _checked_map(qmap)
+    values = qmap if isinstance(qmap, Mapping) else {r.key: json.loads(r.text) for r in checked}
+    return {key: get_quantizer(v) if isinstance(v, str) else v for key, v in values.items()}

@@ -1,12 +1,16 @@
 """arithmetic() in each framework: the golden vectors' bits and the float layer's gradients."""
 
+import json
+
 import golden
 import ml_dtypes
 import numpy as np
 import pytest
 from frameworks import assert_same_bits
+from hostile_shapes import NUMBERS, WINDOWS
 
 import tensorquant
+from tensorquant import _core as native
 from tensorquant import ops
 
 
@@ -205,6 +209,61 @@ def test_shapes_that_do_not_fit(framework):
     ):
         with pytest.raises(framework.errors, match=message):
             framework.ops.arithmetic(operation, *inputs)
+
+
+def convolution_of(kernel, stride=1, dilation=1, padding=(0, 0)):
+    return ops.convolution(
+        "none",
+        "none",
+        stride=(stride,),
+        dilation=(dilation,),
+        padding_begin=padding[:1],
+        padding_end=padding[1:],
+    )
+
+
+def pool_of(kernel, stride=1, padding=(0, 0)):
+    return ops.average_pool(
+        "none",
+        "none",
+        kernel=(kernel,),
+        stride=(stride,),
+        padding_begin=padding[:1],
+        padding_end=padding[1:],
+    )
+
+
+@pytest.mark.parametrize(("window", "wanted"), WINDOWS)
+def test_hostile_windows_are_refused_or_computed(framework, window, wanted):
+    x = np.array([[[1, 2, 4, 8]]], np.float32)
+    kernel = np.ones((1, 1, window["kernel"]), np.float32)
+    cases = [(convolution_of, [x, kernel], 1)]
+    if "dilation" not in window:
+        cases.append((pool_of, [x], window["kernel"]))
+    for make, inputs, divisor in cases:
+        inputs = [framework.tensor(tensor) for tensor in inputs]
+        if wanted is None:
+            with pytest.raises(framework.errors):
+                framework.ops.arithmetic(make(**window), *inputs)
+        else:
+            y = framework.array(framework.ops.arithmetic(make(**window), *inputs))
+            assert y.tolist() == [[[x / divisor for x in wanted]]]
+
+
+@pytest.mark.parametrize("window", NUMBERS)
+def test_numbers_that_are_no_sizes_are_refused(window):
+    with pytest.raises(ValueError, match="is not between"):
+        convolution_of(**window)
+    if "dilation" not in window:
+        with pytest.raises(ValueError, match="is not between"):
+            pool_of(**window)
+
+
+def test_operations_of_several_lengths_are_refused():
+    operation = ops.convolution("none", "none", stride=(1,))
+    text = json.loads(operation.text) | {"dilation": []}
+    with pytest.raises(tensorquant.Error, match="differ in number"):
+        native.op_check(json.dumps(text))
 
 
 def test_a_gradient_needs_a_float_function(framework):

@@ -1,9 +1,10 @@
 #ifndef TENSORQUANT_TORCH_NN_CONV_H_
 #define TENSORQUANT_TORCH_NN_CONV_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/base/error.h"
@@ -26,6 +27,10 @@ ConvolutionOptions convolution_options(const Layer& layer) {
   options.groups = layer.options.groups();
   return options;
 }
+
+// The type of a layer's padding as numbers.
+template <class Layer>
+using Padding = std::decay_t<decltype(std::declval<Layer&>().options.stride())>;
 
 template <std::size_t D, class Layer>
 at::Tensor rounded_conv(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
@@ -62,29 +67,52 @@ at::Tensor rounded_conv(Layer& layer, const LayerArithmetic& arithmetic, const a
                              options);
 }
 
+// The output_padding that gives an output_size, by the rule of torch::nn, which knows no dilation
+// and takes the dimensions behind the first two, of an input without a batch as well.
+template <std::size_t D, class Layer>
+std::vector<std::int64_t> output_padding_for(const Layer& layer, const at::Tensor& x,
+                                             at::IntArrayRef size) {
+  __extension__ using Wide = __int128;
+  const auto dimensions = static_cast<std::size_t>(x.dim());
+  if (dimensions != D + 1 && dimensions != D + 2) {
+    throw Error("expected an input of " + std::to_string(D + 1) + " or " + std::to_string(D + 2) +
+                " dimensions, found " + std::to_string(dimensions));
+  }
+  if (size.size() == dimensions) size = size.slice(2);
+  if (size.size() != dimensions - 2) {
+    throw Error("an output_size of " + std::to_string(size.size()) + " numbers, expected " +
+                std::to_string(dimensions - 2) + " or " + std::to_string(dimensions));
+  }
+  const auto& padding = *get_if<Padding<Layer>>(&layer.options.padding());
+  std::vector<std::int64_t> added;
+  for (std::size_t d = 0; d < size.size(); ++d) {
+    const Wide stride = (*layer.options.stride())[d];
+    const Wide least = (x.size(static_cast<std::int64_t>(d) + 2) - 1) * stride -
+                       2 * Wide{(*padding)[d]} + (*layer.options.kernel_size())[d];
+    if (size[d] < least || size[d] >= least + stride) {
+      throw Error("an output of " + std::to_string(size[d]) +
+                  " is more than a stride from the least one");
+    }
+    added.push_back(static_cast<std::int64_t>(size[d] - least));
+  }
+  return added;
+}
+
 template <std::size_t D, class Layer, class OutputSize>
 at::Tensor rounded_conv_transpose(Layer& layer, const LayerArithmetic& arithmetic,
                                   const at::Tensor& x, const OutputSize& output_size) {
-  ConvolutionOptions options = convolution_options(layer);
-  const auto* padding = get_if<::torch::ExpandingArray<D>>(&layer.options.padding());
+  if (get_if<::torch::enumtype::kZeros>(&layer.options.padding_mode()) == nullptr) {
+    throw Error("a transposed convolution pads with zeros alone");
+  }
+  const auto* padding = get_if<Padding<Layer>>(&layer.options.padding());
   if (padding == nullptr) throw Error("a transposed convolution needs its padding as numbers");
+  ConvolutionOptions options = convolution_options(layer);
   options.padding.assign((*padding)->begin(), (*padding)->end());
-  const auto& extra = layer.options.output_padding();
-  options.output_padding.emplace(extra->begin(), extra->end());
   if (output_size.has_value()) {
-    const at::IntArrayRef wanted = output_size->slice(output_size->size() - D);
-    const at::IntArrayRef input = x.sizes().slice(static_cast<std::size_t>(x.dim()) - D);
-    for (std::size_t d = 0; d < D; ++d) {
-      const std::int64_t reach = options.dilation[d] * (layer.weight.size(d + 2) - 1);
-      const std::int64_t least =
-          (input[d] - 1) * options.stride[d] - 2 * options.padding[d] + reach + 1;
-      const std::int64_t added = wanted[d] - least;
-      if (added < 0 || added >= std::max(options.stride[d], options.dilation[d])) {
-        throw Error("an output of " + std::to_string(wanted[d]) + " is not between " +
-                    std::to_string(least) + " and the stride or dilation beyond it");
-      }
-      (*options.output_padding)[d] = added;
-    }
+    options.output_padding = output_padding_for<D>(layer, x, *output_size);
+  } else {
+    const auto& extra = layer.options.output_padding();
+    options.output_padding.emplace(extra->begin(), extra->end());
   }
   return rounded_convolution(arithmetic, x, layer.weight, layer.bias, options);
 }

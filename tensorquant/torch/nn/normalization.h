@@ -7,17 +7,28 @@ namespace tensorquant {
 
 namespace detail {
 
+// The float layer's own check of the number of dimensions.
+template <class Layer>
+struct DimensionCheck : Layer {
+  static void of(Layer& layer, const at::Tensor& x) {
+    (layer.*&DimensionCheck::_check_input_dim)(x);
+  }
+};
+
 struct RoundedBatchNorm {
   template <class Layer>
   static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
-    const bool is_trained = layer.is_training() || !layer.running_mean.defined();
+    DimensionCheck<Layer>::of(layer, x);
+    const bool is_of_batch = layer.is_training() || !layer.running_mean.defined();
+    const at::Tensor y =
+        rounded_batch_norm(arithmetic, x, is_of_batch ? at::Tensor() : layer.running_mean,
+                           is_of_batch ? at::Tensor() : layer.running_var, layer.weight, layer.bias,
+                           layer.options.eps());
     if (layer.is_training()) {  // the float layer keeps the running statistics
       const at::NoGradGuard no_gradient;
       layer.Layer::forward(x);
     }
-    return rounded_batch_norm(arithmetic, x, is_trained ? at::Tensor() : layer.running_mean,
-                              is_trained ? at::Tensor() : layer.running_var, layer.weight,
-                              layer.bias, layer.options.eps());
+    return y;
   }
 };
 

@@ -2,6 +2,7 @@
 #define TENSORQUANT_TORCH_NN_POOLING_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "tensorquant/torch/nn/twin.h"
@@ -43,17 +44,12 @@ at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const a
   options.padding = vector_of(layer.options.padding());
   options.ceil_mode = layer.options.ceil_mode();
   options.count_include_pad = layer.options.count_include_pad();
+  const bool has_divisor = options.kernel.size() > 1;  // torch::nn::AvgPool1d ignores its option
   if constexpr (requires { layer.options.divisor_override(); }) {
     const auto& divisor = layer.options.divisor_override();
-    if (divisor) options.divisor_override = static_cast<std::int64_t>(*divisor);
+    if (has_divisor && divisor) options.divisor_override = static_cast<std::int64_t>(*divisor);
   }
   return rounded_average_pool(arithmetic, x, options);
-}
-
-inline std::int64_t size_or_input(std::int64_t size) { return size; }
-template <class Optional>
-std::int64_t size_or_input(const Optional& size) {
-  return size.has_value() ? *size : -1;
 }
 
 struct RoundedPool {
@@ -66,8 +62,14 @@ struct RoundedPool {
 struct RoundedAdaptivePool {
   template <class Layer>
   static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
-    std::vector<std::int64_t> sizes;
-    for (const auto& size : *layer.options.output_size()) sizes.push_back(size_or_input(size));
+    std::vector<std::optional<std::int64_t>> sizes;
+    for (const auto& size : *layer.options.output_size()) {
+      if constexpr (requires { size.has_value(); }) {
+        sizes.push_back(size.has_value() ? std::optional<std::int64_t>(*size) : std::nullopt);
+      } else {
+        sizes.emplace_back(size);
+      }
+    }
     return rounded_adaptive_average_pool(arithmetic, x, sizes);
   }
 };

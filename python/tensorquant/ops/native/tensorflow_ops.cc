@@ -159,7 +159,7 @@ class ArithmeticKernel final : public OpKernel {
     std::vector<int64_t> sizes;
     OP_REQUIRES_OK(context, shapes.result(operation_, &sizes));
     TensorShape shape;
-    for (const int64_t size : sizes) shape.AddDim(size);
+    OP_REQUIRES_OK(context, TensorShape::BuildTensorShape(sizes, &shape));
     Tensor *y = nullptr, *outside = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, shape, &y));
     OP_REQUIRES_OK(context,

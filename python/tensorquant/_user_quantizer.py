@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tensorquant import _core
+from tensorquant._checks import checked
 from tensorquant._core import Error
 from tensorquant._quantizer import Quantizer
 
@@ -82,6 +83,7 @@ class UserQuantizer(Quantizer):
     __reduce__ = object.__reduce__
 
 
+@checked
 def register_quantizer(
     name: str, *, usage: str | None = None, summary: str = ""
 ) -> Callable[[_Factory], _Factory]:

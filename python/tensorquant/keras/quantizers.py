@@ -3,6 +3,7 @@
 import dataclasses
 
 import tensorquant as tq
+from tensorquant._checks import check_integer
 
 _PARTS = ("weight", "bias", "output", "product", "accumulator")
 
@@ -23,6 +24,7 @@ class LayerQuantizers:
     seed: int = 0
 
     def __post_init__(self):
+        check_integer("seed", self.seed, 0, 2**64 - 1)
         for quantizer in filter(None, map(self.__getattribute__, _PARTS)):
             _check_has_string(quantizer)
 

@@ -201,19 +201,25 @@ def _average_pooling(layer, rounding, step, inputs):
         padding_end=end,
         count_include_pad=False,
     )
-    float_function = _float_average_pool(window, stride, layer.padding)
+    float_function = _float_average_pool(window, stride, begin, end)
     outputs = arithmetic(operation, [axes.channels_first(inputs)], float_function, step)
     return axes.as_layer(outputs)
 
 
 @functools.lru_cache(maxsize=4096)
-def _float_average_pool(window, stride, padding):
+def _float_average_pool(window, stride, begin, end):
     rank = len(window)
 
-    def pool(x):
+    def pool_all(x):  # counts what pads as well
+        x = ops.pad(x, [(0, 0), (0, 0), *zip(begin, end)])
         x = ops.transpose(x, (0, *range(2, rank + 2), 1))
-        y = ops.average_pool(x, window, stride, padding=padding, data_format="channels_last")
+        y = ops.average_pool(x, window, stride, padding="valid", data_format="channels_last")
         return ops.transpose(y, (0, rank + 1, *range(1, rank + 1)))
+
+    def pool(x):
+        # Not padding="same": on PyTorch that is another function where the paddings differ.
+        y = pool_all(x)
+        return y / pool_all(ops.ones_like(x[:1, :1])) if any((*begin, *end)) else y
 
     return pool
 
@@ -226,7 +232,8 @@ def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     if None in window:
         raise tq.Error("a rounded global average needs inputs of known size")
     operation = rounding.operation(average_pool, kernel=window)
-    float_function = _float_average_pool(window, window, "valid")
+    nothing = (0,) * len(window)
+    float_function = _float_average_pool(window, window, nothing, nothing)
     outputs = arithmetic(operation, [axes.channels_first(inputs)], float_function, step)
     outputs = axes.as_layer(outputs)
     if layer.keepdims:

@@ -116,9 +116,7 @@ class LayerSummary(NamedTuple):
 
 
 @checked
-def summary(
-    model: keras.layers.Layer, print_fn: Callable | None = print
-) -> list[LayerSummary]:
+def summary(model: keras.layers.Layer, print_fn: Callable | None = print) -> list[LayerSummary]:
     """Shows the quantizers of each layer, and the rules that chose them.
 
     Args:

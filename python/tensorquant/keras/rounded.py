@@ -13,6 +13,7 @@ from keras import layers, ops
 import tensorquant as tq
 from tensorquant.keras import einsum
 from tensorquant.keras.backend import arithmetic
+from tensorquant.keras.keras_internals import get_keras_mask
 from tensorquant.keras.quantizers import LayerQuantizers
 from tensorquant.keras.twin import float_class
 from tensorquant.ops import average_pool, convolution, linear
@@ -50,6 +51,15 @@ def _operation(make, quantizers, options):
         accumulator_stream=quantizers.stream("accumulator"),
         **dict(options),
     )
+
+
+def refuse_masks(layer):
+    """Raises a tensorquant.Error where a layer averages over a mask in the graph of a model."""
+    if float_class(layer) not in _GLOBAL_POOLS or not layer.supports_masking:
+        return
+    for node in layer._inbound_nodes:
+        if any(get_keras_mask(x) is not None for x in node.input_tensors):
+            raise tq.Error(_MASKED)
 
 
 def rounded_call(layer, arithmetic_of_layer, step, *args, **kwargs):
@@ -226,7 +236,7 @@ def _float_average_pool(window, stride, begin, end):
 
 def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     if mask is not None:
-        raise tq.Error("a global average over a mask cannot be rounded")
+        raise tq.Error(_MASKED)
     axes = _Axes.of(layer, inputs)
     window = axes.sizes(inputs)
     if None in window:
@@ -244,11 +254,13 @@ def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     )
 
 
+_MASKED = "a global average over a mask cannot be rounded"
+_GLOBAL_POOLS = [getattr(layers, f"GlobalAveragePooling{n}D") for n in (1, 2, 3)]
 _ROUNDED = {
     layers.Dense: _dense,
     layers.EinsumDense: _einsum_dense,
     **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D), _conv),
     **dict.fromkeys((layers.DepthwiseConv1D, layers.DepthwiseConv2D), _depthwise_conv),
     **{getattr(layers, f"AveragePooling{n}D"): _average_pooling for n in (1, 2, 3)},
-    **{getattr(layers, f"GlobalAveragePooling{n}D"): _global_average_pooling for n in (1, 2, 3)},
+    **dict.fromkeys(_GLOBAL_POOLS, _global_average_pooling),
 }

@@ -31,13 +31,13 @@ def traits(spec: str) -> Traits:
     return found
 
 
-def spec_of(quantizer: Any) -> str:
+def spec_of(quantizer: Any, name: str = "spec") -> str:
     """The quantizer string of a string or of an object with a member ``spec``."""
     if isinstance(quantizer, str):
         return quantizer
     spec = getattr(quantizer, "spec", None)
     if not isinstance(spec, str):
-        raise wrong("spec", "a quantizer string", quantizer)
+        raise wrong(name, "a quantizer string", quantizer)
     return spec
 
 

@@ -197,7 +197,7 @@ def _operation(
     accumulator_stream: int,
     shape: dict,
 ) -> Operation:
-    product, accumulator = spec_of(product), spec_of(accumulator)
+    product, accumulator = spec_of(product, "product"), spec_of(accumulator, "accumulator")
     text = json.dumps(
         {
             "kind": kind,

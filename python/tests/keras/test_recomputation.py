@@ -148,7 +148,9 @@ def test_a_checkpoint_that_keras_does_not_know_is_refused(use_reentrant):
 
     def gradient(model, x):
         x = torch.from_numpy(x).requires_grad_()
-        checkpoint(lambda x: model(x, training=True), x, use_reentrant=use_reentrant).sum().backward()
+        checkpoint(
+            lambda x: model(x, training=True), x, use_reentrant=use_reentrant
+        ).sum().backward()
         return x.grad
 
     x = cases.normal(4, 5)

@@ -18,10 +18,10 @@ HOSTILE = {
 }
 
 
-def assert_clear(call):
+def assert_clear(function, *args, **kwargs):
     """That it works or tells in one line what is wrong. Returns the error."""
     try:
-        call()
+        function(*args, **kwargs)
     except (TypeError, ValueError) as error:
         text = str(error)
         assert text and "\n" not in text, text

@@ -10,7 +10,7 @@ import torch
 
 from tensorquant import _core as native
 from tensorquant.ops import _common
-from tensorquant.ops._operation import Operation
+from tensorquant.ops._operation import Operation, check_operation
 
 _TYPES = {getattr(torch, name): number for name, number in _common.TYPES.items()}
 
@@ -94,12 +94,10 @@ def _quantized(x, spec, seed, stream, step, in_place):
     spec = _common.spec_of(spec)
     traits = _traits(spec)
     _check(x)
-    step_tensor = None
-    if traits.is_random:
-        seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
-        step_tensor = _step(step)
-    else:
-        seed = stream = 0
+    seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
+    step_tensor = _step(step)
+    if not traits.is_random:
+        seed, stream, step_tensor = 0, 0, None
     if (x.requires_grad and torch.is_grad_enabled()) or _in_transform():
         function = _StraightThrough if traits.is_straight_through else _WithGradient
         return function.apply(x, spec, seed, stream, step_tensor)
@@ -153,6 +151,11 @@ def not_compiled(function: Callable) -> Callable:
         return function(*args, **kwargs)
 
     return call
+
+
+def is_in_backward_pass() -> bool:
+    """Whether autograd calls, as where a checkpoint computes a function again."""
+    return torch._C._current_graph_task_id() != -1
 
 
 def version(x: torch.Tensor) -> tuple[int, int] | None:
@@ -233,13 +236,16 @@ def arithmetic(
         >>> ops.backend("torch").arithmetic(product, torch.ones(1, 3), torch.full((2, 3), 0.3))
         tensor([[0.9375, 0.9375]])
     """
+    check_operation(operation, float_function)
     for tensor in inputs:
         _check(tensor)
         if tensor.dtype != inputs[0].dtype:
             raise TypeError(
                 f"expected tensors of one type, found {inputs[0].dtype} and {tensor.dtype}"
             )
-    step_tensor = _step(step) if operation.is_random else None
+    step_tensor = _step(step)
+    if not operation.is_random:
+        step_tensor = None
     needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     if not needs_gradient:
         return _arithmetic(list(inputs), operation.text, False, step_tensor)[0]
@@ -333,7 +339,7 @@ _rounded_arithmetic = torch.compiler.disable(_RoundedArithmetic.apply)
 
 def _check(x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor):
-        raise TypeError(f"expected a tensor of PyTorch, found {type(x).__name__}")
+        raise _common.wrong("x", "a tensor of PyTorch", x)
     if x.dtype not in _TYPES:
         _common.type_number(str(x.dtype).removeprefix("torch."))
     if x.layout != torch.strided or x.is_nested:
@@ -348,6 +354,8 @@ def _layout(x: torch.Tensor) -> str:
 
 def _step(step: int | torch.Tensor) -> torch.Tensor | None:
     if isinstance(step, torch.Tensor):
+        if step.is_floating_point() or step.dtype == torch.bool or step.numel() != 1:
+            raise TypeError(f"step: expected one integer, got {step.dtype} of {tuple(step.shape)}")
         return step
     return torch.tensor(step, dtype=torch.int64) if _common.check_step(step) else None
 

@@ -18,10 +18,9 @@ namespace {
 constexpr std::size_t kBlock = 4096;
 
 template <class T>
-void find_outside(Bounds<T> limits, std::span<const T> x, std::span<bool> outside) {
+void find_inside(Bounds<T> limits, std::span<const T> x, std::span<bool> inside) {
   for (std::size_t i = 0; i < x.size(); ++i) {  // without a branch: compilers make vectors of it
-    const bool is_inside = (limits.lowest <= x[i]) & (x[i] <= limits.highest);
-    outside[i] = !is_inside;
+    inside[i] = (limits.lowest <= x[i]) & (x[i] <= limits.highest);
   }
 }
 
@@ -32,10 +31,10 @@ bool clips_gradient(const Quantizer& quantizer) {
 }
 
 template <class T>
-void find_outside(const Quantizer& quantizer, std::span<const T> x, std::span<bool> outside) {
-  if (x.size() != outside.size()) {
+void find_inside(const Quantizer& quantizer, std::span<const T> x, std::span<bool> inside) {
+  if (x.size() != inside.size()) {
     throw Error("quantizer '" + quantizer.spec() + "': the input has " + std::to_string(x.size()) +
-                " elements, the marks of its gradient " + std::to_string(outside.size()));
+                " elements, the marks of its gradient " + std::to_string(inside.size()));
   }
   constexpr bool kIsHalf = std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>;
   using Number = std::conditional_t<kIsHalf, float, T>;
@@ -49,17 +48,17 @@ void find_outside(const Quantizer& quantizer, std::span<const T> x, std::span<bo
         const std::size_t count = std::min(kBlock, end - i);
         const std::span<float> block(numbers.data(), count);
         to_float(x.subspan(i, count), block);
-        find_outside<float>(limits, block, outside.subspan(i, count));
+        find_inside<float>(limits, block, inside.subspan(i, count));
       }
     } else {
-      find_outside<T>(limits, x.subspan(begin, end - begin), outside.subspan(begin, end - begin));
+      find_inside<T>(limits, x.subspan(begin, end - begin), inside.subspan(begin, end - begin));
     }
   });
 }
 
-template void find_outside(const Quantizer&, std::span<const float>, std::span<bool>);
-template void find_outside(const Quantizer&, std::span<const double>, std::span<bool>);
-template void find_outside(const Quantizer&, std::span<const Float16>, std::span<bool>);
-template void find_outside(const Quantizer&, std::span<const BFloat16>, std::span<bool>);
+template void find_inside(const Quantizer&, std::span<const float>, std::span<bool>);
+template void find_inside(const Quantizer&, std::span<const double>, std::span<bool>);
+template void find_inside(const Quantizer&, std::span<const Float16>, std::span<bool>);
+template void find_inside(const Quantizer&, std::span<const BFloat16>, std::span<bool>);
 
 }  // namespace tensorquant

@@ -11,10 +11,10 @@ namespace tensorquant {
 // of y nothing: a front-end can keep one bool an element for it instead of both tensors.
 bool clips_gradient(const Quantizer& quantizer);
 
-// For such a quantizer: outside[i] is whether gradient() gives 0 at x[i] whatever dy is; elsewhere
-// it gives dy. T is float, double, Float16 or BFloat16; the spans have one size.
+// For such a quantizer: inside[i] is whether gradient() gives dy at x[i]; it gives 0 elsewhere. T
+// is float, double, Float16 or BFloat16; the spans have one size.
 template <class T>
-void find_outside(const Quantizer& quantizer, std::span<const T> x, std::span<bool> outside);
+void find_inside(const Quantizer& quantizer, std::span<const T> x, std::span<bool> inside);
 
 }  // namespace tensorquant
 

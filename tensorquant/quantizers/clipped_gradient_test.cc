@@ -31,9 +31,9 @@ std::vector<std::string> clipped_specs() {
   return specs;
 }
 
-// The gradient is dy = 1 exactly where nothing is marked.
+// The gradient is dy = 1 exactly where it is marked.
 template <class T>
-void expect_marks_where_the_gradient_is_zero(const std::string& spec, const std::vector<T>& x) {
+void expect_marks_where_the_gradient_passes(const std::string& spec, const std::vector<T>& x) {
   const auto quantizer = make_quantizer(spec);
   ASSERT_TRUE(clips_gradient(*quantizer)) << spec;
   std::vector<T> dx(x.size());
@@ -48,10 +48,10 @@ void expect_marks_where_the_gradient_is_zero(const std::string& spec, const std:
     gradient(*quantizer, in, in, std::span<const T>(ones), std::span<T>(dx));
     passes = [](T value) { return value.bits == 1; };
   }
-  const std::unique_ptr<bool[]> outside(new bool[x.size()]);
-  find_outside<T>(*quantizer, in, std::span<bool>(outside.get(), x.size()));
+  const std::unique_ptr<bool[]> inside(new bool[x.size()]);
+  find_inside<T>(*quantizer, in, std::span<bool>(inside.get(), x.size()));
   for (std::size_t i = 0; i < x.size(); ++i) {
-    EXPECT_EQ(outside[i], !passes(dx[i])) << spec << " " << i;
+    EXPECT_EQ(inside[i], passes(dx[i])) << spec << " " << i;
   }
 }
 
@@ -72,7 +72,7 @@ std::vector<T> numbers() {
   return x;
 }
 
-TEST(ClippedGradient, IsZeroExactlyWhereItIsMarked) {
+TEST(ClippedGradient, PassesExactlyWhereItIsMarked) {
   std::vector<Float16> half;
   std::vector<BFloat16> brain;
   for (int i = 0; i < 65536; ++i) {
@@ -80,10 +80,10 @@ TEST(ClippedGradient, IsZeroExactlyWhereItIsMarked) {
     brain.push_back({static_cast<std::uint16_t>(i)});
   }
   for (const std::string& spec : clipped_specs()) {
-    expect_marks_where_the_gradient_is_zero(spec, numbers<float>());
-    expect_marks_where_the_gradient_is_zero(spec, numbers<double>());
-    expect_marks_where_the_gradient_is_zero(spec, half);
-    expect_marks_where_the_gradient_is_zero(spec, brain);
+    expect_marks_where_the_gradient_passes(spec, numbers<float>());
+    expect_marks_where_the_gradient_passes(spec, numbers<double>());
+    expect_marks_where_the_gradient_passes(spec, half);
+    expect_marks_where_the_gradient_passes(spec, brain);
   }
 }
 
@@ -91,10 +91,10 @@ TEST(ClippedGradient, IsZeroExactlyWhereItIsMarked) {
 TEST(ClippedGradient, EndsAreInsideAndNaNIsNot) {
   const std::vector<float> x = {-8.0625F, -8, 0,
                                 7.9375F,  8,  std::numeric_limits<float>::quiet_NaN()};
-  bool outside[6];
-  find_outside<float>(*make_quantizer("nearest,8,4,grad=clipped"), x, outside);
-  EXPECT_EQ(std::vector<bool>(outside, outside + 6),
-            (std::vector<bool>{true, false, false, false, true, true}));
+  bool inside[6];
+  find_inside<float>(*make_quantizer("nearest,8,4,grad=clipped"), x, inside);
+  EXPECT_EQ(std::vector<bool>(inside, inside + 6),
+            (std::vector<bool>{false, true, true, true, false, false}));
 }
 
 TEST(ClippedGradient, IsThatOfNoOtherQuantizer) {
@@ -109,8 +109,8 @@ TEST(ClippedGradient, IsThatOfNoOtherQuantizer) {
 
 TEST(ClippedGradient, SizesThatDifferAreRefused) {
   const std::vector<float> x(3);
-  bool outside[2];
-  EXPECT_THROW(find_outside<float>(*make_quantizer("nearest,8,4,grad=clipped"), x, outside), Error);
+  bool inside[2];
+  EXPECT_THROW(find_inside<float>(*make_quantizer("nearest,8,4,grad=clipped"), x, inside), Error);
 }
 
 }  // namespace

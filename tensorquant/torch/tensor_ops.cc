@@ -69,29 +69,30 @@ at::Tensor quantize_values(const at::Tensor& x, const Quantizer& quantizer,
   return out.is_contiguous() ? ordered : out.copy_(ordered);
 }
 
-// True where no gradient passes a quantizer that clips it, in the order of x's memory.
-at::Tensor outside_of(const at::Tensor& x, const Quantizer& quantizer) {
+// True where a gradient passes the quantizer, which clips gradients; in the order of x's memory.
+at::Tensor inside_of(const at::Tensor& x, const Quantizer& quantizer) {
   const at::NoGradGuard no_gradient;
   const bool is_dense = x.is_non_overlapping_and_dense() && !x.is_neg();
   const at::Tensor in = is_dense ? x : contiguous_copy(x);
-  at::Tensor outside = at::empty_like(in, in.options().dtype(at::kBool));
+  at::Tensor inside = at::empty_like(in, in.options().dtype(at::kBool));
   if (in.scalar_type() == at::kFloat) {
-    find_outside<float>(quantizer, values<const float>(in), values<bool>(outside));
+    find_inside<float>(quantizer, values<const float>(in), values<bool>(inside));
   } else {
-    find_outside<double>(quantizer, values<const double>(in), values<bool>(outside));
+    find_inside<double>(quantizer, values<const double>(in), values<bool>(inside));
   }
-  return outside;
+  return inside;
 }
 
-// dy, and 0 where it is outside. An embedding's gradient may be sparse, and stays so: each of its
-// values belongs to one element of x.
-at::Tensor clipped(const at::Tensor& dy, const at::Tensor& outside) {
-  if (!dy.is_sparse()) return at::where(outside, at::zeros({}, dy.options()), dy);
+// dy where `passes` is more than zero or NaN, else 0, bit for bit. An embedding's gradient may be
+// sparse, and stays so: each of its values belongs to one element of x.
+at::Tensor where_passes(const at::Tensor& passes, const at::Tensor& dy) {
+  // libtorch's where() and masked_fill() take twenty times as long.
+  if (!dy.is_sparse()) return at::threshold_backward(dy, passes.to(dy.scalar_type()), 0);
   const at::Tensor indices = dy._indices(), values = dy._values();
   c10::List<c10::optional<at::Tensor>> elements;
   for (const at::Tensor& index : indices.unbind(0)) elements.push_back(index);
   const at::Tensor dx = at::_sparse_coo_tensor_unsafe(
-      indices, clipped(values, outside.index(elements)), dy.sizes(), values.options());
+      indices, where_passes(passes.index(elements), values), dy.sizes(), values.options());
   return dx._coalesced_(dy.is_coalesced());
 }
 
@@ -102,7 +103,7 @@ struct ClippedFunction : torch::autograd::Function<ClippedFunction> {
                             const std::shared_ptr<const Quantizer>& quantizer,
                             const Context& context) {
     graph->set_materialize_grads(false);
-    graph->save_for_backward({outside_of(x, *quantizer)});
+    graph->save_for_backward({inside_of(x, *quantizer)});
     return quantize_values(x, *quantizer, context);
   }
 
@@ -110,7 +111,7 @@ struct ClippedFunction : torch::autograd::Function<ClippedFunction> {
                                                  torch::autograd::variable_list gradients) {
     const at::Tensor& dy = gradients[0];
     if (!dy.defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
-    return {clipped(dy, graph->get_saved_variables()[0]), at::Tensor(), at::Tensor()};
+    return {where_passes(graph->get_saved_variables()[0], dy), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -192,14 +193,14 @@ void quantize_relu_memory(const at::Tensor& in, const at::Tensor& out, const Qua
   });
 }
 
-// relu, whose node keeps where its input was not positive: libtorch's keeps the result, which a
-// quantizer could then not overwrite. With a quantizer, q(relu(x)) with a straight-through
-// gradient.
+// relu, whose node keeps its input or where that passes: libtorch's keeps the result, which a
+// quantizer could then not overwrite. An input that others see may change before the backward pass.
+// With a quantizer, q(relu(x)) with a straight-through gradient.
 struct ReluFunction : torch::autograd::Function<ReluFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* graph, const at::Tensor& x,
-                            const Quantizer* quantizer, const Context& context) {
+                            bool is_exclusive, const Quantizer* quantizer, const Context& context) {
     graph->set_materialize_grads(false);
-    graph->save_for_backward({at::le(x, 0)});  // NaN passes, as in libtorch
+    graph->save_for_backward({is_exclusive ? x : at::le(x, 0).logical_not_()});
     if (quantizer == nullptr) return at::relu(x);
     const at::Tensor y = at::empty_like(x);
     quantize_relu_memory(x, y, *quantizer, context);
@@ -209,8 +210,9 @@ struct ReluFunction : torch::autograd::Function<ReluFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* graph,
                                                  torch::autograd::variable_list gradients) {
     const at::Tensor& dy = gradients[0];
-    if (!dy.defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
-    return {clipped(dy, graph->get_saved_variables()[0]), at::Tensor(), at::Tensor()};
+    if (!dy.defined()) return torch::autograd::variable_list(4);
+    return {where_passes(graph->get_saved_variables()[0], dy), at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 
@@ -280,7 +282,8 @@ at::Tensor quantize_relu_consuming(at::Tensor&& x,
   const bool one_pass = x.is_non_overlapping_and_dense() && !x.is_neg() &&
                         is_elementwise(*quantizer) && quantizer->is_straight_through();
   if (needs_gradient(x)) {
-    at::Tensor y = ReluFunction::apply(x, one_pass ? quantizer.get() : nullptr, context);
+    at::Tensor y =
+        ReluFunction::apply(x, is_exclusive(x), one_pass ? quantizer.get() : nullptr, context);
     return one_pass ? y : quantize_consuming(std::move(y), quantizer, context);
   }
   if (!one_pass) return quantize_consuming(at::relu(x), quantizer, context);

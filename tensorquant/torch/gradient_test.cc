@@ -113,6 +113,18 @@ TEST(ClippedGradient, IsThatOfTheForwardPassWhateverChangesLater) {
   EXPECT_TRUE(torch::equal(x.grad(), torch::tensor({0.0F, 1.0F, 1.0F, 0.0F})));
 }
 
+TEST(StraightThroughGradient, PassesWhateverChangesLater) {
+  Tensor x = torch::tensor({-9.0F, 3.0F}).requires_grad_();
+  Tensor y = quantize(x, make_quantizer("nearest,8,4"));
+  y *= 2;
+  {
+    const torch::NoGradGuard no_gradient;
+    x.zero_();
+  }
+  y.sum().backward();
+  EXPECT_TRUE(torch::equal(x.grad(), torch::tensor({2.0F, 2.0F})));
+}
+
 TEST(ClippedGradient, OfParametersThatAnOptimizerChangesFirst) {
   nn::Linear layer(3, 2);
   apply(layer, weights_with("nearest,3,2,grad=clipped"));  // -1 .. 0.75

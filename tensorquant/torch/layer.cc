@@ -52,24 +52,31 @@ bool is_bias(const std::string& parameter) {
 
 // The quantized parameters of evaluation mode, and the parameters that they were made from.
 struct QuantizableLayer::Cache {
-  // Version counters alone do not tell whether a tensor has changed: load() and to() swap the
-  // storage, whose address may come back, so the key holds on to it.
+  // Version counters alone do not tell whether a tensor has changed: load(), to() and set_data()
+  // swap the storage, whose address may come back, so the key holds on to it, or only how a tensor
+  // looks at it.
   struct Key {
     explicit Key(const at::Tensor& x)
         : tensor(x.unsafeGetTensorImpl()),
           storage(x.storage()),
           offset(x.storage_offset()),
+          sizes(x.sizes().vec()),
+          strides(x.strides().vec()),
+          is_negated(x.is_neg()),
           version(x._version()),
           type(x.scalar_type()) {}
     bool holds(const at::Tensor& x) const {
       return tensor == x.unsafeGetTensorImpl() &&
              storage.unsafeGetStorageImpl() == x.storage().unsafeGetStorageImpl() &&
-             offset == x.storage_offset() && version == static_cast<std::uint32_t>(x._version()) &&
+             offset == x.storage_offset() && x.sizes() == sizes && x.strides() == strides &&
+             is_negated == x.is_neg() && version == static_cast<std::uint32_t>(x._version()) &&
              type == x.scalar_type();
     }
     const at::TensorImpl* tensor;
     c10::Storage storage;
     std::int64_t offset;
+    std::vector<std::int64_t> sizes, strides;
+    bool is_negated;
     std::uint32_t version;
     at::ScalarType type;
   };

@@ -15,6 +15,7 @@ class Traits(NamedTuple):
     is_random: bool  # the result depends on seed, stream and step
     is_elementwise: bool  # a result depends on its own element alone
     is_straight_through: bool  # dx = dy
+    clips_gradient: bool  # dx is dy or 0, by where x lies
 
 
 _known: dict[str, Traits] = {}

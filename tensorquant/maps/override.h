@@ -48,7 +48,9 @@ struct IdleRule {
   MapKind kind = MapKind::weights;
   const Rule* rule = nullptr;
   const Rule* shadowed_by = nullptr;  // the first of the earlier rules; null: the key hits no layer
-  std::string suggestion;             // of a key that hits no layer: the nearest layer, or empty
+  // Of a key that hits no layer: the nearest layer, or empty. Looked for by the first 64 keys of a
+  // map that hit none.
+  std::string suggestion;
   std::string message() const;        // one line
 };
 

@@ -5,7 +5,6 @@
 #include <mutex>
 #include <regex>
 #include <utility>
-#include <vector>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/maps/required_texts.h"
@@ -87,21 +86,18 @@ bool matches(std::string_view name, const std::regex& expression) {
 
 }  // namespace
 
-class LayerPattern::Regex {
- public:
+struct LayerPattern::Regex {
   explicit Regex(std::string expression)
-      : expression_(std::move(expression)),
-        texts_(required_texts(expression_)),
-        whole_(expression_, kSyntax) {}
+      : expression_(std::move(expression)), texts_(expression_), whole_(expression_, kSyntax) {}
 
   bool matches(std::string_view name) const {
-    return holds_in_order(name, texts_) && tensorquant::matches(name, whole_);
+    return texts_.may_match(name) && tensorquant::matches(name, whole_);
   }
 
   // Anything, the expression, anything. Not for a lookahead, which would run at every character.
   // Made when first asked for, which is where a rule hits no layer.
   bool matches_in(std::string_view name) const {
-    if (is_lookahead(expression_) || !holds_in_order(name, texts_)) return false;
+    if (is_lookahead(expression_) || !texts_.may_match(name)) return false;
     std::call_once(part_made_,
                    [this] { part_.assign("[\\s\\S]*(?:" + expression_ + ")[\\s\\S]*", kSyntax); });
     return tensorquant::matches(name, part_);
@@ -109,7 +105,7 @@ class LayerPattern::Regex {
 
  private:
   std::string expression_;
-  std::vector<std::string> texts_;
+  RequiredTexts texts_;
   std::regex whole_;
   mutable std::once_flag part_made_;
   mutable std::regex part_;

@@ -30,7 +30,7 @@ class LayerPattern {
   std::string_view text() const;
 
  private:
-  class Regex;
+  struct Regex;
 
   std::string key_;
   std::shared_ptr<const Regex> regex_;  // null unless the key starts with "re:"

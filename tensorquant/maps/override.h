@@ -48,9 +48,7 @@ struct IdleRule {
   MapKind kind = MapKind::weights;
   const Rule* rule = nullptr;
   const Rule* shadowed_by = nullptr;  // the first of the earlier rules; null: the key hits no layer
-  // Of a key that hits no layer: the nearest layer, or empty. Looked for by the first 64 keys of a
-  // map that hit none.
-  std::string suggestion;
+  std::string suggestion;             // of one of the first 64 keys that hit no layer: the nearest
   std::string message() const;        // one line
 };
 

@@ -1,6 +1,8 @@
 #include "tensorquant/maps/required_texts.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <utility>
 
 namespace tensorquant {
 namespace {
@@ -11,18 +13,30 @@ bool is_letter_or_digit(char c) {
 
 bool may_repeat_or_drop(char c) { return c == '*' || c == '+' || c == '?' || c == '{'; }
 
-// Walks along an expression's outermost sequence. What it does not understand for certain ends the
-// walk without a text: the expression is then matched in full.
+using Texts = std::vector<std::string>;
+
+bool holds_in_order(std::string_view name, const Texts& texts) {
+  std::size_t from = 0;
+  for (const std::string& text : texts) {
+    from = name.find(text, from);
+    if (from == std::string_view::npos) return false;
+    from += text.size();
+  }
+  return true;
+}
+
+// Walks along an expression's outermost sequences. What it does not understand for certain ends the
+// walk with one alternative without a text, which every name fulfils.
 class Reader {
  public:
   explicit Reader(std::string_view expression) : rest_(expression) {}
 
-  std::vector<std::string> read() {
+  std::vector<Texts> read() {
     while (!rest_.empty()) {
-      if (!step()) return {};
+      if (!step()) return {Texts()};
     }
-    end_text();
-    return texts_;
+    end_alternative();
+    return alternatives_;
   }
 
  private:
@@ -30,6 +44,8 @@ class Reader {
     const char c = rest_.front();
     switch (c) {
       case '|':
+        rest_.remove_prefix(1);
+        return end_alternative();
       case ')':
       case ']':
       case '}':
@@ -77,6 +93,13 @@ class Reader {
     return true;
   }
 
+  bool end_alternative() {
+    end_text();
+    alternatives_.push_back(std::move(texts_));
+    texts_.clear();
+    return true;
+  }
+
   // What stands before a count need not stand in the name, or more than once.
   bool skip_count() {
     while (!rest_.empty() && may_repeat_or_drop(rest_.front())) {
@@ -119,23 +142,18 @@ class Reader {
 
   std::string_view rest_;
   std::string text_;  // the literals since the last thing that is none
-  std::vector<std::string> texts_;
+  Texts texts_;       // of the alternative
+  std::vector<Texts> alternatives_;
 };
 
 }  // namespace
 
-std::vector<std::string> required_texts(std::string_view expression) {
-  return Reader(expression).read();
-}
+RequiredTexts::RequiredTexts(std::string_view expression)
+    : alternatives_(Reader(expression).read()) {}
 
-bool holds_in_order(std::string_view name, const std::vector<std::string>& texts) {
-  std::size_t from = 0;
-  for (const std::string& text : texts) {
-    from = name.find(text, from);
-    if (from == std::string_view::npos) return false;
-    from += text.size();
-  }
-  return true;
+bool RequiredTexts::may_match(std::string_view name) const {
+  return std::any_of(alternatives_.begin(), alternatives_.end(),
+                     [name](const Texts& texts) { return holds_in_order(name, texts); });
 }
 
 }  // namespace tensorquant

@@ -342,8 +342,8 @@ class Explanation(NamedTuple):
         """A table of the layers, and a line for each idle rule."""
         headings = ["layer", "weights", "extrinsic", "intrinsic"]
         rows = [[layer, *(r.text if r else "-" for r in rules)] for layer, *rules in self.layers]
-        table = _core.format_table(headings, rows)
-        return table + "\n".join(rule.message for rule in self.idle)
+        table = _core.format_table(headings, rows).removesuffix("\n")
+        return "\n".join([table, *(rule.message for rule in self.idle)])
 
 
 def explain(override: Override, layers: Iterable[str]) -> Explanation:

@@ -58,7 +58,7 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "'tensorquant COMMAND --help' explains a command. Errors: 1 the work failed, 2 the command "
-      "line is wrong.");
+      "line is wrong. Numbers are decimal, as Python's int() and float() read them.");
   add_commands(app);
   try {
     check_command(app, argc, argv);

@@ -72,7 +72,7 @@ std::string decimal(double x) {
   return text;
 }
 
-void print(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
+void print_table(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
   std::vector<std::vector<std::string>> rows;
   rows.reserve(differences.size());
   for (const LayerDifference& d : differences) {
@@ -82,9 +82,10 @@ void print(const std::vector<LayerDifference>& differences, const LayerDifferenc
   std::printf(
       "%s",
       format_table({"LAYER", "ELEMENTS", "DIFFERING", "LARGEST ERROR", "SQNR dB"}, rows).c_str());
-  std::printf("\n%s\n", first == nullptr
-                            ? "All layers are equal."
-                            : ("The first layer that differs is " + one_line(first->layer) + ".").c_str());
+  std::printf("\n%s\n",
+              first == nullptr
+                  ? "All layers are equal."
+                  : ("The first layer that differs is " + one_line(first->layer) + ".").c_str());
 }
 
 void print_json(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
@@ -115,7 +116,7 @@ void compare(const std::string& a, const std::string& b, bool as_json) {
   const auto found = std::find_if(differences.begin(), differences.end(),
                                   [](const LayerDifference& d) { return d.differing > 0; });
   const LayerDifference* first = found == differences.end() ? nullptr : &*found;
-  as_json ? print_json(differences, first) : print(differences, first);
+  as_json ? print_json(differences, first) : print_table(differences, first);
 }
 
 }  // namespace

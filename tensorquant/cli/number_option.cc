@@ -112,10 +112,10 @@ std::string type_of(Limits<T> limits) {
                       limits.highest == std::numeric_limits<T>::max();
   if (is_all) return type;
   if (limits.highest == std::numeric_limits<T>::max()) {
-    return type + " >= " + std::to_string(limits.lowest);
+    return type + " (>= " + std::to_string(limits.lowest) + ")";
   }
-  return type + " in [" + std::to_string(limits.lowest) + ", " + std::to_string(limits.highest) +
-         "]";
+  return type + " (" + std::to_string(limits.lowest) + " to " + std::to_string(limits.highest) +
+         ")";
 }
 
 template <class T>
@@ -189,7 +189,7 @@ CLI::Option* add_positive(CLI::App& app, const std::string& name, double& value,
     const std::optional<double> number = read_real(text);
     return number && *number > 0 && std::isfinite(*number) ? number : std::nullopt;
   };
-  return add<double>(app, name, value, description, "FLOAT > 0", "a finite number above 0", read);
+  return add<double>(app, name, value, description, "FLOAT (> 0)", "a finite number above 0", read);
 }
 
 CLI::Option* add_numbers(CLI::App& app, const std::string& name, std::vector<double>& values,

@@ -341,15 +341,10 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         """A table of the layers, and a line for each idle rule."""
-        rows = [("layer", "weights", "extrinsic", "intrinsic")]
-        for layer, *rules in self.layers:
-            rows.append((layer, *(rule.text if rule else "-" for rule in rules)))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join(lines + [rule.message for rule in self.idle])
+        headings = ["layer", "weights", "extrinsic", "intrinsic"]
+        rows = [[layer, *(r.text if r else "-" for r in rules)] for layer, *rules in self.layers]
+        table = _core.format_table(headings, rows).removesuffix("\n")
+        return "\n".join([table, *(rule.message for rule in self.idle)])
 
 
 @checked

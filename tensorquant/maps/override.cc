@@ -45,7 +45,7 @@ Override Override::from_file(const std::filesystem::path& path) {
   return read(JsonText(read_map_file(path), path.string()));
 }
 
-Override Override::from_json(std::string_view text) { return read(JsonText(std::string(text))); }
+Override Override::from_json(std::string_view text) { return read(JsonText(text)); }
 
 void Override::check_kinds() const {
   check_kind(weights, MapKind::weights);

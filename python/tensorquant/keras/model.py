@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 
 import tensorquant as tq
+from tensorquant import _core
 from tensorquant._checks import Seed, Step, check_integer, checked
 from tensorquant.keras import rounded
 from tensorquant.keras.application import Application
@@ -162,11 +163,8 @@ def _row(found, q):
 
 
 def _table(rows):
-    lines = [LayerSummary._fields, *([cell or "-" for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
-    )
+    cells = [[cell or "-" for cell in row] for row in rows]
+    return _core.format_table(list(LayerSummary._fields), cells).removesuffix("\n")
 
 
 @checked

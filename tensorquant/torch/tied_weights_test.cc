@@ -26,7 +26,7 @@ constexpr std::int64_t kWords = 6, kFeatures = 4;
 struct TiedImpl : torch::nn::Cloneable<TiedImpl> {
   TiedImpl() { TiedImpl::reset(); }
   void reset() override {
-    in = register_module("in", nn::Embedding(kWords, kFeatures));
+    in = register_module("words", nn::Embedding(kWords, kFeatures));
     out = register_module("out", nn::Linear(kFeatures, kWords));
     out->weight = in->weight;
   }
@@ -81,8 +81,8 @@ TEST(TiedWeights, AreRoundedWithTheRandomNumbersOfTheFirstLayer) {
   model->in->weight.fill_(0.3);
   model->out->bias.fill_(0);
   for (std::uint32_t step = 0; step < 3; ++step) {
-    EXPECT_TRUE(torch::equal(model->in(words()), drawn("in", step)));
-    EXPECT_TRUE(torch::equal(model->out(torch::eye(kFeatures)), drawn("in", step).t()));
+    EXPECT_TRUE(torch::equal(model->in(words()), drawn("words", step)));
+    EXPECT_TRUE(torch::equal(model->out(torch::eye(kFeatures)), drawn("words", step).t()));
   }
 }
 
@@ -91,17 +91,17 @@ TEST(TiedWeights, NeedOneQuantizerAndTheErrorSaysWhere) {
   apply(model, weights_with("nearest,8,4"));
   EXPECT_THAT(
       [&] {
-        apply(model, override_of(R"({"weights": {"in": "nearest,8,2",
+        apply(model, override_of(R"({"weights": {"words": "nearest,8,2",
                                                              "out": "ternary"}})"));
       },
-      ThrowsMessage<Error>(AllOf(HasSubstr("'in' and 'out'"), HasSubstr("nearest,8,2"),
-                                 HasSubstr("ternary"), HasSubstr("weights \"in\""),
+      ThrowsMessage<Error>(AllOf(HasSubstr("'words' and 'out'"), HasSubstr("nearest,8,2"),
+                                 HasSubstr("ternary"), HasSubstr("weights \"words\""),
                                  HasSubstr("weights \"out\""), HasSubstr("same rule"))));
   EXPECT_THAT([&] { apply(model, override_of(R"({"weights": {"out": "ternary"}})")); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("'in' by no rule"), HasSubstr("ternary"))));
+              ThrowsMessage<Error>(AllOf(HasSubstr("'words' by no rule"), HasSubstr("ternary"))));
   EXPECT_EQ(summary(model)[0].weight, "nearest,8,4") << "nothing has changed";
   // Two rules may say the same, and other parameters may have other quantizers.
-  apply(model, override_of(R"({"weights": {"in": "nearest,8,2",
+  apply(model, override_of(R"({"weights": {"words": "nearest,8,2",
                                "out": {"weight": "nearest,8,2", "bias": "nearest,16,8"}}})"));
   apply(model, override_of(R"({"weights": {"out": {"bias": "nearest,16,8"}}})"));
   EXPECT_EQ(summary(model)[1].weight, "");

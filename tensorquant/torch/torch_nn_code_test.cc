@@ -48,7 +48,9 @@ TEST(Twins, WorkInsideLibtorchsContainers) {
   torch::nn::Sequential sequence(nn::Linear(3, 2), torch::nn::ReLU());
   torch::nn::ModuleList list(nn::Linear(3, 2));
   torch::nn::AnyModule any(nn::Linear(3, 2));
-  apply(sequence, outputs_with("nearest,8,2"));
+  Override maps;
+  maps.extrinsic = QuantizerMap({{"0", "nearest,8,2"}}, MapKind::extrinsic);
+  apply(sequence, maps);
   const Tensor x = torch::randn({4, 3});
   auto& first = sequence->at<nn::LinearImpl>(0);
   EXPECT_TRUE(torch::equal(sequence->forward(x), torch::relu(first.forward(x))));

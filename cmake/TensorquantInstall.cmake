@@ -13,19 +13,21 @@ foreach(library ${libraries})
 endforeach()
 install(EXPORT tensorquant-core NAMESPACE tensorquant:: DESTINATION ${TENSORQUANT_CMAKE_DIR})
 
+# The headers of a part: not those of its tests, nor those that one source file alone includes. tests/consumer checks the list.
+function(tensorquant_install_headers)
+  foreach(part ${ARGN})
+    install(DIRECTORY tensorquant/${part} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant FILES_MATCHING
+            PATTERN "*.h" PATTERN "*-inl.h" EXCLUDE PATTERN "test_*.h" EXCLUDE PATTERN "*_cases.h" EXCLUDE)
+  endforeach()
+endfunction()
+
 install(FILES tensorquant/tensorquant.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant)
-foreach(part base formats kernels quantizers maps arithmetic data measure)
-  install(DIRECTORY tensorquant/${part} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant
-          FILES_MATCHING PATTERN "*.h" PATTERN "*-inl.h" EXCLUDE PATTERN "test_files.h" EXCLUDE)
-endforeach()
+tensorquant_install_headers(base formats kernels quantizers maps arithmetic data measure)
 
 if(TENSORQUANT_TORCH)
   install(EXPORT tensorquant-torch NAMESPACE tensorquant:: DESTINATION ${TENSORQUANT_CMAKE_DIR})
   install(TARGETS tensorquant DESTINATION ${CMAKE_INSTALL_BINDIR})
-  foreach(part torch models)
-    install(DIRECTORY tensorquant/${part} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant
-            FILES_MATCHING PATTERN "*.h")
-  endforeach()
+  tensorquant_install_headers(torch models)
   install(FILES tensorquant/cli/command_line.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant/cli)
 endif()
 

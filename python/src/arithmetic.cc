@@ -98,38 +98,17 @@ void bind_shapes(nb::module_& module) {
 }
 
 void bind_reports(nb::module_& module) {
-  nb::class_<RangeReport>(module, "Ranges",
-                          R"(What products and sums have needed: pass one as ranges= to matmul(),
-convolve() or average_pool(), to as many calls as you like. It counts on. Numbers that are not
-finite do not count.
-
-Example:
-    >>> import numpy as np
-    >>> import tensorquant as tq
-    >>> ranges = tq.Ranges()
-    >>> a = np.full((1, 4), 3, np.float32)
-    >>> tq.matmul(a, a.T, product="nearest,8,0", accumulator="nearest,5,0", ranges=ranges)
-    array([[15.]], dtype=float32)
-    >>> ranges.clamped_sums, ranges.sums
-    (3, 4)
-    >>> ranges.sufficient_bits(0)
-    7
-)")
+  nb::class_<RangeReport>(module, "Ranges")
       .def(nb::init<>())
-      .def_ro("products", &RangeReport::products, "How many products were rounded.")
-      .def_ro("clamped_products", &RangeReport::clamped_products,
-              "How many of them lay beyond the product format's ends.")
-      .def_ro("sums", &RangeReport::sums, "How many sums were rounded.")
-      .def_ro("clamped_sums", &RangeReport::clamped_sums,
-              "How many of them lay beyond the accumulator format's ends.")
-      .def_ro("largest_product", &RangeReport::largest_product,
-              "The largest magnitude of a product, before it was rounded.")
-      .def_ro("lowest_sum", &RangeReport::lowest_sum,
-              "The lowest running sum of the rounded products, without the accumulator's rounding.")
-      .def_ro("highest_sum", &RangeReport::highest_sum, "The highest.")
-      .def("merge", &RangeReport::merge, "other"_a, "Adds what another one has counted.")
-      .def("sufficient_bits", &RangeReport::sufficient_bits, "fraction"_a,
-           "The bits of a fixed-point accumulator with this fraction that none of the sums leaves.")
+      .def_ro("products", &RangeReport::products)
+      .def_ro("clamped_products", &RangeReport::clamped_products)
+      .def_ro("sums", &RangeReport::sums)
+      .def_ro("clamped_sums", &RangeReport::clamped_sums)
+      .def_ro("largest_product", &RangeReport::largest_product)
+      .def_ro("lowest_sum", &RangeReport::lowest_sum)
+      .def_ro("highest_sum", &RangeReport::highest_sum)
+      .def("merge", &RangeReport::merge, "other"_a)
+      .def("sufficient_bits", &RangeReport::sufficient_bits, "fraction"_a)
       .def("__repr__", [](const RangeReport& r) {
         return nb::str("<Ranges: {} of {} products and {} of {} sums clamped>")
             .format(r.clamped_products, r.products, r.clamped_sums, r.sums);

@@ -21,6 +21,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/quantizers/clipped_gradient.h"
 #include "tensorquant/quantizers/half_precision.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -285,10 +286,24 @@ int arithmetic(TensorquantText operation, int type, int inputs, const Tensorquan
   });
 }
 
+int inside(TensorquantText spec, int type, std::size_t count, const void* x, bool* inside,
+           const TensorquantPool* pool, TensorquantError* error) {
+  return guarded(pool, error, [&] {
+    const auto quantizer = find_quantizer(view(spec));
+    if (!clips_gradient(*quantizer)) {
+      throw Error("quantizer '" + quantizer->spec() + "' has no clipped gradient");
+    }
+    with_type(type, [&](auto zero) {
+      using T = decltype(zero);
+      find_inside<T>(*quantizer, values<T>(x, count), {inside, count});
+    });
+  });
+}
+
 }  // namespace
 
 const TensorquantApi& c_api() {
-  static constexpr TensorquantApi api = {quantize, gradient, result_shape, arithmetic};
+  static constexpr TensorquantApi api = {quantize, gradient, result_shape, arithmetic, inside};
   return api;
 }
 

@@ -20,6 +20,7 @@
 #include "python/src/openmp_pool.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/quantizers/clipped_gradient.h"
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -66,6 +67,15 @@ void gradient(std::string_view spec, int type, std::size_t count, Address x, Add
   });
 }
 
+void inside(std::string_view spec, int type, std::size_t count, Address x, Address inside,
+            OpenMpPool* pool) {
+  const nb::gil_scoped_release released;
+  checked(pool, [&](TensorquantError* error) {
+    return c_api().inside(text_of(spec), type, count, pointer<void>(x), pointer<bool>(inside),
+                          nullptr, error);
+  });
+}
+
 std::vector<TensorquantTensor> tensors(const std::vector<Sizes>& shapes,
                                        const std::vector<Address>& addresses) {
   std::vector<TensorquantTensor> result;
@@ -98,12 +108,12 @@ void arithmetic(std::string_view operation, int type, const std::vector<Sizes>& 
   });
 }
 
-// What an op has to know of a quantizer: whether it is random, elementwise, straight-through; and
-// whether it is built in, so that this never changes.
-std::tuple<bool, bool, bool, bool> traits(std::string_view spec) {
+// What an op has to know of a quantizer: whether it is random, elementwise, straight-through, and
+// clips its gradient; and whether it is built in, so that this never changes.
+std::tuple<bool, bool, bool, bool, bool> traits(std::string_view spec) {
   const auto quantizer = make_quantizer(spec);
   return {quantizer->is_random(), is_elementwise(*quantizer), quantizer->is_straight_through(),
-          quantizer->format() != nullptr};
+          clips_gradient(*quantizer), quantizer->format() != nullptr};
 }
 
 std::vector<std::string> examples() {
@@ -125,6 +135,8 @@ void bind_c_api(nb::module_& module) {
              nb::arg("x"), nb::arg("y"), nb::arg("seed"), nb::arg("stream"), nb::arg("step"), pool);
   module.def("op_gradient", &gradient, nb::arg("spec"), nb::arg("type"), nb::arg("count"),
              nb::arg("x"), nb::arg("y"), nb::arg("dy"), nb::arg("dx"), pool);
+  module.def("op_inside", &inside, nb::arg("spec"), nb::arg("type"), nb::arg("count"), nb::arg("x"),
+             nb::arg("inside"), pool);
   module.def("op_result_shape", &shape_of_result);
   module.def("op_arithmetic", &arithmetic, nb::arg("operation"), nb::arg("type"), nb::arg("shapes"),
              nb::arg("inputs"), nb::arg("y"), nb::arg("outside"), nb::arg("step"), pool);

@@ -20,6 +20,7 @@
 
 #include "python/src/bindings.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/table.h"
 #include "tensorquant/maps/override.h"
 #include "tensorquant/quantizers/spec_error.h"
 
@@ -162,6 +163,8 @@ void bind_maps(nb::module_& module) {
   module.def(
       "override_from_json",
       [](std::string_view text) { return maps_of(Override::from_json(text)); }, "text"_a);
+  module.def("format_table", &format_table, "headings"_a, "rows"_a,
+             "Rows of cells under their headings, in columns as wide as a terminal shows them.");
   module.def(
       "override_to_json",
       [](const QuantizerMap& weights, const QuantizerMap& extrinsic,

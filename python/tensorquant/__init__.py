@@ -7,15 +7,8 @@ Example:
     array([ 0.3125, -2.    ,  7.9375], dtype=float32)
 """
 
-from tensorquant._arithmetic import Plan, average_pool, convolve, matmul
-from tensorquant._core import (
-    Error,
-    Ranges,
-    __version__,
-    get_num_threads,
-    set_num_threads,
-    stream_of,
-)
+from tensorquant._arithmetic import Plan, Ranges, average_pool, convolve, matmul
+from tensorquant._core import Error, __version__
 from tensorquant._maps import (
     Explanation,
     IdleRule,
@@ -26,7 +19,8 @@ from tensorquant._maps import (
     explain,
     quantizer_map,
 )
-from tensorquant._quantizer import Facts, Quantizer, QuantizerInfo, list_quantizers
+from tensorquant._quantizer import Facts, Quantizer, QuantizerInfo, list_quantizers, stream_of
+from tensorquant._threads import get_num_threads, set_num_threads
 from tensorquant._user_quantizer import UserQuantizer, register_quantizer
 
 __all__ = [

@@ -1,16 +1,57 @@
 """Sums of products with every operation rounded."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from tensorquant import _core
 from tensorquant._arrays import Array, borrow
-from tensorquant._core import Error, Ranges
+from tensorquant._checks import Range, Seed, Step, Stream, checked
+from tensorquant._core import Error
 from tensorquant._quantizer import Quantizer
 
 Format = str | Quantizer | None
+
+
+class Ranges(_core.Ranges):
+    """What products and sums have needed: pass one as ranges= to matmul(), convolve() or
+    average_pool(), to as many calls as you like. It counts on. Numbers that are not finite do not
+    count.
+
+    Attributes:
+        products: How many products were rounded.
+        clamped_products: How many of them lay beyond the product format's ends.
+        sums: How many sums were rounded.
+        clamped_sums: How many of them lay beyond the accumulator format's ends.
+        largest_product: The largest magnitude of a product, before it was rounded.
+        lowest_sum: The lowest running sum of the rounded products, without the accumulator's
+            rounding.
+        highest_sum: The highest.
+
+    Example:
+        >>> ranges = Ranges()
+        >>> a = np.full((1, 4), 3, np.float32)
+        >>> matmul(a, a.T, product="nearest,8,0", accumulator="nearest,5,0", ranges=ranges)
+        array([[15.]], dtype=float32)
+        >>> ranges.clamped_sums, ranges.sums
+        (3, 4)
+        >>> ranges.sufficient_bits(0)
+        7
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    @checked
+    def merge(self, other: "Ranges") -> None:
+        """Adds what another one has counted."""
+        super().merge(other)
+
+    @checked
+    def sufficient_bits(self, fraction: Annotated[int, Range(-(2**31), 2**31 - 1)]) -> int:
+        """The bits of a fixed-point accumulator with this fraction that none of the sums leaves."""
+        return super().sufficient_bits(fraction)
 
 
 class Plan(NamedTuple):
@@ -31,6 +72,7 @@ class Plan(NamedTuple):
     reason: str
 
 
+@checked
 def matmul(
     a: Any,
     b: Any,
@@ -39,10 +81,10 @@ def matmul(
     product: Format = None,
     accumulator: Format = None,
     accumulate: str = "step",
-    seed: int = 0,
-    product_stream: int = 0,
-    accumulator_stream: int = 1,
-    step: int = 0,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
+    step: Step = 0,
     ranges: Ranges | None = None,
     on_plan: Callable[[Plan], None] | None = None,
 ) -> Any:
@@ -104,6 +146,7 @@ def matmul(
     return x.give_back(y)
 
 
+@checked
 def convolve(
     x: Any,
     w: Any,
@@ -118,10 +161,10 @@ def convolve(
     product: Format = None,
     accumulator: Format = None,
     accumulate: str = "step",
-    seed: int = 0,
-    product_stream: int = 0,
-    accumulator_stream: int = 1,
-    step: int = 0,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
+    step: Step = 0,
     ranges: Ranges | None = None,
     on_plan: Callable[[Plan], None] | None = None,
 ) -> Any:
@@ -201,6 +244,7 @@ def convolve(
     return source.give_back(y)
 
 
+@checked
 def average_pool(
     x: Any,
     kernel: int | Sequence[int],
@@ -212,10 +256,10 @@ def average_pool(
     product: Format = None,
     accumulator: Format = None,
     accumulate: str = "step",
-    seed: int = 0,
-    product_stream: int = 0,
-    accumulator_stream: int = 1,
-    step: int = 0,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
+    step: Step = 0,
     ranges: Ranges | None = None,
 ) -> Any:
     """An average pool with every sum and the quotient rounded.

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tensorquant._checks import wrong
+
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 _ALIGNMENT = 64  # bytes; less, and TensorFlow and JAX would copy
 
@@ -53,10 +55,8 @@ def borrow(x: Any, name: str = "x") -> Array:
         framework = sys.modules.get(library)
         if framework is not None and isinstance(x, kind(framework)):
             return borrow_from(framework, x, name)
-    raise TypeError(
-        f"{name}: expected a NumPy, PyTorch, TensorFlow or JAX array, got {type(x).__name__};"
-        " numpy.asarray(..., dtype=numpy.float32) makes one"
-    )
+    error = wrong(name, "a NumPy, PyTorch, TensorFlow or JAX array", x)
+    raise TypeError(f"{error}; numpy.asarray(..., dtype=numpy.float32) makes one")
 
 
 def borrow_out(out: Any, like: Array, name: str = "out") -> Array:

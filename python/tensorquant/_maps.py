@@ -1,11 +1,12 @@
 """Quantizer maps: rules from layer names to quantizers."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tensorquant import _core
+from tensorquant._checks import Seed, check_text, checked, wrong
 from tensorquant._core import Error
 from tensorquant._quantizer import Quantizer
 
@@ -95,17 +96,15 @@ class QuantizerMap:
         {"conv":"nearest,8,4","fc":{"weight":"ternary"},"":null}
     """
 
-    def __init__(
-        self,
-        rules: Mapping[str, Value] | Iterable[tuple[str, Value]] = (),
-        kind: str = "weights",
-    ) -> None:
+    @checked
+    def __init__(self, rules: Any = (), kind: str = "weights") -> None:
         self._native = _core.QuantizerMap(kind)
-        pairs = rules.items() if isinstance(rules, Mapping) else rules
-        for number, (key, value) in enumerate(pairs, 1):
-            if not isinstance(key, str):
-                raise TypeError(f"rule {number}: the key is {type(key).__name__}, expected str")
-            self._add(key, value, f"rule {number}")
+        for number, pair in enumerate(_pairs(rules), 1):
+            place = f"rule {number}"
+            if not isinstance(pair, Sequence) or isinstance(pair, (str, bytes)) or len(pair) != 2:
+                raise wrong(place, "a pair of a key and a value", pair)
+            key, value = pair
+            self._add(check_text(f"{place}, the key", key), value, place)
 
     @staticmethod
     def _of(core: _core.QuantizerMap) -> "QuantizerMap":
@@ -131,7 +130,8 @@ class QuantizerMap:
         if self.kind == "weights":
             self._native.add_weights(key, **parts)
         else:
-            self._native.add_intrinsic(key, **parts, accumulate=value.get("accumulate", "step"))
+            accumulate = check_text(f"{place}, accumulate", value.get("accumulate", "step"))
+            self._native.add_intrinsic(key, **parts, accumulate=accumulate)
 
     @property
     def kind(self) -> str:
@@ -143,6 +143,7 @@ class QuantizerMap:
         """The rules in order."""
         return [Rule._of(rule) for rule in self._native.rules]
 
+    @checked
     def find(self, layer: str) -> Quantizer | None:
         """The quantizer of weights, outputs or products, whichever the kind has, for a layer.
 
@@ -154,6 +155,7 @@ class QuantizerMap:
         """
         return Quantizer._of(self._native.find(layer))
 
+    @checked
     def find_rule(self, layer: str) -> Rule | None:
         """The first rule that hits a layer, or None."""
         return Rule._of(self._native.find_rule(layer))
@@ -181,6 +183,7 @@ class QuantizerMap:
         return QuantizerMap, ([(rule.key, rule._value()) for rule in self.rules], self.kind)
 
 
+@checked
 def quantizer_map(source: Any, kind: str = "weights") -> QuantizerMap:
     """Makes a quantizer map of anything that can stand for one.
 
@@ -217,15 +220,10 @@ you mean 'nearest'?
     if isinstance(source, Quantizer):
         return QuantizerMap({"": source}, kind)
     if isinstance(source, str):
-        return QuantizerMap._of(_core.QuantizerMap.from_argument(source, kind))
+        return QuantizerMap._of(_core.QuantizerMap.from_argument(check_text("map", source), kind))
     if isinstance(source, os.PathLike):
-        return QuantizerMap._of(_core.QuantizerMap.from_file(source, kind))
-    if isinstance(source, Iterable):
-        return QuantizerMap(source, kind)
-    raise TypeError(
-        f"expected a path, a quantizer string, JSON, a dictionary or pairs, got"
-        f" {type(source).__name__}"
-    )
+        return QuantizerMap._of(_core.QuantizerMap.from_file(_path(source), kind))
+    return QuantizerMap(source, kind)
 
 
 class Override:
@@ -239,7 +237,7 @@ class Override:
         strict: Whether a rule that does nothing is an error.
 
     Raises:
-        Error: A map is wrong.
+        Error: A map is wrong, or the seed is not one of 64 bits.
 
     Example:
         >>> o = Override(weights={"conv": "nearest,8,6"}, extrinsic="nearest,8,4")
@@ -249,13 +247,14 @@ class Override:
         True
     """
 
+    @checked
     def __init__(
         self,
         weights: Any = None,
         extrinsic: Any = None,
         intrinsic: Any = None,
         *,
-        seed: int = 0,
+        seed: Seed = 0,
         strict: bool = False,
     ) -> None:
         self.weights = quantizer_map(weights, "weights")
@@ -265,7 +264,8 @@ class Override:
         self.strict = strict
 
     @staticmethod
-    def from_file(path: str | os.PathLike, *, seed: int = 0, strict: bool = False) -> "Override":
+    @checked
+    def from_file(path: str | os.PathLike, *, seed: Seed = 0, strict: bool = False) -> "Override":
         """Reads a three-in-one file.
 
         Args:
@@ -277,11 +277,12 @@ class Override:
         Raises:
             Error: With file, line and column.
         """
-        maps = map(QuantizerMap._of, _core.override_from_file(path))
+        maps = map(QuantizerMap._of, _core.override_from_file(_path(path)))
         return Override(*maps, seed=seed, strict=strict)
 
     @staticmethod
-    def from_json(text: str, *, seed: int = 0, strict: bool = False) -> "Override":
+    @checked
+    def from_json(text: str, *, seed: Seed = 0, strict: bool = False) -> "Override":
         """Reads the same from a text; see from_file()."""
         maps = map(QuantizerMap._of, _core.override_from_json(text))
         return Override(*maps, seed=seed, strict=strict)
@@ -345,17 +346,13 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         """A table of the layers, and a line for each idle rule."""
-        rows = [("layer", "weights", "extrinsic", "intrinsic")]
-        for layer, *rules in self.layers:
-            rows.append((layer, *(rule.text if rule else "-" for rule in rules)))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join(lines + [rule.message for rule in self.idle])
+        headings = ["layer", "weights", "extrinsic", "intrinsic"]
+        rows = [[layer, *(r.text if r else "-" for r in rules)] for layer, *rules in self.layers]
+        table = _core.format_table(headings, rows).removesuffix("\n")
+        return "\n".join([table, *(rule.message for rule in self.idle)])
 
 
+@checked
 def explain(override: Override, layers: Iterable[str]) -> Explanation:
     """Tells which rules hit which layers.
 
@@ -373,7 +370,7 @@ def explain(override: Override, layers: Iterable[str]) -> Explanation:
         fc     -        -          -
         rule 2: weights key 'cnov' hits no layer; the nearest is 'conv1'
     """
-    hits, idle = _core.explain(*override._natives(), list(layers))
+    hits, idle = _core.explain(*override._natives(), layers)
     return Explanation(
         [LayerExplanation(layer, *map(Rule._of, rules)) for layer, *rules in hits],
         [
@@ -383,16 +380,29 @@ def explain(override: Override, layers: Iterable[str]) -> Explanation:
     )
 
 
+def _path(path: str | os.PathLike) -> str:
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise Error(f"path: {text!r} has a zero byte")
+    return text
+
+
+def _pairs(rules: Any) -> Iterable[Any]:
+    if isinstance(rules, Mapping):
+        return rules.items()
+    if isinstance(rules, Iterable) and not isinstance(rules, (str, bytes, bytearray)):
+        return rules
+    raise wrong("map", "a path, a quantizer string, JSON, a dictionary or pairs", rules)
+
+
 def _core_quantizer(value: Any, place: str) -> _core.Quantizer | None:
     if value is None:
         return None
     if isinstance(value, Quantizer):
         return value._native
     if not isinstance(value, str):
-        raise TypeError(
-            f"{place}: expected a quantizer string, a Quantizer or None, got {type(value).__name__}"
-        )
+        raise wrong(place, "a quantizer string, a Quantizer or None", value)
     try:
-        return _core.make_quantizer(value)
+        return _core.make_quantizer(check_text("quantizer", value))
     except Error as error:
         raise Error(f"{place}: {error}") from None

@@ -7,6 +7,7 @@ import numpy as np
 
 from tensorquant import _core
 from tensorquant._arrays import Array, borrow, borrow_out, mark_overwritten
+from tensorquant._checks import Count, Seed, Step, Stream, checked
 
 
 class Facts(NamedTuple):
@@ -61,6 +62,7 @@ class Quantizer:
 'nearest'?
     """
 
+    @checked
     def __init__(self, spec: str) -> None:
         self._native = _core.make_quantizer(spec)
 
@@ -104,7 +106,8 @@ class Quantizer:
         facts = self._native.facts()
         return None if facts is None else Facts(*facts)
 
-    def values(self, at_most: int = 65536) -> np.ndarray | None:
+    @checked
+    def values(self, at_most: Count = 65536) -> np.ndarray | None:
         """All finite values of the format.
 
         Args:
@@ -120,8 +123,9 @@ class Quantizer:
         values = self._native.values(at_most)
         return np.array(values) if values else None
 
+    @checked
     def __call__(
-        self, x: Any, *, seed: int = 0, stream: int = 0, step: int = 0, out: Any = None
+        self, x: Any, *, seed: Seed = 0, stream: Stream = 0, step: Step = 0, out: Any = None
     ) -> Any:
         """Quantizes an array.
 
@@ -142,7 +146,7 @@ class Quantizer:
 
         Raises:
             TypeError: x is no such array.
-            ValueError: out does not fit.
+            ValueError: out does not fit, or one of the numbers.
 
         Example:
             >>> x = np.array([[0.5, 0.5], [0.5, 0.5]], np.float32)
@@ -215,6 +219,27 @@ class Quantizer:
         return Quantizer, (self.spec,)
 
 
+@checked
+def stream_of(layer: str, role: str) -> int:
+    """Where the random numbers of one tensor of a network come from.
+
+    Args:
+        layer: The layer's full name.
+        role: weight, bias, output, product or accumulator.
+
+    Returns:
+        The stream, an integer of 32 bits.
+
+    Example:
+        >>> q, x = Quantizer("stochastic,8,0"), np.full(4, 0.5, np.float32)
+        >>> q(x, stream=stream_of("conv1", "weight"))
+        array([0., 0., 1., 0.], dtype=float32)
+        >>> q(x, stream=stream_of("conv1", "bias"))
+        array([0., 1., 1., 0.], dtype=float32)
+    """
+    return _core.stream_of(layer, role)
+
+
 def list_quantizers() -> list[QuantizerInfo]:
     """All kinds of quantizers: the built-in ones, then the registered ones by name.
 
@@ -237,5 +262,5 @@ def _warn_of(core: _core.Quantizer, array: Array) -> None:
         warnings.warn(
             f"quantizer '{core.spec}' has values that {array.dtype} has not; results are rounded"
             f" to {array.dtype}",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tensorquant import _core
+from tensorquant._checks import checked
 from tensorquant._core import Error
 from tensorquant._quantizer import Quantizer
 
@@ -91,6 +92,7 @@ class UserQuantizer(PythonQuantizer):
         return f"Quantizer({self._spec!r})" if self._spec else super().__repr__()
 
 
+@checked
 def register_quantizer(
     name: str, *, usage: str | None = None, summary: str = ""
 ) -> Callable[[_Factory], _Factory]:

@@ -154,7 +154,7 @@ KERNEL = np.ones((4, 2, 3), np.float32)
         (lambda: tq.matmul(A, None), TypeError, "b: expected a NumPy"),
         (lambda: tq.matmul(A, A.T, product="sparse,1"), tq.Error, "'sparse,1' cannot be"),
         (lambda: tq.matmul(A, A.T, accumulate="twice"), tq.Error, "twice"),
-        (lambda: tq.matmul(A, A.T, seed=-1), TypeError, None),
+        (lambda: tq.matmul(A, A.T, seed=-1), tq.Error, "seed: -1 is not between 0 and"),
         (
             lambda: tq.matmul(A.astype(float), A.T.astype(float), ranges=tq.Ranges()),
             tq.Error,

@@ -171,3 +171,25 @@ def test_explain():
     assert misspelled.suggestion in ("conv1", "conv2")
     assert "hits no layer" in misspelled.message
     assert str(explanation).splitlines()[-1] == misspelled.message
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    text = '\ufeff{"conv": "fp16"}'
+    path = tmp_path / "map.json"
+    path.write_text(text, encoding="utf-8")
+    for m in (tq.quantizer_map(text), tq.quantizer_map(path), tq.quantizer_map("\ufefffp16")):
+        assert m.find("conv") == tq.Quantizer("fp16")
+    assert not tq.Override.from_json('\ufeff{"weights": "fp16"}').empty
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(tq.Error, match="map.json: the text is UTF-16, expected UTF-8"):
+        tq.quantizer_map(path)
+
+
+def test_a_table_is_straight_whatever_the_layers_names_hold():
+    table = str(tq.explain(tq.Override("fp16"), ["a\nb", "畳み", "e\u0301"])).splitlines()
+    assert table == [
+        "layer   weights  extrinsic  intrinsic",
+        'a\\x0ab  "fp16"   -          -',
+        '畳み    "fp16"   -          -',
+        'e\u0301       "fp16"   -          -',
+    ]

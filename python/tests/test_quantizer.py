@@ -65,8 +65,11 @@ def test_a_spec_that_is_no_string():
 def test_seeds_beyond_their_bits_are_refused():
     q, x = tq.Quantizer("stochastic,8,4"), np.ones(3, np.float32)
     q(x, seed=2**64 - 1, stream=2**32 - 1, step=2**32 - 1)
-    for wrong in ({"seed": -1}, {"seed": 2**64}, {"stream": 2**32}, {"step": -1}, {"step": 0.5}):
-        with pytest.raises(TypeError):
+    for wrong in ({"seed": -1}, {"seed": 2**64}, {"stream": 2**32}, {"step": -1}):
+        with pytest.raises(tq.Error, match=f"^{next(iter(wrong))}: .* is not between 0 and"):
+            q(x, **wrong)
+    for wrong in ({"step": 0.5}, {"seed": True}, {"stream": None}):
+        with pytest.raises(TypeError, match=f"^{next(iter(wrong))}: expected an integer, got"):
             q(x, **wrong)
 
 

@@ -80,5 +80,5 @@ def test_python_goes_on_while_a_kernel_works():
 
 
 def test_wrong_numbers_are_refused():
-    with pytest.raises(tq.Error, match="negative"):
+    with pytest.raises(tq.Error, match="threads: -1 is not between 0 and"):
         tq.set_num_threads(-1)

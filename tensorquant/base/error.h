@@ -7,7 +7,7 @@
 
 namespace tensorquant {
 
-// The text with control characters made visible, "\x0a" for a line's end.
+// The text with what is no character on a line made visible: text.h. "\x0a" for a line's end.
 std::string one_line(std::string_view text);
 
 // Every error that this library throws for bad input: one line that names the place and the reason,

@@ -6,7 +6,8 @@
 
 namespace tensorquant {
 
-// Rows of cells under their headings, in columns as wide as they need; ends with a new line.
+// Rows of cells under their headings, in columns as wide as they need on a terminal; ends with a
+// new line. Each cell is shown as one_line() shows it.
 std::string format_table(const std::vector<std::string>& headings,
                          const std::vector<std::vector<std::string>>& rows);
 

@@ -6,6 +6,8 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
 #include "tensorquant/measure/elementwise.h"
 
@@ -17,7 +19,7 @@ struct Options {
       "nearest,8,4", "even,8,4", "stochastic,8,4", "stochastic,8,4,random_bits=8",
       "float,4,3",   "fp16",     "bf16",           "float,4,3,rounding=stochastic",
       "logarithmic", "binary",   "sparse,0.5",     "ternary"};
-  std::vector<std::size_t> elements = {std::size_t{1} << 18, std::size_t{1} << 24};
+  std::vector<std::uint64_t> elements = {std::uint64_t{1} << 18, std::uint64_t{1} << 24};
   int threads = num_threads();
   int rounds = 9;
   std::string type = "float32";
@@ -52,7 +54,7 @@ template <class T>
 std::vector<measure::Measurement> measured(const Options& options) {
   const auto contenders = measure::our_contenders<T>(options.quantizers, kReferenceElements);
   std::vector<measure::Measurement> all;
-  for (const std::size_t elements : options.elements) {
+  for (const std::uint64_t elements : options.elements) {
     const auto some =
         measure::measure_elementwise(contenders, elements, options.threads, options.rounds);
     all.insert(all.end(), some.begin(), some.end());
@@ -64,7 +66,7 @@ void bench(const Options& options) {
   for (const std::string& quantizer : options.quantizers) quantizer_of(quantizer);
   const auto all = options.type == "float32" ? measured<float>(options) : measured<double>(options);
   if (options.as_json) {
-    std::printf("%s\n", measure::to_json(all).c_str());
+    print(measure::to_json(all));
   } else {
     print_table(all);
   }
@@ -83,19 +85,17 @@ void add_bench(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("QUANTIZER", options->quantizers,
                       "Quantizer strings; left out: a choice of all kinds");
-  command->add_option("--elements", options->elements, "Sizes of the tensor, in numbers")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 32))
+  add_numbers(*command, "--elements", options->elements, "Sizes of the tensor, in numbers",
+              {1, std::uint64_t{1} << 32})
       ->delimiter(',')
       ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--type", options->type, "Type of the tensor")
       ->check(CLI::IsMember({"float32", "float64"}))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Threads")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command->add_option("--rounds", options->rounds, "Times that all are measured in turn")
-      ->check(CLI::Range(1, 10000))
+  add_number(*command, "--threads", options->threads, "Threads", {1, 1024})->capture_default_str();
+  add_number(*command, "--rounds", options->rounds, "Times that all are measured in turn",
+             {1, 10000})
       ->capture_default_str();
   command->add_flag("--json", options->as_json,
                     "Print JSON, with quartiles and the references' times");

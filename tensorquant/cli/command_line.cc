@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/quantizers/spec_reader.h"
 
 namespace tensorquant::cli {
@@ -38,13 +40,7 @@ void check_command(const CLI::App& app, int argc, char** argv) {
 
 }  // namespace
 
-int run_command_line(int argc, char** argv) {
-  CLI::App app("Emulates number formats in neural networks, bit for bit.", "tensorquant");
-  app.set_version_flag("--version", std::string(TENSORQUANT_VERSION));
-  app.require_subcommand(1);
-  app.footer(
-      "'tensorquant COMMAND --help' explains a command. Errors: 1 the work failed, 2 the command "
-      "line is wrong.");
+void add_commands(CLI::App& app) {
   add_list(app);
   add_describe(app);
   add_quantize(app);
@@ -54,9 +50,21 @@ int run_command_line(int argc, char** argv) {
   add_evaluate(app);
   add_compare(app);
   add_bench(app);
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Emulates number formats in neural networks, bit for bit.", "tensorquant");
+  app.set_version_flag("--version", std::string(TENSORQUANT_VERSION));
+  app.require_subcommand(1);
+  app.footer(
+      "'tensorquant COMMAND --help' explains a command. Errors: 1 the work failed, 2 the command "
+      "line is wrong. Numbers are decimal, as Python's int() and float() read them.");
+  add_commands(app);
   try {
     check_command(app, argc, argv);
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = arguments_of(argc, argv);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    app.parse(std::move(arguments));
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       return report("stdout: cannot write", kWorkFailed);
     }

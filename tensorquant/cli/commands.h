@@ -17,6 +17,9 @@ void add_evaluate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_bench(CLI::App& app);
 
+// All of them.
+void add_commands(CLI::App& app);
+
 }  // namespace tensorquant::cli
 
 #endif  // TENSORQUANT_CLI_COMMANDS_H_

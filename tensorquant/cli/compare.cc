@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/trace.h"
 #include "tensorquant/data/npy.h"
 
@@ -72,7 +72,7 @@ std::string decimal(double x) {
   return text;
 }
 
-void print(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
+void print_table(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
   std::vector<std::vector<std::string>> rows;
   rows.reserve(differences.size());
   for (const LayerDifference& d : differences) {
@@ -82,27 +82,24 @@ void print(const std::vector<LayerDifference>& differences, const LayerDifferenc
   std::printf(
       "%s",
       format_table({"LAYER", "ELEMENTS", "DIFFERING", "LARGEST ERROR", "SQNR dB"}, rows).c_str());
-  std::printf("\n%s\n", first == nullptr
-                            ? "All layers are equal."
-                            : ("The first layer that differs is " + first->layer + ".").c_str());
+  std::printf("\n%s\n",
+              first == nullptr
+                  ? "All layers are equal."
+                  : ("The first layer that differs is " + one_line(first->layer) + ".").c_str());
 }
 
 void print_json(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
   ordered_json layers = ordered_json::array();
   for (const LayerDifference& d : differences) {
-    layers.push_back(
-        {{"layer", d.layer},
-         {"elements", d.elements},
-         {"differing", d.differing},
-         {"largest_error",
-          std::isfinite(d.largest_error) ? ordered_json(d.largest_error) : ordered_json(nullptr)},
-         {"sqnr_db", d.sqnr_db && std::isfinite(*d.sqnr_db) ? ordered_json(*d.sqnr_db)
-                                                            : ordered_json(nullptr)}});
+    layers.push_back({{"layer", d.layer},
+                      {"elements", d.elements},
+                      {"differing", d.differing},
+                      {"largest_error", d.largest_error},
+                      {"sqnr_db", d.sqnr_db ? ordered_json(*d.sqnr_db) : ordered_json(nullptr)}});
   }
-  const ordered_json result = {
-      {"first_difference", first == nullptr ? ordered_json(nullptr) : ordered_json(first->layer)},
-      {"layers", layers}};
-  std::printf("%s\n", result.dump(2).c_str());
+  print(
+      {{"first_difference", first == nullptr ? ordered_json(nullptr) : ordered_json(first->layer)},
+       {"layers", layers}});
 }
 
 void compare(const std::string& a, const std::string& b, bool as_json) {
@@ -119,7 +116,7 @@ void compare(const std::string& a, const std::string& b, bool as_json) {
   const auto found = std::find_if(differences.begin(), differences.end(),
                                   [](const LayerDifference& d) { return d.differing > 0; });
   const LayerDifference* first = found == differences.end() ? nullptr : &*found;
-  as_json ? print_json(differences, first) : print(differences, first);
+  as_json ? print_json(differences, first) : print_table(differences, first);
 }
 
 }  // namespace

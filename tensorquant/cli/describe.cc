@@ -2,13 +2,15 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
 #include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/quantizer.h"
@@ -44,8 +46,8 @@ std::vector<Result> quantize_inputs(const Quantizer& quantizer, const Options& o
   return results;
 }
 
-// JSON has no infinity; null says that the format sets no bound.
-ordered_json number(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
+// null says that the format sets no bound.
+ordered_json bound(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
 
 void describe(const Options& options) {
   const auto quantizer = quantizer_of(options.spec);
@@ -59,8 +61,8 @@ void describe(const Options& options) {
     const FormatFacts f = single ? facts<float>(*format) : facts<double>(*format);
     const std::vector<double> all =
         single ? values<float>(*format, kFewValues) : values<double>(*format, kFewValues);
-    json["lowest"] = number(f.lowest);
-    json["highest"] = number(f.highest);
+    json["lowest"] = bound(f.lowest);
+    json["highest"] = bound(f.highest);
     json["step"] = f.step ? ordered_json(*f.step) : ordered_json(nullptr);
     json["smallest_positive"] =
         f.smallest_positive ? ordered_json(*f.smallest_positive) : ordered_json(nullptr);
@@ -86,11 +88,11 @@ void describe(const Options& options) {
   std::vector<std::vector<std::string>> result_rows;
   for (const auto& [x, y] : results) {
     const double error = y - x;
-    json["results"].push_back({{"x", number(x)}, {"y", number(y)}, {"error", number(error)}});
+    json["results"].push_back({{"x", x}, {"y", y}, {"error", error}});
     result_rows.push_back({shortest_decimal(x), shortest_decimal(y), shortest_decimal(error)});
   }
   if (options.as_json) {
-    std::printf("%s\n", json.dump(2).c_str());
+    print(std::move(json));
     return;
   }
   for (const auto& row : rows) std::printf("%-14s%s\n", row[0].c_str(), row[1].c_str());
@@ -107,13 +109,11 @@ void add_describe(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("spec", options->spec, "Quantizer string, for example nearest,8,4")
       ->required();
-  command->add_option("x", options->inputs, "Numbers to quantize, together as one tensor");
+  add_numbers(*command, "x", options->inputs, "Numbers to quantize, together as one tensor");
   command->add_option("--type", options->type, "Type of the tensor")
       ->check(CLI::IsMember({"float32", "float64"}))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed of random rounding")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag("--json", options->as_json, "Print JSON");
   command->callback([options] { describe(*options); });
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/text.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/model_options.h"
@@ -23,7 +24,8 @@ struct Options {
 // One name a line; empty lines and spaces around names do not count.
 std::vector<std::string> read_names(const std::string& path) {
   const std::vector<std::byte> bytes = read_file(path);
-  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string text(
+      without_byte_order_mark({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path));
   std::vector<std::string> names;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());

@@ -1,10 +1,25 @@
 #include "tensorquant/cli/json_report.h"
 
+#include <cmath>
 #include <cstdio>
 
 namespace tensorquant::cli {
 
 using nlohmann::ordered_json;
+
+namespace {
+
+void name_numbers(ordered_json& value) {
+  if (value.is_structured()) {
+    for (ordered_json& part : value) name_numbers(part);
+  } else if (value.is_number_float()) {
+    const auto number = value.get<double>();
+    if (std::isnan(number)) value = "nan";
+    if (std::isinf(number)) value = number > 0 ? "inf" : "-inf";
+  }
+}
+
+}  // namespace
 
 ordered_json to_json(const std::vector<LayerSummary>& layers) {
   const auto text = [](const std::string& spec) {
@@ -25,9 +40,10 @@ ordered_json to_json(const std::vector<LayerSummary>& layers) {
 
 ordered_json to_json(const Override& maps) { return ordered_json::parse(maps.to_json()); }
 
-void print(const ordered_json& object) {
+void print(ordered_json value) {
+  name_numbers(value);
   // A path may be no UTF-8.
-  const std::string text = object.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+  const std::string text = value.dump(2, ' ', false, ordered_json::error_handler_t::replace);
   std::printf("%s\n", text.c_str());
 }
 

@@ -15,8 +15,9 @@ nlohmann::ordered_json to_json(const std::vector<LayerSummary>& layers);
 // {"weights": {...}, "extrinsic": {...}}
 nlohmann::ordered_json to_json(const Override& maps);
 
-// The object on stdout, over several lines.
-void print(const nlohmann::ordered_json& object);
+// The value on stdout, over several lines: what every --json writes. NaN and the infinities, for
+// which JSON has no numbers, are the strings "nan", "inf" and "-inf".
+void print(nlohmann::ordered_json value);
 
 }  // namespace tensorquant::cli
 

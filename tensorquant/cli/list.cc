@@ -1,11 +1,12 @@
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/json_report.h"
 #include "tensorquant/quantizers/registry.h"
 
 namespace tensorquant::cli {
@@ -17,7 +18,7 @@ void list(bool as_json) {
     for (const QuantizerInfo& info : list_quantizers()) {
       all.push_back({{"name", info.name}, {"usage", info.usage}, {"summary", info.summary}});
     }
-    std::printf("%s\n", all.dump(2).c_str());
+    print(std::move(all));
     return;
   }
   std::vector<std::vector<std::string>> rows;

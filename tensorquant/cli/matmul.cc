@@ -9,6 +9,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
 #include "tensorquant/cli/range_table.h"
 #include "tensorquant/data/npy.h"
@@ -151,9 +152,7 @@ void add_matmul(CLI::App& app) {
   command->add_option("--accumulate", options->accumulate, "step, once, chunk:N or fused")
       ->capture_default_str();
   command->add_option("--bias", options->bias, "Numbers added to each column, a .npy file");
-  command->add_option("--seed", options->seed, "Seed of random rounding")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag("--ranges", options->ranges,
                     "Report what was clamped and the accumulator bits that would have been enough");
   command->add_flag("--json", options->as_json,

@@ -377,6 +377,18 @@ TEST_F(ModelCommands, ExplainTakesNamesFromAFile) {
   EXPECT_EQ(result["layers"][1]["layer"], "head");
   EXPECT_EQ(result["layers"][1]["intrinsic"], "nearest,8,4");
   expect_one_line(run({"explain", "--layers", write_file("empty", "\n")}), 1);
+  const std::string mark = "\xEF\xBB\xBF";
+  const json marked = json::parse(run({"explain", "--layers", write_file("marked", mark + "fc\n"),
+                                       "--weights", mark + R"({"=fc": "fp16"})", "--json"})
+                                      .out);
+  EXPECT_EQ(marked["layers"][0]["layer"], "fc");
+  EXPECT_EQ(marked["layers"][0]["weight"], "fp16");
+  const Result wide = run({"explain", "--layers",
+                           write_file("wide", std::string("\xFF\xFE"
+                                                          "f\0",
+                                                          4))});
+  expect_one_line(wide, 1);
+  EXPECT_THAT(wide.err, HasSubstr("wide: the text is UTF-16, expected UTF-8"));
   const Result strict =
       run({"explain", "--layers", names, "--weights", R"({"heads": "fp16"})", "--strict"});
   expect_one_line(strict, 1);

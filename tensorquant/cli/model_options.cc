@@ -4,13 +4,12 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/torch/model.h"
 
 namespace tensorquant::cli {
@@ -72,7 +71,7 @@ Override MapOptions::read(std::uint64_t seed) const {
 }
 
 CLI::Option* DataOptions::add_to(CLI::App& command, const std::string& used_split) {
-  command.add_option("--limit", limit, "Use only the first images, this many")->check(positive());
+  add_number(command, "--limit", limit, "Use only the first images, this many", {.lowest = 1});
   return command.add_option(
       "--data", path,
       "CIFAR-10 record file, or folder with MNIST-style IDX files, of which the " + used_split +
@@ -98,8 +97,8 @@ ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
 
 void ThreadOptions::add_to(CLI::App& command) {
   threads = num_threads();  // libtorch 1.13 would take one
-  command.add_option("--threads", threads, "Threads; bits of float results can depend on it")
-      ->check(CLI::Range(1, 1024))
+  add_number(command, "--threads", threads, "Threads; bits of float results can depend on it",
+             {1, 1024})
       ->capture_default_str();
 }
 
@@ -112,17 +111,6 @@ void ThreadOptions::set_up() const {
   at::set_num_threads(threads);
 }
 
-CLI::Validator positive() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        char* end = nullptr;
-        const double value = std::strtod(text.c_str(), &end);
-        const bool is_positive = value > 0 && std::isfinite(value) && *end == '\0';
-        return is_positive ? std::string() : "'" + text + "' is no positive number";
-      },
-      "POSITIVE");
-}
-
 CLI::Option* add_model(CLI::App& command, std::string& model) {
   std::vector<std::string> names;
   for (const ModelInfo& info : all_models()) names.push_back(info.name);
@@ -130,15 +118,12 @@ CLI::Option* add_model(CLI::App& command, std::string& model) {
 }
 
 CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size) {
-  return command.add_option("--batch-size", batch_size, "Images in a batch")
-      ->check(positive())
+  return add_number(command, "--batch-size", batch_size, "Images in a batch", {.lowest = 1})
       ->capture_default_str();
 }
 
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed) {
-  return command.add_option("--seed", seed, "Seed of all random numbers")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  return add_number(command, "--seed", seed, "Seed of all random numbers")->capture_default_str();
 }
 
 void add_json(CLI::App& command, bool& as_json) {

@@ -45,9 +45,6 @@ struct ThreadOptions {
   int threads = 0;  // set by add_to() to begin with: as many as OpenMP would use
 };
 
-// A check like CLI::PositiveNumber, whose message names the value alone.
-CLI::Validator positive();
-
 CLI::Option* add_model(CLI::App& command, std::string& model);
 CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size);
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed);

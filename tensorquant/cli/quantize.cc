@@ -11,6 +11,7 @@
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
 #include "tensorquant/data/npy.h"
 #include "tensorquant/data/read_file.h"
@@ -138,9 +139,7 @@ void add_quantize(CLI::App& app) {
       ->required();
   command->add_option("in", options->in, "File to read: .npy, .f32 or .f64")->required();
   command->add_option("out", options->out, "File to write")->required();
-  command->add_option("--seed", options->seed, "Seed of random rounding")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag(
       "--integers", options->integers,
       "Write the codes k of the values k * 2^-F of a fixed-point format, as int32 (.npy or .i32)");

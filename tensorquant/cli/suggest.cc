@@ -6,6 +6,7 @@
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/models/checkpoint.h"
 #include "tensorquant/models/suggestion.h"
@@ -21,11 +22,10 @@ void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
   const char* group = "Suggest a map";
   data.limit = 512;
   CLI::Option* suggest =
-      command
-          .add_option("--suggest", bits,
-                      "Write a --maps file with fixed point of this many bits for all weights and "
-                      "outputs: for each the finest grid that covers the values seen")
-          ->check(CLI::Range(1, 32))
+      add_number(command, "--suggest", bits,
+                 "Write a --maps file with fixed point of this many bits for all weights and "
+                 "outputs: for each the finest grid that covers the values seen",
+                 {1, 32})
           ->needs(model)
           ->excludes("--layers")
           ->excludes("--weights")

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/text.h"
 #include "tensorquant/data/read_file.h"
 
 namespace tensorquant::cli {
@@ -16,11 +17,10 @@ std::vector<std::string> read_trace_order(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder)) throw Error(folder.string() + ": is no folder");
   const std::filesystem::path path = folder / kOrderFile;
   const std::vector<std::byte> bytes = read_file(path);
-  const char* text = reinterpret_cast<const char*>(bytes.data());
+  const std::string_view text = without_byte_order_mark(
+      {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
   try {
-    return nlohmann::json::parse(text, text + bytes.size())
-        .at("layers")
-        .get<std::vector<std::string>>();
+    return nlohmann::json::parse(text).at("layers").get<std::vector<std::string>>();
   } catch (const nlohmann::json::exception& e) {
     throw Error(path.string() + ": is no trace of 'evaluate --trace': " + e.what());
   }

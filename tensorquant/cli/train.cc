@@ -10,6 +10,7 @@
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/training_run.h"
 #include "tensorquant/models/checkpoint.h"
@@ -231,14 +232,12 @@ void add_train(CLI::App& app) {
   command->add_option("--initial", options->initial,
                       "Weights to start from, a safetensors file; random ones if left out");
   options->data.add_to(*command, "train-*");
-  command->add_option("--epochs", options->training.epochs, "Times that each image is seen")
-      ->check(positive())
+  add_number(*command, "--epochs", options->training.epochs, "Times that each image is seen",
+             {.lowest = 1})
       ->capture_default_str();
   add_batch_size(*command, options->training.batch_size);
-  command
-      ->add_option("--learning-rate", options->training.learning_rate,
-                   "Of Adam, at the start; it falls to 0 over the run")
-      ->check(positive())
+  add_positive(*command, "--learning-rate", options->training.learning_rate,
+               "Of Adam, at the start; it falls to 0 over the run")
       ->capture_default_str();
   add_seed(*command, options->training.seed)
       ->description("Seed of the first weights, the order of the images and random rounding");

@@ -12,6 +12,10 @@
 namespace tensorquant {
 namespace {
 
+// Of one map. A map with more keys that hit no layer was written for another model: more
+// suggestions help nobody, and each takes a look at every character of every name.
+constexpr std::size_t kMostSuggestions = 64;
+
 // The fewest insertions, deletions and changes of characters that turn `pattern` into some part of
 // `name` (P. Sellers, "The theory and computation of evolutionary distances", 1980).
 std::size_t distance_to_part(std::string_view pattern, std::string_view name) {
@@ -46,19 +50,29 @@ std::string nearest_layer(const LayerPattern& pattern, const std::vector<std::st
   return nearest ? *nearest : std::string();
 }
 
+// Each pair of a rule and a layer is matched once at most.
 void explain_map(const QuantizerMap& map, MapKind kind, Explanation& explanation,
                  const std::vector<std::string>& layers) {
-  for (LayerExplanation& layer : explanation.layers) layer[kind] = map.find_rule(layer.layer);
+  std::size_t suggestions = 0;
   for (const Rule& rule : map.rules()) {
     IdleRule idle{map.kind(), &rule, nullptr, {}};
     bool is_chosen = false;
-    for (const LayerExplanation& layer : explanation.layers) {
-      is_chosen = layer[kind] == &rule;
-      if (is_chosen) break;
-      if (!idle.shadowed_by && rule.pattern.hits(layer.layer)) idle.shadowed_by = layer[kind];
+    for (LayerExplanation& layer : explanation.layers) {
+      const bool is_taken = layer[kind] != nullptr;
+      if (is_taken && (is_chosen || idle.shadowed_by)) continue;
+      if (!rule.pattern.hits(layer.layer)) continue;
+      if (is_taken) {
+        idle.shadowed_by = layer[kind];
+      } else {
+        layer[kind] = &rule;
+        is_chosen = true;
+      }
     }
     if (is_chosen) continue;
-    if (!idle.shadowed_by) idle.suggestion = nearest_layer(rule.pattern, layers);
+    if (!idle.shadowed_by && suggestions < kMostSuggestions) {
+      idle.suggestion = nearest_layer(rule.pattern, layers);
+      ++suggestions;
+    }
     explanation.idle.push_back(std::move(idle));
   }
 }

@@ -108,5 +108,16 @@ TEST(Explain, MessagesStayOnOneLine) {
               ElementsAre("line 1, column 2: weights key 'a\\x0ab' hits no layer"));
 }
 
+TEST(Explain, SuggestsForTheFirst64KeysThatHitNothingAndReportsTheOthers) {
+  QuantizerMap map({}, MapKind::weights);
+  for (int i = 0; i < 100; ++i) map.add("konv" + std::to_string(i), nullptr);
+  const Override maps{.weights = map};
+  const Explanation explanation = explain(maps, all_layers());
+  ASSERT_EQ(explanation.idle.size(), 100u);
+  EXPECT_EQ(explanation.idle[63].suggestion, "conv1");
+  EXPECT_EQ(explanation.idle[64].suggestion, "");
+  EXPECT_EQ(explanation.idle[64].message(), "rule 65: weights key 'konv64' hits no layer");
+}
+
 }  // namespace
 }  // namespace tensorquant

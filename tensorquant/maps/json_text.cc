@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/text.h"
 
 namespace tensorquant {
 namespace {
@@ -13,20 +14,14 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kDeepest = 16;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::string_view kSpace = " \t\r\n";
 constexpr std::string_view kSeparators = " \t\r\n,:";
-
-std::size_t text_start(std::string_view text) {
-  return text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
-}
 
 // Builds a JsonValue from the parser's events. The parser tells no positions of good tokens, but
 // its events come in the order of the text: a cursor follows them from token to token.
 class TreeBuilder final : public nlohmann::json_sax<Json> {
  public:
-  TreeBuilder(const JsonText& source, std::string_view text)
-      : source_(source), text_(text), cursor_(text_start(text)) {}
+  TreeBuilder(const JsonText& source, std::string_view text) : source_(source), text_(text) {}
 
   JsonValue take() { return std::move(root_); }
 
@@ -150,7 +145,7 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
 
   const JsonText& source_;
   std::string_view text_;
-  std::size_t cursor_;
+  std::size_t cursor_ = 0;
   JsonValue root_;
   std::vector<JsonValue*> open_;  // only the last one grows, so the pointers hold
   std::vector<std::unordered_map<std::string, std::size_t>> keys_;  // of the open ones
@@ -176,13 +171,17 @@ std::string_view describe(JsonValue::Type type) {
   return "an object";
 }
 
+JsonText::JsonText(std::string_view text, std::string file) : file_(std::move(file)) {
+  text_ = without_byte_order_mark(text, file_.empty() ? place(0) : file_);
+}
+
 JsonValue JsonText::parse() const {
   // The parser takes a NUL for the end of the text.
   if (const auto nul = text_.find('\0'); nul != text_.npos) {
     fail(nul, "not valid JSON: unexpected byte 0");
   }
-  if (text_.find_first_not_of(kSpace, text_start(text_)) == text_.npos) {
-    fail(text_start(text_), file_.empty() ? "the text is empty" : "the file is empty");
+  if (text_.find_first_not_of(kSpace) == text_.npos) {
+    fail(0, file_.empty() ? "the text is empty" : "the file is empty");
   }
   TreeBuilder builder(*this, text_);
   Json::sax_parse(text_, &builder);
@@ -190,9 +189,7 @@ JsonValue JsonText::parse() const {
 }
 
 std::string JsonText::place(std::size_t offset) const {
-  const std::size_t start = text_start(text_);
-  const std::string_view before =
-      std::string_view(text_).substr(0, offset).substr(std::min(start, offset));
+  const std::string_view before = std::string_view(text_).substr(0, offset);
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
   const std::string_view row = before.substr(before.rfind('\n') + 1);  // npos + 1 == 0
   const auto column = 1 + std::count_if(row.begin(), row.end(), [](char c) {

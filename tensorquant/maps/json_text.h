@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace tensorquant {
@@ -15,7 +14,8 @@ struct JsonValue {
   struct Member;
 
   Type type = Type::null;
-  std::size_t offset = 0;       // of its first character, in bytes from the start of the text
+  std::size_t offset =
+      0;  // of its first character, in bytes from the start of the text, behind a byte order mark
   std::string string;           // of a string, decoded
   std::vector<Member> members;  // of an object, all keys different; of an array, without keys
 };
@@ -32,8 +32,8 @@ std::string_view describe(JsonValue::Type type);
 // A JSON text and where it came from. Private to maps/.
 class JsonText {
  public:
-  explicit JsonText(std::string text, std::string file = {})
-      : text_(std::move(text)), file_(std::move(file)) {}
+  // A byte order mark is no part of the text. Throws an Error where it is UTF-16's or UTF-32's.
+  explicit JsonText(std::string_view text, std::string file = {});
 
   // Throws an Error with the place for everything that is not strictly JSON: comments, a comma too
   // many, bytes that are not UTF-8, something after the value; for equal keys in one object, naming

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <mutex>
 #include <regex>
 #include <utility>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/maps/required_texts.h"
 
 namespace tensorquant {
 namespace {
@@ -18,9 +19,10 @@ constexpr std::size_t kLongestName = 1024;
 
 // libstdc++ matches by backtracking unless told otherwise, which takes exponential time.
 #ifdef __GLIBCXX__
-constexpr auto kSyntax = std::regex::ECMAScript | std::regex_constants::__polynomial;
+constexpr auto kSyntax =
+    std::regex::ECMAScript | std::regex::nosubs | std::regex_constants::__polynomial;
 #else
-constexpr auto kSyntax = std::regex::ECMAScript;
+constexpr auto kSyntax = std::regex::ECMAScript | std::regex::nosubs;
 #endif
 
 [[noreturn]] void fail(std::string_view expression, const std::string& reason) {
@@ -85,23 +87,38 @@ bool matches(std::string_view name, const std::regex& expression) {
 }  // namespace
 
 struct LayerPattern::Regex {
-  std::regex whole;
+  explicit Regex(std::string expression)
+      : expression_(std::move(expression)), texts_(expression_), whole_(expression_, kSyntax) {}
+
+  bool matches(std::string_view name) const {
+    return texts_.may_match(name) && tensorquant::matches(name, whole_);
+  }
+
   // Anything, the expression, anything. Not for a lookahead, which would run at every character.
-  std::optional<std::regex> part;
+  // Made when first asked for, which is where a rule hits no layer.
+  bool matches_in(std::string_view name) const {
+    if (is_lookahead(expression_) || !texts_.may_match(name)) return false;
+    std::call_once(part_made_,
+                   [this] { part_.assign("[\\s\\S]*(?:" + expression_ + ")[\\s\\S]*", kSyntax); });
+    return tensorquant::matches(name, part_);
+  }
+
+ private:
+  std::string expression_;
+  RequiredTexts texts_;
+  std::regex whole_;
+  mutable std::once_flag part_made_;
+  mutable std::regex part_;
 };
 
 LayerPattern::LayerPattern(std::string key) : key_(std::move(key)) {
   if (!key_.starts_with(kRegexPrefix)) return;
-  const std::string expression = key_.substr(kRegexPrefix.size());
+  std::string expression = key_.substr(kRegexPrefix.size());
   check_cost(expression);
   try {
-    Regex regex{.whole = std::regex(expression, kSyntax), .part = std::nullopt};
-    if (!is_lookahead(expression)) {
-      regex.part.emplace("[\\s\\S]*(?:" + expression + ")[\\s\\S]*", kSyntax);
-    }
-    regex_ = std::make_shared<const Regex>(std::move(regex));
+    regex_ = std::make_shared<const Regex>(std::move(expression));
   } catch (const std::regex_error& error) {
-    fail(expression, error.what());
+    fail(std::string_view(key_).substr(kRegexPrefix.size()), error.what());
   }
 }
 
@@ -114,7 +131,7 @@ std::string_view LayerPattern::text() const {
 bool LayerPattern::hits(std::string_view layer) const {
   if (is_regex()) {
     check_length(layer);
-    return matches(layer, regex_->whole);
+    return regex_->matches(layer);
   }
   if (key_.starts_with('=')) return layer == text();
   return layer.find(key_) != std::string_view::npos;
@@ -122,7 +139,7 @@ bool LayerPattern::hits(std::string_view layer) const {
 
 bool LayerPattern::matches_only_a_part_of(std::string_view layer) const {
   if (!is_regex() || hits(layer)) return false;
-  return regex_->part && matches(layer, *regex_->part);
+  return regex_->matches_in(layer);
 }
 
 }  // namespace tensorquant

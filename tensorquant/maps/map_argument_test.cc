@@ -44,6 +44,17 @@ TEST_F(MapArgument, JsonMayStandInTheArgument) {
               ThrowsMessage<Error>(StartsWith("line 1, column 10: expected a quantizer string")));
 }
 
+TEST_F(MapArgument, AByteOrderMarkIsNoPartOfTheText) {
+  const std::string mark = "\xEF\xBB\xBF";
+  EXPECT_EQ(QuantizerMap::from_argument(mark + R"({"conv": "fp16"})").to_json(),
+            R"({"conv":"fp16"})");
+  EXPECT_EQ(QuantizerMap::from_argument(mark + "fp16").to_json(), R"({"":"fp16"})");
+  EXPECT_THAT([&] { QuantizerMap::from_argument(mark + R"({"conv": 8})"); },
+              ThrowsMessage<Error>(StartsWith("line 1, column 10: ")));
+  EXPECT_THAT([] { QuantizerMap::from_json("\xFE\xFF{}"); },
+              ThrowsMessage<Error>("line 1, column 1: the text is UTF-16, expected UTF-8"));
+}
+
 TEST_F(MapArgument, AMissingFileIsNeverReadAsAQuantizer) {
   for (const char* path : {"no/such.json", "no/such", "such.json", "./fp16", "../x", "~", "a.txt",
                            "nearest,8,4.json", "C:\\maps\\8bit"}) {

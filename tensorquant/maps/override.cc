@@ -59,7 +59,7 @@ Override Override::from_file(const std::filesystem::path& path) {
   return read(JsonText(read_map_file(path), path.string()));
 }
 
-Override Override::from_json(std::string_view text) { return read(JsonText(std::string(text))); }
+Override Override::from_json(std::string_view text) { return read(JsonText(text)); }
 
 QuantizerMap& Override::operator[](MapKind kind) { return member(*this, kind); }
 const QuantizerMap& Override::operator[](MapKind kind) const { return member(*this, kind); }

@@ -53,7 +53,7 @@ struct IdleRule {
   MapKind kind = MapKind::weights;
   const Rule* rule = nullptr;
   const Rule* shadowed_by = nullptr;  // the first of the earlier rules; null: the key hits no layer
-  std::string suggestion;             // of a key that hits no layer: the nearest layer, or empty
+  std::string suggestion;             // of one of the first 64 keys that hit no layer: the nearest
   std::string message() const;        // one line
 };
 

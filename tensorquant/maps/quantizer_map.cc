@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/text.h"
 #include "tensorquant/maps/json_text.h"
 #include "tensorquant/maps/map_reader.h"
 #include "tensorquant/quantizers/spec_error.h"
@@ -29,7 +30,7 @@ bool looks_like_path(std::string_view text) {
 }  // namespace
 
 QuantizerMap QuantizerMap::from_json(std::string_view text, MapKind kind) {
-  const JsonText source{std::string(text)};
+  const JsonText source(text);
   return MapReader(source).read(source.parse(), kind);
 }
 
@@ -45,6 +46,7 @@ QuantizerMap QuantizerMap::from_argument(std::string_view argument, MapKind kind
   const bool is_directory = std::filesystem::is_directory(status);
   if (std::filesystem::exists(status) && !is_directory) return from_file(path, kind);
 
+  argument = without_byte_order_mark(argument, "the map");
   const auto start = argument.find_first_not_of(" \t\r\n");
   if (start != argument.npos && argument[start] == '{') return from_json(argument, kind);
 

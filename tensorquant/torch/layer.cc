@@ -4,11 +4,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
+#include "tensorquant/torch/parameter_owners.h"
 #include "tensorquant/torch/tensor_ops.h"
 
 namespace tensorquant {
@@ -17,21 +17,6 @@ namespace {
 // "weight", "weight1", "weight2", ...
 std::string numbered(const std::string& role, int index) {
   return index == 0 ? role : role + std::to_string(index);
-}
-
-// The layer's own parameters: not those of quantizable layers inside it, which look after
-// themselves.
-void collect_parameters(torch::nn::Module& module, const std::string& prefix,
-                        std::vector<std::pair<std::string, at::Tensor>>& found) {
-  for (const auto& parameter : module.named_parameters(/*recurse=*/false)) {
-    if (parameter.value().defined()) {
-      found.emplace_back(prefix + parameter.key(), parameter.value());
-    }
-  }
-  for (const auto& child : module.named_children()) {
-    if (dynamic_cast<QuantizableLayer*>(child.value().get()) != nullptr) continue;
-    collect_parameters(*child.value(), prefix + child.key() + ".", found);
-  }
 }
 
 // Errors say which layer they come from.
@@ -52,24 +37,31 @@ bool is_bias(const std::string& parameter) {
 
 // The quantized parameters of evaluation mode, and the parameters that they were made from.
 struct QuantizableLayer::Cache {
-  // Version counters alone do not tell whether a tensor has changed: load() and to() swap the
-  // storage, whose address may come back, so the key holds on to it.
+  // Version counters alone do not tell whether a tensor has changed: load(), to() and set_data()
+  // swap the storage, whose address may come back, so the key holds on to it, or only how a tensor
+  // looks at it.
   struct Key {
     explicit Key(const at::Tensor& x)
         : tensor(x.unsafeGetTensorImpl()),
           storage(x.storage()),
           offset(x.storage_offset()),
+          sizes(x.sizes().vec()),
+          strides(x.strides().vec()),
+          is_negated(x.is_neg()),
           version(x._version()),
           type(x.scalar_type()) {}
     bool holds(const at::Tensor& x) const {
       return tensor == x.unsafeGetTensorImpl() &&
              storage.unsafeGetStorageImpl() == x.storage().unsafeGetStorageImpl() &&
-             offset == x.storage_offset() && version == static_cast<std::uint32_t>(x._version()) &&
+             offset == x.storage_offset() && x.sizes() == sizes && x.strides() == strides &&
+             is_negated == x.is_neg() && version == static_cast<std::uint32_t>(x._version()) &&
              type == x.scalar_type();
     }
     const at::TensorImpl* tensor;
     c10::Storage storage;
     std::int64_t offset;
+    std::vector<std::int64_t> sizes, strides;
+    bool is_negated;
     std::uint32_t version;
     at::ScalarType type;
   };
@@ -94,33 +86,45 @@ void QuantizableLayer::inherit(const QuantizableLayer& other) {
 }
 
 std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuantizers quantizers) {
+  ParameterOwners owners(module());
+  return plan(std::move(quantizers), owners);
+}
+
+std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuantizers quantizers,
+                                                                     ParameterOwners& owners) {
   const bool wanted = quantizers.weight != nullptr || quantizers.bias != nullptr;
   const std::string place = "layer '" + quantizers.layer + "' (" + type() + ")";
   if (wanted && !obstacle().empty()) throw Error(place + ": " + obstacle());
-
-  std::vector<std::pair<std::string, at::Tensor>> named;
-  collect_parameters(module(), "", named);
-  const std::vector<at::Tensor> handles = parameter_handles();
+  if (quantizers.output != nullptr && !opaque_result().empty()) {
+    throw Error(place + ": forward() returns " + opaque_result() +
+                ", and nothing tells where the tensors in it are; give a class a member "
+                "visit_tensors(f) that calls f on each of its tensors, or exclude the layer by a "
+                "rule of the extrinsic map with the value null");
+  }
   auto plan = std::make_shared<Plan>();
-  plan->parameters.resize(handles.size());
-  const auto unreached = [&place](const std::string& name) {
-    return Error(place + ": nothing tells which member holds the parameter '" + name +
-                 "'; give the class a member quantizable(f) that calls f on each parameter");
+  const std::vector<at::Tensor> handles = parameter_handles();
+  const ParameterNames names(module(), handles, owners);
+  const auto quantizer_of = [&quantizers](const std::string& name) {
+    return is_bias(name) ? quantizers.bias : quantizers.weight;
   };
-  std::map<std::string, int> count;
-  for (const auto& [name, tensor] : named) {
-    const bool bias = is_bias(name);
-    const std::string role = bias ? "bias" : "weight";
-    const Parameter parameter{name, bias, bias ? quantizers.bias : quantizers.weight,
-                              stream_of(quantizers.layer, numbered(role, count[role]++))};
-    bool reached = false;
-    for (std::size_t i = 0; i < handles.size(); ++i) {
-      if (!handles[i].is_same(tensor)) continue;
-      plan->parameters[i] = parameter;
-      reached = true;
-    }
+  for (const std::string& name : names.unread()) {
+    if (quantizer_of(name) == nullptr) continue;
+    throw Error(place + ": nothing tells which member holds the parameter '" + name +
+                "'; give the class a member quantizable(f) that calls f on each parameter, or "
+                "exclude the layer by a rule of the weights map with the value null");
+  }
+  plan->parameters.resize(handles.size());
+  for (std::size_t i = 0; i < handles.size(); ++i) {
+    const auto& [name, role] = names.of_handles()[i];
+    if (name.empty()) continue;
+    Parameter& parameter = plan->parameters[i];
+    parameter.name = name;
+    parameter.is_bias = is_bias(name);
+    parameter.quantizer = quantizer_of(name);
+    parameter.stream =
+        owners.stream(handles[i], {quantizers.layer, name, parameter.quantizer, quantizers.rule,
+                                   stream_of(quantizers.layer, role)});
     if (parameter.quantizer == nullptr) continue;
-    if (!reached) throw unreached(name);
     plan->quantizes_parameters = true;
     plan->random_parameters |= parameter.quantizer->is_random();
   }
@@ -242,6 +246,10 @@ void QuantizableLayer::finish_output(at::Tensor& output, std::uint32_t step, int
     });
   }
   observe(output, number);
+}
+
+void QuantizableLayer::refuse_output(const std::string& reason) const {
+  if (quantizes_outputs()) throw Error("layer '" + plan_->quantizers.layer + "': " + reason);
 }
 
 at::Tensor QuantizableLayer::finish_relu(at::Tensor&& input, std::uint32_t step) const {

@@ -42,6 +42,8 @@ using OutputObserver = std::function<void(const std::string& layer, const at::Te
 // "in_proj_bias", "attention.bias_ih_l0".
 bool is_bias(const std::string& parameter);
 
+class ParameterOwners;
+
 // The half of a quantizable layer that does not depend on its class: quantizers, cache, step and
 // observer. QLayer<Impl> is the other half. forward() may run in several threads at once;
 // everything else here must not run beside it.
@@ -58,6 +60,8 @@ class QuantizableLayer {
   virtual bool only_moves_values() const = 0;
   // True for layers whose arithmetic an intrinsic map can round: see RoundedForward.
   virtual bool can_round_arithmetic() const = 0;
+  // The type that forward() returns if nothing tells where the tensors in it are; else empty.
+  virtual std::string opaque_result() const = 0;
 
   // One tensor that forward() reads, as the layer's class shows it, and what happens to it.
   struct Parameter {
@@ -73,8 +77,10 @@ class QuantizableLayer {
     bool random_parameters = false;
     std::optional<LayerArithmetic> arithmetic;  // its step is that of the call
   };
-  // Throws an Error where the layer cannot be quantized like that; changes nothing.
-  std::shared_ptr<const Plan> plan(LayerQuantizers quantizers);
+  // Throws an Error where the layer cannot be quantized like that; changes nothing but `owners`,
+  // which the layers of a model share, in their order.
+  std::shared_ptr<const Plan> plan(LayerQuantizers quantizers, ParameterOwners& owners);
+  std::shared_ptr<const Plan> plan(LayerQuantizers quantizers);  // of a layer alone
   // Null takes the quantizers out.
   void attach(std::shared_ptr<const Plan> plan);
   const Plan* attached() const { return plan_.get(); }
@@ -127,6 +133,8 @@ class QuantizableLayer {
   // Quantizes and shows one tensor of a result; `index` counts those that are floating-point
   // numbers.
   void finish_output(at::Tensor& output, std::uint32_t step, int& index) const;
+  // Throws an Error if outputs are to be quantized.
+  void refuse_output(const std::string& reason) const;
   // The finished output of a ReLU layer with an output quantizer.
   at::Tensor finish_relu(at::Tensor&& input, std::uint32_t step) const;
 

@@ -13,10 +13,12 @@ template <class Plain, class Twin, class Make, class Call>
 LayerCase make_case(std::string name, Make make, Call call) {
   const auto all_tensors = [](auto result) {
     std::vector<torch::Tensor> tensors;
-    auto collect = [&](torch::Tensor& x) {
-      if (x.defined()) tensors.push_back(x);
-    };
-    detail::visit_result_tensors(result, collect);
+    detail::ResultVisitor visitor(
+        [&](torch::Tensor& x) {
+          if (x.defined()) tensors.push_back(x);
+        },
+        [](const std::string&) {});
+    visitor.visit(result);
     return tensors;
   };
   return {std::move(name), [make] { return make(std::type_identity<Plain>()); },

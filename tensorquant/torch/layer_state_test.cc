@@ -74,6 +74,36 @@ TEST_F(Cache, SeesNewStorage) {
   expect_fresh();
 }
 
+TEST_F(Cache, SeesAnotherLookAtTheSameStorage) {
+  Tensor numbers = torch::randn({8, 8});
+  const auto look = [&](const Tensor& weight) {
+    layer_->weight.set_data(weight);
+    expect_fresh();
+  };
+  x_ = torch::randn({4, 8});
+  layer_->bias.set_data(torch::zeros({8}));
+  look(numbers);
+  look(numbers.t());
+  look(torch::_neg_view(numbers.t()));
+  look(numbers);
+  layer_->bias.set_data(torch::zeros({1}));
+  look(numbers.slice(0, 0, 4));
+  look(numbers.slice(0, 1, 5));
+  look(numbers.slice(0, 0, 8, 2));
+  look(numbers.slice(0, 0, 3));
+  look(numbers.as_strided({3, 8}, {0, 1}));
+}
+
+TEST_F(Cache, SeesTheSameStorageInAnotherType) {
+  const Tensor numbers = torch::randn({5, 14});
+  layer_->weight.set_data(numbers.view({5, 14}).slice(1, 0, 7));
+  expect_fresh();
+  x_ = x_.to(torch::kDouble);
+  layer_->bias.set_data(layer_->bias.to(torch::kDouble));
+  layer_->weight.set_data(numbers.view(torch::kDouble));
+  expect_fresh();
+}
+
 TEST_F(Cache, IsDroppedByAForwardPassWithGradients) {
   torch::optim::SGD optimizer(layer_->parameters(), 0.1);  // which counts no versions
   layer_(x_).sum().backward();

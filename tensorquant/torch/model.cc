@@ -11,6 +11,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
 #include "tensorquant/base/table.h"
+#include "tensorquant/torch/parameter_owners.h"
 #include "tensorquant/torch/q_layer.h"
 #include "tensorquant/torch/tensor_ops.h"
 
@@ -141,7 +142,7 @@ struct Choice {
 // Everything that speaks against an override, and what to attach if nothing does.
 class Application {
  public:
-  Application(ModelRef model, const Override& maps) : walk_(*model), maps_(maps) {
+  Application(ModelRef model, const Override& maps) : walk_(*model), maps_(maps), owners_(*model) {
     std::vector<std::string> names;
     for (const Layer& layer : walk_.layers) {
       names.insert(names.end(), layer.names.begin(), layer.names.end());
@@ -200,7 +201,7 @@ class Application {
     }
     choice.quantizers.model_input = input_;
     try {
-      plans_.emplace_back(layer.twin, layer.twin->plan(std::move(choice.quantizers)));
+      plans_.emplace_back(layer.twin, layer.twin->plan(std::move(choice.quantizers), owners_));
     } catch (const Error& error) {
       faults_.push_back(error.what());
     }
@@ -226,6 +227,7 @@ class Application {
 
   const LayerWalk walk_;
   const Override& maps_;
+  ParameterOwners owners_;
   std::shared_ptr<const Quantizer> input_;
   std::vector<std::pair<QuantizableLayer*, std::shared_ptr<const QuantizableLayer::Plan>>> plans_;
   std::vector<std::string> idle_, plain_, inexact_, torn_, faults_;

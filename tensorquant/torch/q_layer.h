@@ -5,6 +5,7 @@
 #include <c10/util/Type.h>
 #include <torch/nn/cloneable.h>
 
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -94,6 +95,11 @@ using BodyResult =
 //   using QScaleImpl = tensorquant::QLayer<ScaleImpl>;
 //   TORCH_MODULE(QScale);
 //
+// What forward() returns may be a tensor or any nest of the standard's and libtorch's containers of
+// them. A class of your own in it says where its tensors are, as above:
+//
+//   template <class F> void visit_tensors(F&& f) { f(scores); f(boxes); }
+//
 // Self is the class that derives from QLayer, if one does; clone() makes such objects.
 template <class Impl, class Self = void,
           class Signature = typename detail::Signature<decltype(&Impl::forward)>::Type>
@@ -129,6 +135,9 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
   }
   bool only_moves_values() const override { return only_moves_values_v<Impl>; }
   bool can_round_arithmetic() const override { return detail::RoundsArithmetic<Impl, A...>; }
+  std::string opaque_result() const override {
+    return detail::tensors_in<R>() == detail::Tensors::found ? "" : c10::demangle(typeid(R).name());
+  }
 
   void train(bool on = true) override {
     invalidate();
@@ -167,9 +176,13 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
     const std::uint32_t step = begin_call(training);
     if (!is_active()) return detail::call_body(body, static_cast<Impl&>(*this), step);
     auto result = run_quantized(body, training, step);
+    static_assert(std::same_as<decltype(result), R> ||
+                      detail::tensors_in<decltype(result)>() != detail::Tensors::opaque,
+                  "nothing tells where the tensors of this result are");
     int index = 0;
-    auto finish = [&](at::Tensor& tensor) { finish_output(tensor, step, index); };
-    detail::visit_result_tensors(result, finish);
+    detail::ResultVisitor visitor([&](at::Tensor& tensor) { finish_output(tensor, step, index); },
+                                  [&](const std::string& reason) { refuse_output(reason); });
+    visitor.visit(result);
     return result;
   }
 

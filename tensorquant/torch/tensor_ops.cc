@@ -13,6 +13,7 @@
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/quantizers/clipped_gradient.h"
 
 namespace tensorquant {
 namespace {
@@ -68,6 +69,52 @@ at::Tensor quantize_values(const at::Tensor& x, const Quantizer& quantizer,
   return out.is_contiguous() ? ordered : out.copy_(ordered);
 }
 
+// True where a gradient passes the quantizer, which clips gradients; in the order of x's memory.
+at::Tensor inside_of(const at::Tensor& x, const Quantizer& quantizer) {
+  const at::NoGradGuard no_gradient;
+  const bool is_dense = x.is_non_overlapping_and_dense() && !x.is_neg();
+  const at::Tensor in = is_dense ? x : contiguous_copy(x);
+  at::Tensor inside = at::empty_like(in, in.options().dtype(at::kBool));
+  if (in.scalar_type() == at::kFloat) {
+    find_inside<float>(quantizer, values<const float>(in), values<bool>(inside));
+  } else {
+    find_inside<double>(quantizer, values<const double>(in), values<bool>(inside));
+  }
+  return inside;
+}
+
+// dy where `passes` is more than zero or NaN, else 0, bit for bit. An embedding's gradient may be
+// sparse, and stays so: each of its values belongs to one element of x.
+at::Tensor where_passes(const at::Tensor& passes, const at::Tensor& dy) {
+  // libtorch's where() and masked_fill() take twenty times as long.
+  if (!dy.is_sparse()) return at::threshold_backward(dy, passes.to(dy.scalar_type()), 0);
+  const at::Tensor indices = dy._indices(), values = dy._values();
+  c10::List<c10::optional<at::Tensor>> elements;
+  for (const at::Tensor& index : indices.unbind(0)) elements.push_back(index);
+  const at::Tensor dx = at::_sparse_coo_tensor_unsafe(
+      indices, where_passes(passes.index(elements), values), dy.sizes(), values.options());
+  return dx._coalesced_(dy.is_coalesced());
+}
+
+// A gradient that asks of x only where it lies: one byte an element is kept, which nobody can
+// change, while layers in place may well change x and y.
+struct ClippedFunction : torch::autograd::Function<ClippedFunction> {
+  static at::Tensor forward(torch::autograd::AutogradContext* graph, const at::Tensor& x,
+                            const std::shared_ptr<const Quantizer>& quantizer,
+                            const Context& context) {
+    graph->set_materialize_grads(false);
+    graph->save_for_backward({inside_of(x, *quantizer)});
+    return quantize_values(x, *quantizer, context);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* graph,
+                                                 torch::autograd::variable_list gradients) {
+    const at::Tensor& dy = gradients[0];
+    if (!dy.defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
+    return {where_passes(graph->get_saved_variables()[0], dy), at::Tensor(), at::Tensor()};
+  }
+};
+
 struct SavedQuantizer : torch::CustomClassHolder {
   explicit SavedQuantizer(std::shared_ptr<const Quantizer> q) : quantizer(std::move(q)) {}
   std::shared_ptr<const Quantizer> quantizer;
@@ -86,15 +133,16 @@ at::Tensor input_gradient(const Quantizer& quantizer, const at::Tensor& x, const
   return dx;
 }
 
-// A quantizer whose gradient is not straight-through: the node keeps the quantizer, its input and
-// its output.
+// A user's own gradient, of which nothing is known: the node keeps the quantizer, its input and its
+// output. The output is a copy, because a layer in place may follow; who changes the input before
+// the backward pass gets libtorch's error.
 struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* graph, const at::Tensor& x,
                             const std::shared_ptr<const Quantizer>& quantizer,
                             const Context& context) {
     graph->set_materialize_grads(false);
     at::Tensor y = quantize_values(x, *quantizer, context);
-    graph->save_for_backward({x, y});
+    graph->save_for_backward({x, y.clone()});
     graph->saved_data["quantizer"] =
         at::IValue::make_capsule(c10::make_intrusive<SavedQuantizer>(quantizer));
     return y;
@@ -102,13 +150,13 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* graph,
                                                  torch::autograd::variable_list gradients) {
-    const at::Tensor& dy = gradients[0];
-    if (!dy.defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
+    if (!gradients[0].defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
     const auto capsule = graph->saved_data["quantizer"].toCapsule();
     const Quantizer& quantizer = *static_cast<const SavedQuantizer&>(*capsule).quantizer;
     if (at::GradMode::is_enabled()) {
       throw Error("the gradient of " + quantizer.spec() + " has no gradient of its own");
     }
+    const at::Tensor dy = gradients[0].is_sparse() ? gradients[0].to_dense() : gradients[0];
     const auto saved = graph->get_saved_variables();
     at::Tensor dx = dy.scalar_type() == at::kFloat
                         ? input_gradient<float>(quantizer, saved[0], saved[1], dy)
@@ -145,13 +193,14 @@ void quantize_relu_memory(const at::Tensor& in, const at::Tensor& out, const Qua
   });
 }
 
-// relu, whose node keeps its input: libtorch's keeps the result, which a quantizer could then not
-// overwrite. With a quantizer, q(relu(x)) with a straight-through gradient.
+// relu, whose node keeps its input or where that passes: libtorch's keeps the result, which a
+// quantizer could then not overwrite. An input that others see may change before the backward pass.
+// With a quantizer, q(relu(x)) with a straight-through gradient.
 struct ReluFunction : torch::autograd::Function<ReluFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* graph, const at::Tensor& x,
-                            const Quantizer* quantizer, const Context& context) {
+                            bool is_exclusive, const Quantizer* quantizer, const Context& context) {
     graph->set_materialize_grads(false);
-    graph->save_for_backward({x});
+    graph->save_for_backward({is_exclusive ? x : at::le(x, 0).logical_not_()});
     if (quantizer == nullptr) return at::relu(x);
     const at::Tensor y = at::empty_like(x);
     quantize_relu_memory(x, y, *quantizer, context);
@@ -160,9 +209,9 @@ struct ReluFunction : torch::autograd::Function<ReluFunction> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* graph,
                                                  torch::autograd::variable_list gradients) {
-    if (!gradients[0].defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
-    // relu(x) > 0 exactly where x > 0, and both are NaN together.
-    return {at::threshold_backward(gradients[0], graph->get_saved_variables()[0], 0), at::Tensor(),
+    const at::Tensor& dy = gradients[0];
+    if (!dy.defined()) return torch::autograd::variable_list(4);
+    return {where_passes(graph->get_saved_variables()[0], dy), at::Tensor(), at::Tensor(),
             at::Tensor()};
   }
 };
@@ -172,10 +221,11 @@ struct ReluFunction : torch::autograd::Function<ReluFunction> {
 at::Tensor quantize(const at::Tensor& x, const std::shared_ptr<const Quantizer>& quantizer,
                     const Context& context) {
   check_supported(x);
-  if (needs_gradient(x) && !quantizer->is_straight_through()) {
-    return QuantizeFunction::apply(x, quantizer, context);
+  if (!needs_gradient(x) || quantizer->is_straight_through()) {
+    return quantize(x, *quantizer, context);
   }
-  return quantize(x, *quantizer, context);
+  return clips_gradient(*quantizer) ? ClippedFunction::apply(x, quantizer, context)
+                                    : QuantizeFunction::apply(x, quantizer, context);
 }
 
 at::Tensor quantize(const at::Tensor& x, const Quantizer& quantizer, const Context& context) {
@@ -232,7 +282,8 @@ at::Tensor quantize_relu_consuming(at::Tensor&& x,
   const bool one_pass = x.is_non_overlapping_and_dense() && !x.is_neg() &&
                         is_elementwise(*quantizer) && quantizer->is_straight_through();
   if (needs_gradient(x)) {
-    at::Tensor y = ReluFunction::apply(x, one_pass ? quantizer.get() : nullptr, context);
+    at::Tensor y =
+        ReluFunction::apply(x, is_exclusive(x), one_pass ? quantizer.get() : nullptr, context);
     return one_pass ? y : quantize_consuming(std::move(y), quantizer, context);
   }
   if (!one_pass) return quantize_consuming(at::relu(x), quantizer, context);

@@ -10,6 +10,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 cmake --install "$build" --prefix "$scratch/prefix" >"$scratch/install.log"
+"$(dirname "$0")/check_installed.py" "$scratch/prefix" "$source_dir" "$with_torch"
 cp -r "$source_dir/tests/consumer" "$scratch/project"
 
 consume() {  # name, cmake arguments...
@@ -22,6 +23,17 @@ consume() {  # name, cmake arguments...
   [ "$with_torch" = OFF ] || "$scratch/$name/torch_consumer"
 }
 
+refused() {  # component, reason
+  mkdir -p "$scratch/refused"
+  printf 'cmake_minimum_required(VERSION 3.25)\nproject(x LANGUAGES CXX)\nfind_package(tensorquant REQUIRED COMPONENTS %s)\n' "$1" \
+    >"$scratch/refused/CMakeLists.txt"
+  if cmake -S "$scratch/refused" -B "$scratch/refused/$1" -G Ninja -DCMAKE_PREFIX_PATH="$scratch/prefix" \
+    >"$scratch/refused.log" 2>&1; then echo "find_package took the component $1"; exit 1; fi
+  tr -s ' \n' ' ' <"$scratch/refused.log" | grep -q "$2" || { cat "$scratch/refused.log"; exit 1; }
+}
+
+refused cuda "there is no component cuda; there are core and torch"
+[ "$with_torch" = ON ] || refused torch "built without libtorch"
 consume find_package -DCMAKE_PREFIX_PATH="$scratch/prefix"
 consume add_subdirectory -DCONSUMER_SUBDIRECTORY="$source_dir" -DTENSORQUANT_OPENMP="$with_openmp"
 echo "consumer: good"

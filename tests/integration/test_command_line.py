@@ -113,6 +113,28 @@ class Describe(CommandLine):
         self.assertNotIn("values", json.loads(self.good("describe", "fp16", "--json")))
         self.assertIsNone(json.loads(self.good("describe", "sparse,0.1", "--json"))["highest"])
 
+    def test_numbers_are_decimal_as_python_reads_them(self):
+        texts = ["-.5", "-inf", "-nan", "-0", "-1e3", "010", "1_0", "+.5", " 2 ", "Infinity", "NaN", "1e999"]
+        for command in (["none", *texts, "--type", "float64"], ["--type", "float64", "none", *texts],
+                        ["none", texts[0], "--type", "float64", *texts[1:]], ["--seed", "010", "none", *texts]):
+            rows = json.loads(self.good("describe", *command, "--json"))["results"]
+            self.assertEqual([str(float(row["x"])) for row in rows], [str(float(text)).lstrip("+") for text in texts])
+        self.assertEqual(self.good("describe", "stochastic,8,4", "0.3", "--seed", "010"),
+                         self.good("describe", "stochastic,8,4", "0.3", "--seed", "10"))
+
+    def test_a_wrong_number_is_one_short_line_with_the_limits(self):
+        self.fails(2, "describe", "fp16", "", says="x: '' is not a number")
+        self.fails(2, "describe", "fp16", "0x1", says="x: '0x1' is not a number")
+        limits = "is not a whole number from 0 to 18446744073709551615"
+        self.fails(2, "describe", "fp16", "--seed", "18446744073709551616", says="'18446744073709551616' " + limits)
+        self.fails(2, "describe", "fp16", "--seed", "-1", says="--seed: '-1' " + limits)
+        self.fails(2, "describe", "fp16", "--seed", "9" * 100000, says="--seed: '" + "9" * 40 + "...' " + limits)
+
+    def test_json_tells_nan_and_the_infinities_apart(self):
+        rows = json.loads(self.good("describe", "nearest,8,4", "nan", "inf", "-inf", "--json"))["results"]
+        self.assertEqual([(row["x"], row["y"], row["error"]) for row in rows],
+                         [("nan", "nan", "nan"), ("inf", 7.9375, "-inf"), ("-inf", -8, "inf")])
+
     def test_takes_the_type(self):
         single = json.loads(self.good("describe", "none", "0.1", "--json"))["results"][0]["y"]
         double = json.loads(self.good("describe", "none", "0.1", "--type", "float64", "--json"))["results"][0]["y"]
@@ -320,8 +342,25 @@ class Compare(CommandLine):
         self.assertEqual((first["differing"], first["largest_error"], first["sqnr_db"]), (0, 0, None))
         self.assertEqual((second["elements"], second["differing"], second["largest_error"]), (2, 1, 0.5))
         self.assertAlmostEqual(second["sqnr_db"], 10 * math.log10(25 / 0.25))
-        self.assertEqual((third["differing"], third["largest_error"]), (1, None))
+        self.assertEqual((third["differing"], third["largest_error"], third["sqnr_db"]), (1, "nan", "nan"))
         self.assertIn("first layer that differs is b", self.good("compare", a, b))
+
+    def test_tells_an_infinite_error_from_nan_and_shows_names_on_one_line(self):
+        a = self.trace("a", [("a\nb", [1]), ("畳", [2])])
+        b = self.trace("b", [("a\nb", [math.inf]), ("畳", [2])])
+        row = json.loads(self.good("compare", a, b, "--json"))["layers"][0]
+        self.assertEqual((row["layer"], row["largest_error"], row["sqnr_db"]), ("a\nb", "inf", "-inf"))
+        lines = self.good("compare", a, b).splitlines()
+        self.assertEqual(lines[1].split()[:2], ["a\\x0ab", "1"])
+        self.assertEqual(lines[2], "畳       1         0          0              -")
+        self.assertEqual(lines[-1], "The first layer that differs is a\\x0ab.")
+
+    def test_a_byte_order_mark_is_no_part_of_a_text(self):
+        a = self.trace("a", [("x", [1])])
+        (a / "trace.json").write_bytes(b"\xef\xbb\xbf" + (a / "trace.json").read_bytes())
+        self.good("compare", a, a)
+        (a / "trace.json").write_text('{"layers": ["x"]}', encoding="utf-16")
+        self.fails(1, "compare", a, a, says="trace.json: the text is UTF-16, expected UTF-8")
 
     def test_says_when_all_are_equal(self):
         a = self.trace("a", [("x", [1, math.nan])])

@@ -32,6 +32,11 @@ def version(x):
     return _framework.version(x) if hasattr(_framework, "version") else 0  # they never change
 
 
+def is_in_backward_pass():
+    """Whether this runs for a gradient that is being computed, where that can be told."""
+    return hasattr(_framework, "is_in_backward_pass") and _framework.is_in_backward_pass()
+
+
 def arithmetic(operation, inputs, float_function, step):
     """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
     inputs = map(keras.ops.convert_to_tensor, inputs)  # of a layer's variables their values

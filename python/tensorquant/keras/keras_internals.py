@@ -1,6 +1,7 @@
 """What the override needs of Keras beyond its public interface, all in one place."""
 
 from keras.src.backend import AutocastScope
+from keras.src.backend import core as backend_core
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.backend.common.tensor_attributes import get_tensor_attr as get_tensor_attribute
@@ -13,6 +14,7 @@ from keras.src.saving.keras_saveable import KerasSaveable
 __all__ = [
     "Functional",
     "KerasSaveable",
+    "backend_core",
     "every_layer",
     "get_keras_mask",
     "get_tensor_attribute",

@@ -1,11 +1,14 @@
 """Quantizers in models that exist: in, out, and shown."""
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import keras
 
 import tensorquant as tq
+from tensorquant import _core
+from tensorquant._checks import Seed, Step, check_integer, checked
 from tensorquant.keras import rounded
 from tensorquant.keras.application import Application
 from tensorquant.keras.container import ContainerPlan
@@ -36,9 +39,17 @@ def warn_of_idle(messages, stacklevel):
         warnings.warn(message, IdleRuleWarning, stacklevel=stacklevel + 1)
 
 
+@checked
 def quantize_model(
-    model, weights=None, extrinsic=None, intrinsic=None, *, maps=None, seed=0, strict=False
-):
+    model: keras.layers.Layer,
+    weights: Any = None,
+    extrinsic: Any = None,
+    intrinsic: Any = None,
+    *,
+    maps: Any = None,
+    seed: Seed = 0,
+    strict: bool = False,
+) -> keras.layers.Layer:
     """Puts the quantizers of maps into the layers of a model, in place.
 
     The model keeps its variables, its optimizer and what it was compiled with. Its parameters stay
@@ -53,7 +64,7 @@ def quantize_model(
         intrinsic: Map of the arithmetic inside the layers.
         maps: In place of the three: a file with all of them, or a `tensorquant.Override`, which
             brings its own seed and strictness.
-        seed: Of random rounding.
+        seed: Of random rounding, 64 bits.
         strict: Whether a rule that does nothing is an error; a warning if not.
 
     Returns:
@@ -73,11 +84,12 @@ def quantize_model(
     application = Application(model, override)
     application.attach()
     _forget_traces(model)
-    warn_of_idle(application.idle, stacklevel=2)
+    warn_of_idle(application.idle, stacklevel=3)
     return model
 
 
-def strip(model):
+@checked
+def strip(model: keras.layers.Layer) -> keras.layers.Layer:
     """Makes a model float again, as it was before `quantize_model` or `override`.
 
     Args:
@@ -104,7 +116,8 @@ class LayerSummary(NamedTuple):
     rule: str
 
 
-def summary(model, print_fn=print):
+@checked
+def summary(model: keras.layers.Layer, print_fn: Callable | None = print) -> list[LayerSummary]:
     """Shows the quantizers of each layer, and the rules that chose them.
 
     Args:
@@ -150,14 +163,12 @@ def _row(found, q):
 
 
 def _table(rows):
-    lines = [LayerSummary._fields, *([cell or "-" for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
-    )
+    cells = [[cell or "-" for cell in row] for row in rows]
+    return _core.format_table(list(LayerSummary._fields), cells).removesuffix("\n")
 
 
-def layer_steps(model):
+@checked
+def layer_steps(model: keras.layers.Layer) -> dict[str, int]:
     """The steps of random rounding: how often each layer has been called in training.
 
     Args:
@@ -169,30 +180,38 @@ def layer_steps(model):
     return {name: step.training for name, step in _steps(model).items()}
 
 
-def set_layer_steps(model, steps):
+@checked
+def set_layer_steps(model: keras.layers.Layer, steps: Mapping) -> None:
     """Sets what `layer_steps` returns.
 
     Args:
         model: The model or layer.
-        steps: A dictionary of some of the layers.
+        steps: A dictionary of some of the layers; steps have 32 bits.
 
     Raises:
-        tensorquant.Error: A layer does not round at random.
+        tensorquant.Error: A layer does not round at random, or a step is not one of 32 bits. No
+            step is changed.
     """
     found = _steps(model)
-    for name in steps:
+    numbers = {}
+    for name, step in steps.items():
         if name not in found:
             raise tq.Error(f"the model has no layer '{name}' that rounds at random")
-    for name, step in steps.items():
+        numbers[name] = check_integer(f"step of '{name}'", step, 0, 2**32 - 1)
+    for name, step in numbers.items():
         found[name].training = step
 
 
-def set_inference_step(model, step):
+@checked
+def set_inference_step(model: keras.layers.Layer, step: Step) -> None:
     """Sets the step of random rounding in inference, which is 0 unless set.
 
     Args:
         model: The model or layer.
-        step: The step, for instance the number of the batch.
+        step: The step, for instance the number of the batch: 32 bits.
+
+    Raises:
+        tensorquant.Error: It is not one of 32 bits.
     """
     for found in _steps(model).values():
         found.inference = step

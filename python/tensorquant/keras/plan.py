@@ -43,6 +43,7 @@ class LayerPlan:
         with self._naming:
             _refuse_quantized(layer)
             if quantizers.product is not None and rounded.can_round(layer):
+                rounded.refuse_masks(layer)
                 self.arithmetic = rounded.LayerArithmetic(quantizers)
             if layer.built:
                 self._find_parameters(layer)

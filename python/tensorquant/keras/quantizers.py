@@ -3,6 +3,7 @@
 import dataclasses
 
 import tensorquant as tq
+from tensorquant._checks import check_integer
 from tensorquant.keras.tensor_quantizer import TensorQuantizer, load, save
 
 _PARTS = ("weight", "bias", "output", "product", "accumulator")
@@ -25,6 +26,7 @@ class LayerQuantizers:
     seed: int = 0
 
     def __post_init__(self):
+        check_integer("seed", self.seed, 0, 2**64 - 1)
         for part in _PARTS:
             quantizer = getattr(self, part)
             if quantizer is None:

@@ -13,6 +13,7 @@ from keras import layers, ops
 import tensorquant as tq
 from tensorquant.keras import einsum
 from tensorquant.keras.backend import arithmetic
+from tensorquant.keras.keras_internals import get_keras_mask
 from tensorquant.keras.quantizers import LayerQuantizers
 from tensorquant.keras.twin import float_class
 from tensorquant.ops import average_pool, convolution, linear
@@ -50,6 +51,15 @@ def _operation(make, quantizers, options):
         accumulator_stream=quantizers.stream("accumulator"),
         **dict(options),
     )
+
+
+def refuse_masks(layer):
+    """Raises a tensorquant.Error where a layer averages over a mask in the graph of a model."""
+    if float_class(layer) not in _GLOBAL_POOLS or not layer.supports_masking:
+        return
+    for node in layer._inbound_nodes:
+        if any(get_keras_mask(x) is not None for x in node.input_tensors):
+            raise tq.Error(_MASKED)
 
 
 def rounded_call(layer, arithmetic_of_layer, step, *args, **kwargs):
@@ -201,32 +211,39 @@ def _average_pooling(layer, rounding, step, inputs):
         padding_end=end,
         count_include_pad=False,
     )
-    float_function = _float_average_pool(window, stride, layer.padding)
+    float_function = _float_average_pool(window, stride, begin, end)
     outputs = arithmetic(operation, [axes.channels_first(inputs)], float_function, step)
     return axes.as_layer(outputs)
 
 
 @functools.lru_cache(maxsize=4096)
-def _float_average_pool(window, stride, padding):
+def _float_average_pool(window, stride, begin, end):
     rank = len(window)
 
-    def pool(x):
+    def pool_all(x):  # counts what pads as well
+        x = ops.pad(x, [(0, 0), (0, 0), *zip(begin, end)])
         x = ops.transpose(x, (0, *range(2, rank + 2), 1))
-        y = ops.average_pool(x, window, stride, padding=padding, data_format="channels_last")
+        y = ops.average_pool(x, window, stride, padding="valid", data_format="channels_last")
         return ops.transpose(y, (0, rank + 1, *range(1, rank + 1)))
+
+    def pool(x):
+        # Not padding="same": on PyTorch that is another function where the paddings differ.
+        y = pool_all(x)
+        return y / pool_all(ops.ones_like(x[:1, :1])) if any((*begin, *end)) else y
 
     return pool
 
 
 def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     if mask is not None:
-        raise tq.Error("a global average over a mask cannot be rounded")
+        raise tq.Error(_MASKED)
     axes = _Axes.of(layer, inputs)
     window = axes.sizes(inputs)
     if None in window:
         raise tq.Error("a rounded global average needs inputs of known size")
     operation = rounding.operation(average_pool, kernel=window)
-    float_function = _float_average_pool(window, window, "valid")
+    nothing = (0,) * len(window)
+    float_function = _float_average_pool(window, window, nothing, nothing)
     outputs = arithmetic(operation, [axes.channels_first(inputs)], float_function, step)
     outputs = axes.as_layer(outputs)
     if layer.keepdims:
@@ -237,11 +254,13 @@ def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     )
 
 
+_MASKED = "a global average over a mask cannot be rounded"
+_GLOBAL_POOLS = [getattr(layers, f"GlobalAveragePooling{n}D") for n in (1, 2, 3)]
 _ROUNDED = {
     layers.Dense: _dense,
     layers.EinsumDense: _einsum_dense,
     **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D), _conv),
     **dict.fromkeys((layers.DepthwiseConv1D, layers.DepthwiseConv2D), _depthwise_conv),
     **{getattr(layers, f"AveragePooling{n}D"): _average_pooling for n in (1, 2, 3)},
-    **{getattr(layers, f"GlobalAveragePooling{n}D"): _global_average_pooling for n in (1, 2, 3)},
+    **dict.fromkeys(_GLOBAL_POOLS, _global_average_pooling),
 }

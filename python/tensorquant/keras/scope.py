@@ -3,10 +3,12 @@
 import functools
 import inspect
 import weakref
+from typing import Any
 
 import keras
 
 import tensorquant as tq
+from tensorquant._checks import Seed, checked
 from tensorquant.keras.application import Application
 from tensorquant.keras.container import remember_layers
 from tensorquant.keras.keras_internals import every_layer
@@ -123,9 +125,17 @@ class _OverrideApi:
         self._maps = {"weights": None, "extrinsic": None, "intrinsic": None}
         self._scope = None
 
+    @checked
     def __call__(
-        self, weights=None, extrinsic=None, intrinsic=None, *, maps=None, seed=0, strict=False
-    ):
+        self,
+        weights: Any = None,
+        extrinsic: Any = None,
+        intrinsic: Any = None,
+        *,
+        maps: Any = None,
+        seed: Seed = 0,
+        strict: bool = False,
+    ) -> Scope:
         """A scope for a `with` statement: layers made in it are quantized.
 
         Layers go by their own names; those that a layer or subclassed model makes for itself by

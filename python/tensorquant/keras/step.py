@@ -1,9 +1,14 @@
 """The step of random rounding: a variable that Keras carries along like a seed."""
 
 import keras
+import numpy as np
 from keras import ops
 
+from tensorquant._checks import Step as StepNumber
+from tensorquant._checks import checked
+from tensorquant.keras.backend import not_compiled
 from tensorquant.keras.keras_internals import KerasSaveable
+from tensorquant.keras.recomputation import record_recomputation, step_of_call
 
 
 class Step(keras.random.SeedGenerator, KerasSaveable):
@@ -14,19 +19,27 @@ class Step(keras.random.SeedGenerator, KerasSaveable):
     `count_params()` and weight files in the legacy format know nothing of it. In .keras and
     .weights.h5 files it has a group of its own, which a float model does not look at and which a
     file may lack.
+
+    Steps have 32 bits on every backend: the one after 2**32 - 1 is 0.
     """
 
     def __init__(self):
+        record_recomputation()
         # Not SeedGenerator's: the state is neither a seed nor of a seed's type.
         self.name = "tensorquant_step"
         self.backend = keras.src.backend
-        # The number of the next training call, and the step of inference.
+        # The number of the next training call, and the step of inference. Their bits are those of
+        # unsigned numbers, with which the backends cannot compute.
         self.state = keras.Variable(
             "zeros", shape=(2,), dtype="int32", trainable=False, autocast=False, name=self.name
         )
 
+    @not_compiled  # it looks at what runs
     def next_call(self, training):
         """The step of a call as a scalar tensor; a training call counts on.
+
+        Where a layer's call is computed again for its gradient, it is that of the first time, and
+        nothing is counted.
 
         Args:
             training: Whether the call is one in training mode.
@@ -34,35 +47,40 @@ class Step(keras.random.SeedGenerator, KerasSaveable):
         Returns:
             An integer tensor of shape ().
         """
-        steps = self.state.value * 1  # a copy: PyTorch overwrites variables in place
-        if training:
-            self.state.assign(steps + ops.convert_to_tensor([1, 0], dtype=steps.dtype))
-        return steps[0] if training else steps[1]
+        return step_of_call(self, training)
 
     @property
     def training(self):
         """The number of training calls so far, which is the step of the next one."""
-        return int(ops.convert_to_numpy(self.state)[0])
+        return int(self._numbers()[0])
 
     @training.setter
-    def training(self, step):
-        self.state.assign([step, self.inference])
+    @checked
+    def training(self, step: StepNumber):
+        self._assign(step, self.inference)
 
     @property
     def inference(self):
         """The step of calls in inference."""
-        return int(ops.convert_to_numpy(self.state)[1])
+        return int(self._numbers()[1])
 
     @inference.setter
-    def inference(self, step):
-        self.state.assign([self.training, step])
+    @checked
+    def inference(self, step: StepNumber):
+        self._assign(self.training, step)
+
+    def _numbers(self):
+        return ops.convert_to_numpy(self.state).view(np.uint32)
+
+    def _assign(self, training, inference):
+        self.state.assign(np.array([training, inference], np.uint32).view(np.int32))
 
     def save_own_variables(self, store):
-        store["step"] = ops.convert_to_numpy(self.state)[:1]
+        store["step"] = self._numbers()[:1]
 
     def load_own_variables(self, store):
         if "step" in store:
-            self.training = int(store["step"][0])
+            self.training = store["step"][0]
 
     def _obj_type(self):
         return "Operation"

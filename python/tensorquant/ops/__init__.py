@@ -8,6 +8,7 @@ step)``. No framework is imported before its module is.
 import importlib
 from types import ModuleType
 
+from tensorquant._checks import checked
 from tensorquant.ops._operation import Operation, average_pool, convolution, linear
 
 __all__ = ["Operation", "average_pool", "backend", "convolution", "linear"]
@@ -15,6 +16,7 @@ __all__ = ["Operation", "average_pool", "backend", "convolution", "linear"]
 _BACKENDS = ("jax", "tensorflow", "torch")
 
 
+@checked
 def backend(name: str) -> ModuleType:
     """The module with the ops of a framework.
 

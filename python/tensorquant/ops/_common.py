@@ -1,9 +1,9 @@
 """What the ops of all frameworks share."""
 
-import operator
 from typing import Any, NamedTuple
 
 from tensorquant import _core as native
+from tensorquant._checks import check_integer, check_text, wrong
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
@@ -15,6 +15,7 @@ class Traits(NamedTuple):
     is_random: bool  # the result depends on seed, stream and step
     is_elementwise: bool  # a result depends on its own element alone
     is_straight_through: bool  # dx = dy
+    clips_gradient: bool  # dx is dy or 0, by where x lies
 
 
 _known: dict[str, Traits] = {}
@@ -24,37 +25,21 @@ def traits(spec: str) -> Traits:
     """Raises a tensorquant.Error where the string is wrong."""
     found = _known.get(spec)
     if found is None:
-        *values, is_built_in = native.op_traits(spec)
+        *values, is_built_in = native.op_traits(check_text("spec", spec))
         found = Traits(*values)
         if is_built_in:  # a user may give another meaning to a name
             _known[spec] = found
     return found
 
 
-def spec_of(quantizer: Any) -> str:
+def spec_of(quantizer: Any, name: str = "spec") -> str:
     """The quantizer string of a string or of an object with a member ``spec``."""
     if isinstance(quantizer, str):
         return quantizer
     spec = getattr(quantizer, "spec", None)
     if not isinstance(spec, str):
-        raise TypeError(f"expected a quantizer string, found {quantizer!r}")
+        raise wrong(name, "a quantizer string", quantizer)
     return spec
-
-
-def check_integer(name: str, value: Any, least: int, most: int) -> int:
-    """The value as an int.
-
-    Raises:
-        TypeError: it is not an integer.
-        ValueError: it is out of range.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, found {value!r}") from None
-    if not least <= number <= most:
-        raise ValueError(f"{name}: {number} is not between {least} and {most}")
-    return number
 
 
 def check_seed(seed: int) -> int:

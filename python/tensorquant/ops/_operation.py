@@ -3,9 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 from tensorquant import _core as native
-from tensorquant.ops._common import check_integer, spec_of, traits
+from tensorquant._checks import Range, Seed, Stream, check_integer, checked, wrong
+from tensorquant.ops._common import spec_of, traits
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Operation:
     is_random: bool
     clips_gradient: bool  # dy = 0 where the last sum lies outside the accumulator's range
 
+    @checked
     def result_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
         """The shape of the result for inputs of these shapes; -1 stands for an unknown size.
 
@@ -28,19 +31,20 @@ class Operation:
         return native.op_result_shape(self.text, shapes)
 
 
+@checked
 def linear(
-    product: str,
-    accumulator: str,
+    product: Any,
+    accumulator: Any,
     accumulate: str = "step",
     *,
-    seed: int = 0,
-    product_stream: int = 0,
-    accumulator_stream: int = 1,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
 ) -> Operation:
     """y (..., outputs) from x (..., inputs), w (outputs, inputs) and perhaps a bias (outputs).
 
     Args:
-        product: the quantizer of each product; "none" is the exact product.
+        product: the quantizer of each product, a string or an object with one as its ``spec``; "none" is the exact product.
         accumulator: the quantizer of each sum; "none" rounds to the tensor's type. With
             "grad=clipped" no gradient passes where the last sum lies outside its range.
         accumulate: "step", "once", "chunk:N" or "fused".
@@ -59,19 +63,20 @@ def linear(
     )
 
 
+@checked
 def convolution(
-    product: str,
-    accumulator: str,
+    product: Any,
+    accumulator: Any,
     accumulate: str = "step",
     *,
     stride: Sequence[int],
     dilation: Sequence[int] | None = None,
     padding_begin: Sequence[int] | None = None,
     padding_end: Sequence[int] | None = None,
-    groups: int = 1,
-    seed: int = 0,
-    product_stream: int = 0,
-    accumulator_stream: int = 1,
+    groups: Annotated[int, Range(1, 2**63 - 1)] = 1,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
 ) -> Operation:
     """y (batch, outputs, space...) from x (batch, channels, space...), w (outputs, channels /
     groups, kernel...) and perhaps a bias (outputs).
@@ -98,7 +103,7 @@ def convolution(
         "dilation": _sizes("dilation", dilation, dimensions, 1, 1),
         "padding_begin": _sizes("padding_begin", padding_begin, dimensions, 0, 0),
         "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
-        "groups": check_integer("groups", groups, 1, 2**63 - 1),
+        "groups": groups,
     }
     return _operation(
         "convolution",
@@ -112,9 +117,10 @@ def convolution(
     )
 
 
+@checked
 def average_pool(
-    product: str,
-    accumulator: str,
+    product: Any,
+    accumulator: Any,
     accumulate: str = "step",
     *,
     kernel: Sequence[int],
@@ -122,9 +128,9 @@ def average_pool(
     padding_begin: Sequence[int] | None = None,
     padding_end: Sequence[int] | None = None,
     count_include_pad: bool = True,
-    seed: int = 0,
-    product_stream: int = 0,
-    accumulator_stream: int = 1,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
 ) -> Operation:
     """y (batch, channels, space...) from x (batch, channels, space...): the sum of each window,
     rounded by the accumulator, divided by the window's size, rounded by the product's quantizer.
@@ -163,6 +169,14 @@ def average_pool(
     )
 
 
+def check_operation(operation: Any, float_function: Any) -> None:
+    """Of what the frameworks' functions `arithmetic` take."""
+    if not isinstance(operation, Operation):
+        raise wrong("operation", "an Operation", operation)
+    if float_function is not None and not callable(float_function):
+        raise wrong("float_function", "a function or None", float_function)
+
+
 def _sizes(
     name: str, sizes: Sequence[int] | None, dimensions: int, least: int, default: int
 ) -> list[int]:
@@ -183,18 +197,16 @@ def _operation(
     accumulator_stream: int,
     shape: dict,
 ) -> Operation:
-    product, accumulator = spec_of(product), spec_of(accumulator)
+    product, accumulator = spec_of(product, "product"), spec_of(accumulator, "accumulator")
     text = json.dumps(
         {
             "kind": kind,
             "product": product,
             "accumulator": accumulator,
             "accumulate": accumulate,
-            "seed": check_integer("seed", seed, 0, 2**64 - 1),
-            "product_stream": check_integer("product_stream", product_stream, 0, 2**32 - 1),
-            "accumulator_stream": check_integer(
-                "accumulator_stream", accumulator_stream, 0, 2**32 - 1
-            ),
+            "seed": seed,
+            "product_stream": product_stream,
+            "accumulator_stream": accumulator_stream,
             **shape,
         }
     )

@@ -17,7 +17,7 @@ import numpy as np
 from tensorquant import _core as native
 from tensorquant.ops import _common, _host
 from tensorquant.ops._build import BuildError, build, warn_of_fallback
-from tensorquant.ops._operation import Operation
+from tensorquant.ops._operation import Operation, check_operation
 
 
 def quantize(
@@ -47,8 +47,8 @@ def quantize(
     spec = _common.spec_of(spec)
     is_random = _common.traits(spec).is_random
     x = _array(x)
-    seed, stream = _common.check_seed(seed), _common.check_stream(stream)
-    steps = (_step(step),) if is_random else ()
+    seed, stream, step = _common.check_seed(seed), _common.check_stream(stream), _step(step)
+    steps = (step,) if is_random else ()
     if not is_random:
         seed = stream = 0
     return _quantize(x, steps, _Quantization(spec, seed, stream, _are_compiled()))
@@ -81,13 +81,15 @@ def arithmetic(
         >>> ops.backend("jax").arithmetic(product, jnp.ones((1, 3)), jnp.ones((2, 3)))
         Array([[3., 3.]], dtype=float32)
     """
+    check_operation(operation, float_function)
     inputs = tuple(map(_array, inputs))
     for array in inputs:
         if array.dtype != inputs[0].dtype:
             raise TypeError(
                 f"expected arrays of one type, found {inputs[0].dtype.name} and {array.dtype.name}"
             )
-    steps = (_step(step),) if operation.is_random else ()
+    step = _step(step)
+    steps = (step,) if operation.is_random else ()
     return _arithmetic(inputs, steps, _Computation(operation, float_function, _are_compiled()))
 
 
@@ -201,16 +203,21 @@ _TYPES = frozenset(map(jnp.dtype, _common.TYPES))
 
 def _array(x: jax.Array) -> jax.Array:
     if not isinstance(x, jax.Array):
-        x = jnp.asarray(x)
+        try:
+            x = jnp.asarray(x)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _common.wrong("x", "an array", x) from error
     if x.dtype not in _TYPES:
         _common.type_number(x.dtype.name)
     return x
 
 
 def _step(step: int | jax.Array) -> jax.Array:
-    if isinstance(step, int):
+    if not isinstance(step, jax.Array):
         return np.uint32(_common.check_step(step))
-    return jnp.asarray(step).astype(np.uint32)
+    if not jnp.issubdtype(step.dtype, np.integer) or step.size != 1:
+        raise TypeError(f"step: expected one integer, got {step.dtype.name} of {step.shape}")
+    return step.astype(np.uint32)  # modulo 2**32
 
 
 _loading = threading.Lock()

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tensorquant import _core as native
 from tensorquant.ops import _common, _host
 from tensorquant.ops._build import BuildError, build, warn_of_fallback
-from tensorquant.ops._operation import Operation
+from tensorquant.ops._operation import Operation, check_operation
 
 
 def quantize(
@@ -42,11 +42,12 @@ def quantize(
     """
     spec = _common.spec_of(spec)
     is_random = _common.traits(spec).is_random
-    x = tf.convert_to_tensor(x)
+    x = _tensor(x)
     _common.type_number(x.dtype.name)
     seed = _common.as_signed(_common.check_seed(seed))
     stream = _common.check_stream(stream)
-    steps = [_step(step)] if is_random else []
+    step = _step(step)
+    steps = [step] if is_random else []
     ops = _ops()
     if ops is None:
         return _quantize_on_host(x, spec, seed, stream, steps)
@@ -81,7 +82,8 @@ def arithmetic(
         >>> y.numpy()
         array([[3., 3.]], dtype=float32)
     """
-    inputs = tuple(tf.convert_to_tensor(tensor) for tensor in inputs)
+    check_operation(operation, float_function)
+    inputs = tuple(map(_tensor, inputs))
     for tensor in inputs:
         _common.type_number(tensor.dtype.name)
         if tensor.dtype != inputs[0].dtype:
@@ -89,7 +91,8 @@ def arithmetic(
                 f"expected tensors of one type, found {inputs[0].dtype.name} and "
                 f"{tensor.dtype.name}"
             )
-    steps = [_step(step)] if operation.is_random else []
+    step = _step(step)
+    steps = [step] if operation.is_random else []
 
     @tf.custom_gradient
     def rounded(*inputs):
@@ -172,10 +175,19 @@ def _quantize_on_host(x, spec, seed, stream, steps):
     return quantized(x)
 
 
+def _tensor(x: tf.Tensor) -> tf.Tensor:
+    try:
+        return tf.convert_to_tensor(x)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _common.wrong("x", "a tensor", x) from error
+
+
 def _step(step: int | tf.Tensor) -> tf.Tensor:
-    if isinstance(step, int):
+    if not isinstance(step, (tf.Tensor, tf.Variable)):
         return tf.constant(_common.check_step(step), tf.uint32)
-    return tf.cast(step, tf.uint32)
+    if not step.dtype.is_integer or step.shape.num_elements() not in (1, None):
+        raise TypeError(f"step: expected one integer, got {step.dtype.name} of {step.shape}")
+    return tf.cast(step, tf.uint32)  # modulo 2**32
 
 
 def load_library() -> bool:

@@ -10,13 +10,14 @@ import torch
 
 from tensorquant import _core as native
 from tensorquant.ops import _common
-from tensorquant.ops._operation import Operation
+from tensorquant.ops._operation import Operation, check_operation
 
 _TYPES = {getattr(torch, name): number for name, number in _common.TYPES.items()}
 
 _library = torch.library.Library("tensorquant", "DEF")
 _library.define("quantize(Tensor x, str spec, int seed, int stream, Tensor? step) -> Tensor")
 _library.define("quantize_(Tensor(a!) x, str spec, int seed, int stream, Tensor? step) -> ()")
+_library.define("inside(Tensor x, str spec) -> Tensor")
 _library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec) -> Tensor")
 _library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
@@ -25,6 +26,7 @@ _library.define(
 _traits = torch.compiler.assume_constant_result(_common.traits)
 _quantize = torch.ops.tensorquant.quantize.default
 _quantize_in_place = torch.ops.tensorquant.quantize_.default
+_inside = torch.ops.tensorquant.inside.default
 _gradient = torch.ops.tensorquant.gradient.default
 _arithmetic = torch.ops.tensorquant.arithmetic.default
 
@@ -94,15 +96,15 @@ def _quantized(x, spec, seed, stream, step, in_place):
     spec = _common.spec_of(spec)
     traits = _traits(spec)
     _check(x)
-    step_tensor = None
-    if traits.is_random:
-        seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
-        step_tensor = _step(step)
-    else:
-        seed = stream = 0
+    seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
+    step_tensor = _step(step)
+    if not traits.is_random:
+        seed, stream, step_tensor = 0, 0, None
     if (x.requires_grad and torch.is_grad_enabled()) or _in_transform():
-        function = _StraightThrough if traits.is_straight_through else _WithGradient
-        return function.apply(x, spec, seed, stream, step_tensor)
+        if traits.is_straight_through:
+            return _StraightThrough.apply(x, spec, seed, stream, step_tensor)
+        function = _Clipped if traits.clips_gradient else _WithGradient
+        return function.apply(x, spec, seed, stream, step_tensor)[0]
     in_place = in_place and not x.requires_grad and _is_in_any_order(x, traits)
     if not _are_ops_recorded() and _is_plain(x):  # past the dispatcher, which takes longer
         if not in_place:
@@ -155,11 +157,17 @@ def not_compiled(function: Callable) -> Callable:
     return call
 
 
-def version(x: torch.Tensor) -> tuple[int, int] | None:
+def is_in_backward_pass() -> bool:
+    """Whether autograd calls, as where a checkpoint computes a function again."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def version(x: torch.Tensor) -> tuple | None:
     """A value that changes when PyTorch changes a tensor; None where that cannot be told."""
     if torch.compiler.is_compiling() or not _is_plain(x) or x.is_inference():
         return None
-    return x._version, x.data_ptr()
+    # An assignment to x.data counts nothing: it may be another look at the same memory.
+    return x._version, x.data_ptr(), x.dtype, x.shape, x.stride()
 
 
 _storage_use_count = getattr(torch._C, "_storage_Use_Count", None)  # no public function tells
@@ -233,13 +241,16 @@ def arithmetic(
         >>> ops.backend("torch").arithmetic(product, torch.ones(1, 3), torch.full((2, 3), 0.3))
         tensor([[0.9375, 0.9375]])
     """
+    check_operation(operation, float_function)
     for tensor in inputs:
         _check(tensor)
         if tensor.dtype != inputs[0].dtype:
             raise TypeError(
                 f"expected tensors of one type, found {inputs[0].dtype} and {tensor.dtype}"
             )
-    step_tensor = _step(step) if operation.is_random else None
+    step_tensor = _step(step)
+    if not operation.is_random:
+        step_tensor = None
     needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     if not needs_gradient:
         return _arithmetic(list(inputs), operation.text, False, step_tensor)[0]
@@ -279,23 +290,74 @@ class _StraightThrough(torch.autograd.Function):
         return dy, None, None, None, None
 
 
-class _WithGradient(torch.autograd.Function):
+class _Clipped(torch.autograd.Function):
+    """Keeps where x lay, a byte an element: x and y may change before the way back."""
+
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x, spec, seed, stream, step):
-        return _quantize(x, spec, seed, stream, step)
+        return _quantize(x, spec, seed, stream, step), _inside(x, spec)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _keep(ctx, output[1])
+
+    @staticmethod
+    def backward(ctx, dy, _):
+        if dy is None:
+            return None, None, None, None, None
+        return _where(ctx.saved_tensors[0], dy), None, None, None, None
+
+
+class _WithGradient(torch.autograd.Function):
+    """A user's own gradient, which may look at all of x and y; of y it keeps a copy.
+
+    Who changes x before the way back gets PyTorch's error.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, spec, seed, stream, step):
+        y = _quantize(x, spec, seed, stream, step)
+        return y, y.clone()
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         ctx.spec = inputs[1]
-        ctx.save_for_backward(inputs[0], output)
+        _keep(ctx, output[1], inputs[0])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, dy):
-        x, y = ctx.saved_tensors
+    def backward(ctx, dy, _):
+        if dy is None:
+            return None, None, None, None, None
+        y, x = ctx.saved_tensors
+        dy = dy.to_dense() if dy.is_sparse else dy
         return _gradient(x, y, dy, ctx.spec), None, None, None, None
+
+
+def _keep(ctx, result: torch.Tensor, *inputs: torch.Tensor) -> None:
+    """Saves a result that only the way back needs: PyTorch's transforms see nothing but results."""
+    ctx.mark_non_differentiable(result)
+    ctx.set_materialize_grads(False)  # zeros for that of the result
+    ctx.save_for_backward(result, *inputs)
+
+
+def _where(passes: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
+    """dy, and 0 where it does not pass; sparse as the gradient of an embedding may be."""
+    if dy.is_sparse:
+        indices, values = dy._indices(), dy._values()
+        return torch.sparse_coo_tensor(
+            indices,
+            _where(passes[tuple(indices)], values),
+            dy.shape,
+            check_invariants=False,
+            is_coalesced=dy.is_coalesced(),
+        )
+    # torch.where() takes twenty times as long.
+    return torch.ops.aten.threshold_backward(dy, passes.to(dy.dtype), 0)
 
 
 class _RoundedArithmetic(torch.autograd.Function):
@@ -333,7 +395,7 @@ _rounded_arithmetic = torch.compiler.disable(_RoundedArithmetic.apply)
 
 def _check(x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor):
-        raise TypeError(f"expected a tensor of PyTorch, found {type(x).__name__}")
+        raise _common.wrong("x", "a tensor of PyTorch", x)
     if x.dtype not in _TYPES:
         _common.type_number(str(x.dtype).removeprefix("torch."))
     if x.layout != torch.strided or x.is_nested:
@@ -348,6 +410,8 @@ def _layout(x: torch.Tensor) -> str:
 
 def _step(step: int | torch.Tensor) -> torch.Tensor | None:
     if isinstance(step, torch.Tensor):
+        if step.is_floating_point() or step.dtype == torch.bool or step.numel() != 1:
+            raise TypeError(f"step: expected one integer, got {step.dtype} of {tuple(step.shape)}")
         return step
     return torch.tensor(step, dtype=torch.int64) if _common.check_step(step) else None
 
@@ -393,6 +457,16 @@ def _quantize_memory(x, y, spec, seed, stream, step):
     )
 
 
+@torch.library.impl(_library, "inside", "CPU")
+def _inside_on_cpu(x, spec):
+    inside = torch.empty_like(x, dtype=torch.bool)  # of x's strides where x is dense
+    is_plain = x.stride() == inside.stride() and not x.is_neg()
+    if not is_plain:
+        x, inside = _plain(x), torch.empty(x.shape, dtype=torch.bool)
+    native.op_inside(spec, _TYPES[x.dtype], x.numel(), x.data_ptr(), inside.data_ptr(), _pool)
+    return inside
+
+
 @torch.library.impl(_library, "gradient", "CPU")
 def _gradient_on_cpu(x, y, dy, spec):
     x, y, dy = _plain(x), _plain(y), _plain(dy)
@@ -431,6 +505,9 @@ torch.library.register_fake(
     "tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=_library
 )
 torch.library.register_fake(
+    "tensorquant::inside", lambda x, _: torch.empty_like(x, dtype=torch.bool), lib=_library
+)
+torch.library.register_fake(
     "tensorquant::gradient",
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
     lib=_library,
@@ -452,3 +529,8 @@ def _quantize_batched(info, in_dims, x, spec, seed, stream, step):
     steps = [step] * info.batch_size if step_dimension is None else step.unbind(step_dimension)
     results = [_quantize(one, spec, seed, stream, s) for one, s in zip(tensors, steps)]
     return torch.stack(results), 0
+
+
+@torch.library.register_vmap("tensorquant::inside", lib=_library)
+def _inside_batched(info, in_dims, x, spec):
+    return _inside(x, spec), in_dims[0]

@@ -96,3 +96,84 @@ def test_layers_that_do_not_round_at_random_have_no_step():
     assert tqk.layer_steps(model) == {}
     with pytest.raises(tq.Error, match="no layer 'it' that rounds at random"):
         tqk.set_layer_steps(model, {"it": 1})
+
+
+ENDS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1)
+
+
+@pytest.mark.parametrize("step", ENDS)
+def test_steps_have_32_bits(step, tmp_path):
+    model, x = _model()
+    for kind in (int, np.int64, np.uint32):
+        tqk.set_inference_step(model, kind(step))
+        tqk.set_layer_steps(model, {"it": kind(step)})
+    assert cases.same_bits(model.predict(x, verbose=0), _wanted(x, step))
+    assert tqk.layer_steps(model) == {"it": step}
+    model.save_weights(tmp_path / "m.weights.h5")
+    other, _ = _model()
+    other.load_weights(tmp_path / "m.weights.h5")
+    assert tqk.layer_steps(other) == {"it": step}
+    assert cases.same_bits(cases.outputs(model, x, training=True)[0], _wanted(x, step))
+    assert tqk.layer_steps(model) == {"it": (step + 1) % 2**32}
+
+
+@pytest.mark.parametrize("seed", [0, 2**31, 2**32, 2**63, 2**64 - 1])
+def test_seeds_have_64_bits(seed):
+    model, x = cases.make("dense")
+    (y,) = cases.outputs(model, x)
+    wanted = tq.Quantizer(SPEC)(y, seed=seed, stream=tq.stream_of("it", "output"))
+    for kind in (int, np.uint64):
+        tqk.quantize_model(model, extrinsic={"=it": SPEC}, seed=kind(seed))
+        assert cases.same_bits(cases.outputs(model, x)[0], wanted)
+        assert cases.same_bits(model.predict(x, verbose=0), wanted)
+
+
+WRONG = [
+    (-1, tq.Error, "-1 is not between 0 and"),
+    (2**64, tq.Error, "18446744073709551616 is not between 0 and"),
+    (1.5, TypeError, "expected an integer, got 1.5"),
+    (None, TypeError, "expected an integer, got None"),
+    (True, TypeError, "expected an integer, got True"),
+    (float("nan"), TypeError, "expected an integer, got nan"),
+    ("1", TypeError, "expected an integer, got str"),
+]
+
+
+@pytest.mark.parametrize("wrong, error, message", WRONG, ids=[str(row[0]) for row in WRONG])
+def test_a_wrong_seed_is_refused_at_once(wrong, error, message):
+    model, x = _model()
+    (before,) = cases.outputs(model, x)
+    for spec in (SPEC, "nearest,8,1"):
+        with pytest.raises(error, match=f"^seed: {message}"):
+            tqk.quantize_model(model, extrinsic={"=it": spec}, seed=wrong)
+        with pytest.raises(error, match=f"^seed: {message}"):
+            tqk.override(extrinsic=spec, seed=wrong)
+    override = tq.Override(extrinsic={"=it": SPEC})
+    override.seed = wrong
+    with pytest.raises(error, match=f"seed: {message}"):
+        tqk.quantize_model(model, maps=override)
+    assert cases.same_bits(cases.outputs(model, x)[0], before)
+
+
+@pytest.mark.parametrize("wrong, error, message", WRONG, ids=[str(row[0]) for row in WRONG])
+def test_a_wrong_step_is_refused_at_once(wrong, error, message):
+    x = keras.Input((3,))
+    model = keras.Model(x, keras.layers.Dense(2, name="b")(keras.layers.Dense(2, name="a")(x)))
+    tqk.quantize_model(model, extrinsic={"=a": SPEC, "=b": SPEC}, seed=9)
+    tqk.set_layer_steps(model, {"a": 3, "b": 4})
+    tqk.set_inference_step(model, 5)
+    before = [keras.ops.convert_to_numpy(v).tobytes() for v in model.variables]
+    with pytest.raises(error, match=f"^step: {message}"):
+        tqk.set_inference_step(model, wrong)
+    with pytest.raises(error, match=f"^step of 'b': {message}"):
+        tqk.set_layer_steps(model, {"a": 7, "b": wrong})
+    assert [keras.ops.convert_to_numpy(v).tobytes() for v in model.variables] == before
+
+
+def test_a_saved_config_with_a_wrong_seed_is_refused():
+    model, _ = _model()
+    config = model.get_config()
+    text = repr(config).replace("'seed': 9", "'seed': -9")
+    assert text != repr(config)
+    with pytest.raises(tq.Error, match="seed: -9 is not between"):
+        keras.Model.from_config(eval(text))

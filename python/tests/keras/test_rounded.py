@@ -235,3 +235,24 @@ def test_a_class_of_one_s_own_is_not_taken_for_its_base():
 
     with pytest.raises(tq.Error, match=r"cannot be rounded: 'mine' \(Mine\)"):
         tqk.quantize_model(Mine(2, name="mine"), intrinsic="nearest,8,4")
+
+
+def _behind_a_mask(kind):
+    x = keras.Input((4, 3))
+    masked = L.Masking()(x)
+    if kind == "functional":
+        return keras.Model(x, L.GlobalAveragePooling1D(name="it")(masked))
+    if kind == "later":
+        return keras.Model(x, L.GlobalAveragePooling1D(name="it")(L.Dropout(0.1)(masked)))
+    return keras.Sequential([x, L.Masking(), L.GlobalAveragePooling1D(name="it")])
+
+
+@pytest.mark.parametrize("kind", ["functional", "later", "sequential"])
+def test_a_global_average_over_a_mask_is_refused_at_once(kind):
+    model = _behind_a_mask(kind)
+    x = cases.normal(2, 4, 3)
+    x[:, 2:] = 0
+    wanted = cases.outputs(model, x)[0]
+    with pytest.raises(tq.Error, match="layer 'it' .* over a mask cannot be rounded"):
+        tqk.quantize_model(model, intrinsic={"it": FORMATS}, extrinsic="nearest,8,1")
+    assert cases.same_bits(cases.outputs(model, x)[0], wanted)

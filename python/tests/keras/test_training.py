@@ -81,6 +81,20 @@ def test_clipped_gradients_are_zero_out_of_range():
     assert not gradient[outside].any() and gradient[~outside].any()
 
 
+def test_a_clipped_output_may_be_overwritten_before_the_way_back():
+    if keras.backend.backend() != "torch":
+        pytest.skip("tensors of this backend never change")
+    import torch
+
+    layer = L.Dense(3, kernel_initializer="ones", name="it")
+    tqk.quantize_model(
+        keras.Sequential([keras.Input((1,)), layer]), extrinsic="nearest,8,4,grad=clipped"
+    )
+    x = torch.tensor([[0.5], [9.0]], requires_grad=True)
+    torch.nn.functional.relu(layer(x), inplace=True).sum().backward()
+    assert x.grad.tolist() == [[3], [0]]
+
+
 @tq.register_quantizer("halved_in_keras_test")
 class Halved(tq.UserQuantizer):
     def quantize(self, x):

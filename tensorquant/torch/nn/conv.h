@@ -154,9 +154,9 @@ namespace nn {
 TENSORQUANT_TWIN(Conv1d);
 TENSORQUANT_TWIN(Conv2d);
 TENSORQUANT_TWIN(Conv3d);
-TENSORQUANT_TWIN_OF(ConvTranspose1d, detail::OptionalArgument);
-TENSORQUANT_TWIN_OF(ConvTranspose2d, detail::OptionalArgument);
-TENSORQUANT_TWIN_OF(ConvTranspose3d, detail::OptionalArgument);
+TENSORQUANT_TWIN_OF(ConvTranspose1d, QLayer, OPTIONAL);
+TENSORQUANT_TWIN_OF(ConvTranspose2d, QLayer, OPTIONAL);
+TENSORQUANT_TWIN_OF(ConvTranspose3d, QLayer, OPTIONAL);
 
 }  // namespace nn
 }  // namespace tensorquant

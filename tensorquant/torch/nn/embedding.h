@@ -34,7 +34,7 @@ Twin from_pretrained(const at::Tensor& embeddings, const Options& options) {
 
 namespace nn {
 
-TENSORQUANT_TWIN_CLASS(Embedding, detail::Embedding);
+TENSORQUANT_TWIN_CLASS(Embedding, detail::Embedding, UNARY);
 
 class Embedding : public ::torch::nn::ModuleHolder<EmbeddingImpl> {
  public:

@@ -19,10 +19,18 @@ namespace nn {
 
 TENSORQUANT_TWIN(Identity);
 TENSORQUANT_TWIN(Linear);
-TENSORQUANT_TWIN(Bilinear);
-TENSORQUANT_TWIN(CosineSimilarity);
-TENSORQUANT_TWIN(PairwiseDistance);
-TENSORQUANT_TWIN(Functional);
+TENSORQUANT_TWIN_OF(Bilinear, QLayer, BINARY);
+TENSORQUANT_TWIN_OF(CosineSimilarity, QLayer, BINARY);
+TENSORQUANT_TWIN_OF(PairwiseDistance, QLayer, BINARY);
+
+class FunctionalImpl : public QLayer<::torch::nn::FunctionalImpl, FunctionalImpl> {
+ public:
+  using Twin = QLayer<::torch::nn::FunctionalImpl, FunctionalImpl>;
+  using Twin::Twin;
+  TENSORQUANT_FORWARD_UNARY(Functional)
+  at::Tensor operator()(at::Tensor input) { return forward(std::move(input)); }
+};
+TORCH_MODULE(Functional);
 
 }  // namespace nn
 
@@ -48,7 +56,10 @@ namespace nn {
 
 // a + b as a layer, so that a map can name the sum at the end of a residual block. libtorch has no
 // such layer.
-class AddImpl : public QLayer<detail::AddImpl, AddImpl> {};
+class AddImpl : public QLayer<detail::AddImpl, AddImpl> {
+ public:
+  at::Tensor forward(const at::Tensor& a, const at::Tensor& b) { return QLayer::forward(a, b); }
+};
 TORCH_MODULE(Add);
 
 }  // namespace nn

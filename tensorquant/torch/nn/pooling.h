@@ -23,16 +23,6 @@ TENSORQUANT_MOVES_VALUES(MaxUnpool3d);
 
 namespace detail {
 
-template <class Impl, class Self>
-class MaxUnpool : public QLayer<Impl, Self> {
- public:
-  using QLayer<Impl, Self>::QLayer;
-  at::Tensor forward(const at::Tensor& input, const at::Tensor& indices,
-                     ForwardArgument<Impl, 2> output_size = {}) {
-    return QLayer<Impl, Self>::forward(input, indices, output_size);
-  }
-};
-
 template <class Layer>
 at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
   const auto vector_of = [](const auto& array) {
@@ -99,17 +89,17 @@ TENSORQUANT_TWIN(AdaptiveAvgPool2d);
 TENSORQUANT_TWIN(AdaptiveAvgPool3d);
 TENSORQUANT_TWIN(LPPool1d);
 TENSORQUANT_TWIN(LPPool2d);
-TENSORQUANT_TWIN_OF(MaxPool1d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(MaxPool2d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(MaxPool3d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(AdaptiveMaxPool1d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(AdaptiveMaxPool2d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(AdaptiveMaxPool3d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(FractionalMaxPool2d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(FractionalMaxPool3d, detail::WithIndices);
-TENSORQUANT_TWIN_OF(MaxUnpool1d, detail::MaxUnpool);
-TENSORQUANT_TWIN_OF(MaxUnpool2d, detail::MaxUnpool);
-TENSORQUANT_TWIN_OF(MaxUnpool3d, detail::MaxUnpool);
+TENSORQUANT_TWIN_OF(MaxPool1d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(MaxPool2d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(MaxPool3d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(AdaptiveMaxPool1d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(AdaptiveMaxPool2d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(AdaptiveMaxPool3d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(FractionalMaxPool2d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(FractionalMaxPool3d, detail::WithIndices, UNARY);
+TENSORQUANT_TWIN_OF(MaxUnpool1d, QLayer, BINARY_OPTIONAL);
+TENSORQUANT_TWIN_OF(MaxUnpool2d, QLayer, BINARY_OPTIONAL);
+TENSORQUANT_TWIN_OF(MaxUnpool3d, QLayer, BINARY_OPTIONAL);
 
 }  // namespace nn
 }  // namespace tensorquant

@@ -7,11 +7,11 @@ namespace tensorquant {
 
 namespace detail {
 
-// RNN, LSTM and GRU: the state is left out or given, and a packed sequence may be the input.
+// RNN, LSTM and GRU: a packed sequence may be the input.
 template <class Impl, class Self>
-class Recurrent : public OptionalArgument<Impl, Self> {
+class Recurrent : public QLayer<Impl, Self> {
  public:
-  using OptionalArgument<Impl, Self>::OptionalArgument;
+  using QLayer<Impl, Self>::QLayer;
   auto forward_with_packed_input(const ::torch::nn::utils::rnn::PackedSequence& input,
                                  ForwardArgument<Impl, 1> state = {}) {
     return this->run([&](Impl& layer) {
@@ -24,12 +24,12 @@ class Recurrent : public OptionalArgument<Impl, Self> {
 
 namespace nn {
 
-TENSORQUANT_TWIN_OF(RNN, detail::Recurrent);
-TENSORQUANT_TWIN_OF(LSTM, detail::Recurrent);
-TENSORQUANT_TWIN_OF(GRU, detail::Recurrent);
-TENSORQUANT_TWIN_OF(RNNCell, detail::OptionalArgument);
-TENSORQUANT_TWIN_OF(LSTMCell, detail::OptionalArgument);
-TENSORQUANT_TWIN_OF(GRUCell, detail::OptionalArgument);
+TENSORQUANT_TWIN_OF(RNN, detail::Recurrent, OPTIONAL);
+TENSORQUANT_TWIN_OF(LSTM, detail::Recurrent, OPTIONAL);
+TENSORQUANT_TWIN_OF(GRU, detail::Recurrent, OPTIONAL);
+TENSORQUANT_TWIN_OF(RNNCell, QLayer, OPTIONAL);
+TENSORQUANT_TWIN_OF(LSTMCell, QLayer, OPTIONAL);
+TENSORQUANT_TWIN_OF(GRUCell, QLayer, OPTIONAL);
 
 }  // namespace nn
 }  // namespace tensorquant

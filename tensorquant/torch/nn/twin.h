@@ -17,16 +17,44 @@ using namespace ::torch::nn;
 }  // namespace tensorquant::nn
 
 // The class NameImpl, which is the quantizable twin of torch::nn::NameImpl, and its holder Name.
-#define TENSORQUANT_TWIN(Name) TENSORQUANT_TWIN_OF(Name, QLayer)
-// The same through a base class with more than forward().
-#define TENSORQUANT_TWIN_OF(Name, Base) \
-  TENSORQUANT_TWIN_CLASS(Name, Base);   \
+#define TENSORQUANT_TWIN(Name) TENSORQUANT_TWIN_OF(Name, QLayer, UNARY)
+// The same through a base class with more than forward(), whose arguments are of one of the kinds
+// below.
+#define TENSORQUANT_TWIN_OF(Name, Base, Arguments) \
+  TENSORQUANT_TWIN_CLASS(Name, Base, Arguments);   \
   TORCH_MODULE(Name)
-#define TENSORQUANT_TWIN_CLASS(Name, Base)                              \
+#define TENSORQUANT_TWIN_CLASS(Name, Base, Arguments)                   \
   class Name##Impl : public Base<::torch::nn::Name##Impl, Name##Impl> { \
    public:                                                              \
     using Twin = Base<::torch::nn::Name##Impl, Name##Impl>;             \
     using Twin::Twin;                                                   \
+    TENSORQUANT_FORWARD_##Arguments(Name)                               \
+  }
+
+// forward() is declared in each class anew: AnyModule and Sequential know a layer by the class that
+// its forward() is a member of, and a signature does not show default arguments.
+#define TENSORQUANT_ARGUMENT(Name, i) \
+  ::tensorquant::detail::ForwardArgument<::torch::nn::Name##Impl, i>
+#define TENSORQUANT_FORWARD_UNARY(Name)                                       \
+  auto forward(TENSORQUANT_ARGUMENT(Name, 0) input) {                         \
+    return Twin::forward(std::forward<TENSORQUANT_ARGUMENT(Name, 0)>(input)); \
+  }
+#define TENSORQUANT_FORWARD_BINARY(Name)                                                    \
+  auto forward(TENSORQUANT_ARGUMENT(Name, 0) first, TENSORQUANT_ARGUMENT(Name, 1) second) { \
+    return Twin::forward(std::forward<TENSORQUANT_ARGUMENT(Name, 0)>(first),                \
+                         std::forward<TENSORQUANT_ARGUMENT(Name, 1)>(second));              \
+  }
+#define TENSORQUANT_FORWARD_OPTIONAL(Name)                                                         \
+  auto forward(TENSORQUANT_ARGUMENT(Name, 0) input, TENSORQUANT_ARGUMENT(Name, 1) optional = {}) { \
+    return Twin::forward(std::forward<TENSORQUANT_ARGUMENT(Name, 0)>(input),                       \
+                         std::forward<TENSORQUANT_ARGUMENT(Name, 1)>(optional));                   \
+  }
+#define TENSORQUANT_FORWARD_BINARY_OPTIONAL(Name)                                         \
+  auto forward(TENSORQUANT_ARGUMENT(Name, 0) first, TENSORQUANT_ARGUMENT(Name, 1) second, \
+               TENSORQUANT_ARGUMENT(Name, 2) optional = {}) {                             \
+    return Twin::forward(std::forward<TENSORQUANT_ARGUMENT(Name, 0)>(first),              \
+                         std::forward<TENSORQUANT_ARGUMENT(Name, 1)>(second),             \
+                         std::forward<TENSORQUANT_ARGUMENT(Name, 2)>(optional));          \
   }
 
 // In namespace tensorquant: torch::nn::Name has no arithmetic.
@@ -35,18 +63,6 @@ using namespace ::torch::nn;
   inline constexpr bool only_moves_values_v<::torch::nn::Name##Impl> = true
 
 namespace tensorquant::detail {
-
-// Layers whose forward() has one optional argument. (A signature does not show default arguments,
-// so QLayer loses them.)
-template <class Impl, class Self>
-class OptionalArgument : public QLayer<Impl, Self> {
- public:
-  using QLayer<Impl, Self>::QLayer;
-  auto forward(ForwardArgument<Impl, 0> input, ForwardArgument<Impl, 1> optional = {}) {
-    return QLayer<Impl, Self>::forward(std::forward<ForwardArgument<Impl, 0>>(input),
-                                       std::forward<ForwardArgument<Impl, 1>>(optional));
-  }
-};
 
 // Pooling layers that can also return where each value came from.
 template <class Impl, class Self>

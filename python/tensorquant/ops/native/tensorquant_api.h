@@ -78,6 +78,11 @@ typedef struct {
   int (*arithmetic)(TensorquantText operation, int type, int inputs, const TensorquantTensor* input,
                     void* y, bool* outside, uint32_t step, const TensorquantPool* pool,
                     TensorquantError* error);
+
+  /* Of a built-in quantizer with a clipped gradient: inside[i] = whether dx = dy at x[i], else it
+   * is 0. */
+  int (*inside)(TensorquantText spec, int type, size_t count, const void* x, bool* inside,
+                const TensorquantPool* pool, TensorquantError* error);
 } TensorquantApi;
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@ install(EXPORT tensorquant-core NAMESPACE tensorquant:: DESTINATION ${TENSORQUAN
 install(FILES tensorquant/tensorquant.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant)
 foreach(part base formats kernels quantizers maps arithmetic data measure)
   install(DIRECTORY tensorquant/${part} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant
-          FILES_MATCHING PATTERN "*.h" PATTERN "*-inl.h" EXCLUDE PATTERN "test_files.h" EXCLUDE)
+          FILES_MATCHING PATTERN "*.h" PATTERN "*-inl.h" EXCLUDE PATTERN "test_*.h" EXCLUDE)
 endforeach()
 
 if(TENSORQUANT_TORCH)

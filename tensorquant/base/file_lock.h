@@ -10,7 +10,7 @@ namespace tensorquant {
 // ask for the same lock.
 //
 // The lock is one of the system (flock) on PATH.tensorquant-lock, which is removed at the end. The
-// system drops it however the process dies; the empty file that a killed process leaves bars
+// system drops it however the process dies; the small file that a killed process leaves bars
 // nobody. It holds between hosts where the shared folder's locks do, as on NFS. On a file system
 // without locks there is none. A symbolic link and the file it leads to have one lock.
 //

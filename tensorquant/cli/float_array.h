@@ -7,11 +7,8 @@
 
 namespace tensorquant::cli {
 
-// What a command takes for an array, for its help.
-inline constexpr const char* kArrayFiles = ".npy, .npz or FILE.npz:NAME";
-
-// The f32 or f64 numbers of such a file; f16 becomes f32, which has all its numbers. Errors name
-// the file.
+// The f32 or f64 numbers of a .npy, a .npz or FILE.npz:NAME; f16 becomes f32, which has all its
+// numbers. Errors name the file.
 Array read_float_array(const std::string& location);
 
 }  // namespace tensorquant::cli

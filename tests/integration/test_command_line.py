@@ -391,7 +391,7 @@ class Compare(CommandLine):
         self.assertEqual((row["layer"], row["largest_error"], row["sqnr_db"]), ("a\nb", "inf", "-inf"))
         lines = self.good("compare", a, b).splitlines()
         self.assertEqual(lines[1].split()[:2], ["a\\x0ab", "1"])
-        self.assertEqual(lines[2], "畳       1         0          0              -")
+        self.assertEqual(lines[2], "畳      1         0          0              -")
         self.assertEqual(lines[-1], "The first layer that differs is a\\x0ab.")
 
     def test_a_byte_order_mark_is_no_part_of_a_text(self):

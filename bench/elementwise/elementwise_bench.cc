@@ -132,7 +132,7 @@ void benchmark(const Options& options) {
                    : options.type == "float32" ? measure_all<float>(options)
                                                : measure_all<double>(options);
   if (options.common.as_json) {
-    std::printf("%s\n", measure::to_json(all).dump(2).c_str());
+    std::printf("%s\n", measure::to_json(all).c_str());
   } else if (options.is_for_targets) {
     std::printf("%s", to_markdown(targets(), all).c_str());
   }

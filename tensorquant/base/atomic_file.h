@@ -13,6 +13,9 @@ namespace tensorquant {
 // reader. Without commit(), or after an error, the temporary file is removed and a target that
 // stood before still stands.
 //
+// A run that is killed leaves its temporary file behind; the next AtomicFile in that folder removes
+// it, and never one that is being written.
+//
 // A symbolic link stays one: the file it leads to is replaced. A replaced file hands on its
 // permissions. Errors name the path: the target is a folder, a device or write-protected; the
 // system's reason when a step fails.
@@ -42,6 +45,9 @@ class AtomicFile {
   std::filesystem::path temporary_;  // empty once it is renamed or removed
   int descriptor_ = -1;
 };
+
+// The file that a chain of symbolic links leads to; it need not exist. Error on a loop.
+std::filesystem::path follow_links(const std::filesystem::path& path);
 
 // The whole of a file in one call.
 void write_file_atomically(const std::filesystem::path& path, std::string_view contents);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/test_process.h"
 
 namespace tensorquant {
 namespace {
@@ -179,6 +181,84 @@ TEST_F(AtomicFileTest, PermissionsFollowTheOldFileOrTheUmask) {
   fs::permissions(folder / "out", fs::perms(0604));
   write_file_atomically(folder / "out", "new");
   EXPECT_EQ(fs::status(folder / "out").permissions(), fs::perms(0604));
+}
+
+TEST_F(AtomicFileTest, WhatAKilledRunLeftIsRemovedByTheNextOne) {
+  TestProcess writer([this](TestProcess::Self& self) {
+    AtomicFile file(folder / "out");
+    file.write("half");
+    self.ready();
+    self.wait_for_ever();
+  });
+  ASSERT_EQ(names().size(), 1U);
+  writer.end(SIGKILL);
+  ASSERT_EQ(names().size(), 1U);
+  write_file_atomically(folder / "other", "whole");
+  EXPECT_THAT(names(), UnorderedElementsAre("other"));
+}
+
+TEST_F(AtomicFileTest, WhatALivingRunWritesIsLeftAlone) {
+  int go[2];
+  ASSERT_EQ(::pipe(go), 0);
+  TestProcess writer([&](TestProcess::Self& self) {
+    AtomicFile file(folder / "out");
+    file.write("first half, ");
+    self.ready();
+    char byte = 0;
+    if (::read(go[0], &byte, 1) != 1) throw Error("no byte");
+    file.write("second half");
+    file.commit();
+  });
+  write_file_atomically(folder / "out", "another run's");
+  EXPECT_EQ(contents_of(folder / "out"), "another run's");
+  EXPECT_EQ(names().size(), 2U);
+  ASSERT_EQ(::write(go[1], "", 1), 1);
+  EXPECT_EQ(writer.wait(), 0);
+  EXPECT_EQ(contents_of(folder / "out"), "first half, second half");
+  EXPECT_THAT(names(), UnorderedElementsAre("out"));
+  ::close(go[0]);
+  ::close(go[1]);
+}
+
+// Each tidies up before it writes, so each looks at the other's file at every moment of its life.
+TEST_F(AtomicFileTest, TwoRunsThatWriteAgainAndAgainNeverDisturbEachOther) {
+  const auto write = [this] {
+    for (int i = 0; i < 300; ++i) {
+      AtomicFile file(folder / "out");
+      file.write("whole");
+      file.commit();
+    }
+  };
+  TestProcess other([&](TestProcess::Self& self) {
+    self.ready();
+    write();
+  });
+  write();
+  EXPECT_EQ(other.wait(), 0);
+  EXPECT_EQ(contents_of(folder / "out"), "whole");
+  EXPECT_THAT(names(), UnorderedElementsAre("out"));
+}
+
+TEST_F(AtomicFileTest, AnotherHostsUnlockedFileGoesWhenItHasRestedForAnHour) {
+  const fs::path theirs = folder / ".tensorquant-another.host-1-0.tmp";
+  std::ofstream(theirs) << "half";
+  write_file_atomically(folder / "out", "whole");
+  EXPECT_THAT(names(), UnorderedElementsAre("out", theirs.filename().string()));
+  fs::last_write_time(theirs, fs::file_time_type::clock::now() - std::chrono::minutes(61));
+  write_file_atomically(folder / "out", "whole");
+  EXPECT_THAT(names(), UnorderedElementsAre("out"));
+}
+
+TEST_F(AtomicFileTest, OnlyTemporaryFilesAreTidiedUp) {
+  fs::create_directory(folder / ".tensorquant-x.tmp");
+  fs::create_symlink("kept", folder / ".tensorquant-y.tmp");
+  for (const char* name : {"kept", ".tensorquant-notes", "x.tmp"}) std::ofstream(folder / name);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (!entry.is_symlink()) fs::last_write_time(entry, fs::file_time_type());
+  }
+  write_file_atomically(folder / "out", "whole");
+  EXPECT_THAT(names(), UnorderedElementsAre("out", "kept", ".tensorquant-notes", "x.tmp",
+                                            ".tensorquant-x.tmp", ".tensorquant-y.tmp"));
 }
 
 TEST_F(AtomicFileTest, TheLongestFileNameWorks) {

@@ -66,7 +66,7 @@ void bench(const Options& options) {
   for (const std::string& quantizer : options.quantizers) quantizer_of(quantizer);
   const auto all = options.type == "float32" ? measured<float>(options) : measured<double>(options);
   if (options.as_json) {
-    print(measure::to_json(all));
+    print(nlohmann::ordered_json::parse(measure::to_json(all)));
   } else {
     print_table(all);
   }

@@ -11,9 +11,9 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/float_array.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/trace.h"
-#include "tensorquant/data/npy.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -50,16 +50,12 @@ LayerDifference difference_of(std::string layer, std::span<const T> a, std::span
 
 LayerDifference compare_layer(const std::string& layer, const std::filesystem::path& a,
                               const std::filesystem::path& b) {
-  const Array first = read_npy(a);
-  const Array second = read_npy(b);
+  const Array first = read_float_array(a);
+  const Array second = read_float_array(b);
   if (first.dtype != second.dtype || first.shape != second.shape) {
     throw Error("layer '" + layer + "': " + a.string() + " holds " +
                 std::string(name_of(first.dtype)) + to_string(first.shape) + ", " + b.string() +
                 " " + std::string(name_of(second.dtype)) + to_string(second.shape));
-  }
-  if (first.dtype != DType::f64 && first.dtype != DType::f32) {
-    throw Error(a.string() + ": holds " + std::string(name_of(first.dtype)) +
-                ", expected f32 or f64");
   }
   if (first.dtype == DType::f64)
     return difference_of(layer, first.as<double>(), second.as<double>());

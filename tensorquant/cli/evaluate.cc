@@ -6,12 +6,12 @@
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/range_table.h"
 #include "tensorquant/cli/trace_writer.h"
 #include "tensorquant/data/npy.h"
-#include "tensorquant/models/checkpoint.h"
 #include "tensorquant/models/evaluation.h"
 #include "tensorquant/models/tensor_array.h"
 
@@ -35,6 +35,20 @@ std::string percent(double share) {
   return text;
 }
 
+// What is NaN or infinite in a run.
+struct NonFiniteNumbers {
+  NonFinite weights;
+  std::size_t images = 0;  // with such logits
+  std::string layer;       // the first with such an output; "" where no layer has one
+};
+
+nlohmann::ordered_json report_of(const NonFiniteNumbers& numbers) {
+  return {{"weights", to_json(numbers.weights)},
+          {"images", numbers.images},
+          {"layer", numbers.layer.empty() ? nlohmann::ordered_json(nullptr)
+                                          : nlohmann::ordered_json(numbers.layer)}};
+}
+
 void print_table(const Options& options, const Evaluation& result, const Override& maps,
                  const std::vector<LayerSummary>& layers,
                  const std::vector<LayerRangeReport>& ranges) {
@@ -52,7 +66,7 @@ void print_table(const Options& options, const Evaluation& result, const Overrid
 
 void print_json(const Options& options, const Evaluation& result, const Override& maps,
                 const std::vector<LayerSummary>& layers,
-                const std::vector<LayerRangeReport>& ranges) {
+                const std::vector<LayerRangeReport>& ranges, const NonFiniteNumbers& non_finite) {
   nlohmann::ordered_json report = {{"accuracy", result.accuracy()},
                                    {"correct", result.correct},
                                    {"images", result.images},
@@ -63,6 +77,7 @@ void print_json(const Options& options, const Evaluation& result, const Override
                                    {"seed", options.seed},
                                    {"batch_size", options.batch_size},
                                    {"threads", options.threads.threads},
+                                   {"non_finite", report_of(non_finite)},
                                    {"maps", to_json(maps)},
                                    {"layers", to_json(layers)}};
   if (options.ranges) report["ranges"] = to_json(ranges);
@@ -85,7 +100,8 @@ void run(Options& options) {
 
   const std::shared_ptr<ImageClassifier> model = make_model(info);
   apply_maps(*model, maps);
-  load_checkpoint(*model, options.checkpoint);
+  NonFiniteNumbers non_finite;
+  non_finite.weights = load_weights(*model, options.checkpoint);
   record_ranges(model, options.ranges);
   const ImageDataset data = options.data.load(info, Split::test);
 
@@ -100,12 +116,21 @@ void run(Options& options) {
     });
   }
   const std::vector<LayerRangeReport> range_rows = ranges(model);  // of these images alone
+  non_finite.images = result.non_finite_images();
+  if (non_finite.images > 0) {
+    non_finite.layer = first_non_finite_layer(info, *model, data, options.batch_size, result);
+    warn("NaN or infinite logits: those of " + std::to_string(non_finite.images) + " of " +
+         std::to_string(result.images) + " images" +
+         (non_finite.layer.empty()
+              ? ""
+              : "; the first layer with such an output is '" + non_finite.layer + "'"));
+  }
   if (!options.trace.empty()) {
     write_trace(options.trace, trace_first_batch(info, *model, data, options.batch_size));
   }
   if (!options.logits.empty()) write_npy(options.logits, to_array(result.logits));
   const std::vector<LayerSummary> layers = summary(model);
-  options.as_json ? print_json(options, result, maps, layers, range_rows)
+  options.as_json ? print_json(options, result, maps, layers, range_rows, non_finite)
                   : print_table(options, result, maps, layers, range_rows);
 }
 
@@ -116,7 +141,9 @@ void add_evaluate(CLI::App& app) {
       "evaluate", "Measure a network's accuracy, with quantizers in its layers or without");
   auto options = std::make_shared<Options>();
   add_model(*command, options->model)->required();
-  command->add_option("--checkpoint", options->checkpoint, "Weights, a safetensors file")
+  command
+      ->add_option("--checkpoint", options->checkpoint,
+                   "Weights, a safetensors file; F16, BF16 and F64 are made float32")
       ->required();
   options->data.add_to(*command, "t10k-*");
   add_batch_size(*command, options->batch_size);

@@ -8,6 +8,7 @@
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/float_array.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
@@ -40,10 +41,7 @@ Arithmetic arithmetic_of(const Options& options) {
 }
 
 Array read_matrix(const std::string& path, std::size_t dimensions) {
-  Array array = read_npy(path);
-  if (array.dtype != DType::f32 && array.dtype != DType::f64) {
-    throw Error(path + ": holds " + std::string(name_of(array.dtype)) + ", expected f32 or f64");
-  }
+  Array array = read_float_array(path);
   if (array.shape.size() != dimensions) {
     throw Error(path + ": has the shape " + to_string(array.shape) + ", expected " +
                 std::to_string(dimensions) + " dimensions");
@@ -127,9 +125,9 @@ void add_matmul(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "matmul", "Multiply two matrices with every product and every sum rounded");
   command->footer(
-      "Files are NumPy's .npy, all float32 or all float64: A of (rows, taps), B of (taps, "
-      "columns), "
-      "OUT of (rows, columns).\n"
+      "Files are NumPy's .npy or .npz (FILE.npz:NAME where it holds several arrays), all float32 "
+      "or all float64; float16\n"
+      "is taken as float32. A is of (rows, taps), B of (taps, columns), OUT of (rows, columns).\n"
       "Every output begins with 0 and adds its products in the order of the taps, then the bias. "
       "Accumulate is one of\n"
       "step     s = A(s + P(a b)), each sum rounded to the accumulator's format\n"
@@ -138,8 +136,8 @@ void add_matmul(CLI::App& app) {
       "fused    s = A(s + a b), products not rounded\n"
       "Random rounding uses stream 0 for products, stream 1 for sums, and step 0.\n");
   auto options = std::make_shared<Options>();
-  command->add_option("A", options->a, "Left matrix, a .npy file")->required();
-  command->add_option("B", options->b, "Right matrix, a .npy file")->required();
+  command->add_option("A", options->a, "Left matrix, a .npy or .npz file")->required();
+  command->add_option("B", options->b, "Right matrix, a .npy or .npz file")->required();
   command->add_option("OUT", options->out, "Product to write, a .npy file")->required();
   command
       ->add_option("--product", options->product,
@@ -151,7 +149,7 @@ void add_matmul(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--accumulate", options->accumulate, "step, once, chunk:N or fused")
       ->capture_default_str();
-  command->add_option("--bias", options->bias, "Numbers added to each column, a .npy file");
+  command->add_option("--bias", options->bias, "Numbers added to each column, a .npy or .npz file");
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag("--ranges", options->ranges,
                     "Report what was clamped and the accumulator bits that would have been enough");

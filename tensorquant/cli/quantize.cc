@@ -11,9 +11,11 @@
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/float_array.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
 #include "tensorquant/data/npy.h"
+#include "tensorquant/data/npz.h"
 #include "tensorquant/data/read_file.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -44,15 +46,14 @@ Array read_raw(const fs::path& path, DType dtype) {
 }
 
 Array read_input(const std::string& path) {
-  const std::string extension = fs::path(path).extension().string();
+  const std::string extension =
+      names_npz_member(path) ? ".npz" : fs::path(path).extension().string();
   if (extension == ".f32") return read_raw(path, DType::f32);
   if (extension == ".f64") return read_raw(path, DType::f64);
-  if (extension != ".npy") fail_extension(path, ".npy, .f32 or .f64");
-  Array array = read_npy(path);
-  if (array.dtype != DType::f32 && array.dtype != DType::f64) {
-    throw Error(path + ": holds " + std::string(name_of(array.dtype)) + ", expected f32 or f64");
+  if (extension != ".npy" && extension != ".npz") {
+    fail_extension(path, ".npy, .npz, .f32 or .f64");
   }
-  return array;
+  return read_float_array(path);
 }
 
 // The extension of raw output that fits the type.
@@ -129,15 +130,17 @@ void quantize(const Options& options) {
 void add_quantize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("quantize", "Quantize the numbers of a file");
   command->footer(
-      "Files are NumPy's .npy (float32 or float64) or raw little-endian .f32 and .f64, by "
-      "extension; the output has\n"
-      "the input's type and shape. Random rounding uses stream 0 and step 0. An output that stood "
+      "Files are NumPy's .npy or .npz, or raw little-endian .f32 and .f64, by extension; "
+      "FILE.npz:NAME is one of several\n"
+      "arrays. Numbers are float32 or float64; float16 is taken as float32. The output, .npy or "
+      "raw, has the input's type\n"
+      "and shape. Random rounding uses stream 0 and step 0. An output that stood "
       "before a failed\n"
       "run still stands after it.\n");
   auto options = std::make_shared<Options>();
   command->add_option("spec", options->spec, "Quantizer string, for example nearest,8,4")
       ->required();
-  command->add_option("in", options->in, "File to read: .npy, .f32 or .f64")->required();
+  command->add_option("in", options->in, "File to read: .npy, .npz, .f32 or .f64")->required();
   command->add_option("out", options->out, "File to write")->required();
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag(

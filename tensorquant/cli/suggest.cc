@@ -6,9 +6,9 @@
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/progress.h"
-#include "tensorquant/models/checkpoint.h"
 #include "tensorquant/models/suggestion.h"
 
 namespace tensorquant::cli {
@@ -51,7 +51,7 @@ void suggest(const std::string& model_name, SuggestOptions options) {
   if (!options.output.empty()) AtomicFile probe(options.output);
   const ModelInfo& info = find_model(model_name);
   const std::shared_ptr<ImageClassifier> model = make_model(info);
-  load_checkpoint(*model, options.checkpoint);
+  load_weights(*model, options.checkpoint);
   const ImageDataset data = options.data.load(info, Split::train);
 
   std::vector<LayerRanges> ranges;

@@ -4,16 +4,15 @@
 #include <memory>
 #include <string>
 
-#include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/training_run.h"
-#include "tensorquant/models/checkpoint.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -63,7 +62,8 @@ class TrainCommand {
   }
   Settings settings(const ImageDataset& data) const;
   void train(Trainer& trainer, const ImageClassifier& model, const Settings& settings);
-  void report(const Trainer& trainer, const Settings& settings, double seconds) const;
+  void report(const Trainer& trainer, const ImageClassifier& model, const Settings& settings,
+              double seconds) const;
 
   const CLI::App& command_;
   Options& options_;
@@ -124,6 +124,7 @@ Settings TrainCommand::settings(const ImageDataset& data) const {
 }
 
 void TrainCommand::run() {
+  const RunLock lock(options_.checkpoint);
   Safetensors state;
   Settings stored;
   if (options_.resume) {
@@ -136,11 +137,9 @@ void TrainCommand::run() {
   }
   options_.threads.set_up();
   const ModelInfo& info = find_model(options_.model);
-  AtomicFile probe(
-      options_.checkpoint);  // a place that cannot be written shows now, not after an epoch
   const std::shared_ptr<ImageClassifier> model = make_model(info, options_.training.seed);
   apply_maps(*model, maps_);
-  if (!options_.resume && !options_.initial.empty()) load_checkpoint(*model, options_.initial);
+  if (!options_.resume && !options_.initial.empty()) load_weights(*model, options_.initial);
   const ImageDataset data = options_.data.load(info, Split::train);
 
   const Settings now = settings(data);
@@ -160,7 +159,7 @@ void TrainCommand::run() {
   }
   const Clock::time_point start = Clock::now();
   train(trainer, *model, now);
-  report(trainer, now, std::chrono::duration<double>(Clock::now() - start).count());
+  report(trainer, *model, now, std::chrono::duration<double>(Clock::now() - start).count());
 }
 
 void TrainCommand::train(Trainer& trainer, const ImageClassifier& model, const Settings& settings) {
@@ -189,12 +188,14 @@ void TrainCommand::train(Trainer& trainer, const ImageClassifier& model, const S
   }
 }
 
-void TrainCommand::report(const Trainer& trainer, const Settings& settings, double seconds) const {
+void TrainCommand::report(const Trainer& trainer, const ImageClassifier& model,
+                          const Settings& settings, double seconds) const {
   if (options_.as_json) {
     Settings object = settings;
     object["checkpoint"] = options_.checkpoint;
     object["steps"] = trainer.steps();
     object["seconds"] = seconds;
+    object["non_finite"] = {{"weights", to_json(non_finite_weights(model))}};
     object["results"] = Settings::array();
     for (const EpochResult& epoch : trainer.results()) {
       object["results"].push_back({{"loss", epoch.loss}, {"training_accuracy", epoch.accuracy}});
@@ -225,12 +226,14 @@ void add_train(CLI::App& app) {
   command->footer(
       "Weights stay float32; with maps the network learns with the quantizers in place. After each "
       "epoch OUT and OUT.train are written, each whole or not at all. Ctrl-C stops after the batch "
-      "and writes them; --resume goes on from OUT.train to the same bits.");
+      "and writes them; --resume goes on from OUT.train to the same bits. While a run lasts, "
+      "another one that would write the same files is refused.");
   auto options = std::make_shared<Options>();
   add_model(*command, options->model);
   command->add_option("--checkpoint", options->checkpoint, "OUT, the weights to write")->required();
   command->add_option("--initial", options->initial,
-                      "Weights to start from, a safetensors file; random ones if left out");
+                      "Weights to start from, a safetensors file (F16, BF16 and F64 are made "
+                      "float32); random ones if left out");
   options->data.add_to(*command, "train-*");
   add_number(*command, "--epochs", options->training.epochs, "Times that each image is seen",
              {.lowest = 1})

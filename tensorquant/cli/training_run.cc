@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <span>
 
+#include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/models/checkpoint.h"
 
@@ -12,11 +13,20 @@ namespace {
 
 constexpr const char* kSettings = "training";
 
+// The path, if a file can be written there.
+std::filesystem::path writable(const std::filesystem::path& path) {
+  const AtomicFile probe(path);
+  return path;
+}
+
 }  // namespace
 
 std::filesystem::path state_path(const std::filesystem::path& checkpoint) {
   return checkpoint.string() + ".train";
 }
+
+RunLock::RunLock(const std::filesystem::path& checkpoint)
+    : checkpoint_(writable(checkpoint)), state_(writable(state_path(checkpoint))) {}
 
 Safetensors read_state(const std::filesystem::path& checkpoint) {
   return read_safetensors(state_path(checkpoint));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tensorquant/base/file_lock.h"
 #include "tensorquant/data/dataset.h"
 #include "tensorquant/data/safetensors.h"
 #include "tensorquant/models/training.h"
@@ -20,6 +21,16 @@ namespace tensorquant::cli {
 using Settings = nlohmann::ordered_json;
 
 std::filesystem::path state_path(const std::filesystem::path& checkpoint);
+
+// Both files belong to one run for as long as it lives, so that they are never of two. Error where
+// another run has one of them, or where one cannot be written: now, not after an epoch.
+class RunLock {
+ public:
+  explicit RunLock(const std::filesystem::path& checkpoint);
+
+ private:
+  FileLock checkpoint_, state_;
+};
 
 // Throws an Error where there is no state, or a file that is none.
 Safetensors read_state(const std::filesystem::path& checkpoint);

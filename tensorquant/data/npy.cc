@@ -22,18 +22,24 @@ constexpr std::size_t kGrowthAxisDigits =
     21;  // NumPy leaves room to write a longer first dimension over the header
 
 struct TypeName {
-  std::string_view descr;
+  std::string_view kind_and_size;  // as in '<f4'
   DType dtype;
 };
 
-constexpr TypeName kTypes[] = {{"<f4", DType::f32},
-                               {"<f8", DType::f64},
-                               {"<i4", DType::i32},
-                               {"<i8", DType::i64},
-                               {"|u1", DType::u8}};
+constexpr TypeName kTypes[] = {{"b1", DType::boolean}, {"u1", DType::u8},  {"i1", DType::i8},
+                               {"i2", DType::i16},     {"u2", DType::u16}, {"f2", DType::f16},
+                               {"i4", DType::i32},     {"u4", DType::u32}, {"f4", DType::f32},
+                               {"f8", DType::f64},     {"i8", DType::i64}, {"u8", DType::u64}};
+constexpr const char* kExpectedTypes =
+    "expected booleans (b1), integers (i1 to u8) or floats (f2, f4, f8)";
+
+struct Type {
+  DType dtype;
+  bool big_endian;
+};
 
 struct Header {
-  DType dtype;
+  Type type;
   bool fortran_order;
   Shape shape;
 };
@@ -60,7 +66,7 @@ class HeaderReader {
       : text_(text), start_(start), source_(source) {}
 
   Header read() {
-    std::optional<DType> dtype;
+    std::optional<Type> type;
     std::optional<bool> fortran_order;
     std::optional<Shape> shape;
     const auto once = [this](const auto& field, const std::string& key) {
@@ -73,8 +79,8 @@ class HeaderReader {
       const std::string key(read_string());
       expect(':');
       if (key == "descr") {
-        once(dtype, key);
-        dtype = read_type();
+        once(type, key);
+        type = read_type();
       } else if (key == "fortran_order") {
         once(fortran_order, key);
         fortran_order = read_bool();
@@ -94,10 +100,10 @@ class HeaderReader {
     if (at_ != text_.size()) {
       fail_here("expected the end of the header");
     }
-    if (!dtype || !fortran_order || !shape) {
+    if (!type || !fortran_order || !shape) {
       fail_here("expected the keys 'descr', 'fortran_order' and 'shape', one is missing");
     }
-    return {*dtype, *fortran_order, std::move(*shape)};
+    return {*type, *fortran_order, std::move(*shape)};
   }
 
  private:
@@ -132,17 +138,22 @@ class HeaderReader {
     return result;
   }
 
-  DType read_type() {
+  // A byte order and a type: '<' little-endian, '>' big-endian, '=' that of this machine, '|' where
+  // there is none.
+  Type read_type() {
     if (accept('[')) {
-      fail_here("structured types are not supported, expected <f4, <f8, <i4, <i8 or |u1");
+      fail_here(std::string("structured types are not supported, ") + kExpectedTypes);
     }
     const std::string_view descr = read_string();
     for (const TypeName& type : kTypes) {
-      if (type.descr == descr) {
-        return type.dtype;
+      if (!descr.ends_with(type.kind_and_size)) continue;
+      const std::string_view order = descr.substr(0, descr.size() - type.kind_and_size.size());
+      const bool has_order = size_of(type.dtype) > 1;
+      if (order == "<" || order == "=" || order == ">" || (order == "|" && !has_order)) {
+        return {type.dtype, order == ">" && has_order};
       }
     }
-    fail_here("type " + printable(descr) + ", expected <f4, <f8, <i4, <i8 or |u1");
+    fail_here("type " + printable(descr) + ", " + kExpectedTypes);
   }
 
   bool read_bool() {
@@ -189,6 +200,7 @@ class HeaderReader {
     if (at_ == first) {
       fail_here("expected a dimension, an integer of 0 or more");
     }
+    at_ += text_.substr(at_).starts_with('L') ? 1 : 0;  // a long integer of Python 2
     return value;
   }
 
@@ -197,6 +209,13 @@ class HeaderReader {
   const std::string& source_;
   std::size_t at_ = 0;
 };
+
+void reverse_each(std::span<std::byte> bytes, std::size_t size) {
+  for (std::size_t i = 0; i < bytes.size(); i += size) {
+    const std::span<std::byte> one = bytes.subspan(i, size);
+    std::reverse(one.begin(), one.end());
+  }
+}
 
 // The first index runs fastest in `bytes`, the last one in the result, which is filled in order.
 std::vector<std::byte> to_c_order(std::span<const std::byte> bytes, const Shape& shape,
@@ -222,8 +241,9 @@ std::vector<std::byte> to_c_order(std::span<const std::byte> bytes, const Shape&
   return out;
 }
 
-std::string header_for(std::string_view descr, const Shape& shape) {
-  std::string header = "{'descr': '" + std::string(descr) +
+std::string header_for(const TypeName& type, const Shape& shape) {
+  std::string header = std::string("{'descr': '") + (size_of(type.dtype) > 1 ? '<' : '|') +
+                       std::string(type.kind_and_size) +
                        "', 'fortran_order': False, 'shape': " + to_string(shape) + ", }";
   if (!shape.empty()) {
     header.append(kGrowthAxisDigits - std::to_string(shape[0]).size(), ' ');
@@ -266,18 +286,20 @@ Array parse_npy(std::span<const std::byte> file, const std::string& source) {
   }
   Header header = HeaderReader(text.substr(length_end, length), length_end, source).read();
   const std::span<const std::byte> bytes = file.subspan(length_end + length);
-  const std::optional<std::size_t> size = byte_count(header.dtype, header.shape);
+  const std::optional<std::size_t> size = byte_count(header.type.dtype, header.shape);
   if (size != bytes.size()) {
-    fail(source, "shape " + to_string(header.shape) + " of " + std::string(name_of(header.dtype)) +
-                     ": expected " + (size ? std::to_string(*size) : "more than 2^64") +
+    fail(source, "shape " + to_string(header.shape) + " of " +
+                     std::string(name_of(header.type.dtype)) + ": expected " +
+                     (size ? std::to_string(*size) : "more than 2^64") +
                      " bytes after the header, found " + std::to_string(bytes.size()));
   }
-  Array array = {header.dtype, std::move(header.shape), {}};
+  Array array = {header.type.dtype, std::move(header.shape), {}};
   if (header.fortran_order) {
     array.bytes = to_c_order(bytes, array.shape, size_of(array.dtype));
   } else {
     array.bytes.assign(bytes.begin(), bytes.end());
   }
+  if (header.type.big_endian) reverse_each(array.bytes, size_of(array.dtype));
   return array;
 }
 
@@ -286,15 +308,14 @@ void write_npy(const std::filesystem::path& path, DType dtype, const Shape& shap
   const auto type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                  [dtype](const TypeName& type) { return type.dtype == dtype; });
   if (type == std::end(kTypes)) {
-    fail(path.string(), "cannot write: .npy has no " + std::string(name_of(dtype)) +
-                            " here, expected f32, f64, i32, i64 or u8");
+    fail(path.string(), "cannot write: .npy has no " + std::string(name_of(dtype)) + " type");
   }
   if (shape.size() > kMaxRank || byte_count(dtype, shape) != bytes.size()) {
     fail(path.string(), "cannot write: " + std::to_string(bytes.size()) + " bytes of " +
                             std::string(name_of(dtype)) + " do not make an array of shape " +
                             to_string(shape));
   }
-  const std::string header = header_for(type->descr, shape);
+  const std::string header = header_for(*type, shape);
   const char version_and_length[] = {1, 0, static_cast<char>(header.size() & 0xff),
                                      static_cast<char>(header.size() >> 8)};
   AtomicFile file(path);

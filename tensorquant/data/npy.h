@@ -12,10 +12,10 @@ namespace tensorquant {
 
 // NumPy's .npy format (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html),
 // versions 1.0 to 3.0: a magic word, the version, the length of a header, the header as a Python
-// dictionary, then the numbers. Types: <f4, <f8, <i4, <i8 and |u1. At most 64 dimensions, as in
-// NumPy; they may be none (a single number) or zero.
+// dictionary, then the numbers. Types: booleans, integers of 8 to 64 bits, float16, float32 and
+// float64. At most 64 dimensions, as in NumPy; they may be none (a single number) or zero.
 
-// Arrays in Fortran order are turned into C order.
+// Arrays in Fortran order are turned into C order, big-endian numbers into little-endian ones.
 // Errors: not .npy, another version or type, a malformed header (with its byte), fewer or more
 // numbers than the shape says.
 Array read_npy(const std::filesystem::path& path);

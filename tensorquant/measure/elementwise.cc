@@ -190,7 +190,7 @@ template std::vector<Measurement> measure_elementwise(const std::vector<Contende
 template std::vector<Measurement> measure_elementwise(const std::vector<Contender<double>>&,
                                                       std::size_t, int, int);
 
-nlohmann::ordered_json to_json(std::span<const Measurement> measurements) {
+std::string to_json(std::span<const Measurement> measurements) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Measurement& m : measurements) {
     nlohmann::ordered_json row = {{"name", m.name},
@@ -207,7 +207,7 @@ nlohmann::ordered_json to_json(std::span<const Measurement> measurements) {
     if (m.over_ours > 0) row["over_ours"] = m.over_ours;
     rows.push_back(std::move(row));
   }
-  return rows;
+  return rows.dump(2);
 }
 
 }  // namespace tensorquant::measure

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <functional>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,7 +61,7 @@ std::vector<Measurement> measure_elementwise(const std::vector<Contender<T>>& co
                                              std::size_t elements, int threads, int rounds);
 
 // [{"name": "ours", "quantizer": "nearest,8,4", "type": "float32", ...}, ...]
-nlohmann::ordered_json to_json(std::span<const Measurement> measurements);
+std::string to_json(std::span<const Measurement> measurements);
 
 }  // namespace tensorquant::measure
 

@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/data/float32.h"
 #include "tensorquant/models/tensor_array.h"
 
 namespace tensorquant {
@@ -20,6 +22,10 @@ std::map<std::string, at::Tensor> tensors_of(const torch::nn::Module& model) {
 }
 
 bool may_be_missing(std::string_view name) { return name.ends_with("num_batches_tracked"); }
+
+bool is_other_float(DType dtype) {
+  return dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
+}
 
 }  // namespace
 
@@ -60,14 +66,41 @@ void set_weights(torch::nn::Module& model, const std::map<std::string, Array>& w
   for (const auto& [name, array] : weights) tensors[name].copy_(to_tensor(array));
 }
 
-void load_checkpoint(torch::nn::Module& model, const std::filesystem::path& path) {
-  set_weights(model, read_safetensors(path).tensors, path.string());
+Conversion load_checkpoint(torch::nn::Module& model, const std::filesystem::path& path) {
+  std::map<std::string, Array> weights = read_safetensors(path).tensors;
+  Conversion conversion;
+  for (const auto& [name, tensor] : tensors_of(model)) {
+    const auto found = weights.find(name);
+    if (found == weights.end() || tensor.scalar_type() != at::kFloat) continue;
+    Array& array = found->second;
+    if (!is_other_float(array.dtype)) continue;
+    Float32 converted = to_float32(array);
+    array = std::move(converted.array);
+    ++conversion.tensors;
+    conversion.numbers += array.as<float>().size();
+    conversion.rounded += converted.rounded;
+  }
+  set_weights(model, weights, path.string());
+  return conversion;
 }
 
 void save_checkpoint(const torch::nn::Module& model, const std::filesystem::path& path,
                      std::map<std::string, std::string> metadata) {
   metadata["format"] = "pt";
   write_safetensors(path, {weights_of(model), std::move(metadata)});
+}
+
+NonFinite non_finite_weights(const torch::nn::Module& model) {
+  NonFinite result;
+  const auto look_at = [&result](const std::string& name, const at::Tensor& tensor) {
+    const auto finite = at::isfinite(tensor.detach()).sum().item<std::int64_t>();
+    const auto count = static_cast<std::size_t>(tensor.numel() - finite);
+    if (count > 0 && result.count == 0) result.first = name;
+    result.count += count;
+  };
+  for (const auto& item : model.named_parameters()) look_at(item.key(), item.value());
+  for (const auto& item : model.named_buffers()) look_at(item.key(), item.value());
+  return result;
 }
 
 }  // namespace tensorquant

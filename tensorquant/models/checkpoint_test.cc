@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tensorquant/data/test_files.h"
 #include "tensorquant/models/model.h"
 #include "tensorquant/models/tensor_array.h"
@@ -63,6 +65,59 @@ TEST_F(Checkpoint, NamesAllThatDoesNotFitAndChangesNothing) {
   for (const auto& [name, array] : weights_of(*b)) {
     EXPECT_EQ(array.bytes, unchanged.at(name).bytes) << name;
   }
+}
+
+TEST_F(Checkpoint, InHalfPrecisionIsReadExactly) {
+  // 1.5, -2 and 0 in the bits of binary16 and of bfloat16.
+  const std::vector<std::pair<DType, std::vector<std::uint16_t>>> halves = {
+      {DType::f16, {0x3e00, 0xc000, 0}}, {DType::bf16, {0x3fc0, 0xc000, 0}}};
+  for (const auto& [dtype, bits] : halves) {
+    std::map<std::string, Array> weights = weights_of(*a);
+    std::vector<std::uint16_t> numbers(16, bits[0]);
+    numbers[1] = bits[1];
+    numbers[2] = bits[2];
+    weights["bn1.bias"] = make_array(dtype, {16}, std::as_bytes(std::span(numbers)));
+    write_safetensors(folder / "half", {weights, {}});
+    const Conversion conversion = load_checkpoint(*b, folder / "half");
+    EXPECT_EQ(conversion.tensors, 1U);
+    EXPECT_EQ(conversion.numbers, 16U);
+    EXPECT_EQ(conversion.rounded, 0U);
+    std::vector<float> expected(16, 1.5F);
+    expected[1] = -2;
+    expected[2] = 0;
+    weights["bn1.bias"] = make_array<float>({16}, expected);
+    for (const auto& [name, array] : weights_of(*b)) {
+      EXPECT_EQ(array.bytes, weights.at(name).bytes) << name;
+    }
+  }
+}
+
+TEST_F(Checkpoint, InFloat64IsRoundedAndTheRoundedNumbersAreCounted) {
+  std::map<std::string, Array> weights = weights_of(*a);
+  std::vector<double> bias(16, 0.25);
+  bias[1] = 0.1;
+  bias[2] = 1 + 0x1p-24;
+  weights["bn1.bias"] = make_array<double>({16}, bias);
+  write_safetensors(folder / "wide", {weights, {}});
+  EXPECT_EQ(load_checkpoint(*b, folder / "wide").rounded, 2U);
+  const Array read = weights_of(*b).at("bn1.bias");
+  EXPECT_EQ(read.as<float>()[1], 0.1F);
+  EXPECT_EQ(read.as<float>()[2], 1);
+  weights["bn1.bias"] = make_array<std::int32_t>({16}, std::vector<std::int32_t>(16));
+  write_safetensors(folder / "integers", {weights, {}});
+  EXPECT_THAT(error_of([&] { load_checkpoint(*b, folder / "integers"); }),
+              HasSubstr("'bn1.bias' is i32 instead of f32"));
+}
+
+TEST_F(Checkpoint, ItsNonFiniteNumbersAreCountedAndTheFirstTensorIsNamed) {
+  EXPECT_EQ(non_finite_weights(*a).count, 0U);
+  EXPECT_EQ(non_finite_weights(*a).first, "");
+  a->named_buffers()["bn1.running_var"][3].fill_(std::numeric_limits<float>::infinity());
+  EXPECT_EQ(non_finite_weights(*a).first, "bn1.running_var");
+  const at::NoGradGuard no_grad;
+  a->named_parameters()["linear.weight"][0].fill_(std::numeric_limits<float>::quiet_NaN());
+  EXPECT_EQ(non_finite_weights(*a).count, 1U + 64U);
+  EXPECT_EQ(non_finite_weights(*a).first, "linear.weight");
 }
 
 TEST_F(Checkpoint, OfAnotherModelIsAnError) {

@@ -9,6 +9,19 @@
 
 namespace tensorquant {
 
+namespace {
+
+// (images), whether an image has a logit that is NaN or infinite.
+at::Tensor has_non_finite(const at::Tensor& logits) {
+  return at::isfinite(logits).logical_not().any(1);
+}
+
+}  // namespace
+
+std::size_t Evaluation::non_finite_images() const {
+  return static_cast<std::size_t>(has_non_finite(logits).sum().item<std::int64_t>());
+}
+
 Evaluation evaluate(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
                     std::size_t batch_size,
                     const std::function<void(const Evaluation&)>& after_batch) {
@@ -47,6 +60,34 @@ std::vector<std::pair<std::string, at::Tensor>> trace_first_batch(const ModelInf
   model.forward(preprocess(info, data, batch_indices(data, 0, batch_size)));
   set_output_observer(model, {});
   return outputs;
+}
+
+std::string first_non_finite_layer(ImageClassifier& model, const std::function<void()>& compute) {
+  std::string first;
+  bool found = false;
+  set_output_observer(model, [&](const std::string& layer, const at::Tensor& output) {
+    if (found || at::isfinite(output).all().item<bool>()) return;
+    first = layer;
+    found = true;
+  });
+  compute();
+  set_output_observer(model, {});
+  return first;
+}
+
+std::string first_non_finite_layer(const ModelInfo& info, ImageClassifier& model,
+                                   const ImageDataset& data, std::size_t batch_size,
+                                   const Evaluation& result) {
+  const at::NoGradGuard no_grad;
+  model.eval();
+  const auto image = has_non_finite(result.logits).to(at::kByte).argmax().item<std::int64_t>();
+  const std::size_t batch = static_cast<std::size_t>(image) / batch_size;
+  set_inference_step(model, static_cast<std::uint32_t>(batch));
+  const std::string layer = first_non_finite_layer(model, [&] {
+    model.forward(preprocess(info, data, batch_indices(data, batch * batch_size, batch_size)));
+  });
+  set_inference_step(model, 0);
+  return layer;
 }
 
 }  // namespace tensorquant

@@ -20,6 +20,9 @@ struct Evaluation {
   double seconds = 0;
   at::Tensor logits;  // (images, classes), float32
 
+  // Images with a logit that is NaN or infinite.
+  std::size_t non_finite_images() const;
+
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(images); }
 };
 
@@ -35,6 +38,16 @@ std::vector<std::pair<std::string, at::Tensor>> trace_first_batch(const ModelInf
                                                                   ImageClassifier& model,
                                                                   const ImageDataset& data,
                                                                   std::size_t batch_size);
+
+// The first layer, in the order of execution, with an output that is NaN or infinite while the
+// model computes; "" where there is none.
+std::string first_non_finite_layer(ImageClassifier& model, const std::function<void()>& compute);
+
+// That layer for an evaluation which has given such logits: computes the first batch with some
+// again.
+std::string first_non_finite_layer(const ModelInfo& info, ImageClassifier& model,
+                                   const ImageDataset& data, std::size_t batch_size,
+                                   const Evaluation& result);
 
 }  // namespace tensorquant
 

@@ -16,6 +16,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
 #include "tensorquant/models/checkpoint.h"
+#include "tensorquant/models/evaluation.h"
 #include "tensorquant/models/tensor_array.h"
 #include "tensorquant/torch/model.h"
 
@@ -116,17 +117,12 @@ std::vector<std::size_t> Trainer::next_batch() {
 
 void Trainer::step() {
   const std::vector<std::size_t> indices = next_batch();
-  if (batch() == 0) results_.emplace_back();
   model_->train();
   const at::Tensor labels = labels_of(data_, indices);
   const at::Tensor logits = model_->forward(preprocess(info_, data_, indices));
   const at::Tensor loss = at::cross_entropy_loss(logits, labels);
   const double value = loss.item<double>();
-  if (!std::isfinite(value)) {
-    throw Error("the loss is " + std::to_string(value) + " in epoch " +
-                std::to_string(epoch() + 1) + ", batch " + std::to_string(batch() + 1) +
-                "; try a smaller learning rate or wider formats");
-  }
+  if (!std::isfinite(value)) fail_at_loss(value, indices);
   adam_.zero_grad();
   loss.backward();
   const double progress = static_cast<double>(steps()) / static_cast<double>(all_steps());
@@ -135,6 +131,7 @@ void Trainer::step() {
   adam_.step();
 
   const double hits = logits.detach().argmax(1).eq(labels).sum().item<double>();
+  if (batch() == 0) results_.emplace_back();
   EpochResult& result = results_.back();
   const auto before = static_cast<double>(result.images);
   result.images += indices.size();
@@ -142,6 +139,22 @@ void Trainer::step() {
   result.loss = (result.loss * before + value * (after - before)) / after;
   result.accuracy = (result.accuracy * before + hits) / after;
   ++steps_;
+}
+
+void Trainer::fail_at_loss(double loss, const std::vector<std::size_t>& images) const {
+  // Once more in a copy, with the layers' random steps of the first time.
+  const std::shared_ptr<ImageClassifier> copy = clone(model_);
+  std::map<std::string, std::uint32_t> steps = layer_steps(copy);
+  for (auto& [layer, step] : steps) step -= step > 0 ? 1 : 0;
+  set_layer_steps(copy, steps);
+  const at::NoGradGuard no_grad;
+  const std::string layer =
+      first_non_finite_layer(*copy, [&] { copy->forward(preprocess(info_, data_, images)); });
+  throw Error(
+      std::string("the loss is ") + (std::isnan(loss) ? "NaN" : "infinite") + " in epoch " +
+      std::to_string(epoch() + 1) + ", batch " + std::to_string(batch() + 1) +
+      (layer.empty() ? "" : "; the first output that is not finite is that of '" + layer + "'") +
+      "; try a smaller learning rate or wider formats");
 }
 
 Safetensors Trainer::state() {

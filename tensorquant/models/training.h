@@ -39,7 +39,8 @@ class Trainer {
           TrainingOptions options);
 
   bool finished() const { return epoch() >= options_.epochs; }
-  // Trains on the next batch. Throws an Error where the loss is no longer finite.
+  // Trains on the next batch. Throws an Error where the loss is no longer finite, with the first
+  // layer whose output is not; the weights are then as they were before.
   void step();
 
   int epoch() const;  // from 0
@@ -59,6 +60,7 @@ class Trainer {
 
  private:
   std::vector<std::size_t> next_batch();
+  [[noreturn]] void fail_at_loss(double loss, const std::vector<std::size_t>& images) const;
 
   ModelInfo info_;
   std::shared_ptr<ImageClassifier> model_;

@@ -84,7 +84,11 @@ TEST(Trainer, LearnsThroughQuantizers) {
 TEST(Trainer, SaysWhenTheLossIsNoNumber) {
   TestRun run("lenet5");
   run.model->parameters()[0].data().fill_(std::numeric_limits<float>::quiet_NaN());
-  EXPECT_THAT(error_of([&] { run.trainer.step(); }), HasSubstr("in epoch 1, batch 1"));
+  EXPECT_THAT(
+      error_of([&] { run.trainer.step(); }),
+      HasSubstr("the loss is NaN in epoch 1, batch 1; the first output that is not finite is that "
+                "of 'conv1'"));
+  EXPECT_TRUE(run.trainer.results().empty());
 }
 
 TEST(Trainer, RefusesAStateOfAnotherRun) {

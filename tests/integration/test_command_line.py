@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 
 PROGRAM = None
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
@@ -183,6 +184,38 @@ class Quantize(CommandLine):
         self.good("quantize", "nearest,8,4", self.dir / "x.f64", self.dir / "y.f64")
         self.assertEqual(read_raw(self.dir / "y.f64", "d"), [0.3125, -1.0, 2.0, 7.9375, -8.0, 0.0625])
 
+    def test_takes_numpys_files_as_people_have_them(self):
+        y = self.dir / "y.npy"
+        x = [0.3, -1.0, 2.0, 100.0]
+        wanted = [0.3125, -1.0, 2.0, 7.9375]
+        for name, code, result in [(">f4", ">4f", "<f4"), (">f8", ">4d", "<f8"), ("<f2", "<4e", "<f4"), (">f2", ">4e", "<f4")]:
+            write_npy(self.dir / "x.npy", name, (4,), struct.pack(code, *x))
+            self.good("quantize", "nearest,8,4", self.dir / "x.npy", y)
+            self.assertEqual(read_npy(y), ((4,), result, wanted), name)
+        for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            with zipfile.ZipFile(self.dir / "x.npz", "w", compression) as archive:
+                archive.write(self.dir / "x.npy", "layer.f32.npy")
+            self.good("quantize", "nearest,8,4", self.dir / "x.npz", y)
+            self.assertEqual(read_npy(y)[2], wanted)
+            with zipfile.ZipFile(self.dir / "x.npz", "a", compression) as archive:
+                archive.write(self.dir / "x.npy", "bias.npy")
+            self.good("quantize", "nearest,8,4", f"{self.dir}/x.npz:layer.f32", y)
+            self.assertEqual(read_npy(y)[2], wanted)
+        self.fails(1, "quantize", "none", self.dir / "x.npz", y, says="holds 2 arrays; add :NAME, one of layer.f32, bias")
+        self.fails(1, "quantize", "none", f"{self.dir}/x.npz:b", y, says="x.npz: holds no array 'b'")
+        self.fails(2, "quantize", "none", self.dir / "x.npy", self.dir / "y.npz", says="the extension must be .npy")
+
+    def test_two_runs_that_write_one_file_leave_a_whole_one(self):
+        write_raw(self.dir / "x.f32", "f", [0.3] * 100000)
+        write_raw(self.dir / "z.f32", "f", [1.0] * 100000)
+        command = [PROGRAM, "quantize", "nearest,8,4"]
+        for _ in range(10):
+            runs = [subprocess.Popen([*command, self.dir / name, self.dir / "y.f32"]) for name in ("x.f32", "z.f32")]
+            self.assertEqual([run.wait() for run in runs], [0, 0])
+            result = read_raw(self.dir / "y.f32", "f")
+            self.assertIn(result, ([0.3125] * 100000, [1.0] * 100000))
+        self.assertEqual(sorted(p.name for p in self.dir.iterdir()), ["x.f32", "y.f32", "z.f32"])
+
     def test_quantizes_a_file_in_its_place(self):
         write_raw(self.dir / "x.f32", "f", [0.3])
         self.good("quantize", "nearest,8,4", self.dir / "x.f32", self.dir / "x.f32")
@@ -208,7 +241,7 @@ class Quantize(CommandLine):
         (self.dir / "bad.npy").write_bytes(b"not an array")
         self.fails(1, "quantize", "nearest,8,4", self.dir / "bad.npy", out, says="bad.npy")
         write_npy(self.dir / "ints.npy", "<i4", (1,), struct.pack("<i", 1))
-        self.fails(1, "quantize", "nearest,8,4", self.dir / "ints.npy", out, says="expected f32 or f64")
+        self.fails(1, "quantize", "nearest,8,4", self.dir / "ints.npy", out, says="expected f16, f32 or f64")
         self.assertEqual(out.read_bytes(), b"precious")
         self.assertEqual(sorted(p.name for p in self.dir.iterdir()),
                          ["bad.npy", "ints.npy", "nan.f32", "odd.f32", "out.npy"])
@@ -238,6 +271,12 @@ class Matmul(CommandLine):
         self.good("matmul", a, b, y, "--product", "nearest,8,2", "--accumulator", "nearest,5,2")
         # 1.25, 1.5, 7.5 saturates to 3.75 in 5 bits with 2 fractional; the negative side to -4.
         self.assertEqual(read_npy(y), ((1, 2), "<f4", [3.75, -4.0]))
+        with zipfile.ZipFile(self.dir / "both.npz", "w") as archive:
+            archive.write(a, "a.npy")
+            archive.write(b, "b.npy")
+        self.good("matmul", f"{self.dir}/both.npz:a", f"{self.dir}/both.npz:b", self.dir / "z.npy",
+                  "--product", "nearest,8,2", "--accumulator", "nearest,5,2")
+        self.assertEqual((self.dir / "z.npy").read_bytes(), y.read_bytes())
         self.good("matmul", a, b, y, "--product", "zero,8,2", "--accumulator", "nearest,8,2", "--accumulate", "once")
         self.assertEqual(read_npy(y)[2], [7.0, -7.0])
 
@@ -352,7 +391,7 @@ class Compare(CommandLine):
         self.assertEqual((row["layer"], row["largest_error"], row["sqnr_db"]), ("a\nb", "inf", "-inf"))
         lines = self.good("compare", a, b).splitlines()
         self.assertEqual(lines[1].split()[:2], ["a\\x0ab", "1"])
-        self.assertEqual(lines[2], "畳       1         0          0              -")
+        self.assertEqual(lines[2], "畳      1         0          0              -")
         self.assertEqual(lines[-1], "The first layer that differs is a\\x0ab.")
 
     def test_a_byte_order_mark_is_no_part_of_a_text(self):

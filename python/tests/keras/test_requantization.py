@@ -161,12 +161,6 @@ def _replace_data(y):
     y.data = y + 0.01
 
 
-def _read_in_another_type(y):
-    import torch
-
-    y.data = y.data.view(torch.float64)
-
-
 def _change_in_inference_mode(y):
     import torch
 
@@ -181,7 +175,6 @@ def _change_in_inference_mode(y):
         lambda y: y[0].add_(0.01),
         lambda y: y.detach().add_(0.01),
         _replace_data,
-        _read_in_another_type,
         _change_in_inference_mode,
     ],
 )

@@ -191,3 +191,23 @@ def test_who_records_ops_sees_them(function, name):
 def test_pytorch_lends_its_threads():
     """What they compute is compared with other threads' results in test_quantize.py."""
     assert (torch_ops._pool is not None) == torch.backends.openmp.is_available()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x.t(),
+        lambda x: x[:2],
+        lambda x: x[1:],
+        lambda x: x[::2],
+        lambda x: x.view(torch.int32),
+        lambda x: x.clone(),
+    ],
+)
+def test_a_version_tells_another_look_at_the_same_memory(look):
+    """Which an assignment to .data gives, uncounted."""
+    x = _random(4, 4)
+    before = torch_ops.version(x)
+    assert torch_ops.version(x) == before
+    x.data = look(x.data)
+    assert torch_ops.version(x) != before

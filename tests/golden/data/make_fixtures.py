@@ -4,8 +4,11 @@ Needs numpy, ml_dtypes and safetensors; README.md has the versions.
 """
 
 import gzip
+import io
 import pathlib
 import struct
+import unittest.mock
+import zipfile
 
 import ml_dtypes
 import numpy as np
@@ -39,7 +42,50 @@ def make_npy():
     npy("f4_2_version3.npy", np.array([1.0, -2.0], "<f4"), version=(3, 0))
     npy("f4_2_big_endian.npy", np.array([1.0, -2.0], ">f4"))
     npy("f2_2.npy", np.array([1.0, -2.0], "<f2"))
+    npy("f8_2x3_big_endian_fortran.npy", np.asfortranarray(np.arange(6, dtype=">f8").reshape(2, 3)))
+    npy("i8_2_big_endian.npy", np.array([1, -(2**63)], ">i8"))
+    npy("b1_2.npy", np.array([True, False]))
+    npy("u2_2.npy", np.array([0, 2**16 - 1], "<u2"))
+    npy("complex.npy", np.zeros(1, "<c8"))
     npy("structured.npy", np.zeros(1, [("a", "<f4"), ("b", "<i4")]))
+
+
+class Pipe(io.RawIOBase):
+    """A file without places: zipfile then writes sizes and check sums after each member."""
+
+    def __init__(self, path):
+        self.file = open(path, "wb")
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        return self.file.write(data)
+
+    def close(self):
+        self.file.close()
+
+
+def make_npz():
+    folder = HERE / "npz"
+    folder.mkdir(exist_ok=True)
+    weight = np.array([[1, 2, 3], [4, 5, 6]], "<f4")
+    bias = np.array([-1, 1], ">f2")
+    np.savez(folder / "stored.npz", **{"fc.weight": weight, "fc.bias": bias})
+    np.savez_compressed(folder / "deflated.npz", **{"fc.weight": weight, "fc.bias": bias})
+    np.savez_compressed(folder / "one.npz", weight)
+    np.savez(folder / "none.npz")
+    with Pipe(folder / "piped.npz") as pipe:
+        np.savez_compressed(pipe, **{"fc.weight": weight, "fc.bias": bias})
+    # What numpy writes beyond 4 GiB or 65535 arrays.
+    with unittest.mock.patch.multiple(zipfile, ZIP64_LIMIT=0, ZIP_FILECOUNT_LIMIT=0):
+        np.savez_compressed(folder / "zip64.npz", **{"fc.weight": weight, "fc.bias": bias})
+    with zipfile.ZipFile(folder / "bzip2.npz", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.write(HERE / "npy" / "f4_2x3.npy", "x.npy")
+    with zipfile.ZipFile(folder / "other_files.npz", "w") as archive:
+        archive.writestr("README", "not an array")
+        archive.write(HERE / "npy" / "f4_2x3.npy", "x.npy")
+        archive.comment = b"PK\x05\x06 in a comment is no end"
 
 
 def make_safetensors():
@@ -110,6 +156,7 @@ def make_cifar10():
 
 if __name__ == "__main__":
     make_npy()
+    make_npz()
     make_safetensors()
     make_idx()
     make_cifar10()

@@ -222,16 +222,16 @@ def convolve(
     shape.batch, shape.in_channels, *shape.input = size
     shape.out_channels = kernel[1] * groups if transposed else kernel[0]
     shape.kernel = kernel[2:]
-    shape.groups = _size(groups, "groups")
-    shape.stride = _each(stride, dimensions, "stride")
-    shape.dilation = _each(dilation, dimensions, "dilation")
+    shape.groups = groups
+    shape.stride = _expanded(stride, dimensions, "stride")
+    shape.dilation = _expanded(dilation, dimensions, "dilation")
     shape.padding, shape.padding_end = _pairs(padding, dimensions)
     if transposed and shape.padding != shape.padding_end:
         raise Error(
             "convolve: transposed, it pads both sides alike; output_padding adds to the end"
         )
     shape.is_transposed = transposed
-    shape.output_padding = _each(output_padding, dimensions, "output_padding")
+    shape.output_padding = _expanded(output_padding, dimensions, "output_padding")
     _check_bias("convolve", addend, shape.out_channels)
     setting = _setting(
         product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
@@ -297,14 +297,14 @@ def average_pool(
     if len(size) < 3:
         raise Error(f"average_pool: expected a shape (batch, channels, *sizes), got {size}")
     dimensions = len(size) - 2
-    kernel = _each(kernel, dimensions, "kernel")
-    stride = kernel if stride is None else _each(stride, dimensions, "stride")
+    kernel = _expanded(kernel, dimensions, "kernel")
+    stride = kernel if stride is None else _expanded(stride, dimensions, "stride")
     shape = _core.AveragePoolShape()
     shape.planes, shape.input = size[0] * size[1], size[2:]
     shape.kernel, shape.stride = kernel, stride
     shape.padding, shape.padding_end = _pairs(padding, dimensions)
     shape.count_include_pad = count_include_pad
-    shape.divisor = None if divisor is None else _size(divisor, "divisor")
+    shape.divisor = divisor
     setting = _setting(
         product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
     )
@@ -345,16 +345,12 @@ def _quantizer(format: Format) -> _core.Quantizer:
     return _core.make_quantizer("none" if format is None else format)
 
 
-def _each(value: int | Sequence[int], dimensions: int, name: str) -> list[int]:
-    return [_size(size, name) for size in _expanded(value, dimensions, name)]
-
-
 def _pairs(padding: Any, dimensions: int) -> tuple[list[int], list[int]]:
     sides = [
         (side, side) if isinstance(side, int) else side
         for side in _expanded(padding, dimensions, "padding")
     ]
-    before, after = ([_size(side[i], "padding") for side in sides] for i in (0, 1))
+    before, after = ([side[i] for side in sides] for i in (0, 1))
     return before, after
 
 
@@ -364,13 +360,6 @@ def _expanded(value: Any, dimensions: int, name: str) -> list[Any]:
     if len(sizes) != dimensions:
         raise Error(f"{name}: has {len(sizes)} numbers, expected {dimensions}")
     return sizes
-
-
-def _size(value: int, name: str) -> int:
-    """The value as the core takes it, which knows whether it makes sense."""
-    if not -(2**63) <= value < 2**63:
-        raise Error(f"{name}: {value} needs more than 64 bits")
-    return value
 
 
 def _report(plan: _core.Plan, on_plan: Callable[[Plan], None] | None) -> None:

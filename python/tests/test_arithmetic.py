@@ -170,8 +170,8 @@ KERNEL = np.ones((4, 2, 3), np.float32)
         (lambda: tq.average_pool(A, 2), tq.Error, "expected a shape"),
         (lambda: tq.average_pool(IMAGE, 0), tq.Error, "kernel of 0"),
         (lambda: tq.average_pool(IMAGE, 6), tq.Error, "larger than the padded input"),
-        (lambda: tq.average_pool(IMAGE, 2, divisor=2**64), tq.Error, "more than 64 bits"),
-        (lambda: tq.average_pool(IMAGE, 2**63), tq.Error, "more than 64 bits"),
+        (lambda: tq.average_pool(IMAGE, 2, divisor=2**64), tq.Error, "is not between"),
+        (lambda: tq.average_pool(IMAGE, 2**63), tq.Error, "is not between"),
         (
             lambda: tq.convolve(IMAGE, KERNEL[:2], stride=2, transposed=True, output_padding=2),
             tq.Error,

@@ -25,7 +25,7 @@ bool holds_in_order(std::string_view name, const Texts& texts) {
   return true;
 }
 
-// Walks along an expression's outermost sequences. What it does not understand for certain ends the
+// Walks along an expression's sequence, into groups without alternatives. What it does not understand for certain ends the
 // walk with one alternative without a text, which every name fulfils.
 class Reader {
  public:
@@ -59,7 +59,7 @@ class Reader {
       case '[':
         return end_text() && skip_class() && skip_count();
       case '(':
-        return end_text() && skip_group() && skip_count();
+        return end_text() && group() && skip_count();
       case '.':
       case '^':
       case '$':
@@ -124,6 +124,20 @@ class Reader {
       }
     }
     return false;
+  }
+
+  // The texts of a group without alternatives that stands there at least once.
+  bool group() {
+    const std::string_view from_here = rest_;
+    if (!skip_group()) return false;
+    std::string_view inside = from_here.substr(1, from_here.size() - rest_.size() - 2);
+    if (inside.starts_with("?:")) inside.remove_prefix(2);
+    const bool may_miss = !rest_.empty() && may_repeat_or_drop(rest_.front()) && rest_[0] != '+';
+    if (may_miss || inside.starts_with('?')) return true;  // or a lookahead
+    std::vector<Texts> alternatives = Reader(inside).read();
+    if (alternatives.size() > 1) return true;
+    for (std::string& text : alternatives.front()) texts_.push_back(std::move(text));
+    return true;
   }
 
   bool skip_group() {

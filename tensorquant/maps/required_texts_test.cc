@@ -18,10 +18,12 @@ std::vector<std::vector<std::string>> texts(std::string_view expression) {
   return RequiredTexts(expression).alternatives();
 }
 
-TEST(RequiredTexts, AreTheLiteralsOfTheOutermostSequences) {
+TEST(RequiredTexts, AreTheLiteralsOfSequencesWithoutAlternatives) {
   EXPECT_THAT(texts(R"(block3\..*(a|b)\.conv[0-9])"), ElementsAre(ElementsAre("block3.", ".conv")));
   EXPECT_THAT(texts(R"(conv1|fc\d)"), ElementsAre(ElementsAre("conv1"), ElementsAre("fc")));
   EXPECT_THAT(texts(R"((?!fc).*\d\bend)"), ElementsAre(ElementsAre("end")));
+  EXPECT_THAT(texts(R"(a(?:b[0-9](c)+)\.(x|y)(17))"),
+              ElementsAre(ElementsAre("a", "b", "c", ".", "17")));
   EXPECT_THAT(texts("[(]a[)|]b"), ElementsAre(ElementsAre("a", "b")));
   EXPECT_THAT(texts(R"((a[)]|\))b)"), ElementsAre(ElementsAre("b")));
 }
@@ -67,7 +69,7 @@ TEST(RequiredTexts, RefuseNoNameThatTheExpressionMatches) {
   std::mt19937 random(1);
   int hits = 0;
   for (int i = 0; i < 1000; ++i) {
-    const std::string expression = random_expression(random, 1);
+    const std::string expression = random_expression(random, 2);
     const std::regex plain(expression);
     const LayerPattern pattern("re:" + expression);
     for (int j = 0; j < 30; ++j) {

@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "bench/command_line.h"
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/measure/interleaved.h"
 

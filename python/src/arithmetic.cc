@@ -13,8 +13,9 @@
 
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
-#include "tensorquant/arithmetic/average_pool.h"
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/average_pool.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/quantizers/accumulate.h"
 

@@ -4,9 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "tensorquant/arithmetic/average_pool.h"
-#include "tensorquant/arithmetic/convolution.h"
-#include "tensorquant/arithmetic/window.h"
+#include "tensorquant/arithmetic/layers/average_pool.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
+#include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/base/error.h"
 
 namespace tensorquant::python {

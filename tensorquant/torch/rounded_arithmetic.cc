@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "tensorquant/arithmetic/average_pool.h"
-#include "tensorquant/arithmetic/convolution.h"
-#include "tensorquant/arithmetic/elementwise.h"
+#include "tensorquant/arithmetic/layers/add.h"
+#include "tensorquant/arithmetic/layers/average_pool.h"
+#include "tensorquant/arithmetic/layers/batch_norm.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/base/error.h"
 
 namespace tensorquant {

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/torch/layer_cases.h"
 #include "tensorquant/torch/model.h"

@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/arithmetic/average_pool.h"
-#include "tensorquant/arithmetic/convolution.h"
-#include "tensorquant/arithmetic/elementwise.h"
+#include "tensorquant/arithmetic/layers/add.h"
+#include "tensorquant/arithmetic/layers/average_pool.h"
+#include "tensorquant/arithmetic/layers/batch_norm.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/floats.h"
 

@@ -79,7 +79,7 @@ Convolution middle_stage() {
   c.in_channels = c.out_channels = 32;
   c.input = {16, 16};
   c.kernel = {3, 3};
-  c.stride = c.dilation = c.padding = c.padding_end = {1, 1};
+  c.stride = c.dilation = c.padding_begin = c.padding_end = {1, 1};
   return c;
 }
 

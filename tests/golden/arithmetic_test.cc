@@ -101,7 +101,7 @@ class Case {
     c.kernel.assign(w.begin() + 2, w.end());
     c.stride = sizes("stride");
     c.dilation = sizes("dilation");
-    c.padding = c.padding_end = sizes("padding");
+    c.padding_begin = c.padding_end = sizes("padding");
     if (is_transposed) c.output_padding = sizes("output_padding");
     convolve<T>(arithmetic_, context_, c, a_.data(), b_.data(), pointer(bias_), y_.data());
   }

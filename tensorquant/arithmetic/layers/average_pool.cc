@@ -154,7 +154,7 @@ void average_together(const Arithmetic& arithmetic, const ArithmeticContext& con
 Window window_of(const AveragePoolShape& shape, std::size_t d) {
   return {.kernel = shape.kernel[d],
           .stride = shape.stride[d],
-          .padding = shape.padding[d],
+          .padding_begin = shape.padding_begin[d],
           .padding_end = shape.padding_end[d]};
 }
 
@@ -167,7 +167,8 @@ void check_volumes(std::int64_t planes, Sizes input, Sizes output) {
 
 Sizes checked_output(const AveragePoolShape& shape) {
   const std::size_t dimensions = shape.input.size();
-  for (const Sizes* sizes : {&shape.kernel, &shape.stride, &shape.padding, &shape.padding_end}) {
+  for (const Sizes* sizes :
+       {&shape.kernel, &shape.stride, &shape.padding_begin, &shape.padding_end}) {
     if (sizes->size() != dimensions) throw Error("sizes need an entry for each dimension");
   }
   if (shape.divisor == 0) throw Error("the divisor is 0");
@@ -226,7 +227,7 @@ AveragePool average_pool_of(const AveragePoolShape& shape) {
     auto& windows = pool.windows.emplace_back();
     windows.reserve(static_cast<std::size_t>(output[d]));
     for (std::int64_t i = 0; i < output[d]; ++i) {
-      const std::int64_t first = i * shape.stride[d] - shape.padding[d];
+      const std::int64_t first = i * shape.stride[d] - shape.padding_begin[d];
       windows.push_back({first, std::min(shape.kernel[d], end - first)});
     }
   }

@@ -27,9 +27,9 @@ struct AveragePool {
 struct AveragePoolShape {
   std::int64_t planes = 1;
   std::vector<std::int64_t> input, kernel, stride;
-  std::vector<std::int64_t> padding, padding_end;  // zeros before and behind the input
-  bool ceil_mode = false;                          // a last window may reach beyond the padding
-  bool count_include_pad = true;                   // in the divisor, unless that is given
+  std::vector<std::int64_t> padding_begin, padding_end;  // zeros before and behind the input
+  bool ceil_mode = false;         // a last window may reach beyond the padding
+  bool count_include_pad = true;  // in the divisor, unless that is given
   std::optional<std::int64_t> divisor;
 
   // Spatial size. Throws an Error for a shape that makes no sense.

@@ -24,7 +24,7 @@ std::int64_t product_of(const Sizes& sizes) {
 }
 
 Window window_of(const Convolution& c, std::size_t d) {
-  return {c.kernel[d], c.stride[d], c.dilation[d], c.padding[d],
+  return {c.kernel[d], c.stride[d], c.dilation[d], c.padding_begin[d],
           c.is_transposed ? 0 : c.padding_end[d]};
 }
 
@@ -33,7 +33,7 @@ Sizes buffer_of(const Convolution& c, const Sizes& output) {
   Sizes size = output;
   for (std::size_t d = 0; d < size.size(); ++d) {
     size[d] = c.is_transposed ? output[d] + c.dilation[d] * (c.kernel[d] - 1)
-                              : c.input[d] + c.padding[d] + c.padding_end[d];
+                              : c.input[d] + c.padding_begin[d] + c.padding_end[d];
   }
   return size;
 }
@@ -54,7 +54,7 @@ Sizes checked_output(const Convolution& c) {
   for (const auto& [sizes, name] : {Named{&c.kernel, "kernel"},
                                     {&c.stride, "stride"},
                                     {&c.dilation, "dilation"},
-                                    {&c.padding, "padding"},
+                                    {&c.padding_begin, "padding_begin"},
                                     c.is_transposed ? Named{&c.output_padding, "output_padding"}
                                                     : Named{&c.padding_end, "padding_end"}}) {
     require(sizes->size() == dimensions, std::string(name) + " needs an entry for each dimension");
@@ -78,7 +78,7 @@ struct BufferLayout {
   explicit BufferLayout(const Convolution& c) : output(c.output()), size(buffer_of(c, output)) {
     for (std::size_t d = 0; d < output.size(); ++d) {
       const std::int64_t reach = c.dilation[d] * (c.kernel[d] - 1);
-      first.push_back(c.is_transposed ? reach - c.padding[d] : c.padding[d]);
+      first.push_back(c.is_transposed ? reach - c.padding_begin[d] : c.padding_begin[d]);
     }
     const Sizes ones(output.size(), 1);
     spread = c.is_transposed ? c.stride : ones;

@@ -15,7 +15,7 @@ struct Convolution {
   std::vector<std::int64_t> input;   // spatial size
   std::vector<std::int64_t> kernel;  // likewise
   std::vector<std::int64_t> stride, dilation;
-  std::vector<std::int64_t> padding;         // zeros before the input
+  std::vector<std::int64_t> padding_begin;   // zeros before the input
   std::vector<std::int64_t> padding_end;     // zeros behind it; transposed: not used
   bool is_transposed = false;                // the gradient of a convolution by its input
   std::vector<std::int64_t> output_padding;  // transposed only: added to the output's end

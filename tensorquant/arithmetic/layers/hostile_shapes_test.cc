@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <numeric>
@@ -13,6 +14,7 @@
 #include "tensorquant/arithmetic/layers/average_pool.h"
 #include "tensorquant/arithmetic/layers/convolution.h"
 #include "tensorquant/arithmetic/layers/matrix_product.h"
+#include "tensorquant/arithmetic/layers/operation.h"
 #include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/base/error.h"
 
@@ -41,7 +43,7 @@ struct Case {
 std::string text(const Case& c) {
   return "kernel " + std::to_string(c.window.kernel) + ", stride " +
          std::to_string(c.window.stride) + ", dilation " + std::to_string(c.window.dilation) +
-         ", padding " + std::to_string(c.window.padding) + " and " +
+         ", padding " + std::to_string(c.window.padding_begin) + " and " +
          std::to_string(c.window.padding_end) + ", input " + std::to_string(c.input);
 }
 
@@ -57,7 +59,7 @@ Values convolved(const Case& c, std::optional<std::int64_t> output_padding = {})
   shape.kernel = {c.window.kernel};
   shape.stride = {c.window.stride};
   shape.dilation = {c.window.dilation};
-  shape.padding = {c.window.padding};
+  shape.padding_begin = {c.window.padding_begin};
   shape.padding_end = {c.window.padding_end};
   shape.is_transposed = output_padding.has_value();
   shape.output_padding = {output_padding.value_or(0)};
@@ -67,12 +69,44 @@ Values convolved(const Case& c, std::optional<std::int64_t> output_padding = {})
   return y;
 }
 
+// By way of an operation, whose shape comes first.
+Values computed(const Operation& operation, const std::vector<Shape>& shapes,
+                const std::vector<const double*>& data) {
+  const Shape shape = result_shape(operation, shapes);
+  Values y(static_cast<std::size_t>(std::max<std::int64_t>(shape.back(), 0)));
+  run_operation<double>(operation, exact(), {}, shapes, data, y.data());
+  return y;
+}
+
+Values convolved_by_operation(const Case& c) {
+  ConvolutionOperation operation;
+  operation.stride = {c.window.stride};
+  operation.dilation = {c.window.dilation};
+  operation.padding_begin = {c.window.padding_begin};
+  operation.padding_end = {c.window.padding_end};
+  const std::vector<Shape> shapes = {{1, 1, c.input}, {1, 1, c.window.kernel}};
+  result_shape(operation, shapes);  // before there is memory for the kernel
+  const auto kernel = static_cast<std::size_t>(std::max<std::int64_t>(c.window.kernel, 0));
+  const Values x = powers_of_two(c.input), w(kernel, 1.0);
+  return computed(operation, shapes, {x.data(), w.data()});
+}
+
+Values pooled_by_operation(const Case& c) {
+  AveragePoolOperation operation;
+  operation.kernel = {c.window.kernel};
+  operation.stride = {c.window.stride};
+  operation.padding_begin = {c.window.padding_begin};
+  operation.padding_end = {c.window.padding_end};
+  const Values x = powers_of_two(c.input);
+  return computed(operation, {{1, 1, c.input}}, {x.data()});
+}
+
 AveragePoolShape pool_shape(const Case& c) {
   AveragePoolShape shape;
   shape.input = {c.input};
   shape.kernel = {c.window.kernel};
   shape.stride = {c.window.stride};
-  shape.padding = {c.window.padding};
+  shape.padding_begin = {c.window.padding_begin};
   shape.padding_end = {c.window.padding_end};
   return shape;
 }
@@ -92,23 +126,23 @@ std::vector<Case> hostile_cases() {
       {{.kernel = 2, .dilation = kMost}, 4, {}},
       {{.kernel = 3, .dilation = kHalf}, 4, {}},      // the reach is 2^63
       {{.kernel = 4, .dilation = kHalf + 1}, 4, {}},  // and 2^64 more than it seems
-      {{.kernel = 2, .padding = kMost}, 4, {}},
+      {{.kernel = 2, .padding_begin = kMost}, 4, {}},
       {{.kernel = 2, .padding_end = kMost}, 4, {}},
-      {{.kernel = 2, .stride = kMost, .padding = kMost, .padding_end = kMost}, 4, {}},
-      {{.kernel = 2, .padding = kHalf, .padding_end = kHalf}, 4, {}},
-      {{.kernel = 2, .stride = kMost, .padding = kHalf, .padding_end = kHalf - 4}, 4, {}},
+      {{.kernel = 2, .stride = kMost, .padding_begin = kMost, .padding_end = kMost}, 4, {}},
+      {{.kernel = 2, .padding_begin = kHalf, .padding_end = kHalf}, 4, {}},
+      {{.kernel = 2, .stride = kMost, .padding_begin = kHalf, .padding_end = kHalf - 4}, 4, {}},
       {{.kernel = 0}, 4, {}},
       {{.kernel = -1}, 4, {}},
       {{.kernel = kMost}, 4, {}},
       {{.kernel = 2, .stride = 0}, 4, {}},
       {{.kernel = 2, .stride = std::numeric_limits<std::int64_t>::min()}, 4, {}},
       {{.kernel = 2, .dilation = 0}, 4, {}},
-      {{.kernel = 2, .padding = -1}, 4, {}},
+      {{.kernel = 2, .padding_begin = -1}, 4, {}},
       {{.kernel = 2, .padding_end = std::numeric_limits<std::int64_t>::min()}, 4, {}},
       {{.kernel = 5}, 4, {}},
       {{.kernel = 3, .dilation = 2}, 4, {}},
       {{.kernel = 1}, 0, {}},
-      {{.kernel = 2, .padding = 1, .padding_end = 1}, 0, Values{0}},
+      {{.kernel = 2, .padding_begin = 1, .padding_end = 1}, 0, Values{0}},
   };
 }
 
@@ -116,8 +150,10 @@ TEST(HostileShapes, AreRefusedByConvolutionsOrComputed) {
   for (const Case& c : hostile_cases()) {
     if (c.wanted) {
       EXPECT_EQ(convolved(c), *c.wanted) << text(c);
+      EXPECT_EQ(convolved_by_operation(c), *c.wanted) << text(c);
     } else {
       EXPECT_THROW(convolved(c), Error) << text(c);
+      EXPECT_THROW(convolved_by_operation(c), Error) << text(c);
     }
   }
 }
@@ -129,8 +165,10 @@ TEST(HostileShapes, AreRefusedByPoolsOrComputed) {
       Values wanted = *c.wanted;
       for (double& sum : wanted) sum /= static_cast<double>(c.window.kernel);
       EXPECT_EQ(pooled(pool_shape(c)), wanted) << text(c);
+      EXPECT_EQ(pooled_by_operation(c), wanted) << text(c);
     } else {
       EXPECT_THROW(pooled(pool_shape(c)), Error) << text(c);
+      EXPECT_THROW(pooled_by_operation(c), Error) << text(c);
     }
   }
 }
@@ -143,19 +181,19 @@ TEST(HostileShapes, AreRefusedByTransposedConvolutionsOrComputed) {
   for (const auto& [c, output_padding] : std::vector<Transposed>{
            {{{.kernel = 2, .stride = kMost}, 1, Values{1, 1}}, 0},
            {{{.kernel = 2, .dilation = kMost}, 1, {}}, 0},
-           {{{.kernel = 2, .dilation = kHalf, .padding = kHalf / 2}, 1, {}}, 0},
-           {{{.kernel = 1, .stride = kHalf, .padding = kHalf / 2}, 2, Values{0}}, 0},
+           {{{.kernel = 2, .dilation = kHalf, .padding_begin = kHalf / 2}, 1, {}}, 0},
+           {{{.kernel = 1, .stride = kHalf, .padding_begin = kHalf / 2}, 2, Values{0}}, 0},
            {{{.kernel = 1, .stride = kMost}, 2, {}}, 0},
            {{{.kernel = 1, .stride = kMost}, 1, {}}, kMost - 1},
            {{{.kernel = 1, .stride = 2}, 2, Values{1, 0, 2, 0}}, 1},
            {{{.kernel = 1, .stride = 2}, 2, {}}, 2},
            {{{.kernel = 1, .stride = 1, .dilation = 3}, 2, Values{1, 2, 0, 0}}, 2},
            {{{.kernel = 1, .stride = 2}, 2, {}}, -1},
-           {{{.kernel = 3, .padding = 1}, 2, Values{3, 3}}, 0},
-           {{{.kernel = 3, .padding = 2}, 2, Values{}}, 0},
-           {{{.kernel = 1, .padding = 1}, 2, Values{}}, 0},
-           {{{.kernel = 1, .padding = 2}, 2, {}}, 0},
-           {{{.kernel = 3, .padding = kMost}, 2, {}}, 0},
+           {{{.kernel = 3, .padding_begin = 1}, 2, Values{3, 3}}, 0},
+           {{{.kernel = 3, .padding_begin = 2}, 2, Values{}}, 0},
+           {{{.kernel = 1, .padding_begin = 1}, 2, Values{}}, 0},
+           {{{.kernel = 1, .padding_begin = 2}, 2, {}}, 0},
+           {{{.kernel = 3, .padding_begin = kMost}, 2, {}}, 0},
        }) {
     if (c.wanted) {
       EXPECT_EQ(convolved(c, output_padding), *c.wanted) << text(c);
@@ -169,9 +207,9 @@ TEST(HostileShapes, OfWholeTensorsAreRefused) {
   Convolution shape;
   shape.input = shape.kernel = {1, 1};
   shape.stride = shape.dilation = {1, 1};
-  shape.padding = shape.padding_end = {kHalf / 2, kHalf / 2};
+  shape.padding_begin = shape.padding_end = {kHalf / 2, kHalf / 2};
   EXPECT_THROW(shape.output(), Error);
-  shape.padding = shape.padding_end = {0, 0};
+  shape.padding_begin = shape.padding_end = {0, 0};
   EXPECT_EQ(shape.output(), (std::vector<std::int64_t>{1, 1}));
   for (const std::int64_t size : {kMost, kHalf, std::int64_t{-1}}) {
     Convolution bad = shape;
@@ -198,7 +236,7 @@ TEST(HostileShapes, OfWholeTensorsAreRefused) {
 }
 
 TEST(HostileShapes, DivisorsAreThoseOfNumbersThatThereAre) {
-  AveragePoolShape shape = pool_shape({{.kernel = 1, .padding = 1, .padding_end = 1}, 2, {}});
+  AveragePoolShape shape = pool_shape({{.kernel = 1, .padding_begin = 1, .padding_end = 1}, 2, {}});
   EXPECT_EQ(pooled(shape), (Values{0, 1, 2, 0}));
   shape.count_include_pad = false;
   EXPECT_THROW(average_pool_of(shape), Error);  // windows of padding alone
@@ -211,17 +249,17 @@ TEST(HostileShapes, DivisorsAreThoseOfNumbersThatThereAre) {
 // By trying every place.
 std::int64_t count_positions(const Window& window, std::int64_t input, bool ceil_mode) {
   std::int64_t count = 0;
-  const std::int64_t end = input + window.padding + window.padding_end;
+  const std::int64_t end = input + window.padding_begin + window.padding_end;
   for (std::int64_t first = 0;; first += window.stride) {
     const bool is_inside = first + window.dilation * (window.kernel - 1) < end;
     // libtorch: the first window that is not inside, if it is needed for the last inputs.
     if (!is_inside) {
       const std::int64_t reached =
           count == 0 ? 0 : first - window.stride + window.dilation * (window.kernel - 1) + 1;
-      const bool is_needed = reached < end && first < input + window.padding;
+      const bool is_needed = reached < end && first < input + window.padding_begin;
       return count + (ceil_mode && is_needed ? 1 : 0);
     }
-    if (ceil_mode && first >= input + window.padding) return count;
+    if (ceil_mode && first >= input + window.padding_begin) return count;
     ++count;
   }
 }
@@ -237,7 +275,7 @@ TEST(Positions, AreThoseThatCanBeCounted) {
     const Window window = {.kernel = next(1, 4),
                            .stride = next(1, 3),
                            .dilation = next(1, 3),
-                           .padding = next(0, 3),
+                           .padding_begin = next(0, 3),
                            .padding_end = next(0, 3)};
     const std::int64_t input = next(0, 8);
     const std::int64_t wanted = count_positions(window, input, false);
@@ -247,9 +285,9 @@ TEST(Positions, AreThoseThatCanBeCounted) {
       EXPECT_EQ(positions(window, input), wanted) << text({window, input, {}});
     }
     // What libtorch's pools take.
-    const bool is_pool = window.dilation == 1 && window.padding == window.padding_end &&
-                         2 * window.padding <= window.kernel &&
-                         window.kernel <= input + window.padding;
+    const bool is_pool = window.dilation == 1 && window.padding_begin == window.padding_end &&
+                         2 * window.padding_begin <= window.kernel &&
+                         window.kernel <= input + window.padding_begin;
     if (is_pool) {
       EXPECT_EQ(positions(window, input, true), count_positions(window, input, true))
           << text({window, input, {}});

@@ -30,7 +30,7 @@ void check(const Window& window, std::int64_t input) {
   for (const auto& [name, size, least] : {Limit{"kernel", window.kernel, 1},
                                           {"stride", window.stride, 1},
                                           {"dilation", window.dilation, 1},
-                                          {"padding", window.padding, 0},
+                                          {"padding", window.padding_begin, 0},
                                           {"padding", window.padding_end, 0},
                                           {"input", input, 0}}) {
     require(size >= least, "a " + std::string(name) + " of " + std::to_string(size));
@@ -41,12 +41,13 @@ void check(const Window& window, std::int64_t input) {
 
 std::int64_t positions(const Window& window, std::int64_t input, bool ceil_mode) {
   check(window, input);
-  const Wide padded = narrow("the padded input", Wide{input} + window.padding + window.padding_end);
+  const Wide padded =
+      narrow("the padded input", Wide{input} + window.padding_begin + window.padding_end);
   const Wide room = padded - reach_of(window) - 1 + (ceil_mode ? window.stride - 1 : 0);
   require(room >= 0, "the kernel is larger than the padded input");
   const Wide count = room / window.stride + 1;
   const bool begins_behind =
-      ceil_mode && (count - 1) * window.stride >= Wide{input} + window.padding;
+      ceil_mode && (count - 1) * window.stride >= Wide{input} + window.padding_begin;
   require(count > 1 || !begins_behind, "the input is empty");
   return static_cast<std::int64_t>(begins_behind ? count - 1 : count);
 }
@@ -60,7 +61,7 @@ std::int64_t transposed_size(const Window& window, std::int64_t input,
   // Of the output before its ends are cut off.
   const Wide full = (Wide{input} - 1) * window.stride + reach_of(window) + 1 + output_padding;
   narrow("the padded input", full + reach_of(window));
-  const Wide size = full - 2 * Wide{window.padding};
+  const Wide size = full - 2 * Wide{window.padding_begin};
   require(size >= 0, "the padding is larger than the output");
   return static_cast<std::int64_t>(size);
 }

@@ -317,7 +317,7 @@ TEST(Convolution, RefusesShapesThatMakeNoSense) {
   good.input = {4};
   good.kernel = {3};
   good.stride = good.dilation = {1};
-  good.padding = good.padding_end = {0};
+  good.padding_begin = good.padding_end = {0};
   const std::vector<float> x(4), w(3);
   std::vector<float> y(2);
   const auto run = [&](const Convolution& c) {
@@ -326,7 +326,7 @@ TEST(Convolution, RefusesShapesThatMakeNoSense) {
   run(good);
   for (const auto& spoil : std::vector<std::function<void(Convolution&)>>{
            [](Convolution& c) { c.kernel = {5}; }, [](Convolution& c) { c.stride = {0}; },
-           [](Convolution& c) { c.padding = {-1}; },
+           [](Convolution& c) { c.padding_begin = {-1}; },
            [](Convolution& c) {
              c.dilation = {1, 1};
            },

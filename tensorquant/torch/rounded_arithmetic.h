@@ -41,13 +41,8 @@ at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x
                                const at::Tensor& w, const at::Tensor& bias,
                                const ConvolutionOperation& convolution);
 
-struct AveragePoolOptions {
-  std::vector<std::int64_t> kernel, stride, padding;
-  bool ceil_mode = false, count_include_pad = true;
-  std::optional<std::int64_t> divisor_override;
-};
 at::Tensor rounded_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
-                                const AveragePoolOptions& options);
+                                const AveragePoolOperation& pool);
 // No size stands for the input's.
 at::Tensor rounded_adaptive_average_pool(
     const LayerArithmetic& layer, const at::Tensor& x,

@@ -183,7 +183,7 @@ AveragePoolShape pool_of(const AveragePoolOperation& operation, const Shape& x) 
           .stride = operation.stride,
           .padding_begin = operation.padding_begin,
           .padding_end = operation.padding_end,
-          .ceil_mode = false,
+          .ceil_mode = operation.ceil_mode,
           .count_include_pad = operation.count_include_pad,
           .divisor = operation.divisor};
 }
@@ -205,7 +205,7 @@ Shape shape_of(const AveragePoolOperation& operation, const std::vector<Shape>& 
                       .stride = o.stride[d],
                       .padding_begin = o.padding_begin[d],
                       .padding_end = o.padding_end[d]},
-                     x[d + 2]);
+                     x[d + 2], o.ceil_mode);
   });
   if (is_known(x)) pool_of(o, x).output();  // or it is too large
   return shape;

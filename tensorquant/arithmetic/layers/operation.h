@@ -35,6 +35,7 @@ struct ConvolutionOperation {
 // x of (batch, channels, input...).
 struct AveragePoolOperation {
   std::vector<std::int64_t> kernel, stride, padding_begin, padding_end;
+  bool ceil_mode = false;  // as in AveragePoolShape
   bool count_include_pad = true;
   std::optional<std::int64_t> divisor;
 };

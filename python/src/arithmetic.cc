@@ -50,7 +50,7 @@ void bind_calls(nb::module_& module) {
       nb::call_guard<nb::gil_scoped_release>());
   module.def(
       "run_operation",
-      [](const Setting& setting, const Operation& operation, const std::vector<Shape>& shapes,
+      [](const Setting& setting, const Operation& operation, const std::vector<TensorShape>& shapes,
          const std::vector<In<T>>& inputs, const Out<T>& y, RangeReport* ranges) {
         std::vector<const T*> data;
         for (const In<T>& input : inputs) data.push_back(input.data());

@@ -221,8 +221,8 @@ int gradient(TensorquantText spec, int type, std::size_t count, const void* x, c
   });
 }
 
-std::vector<Shape> shapes_of(int inputs, const TensorquantTensor* input) {
-  std::vector<Shape> shapes;
+std::vector<TensorShape> shapes_of(int inputs, const TensorquantTensor* input) {
+  std::vector<TensorShape> shapes;
   shapes.reserve(static_cast<std::size_t>(inputs));
   for (int i = 0; i < inputs; ++i) {
     shapes.emplace_back(input[i].sizes, input[i].sizes + input[i].dimensions);
@@ -233,8 +233,8 @@ std::vector<Shape> shapes_of(int inputs, const TensorquantTensor* input) {
 int result_shape(TensorquantText operation, int inputs, const TensorquantTensor* input,
                  std::int64_t* sizes, int* dimensions, TensorquantError* error) {
   return guarded(nullptr, error, [&] {
-    const Shape shape = tensorquant::result_shape(find_operation(view(operation))->operation,
-                                                  shapes_of(inputs, input));
+    const TensorShape shape = tensorquant::result_shape(find_operation(view(operation))->operation,
+                                                        shapes_of(inputs, input));
     if (shape.size() > TENSORQUANT_MOST_DIMENSIONS) {
       throw Error("rounded arithmetic takes up to " + std::to_string(TENSORQUANT_MOST_DIMENSIONS) +
                   " dimensions");
@@ -244,15 +244,16 @@ int result_shape(TensorquantText operation, int inputs, const TensorquantTensor*
   });
 }
 
-std::size_t count_of(const Shape& shape) {
+std::size_t count_of(const TensorShape& shape) {
   std::size_t count = 1;
   for (const std::int64_t size : shape) count *= static_cast<std::size_t>(size);
   return count;
 }
 
 template <class T>
-void compute(const LayerOperation& layer, std::uint32_t step, const std::vector<Shape>& shapes,
-             const TensorquantTensor* input, void* y, bool* outside) {
+void compute(const LayerOperation& layer, std::uint32_t step,
+             const std::vector<TensorShape>& shapes, const TensorquantTensor* input, void* y,
+             bool* outside) {
   ArithmeticContext context = layer.context;
   context.step = step;
   const auto run = [&](const auto& data, auto* result) {

@@ -183,11 +183,11 @@ at::Tensor float_convolution(const ConvolutionOperation& o, const at::Tensor& x,
 Result run_on(const LayerArithmetic& layer, const Operation& operation,
               std::initializer_list<at::Tensor> tensors, RangeReport* report) {
   const at::Tensor& x = *tensors.begin();
-  std::vector<Shape> shapes;
+  std::vector<TensorShape> shapes;
   for (const at::Tensor& tensor : tensors) {
     if (tensor.defined()) shapes.push_back(tensor.sizes().vec());
   }
-  const Shape shape = result_shape(operation, shapes);
+  const TensorShape shape = result_shape(operation, shapes);
   const auto options = plain_input(x).options();
   const Result result = {at::empty(shape, options), mask_for(layer, shape)};
   std::vector<at::Tensor> inputs;

@@ -70,9 +70,9 @@ Values convolved(const Case& c, std::optional<std::int64_t> output_padding = {})
 }
 
 // By way of an operation, whose shape comes first.
-Values computed(const Operation& operation, const std::vector<Shape>& shapes,
+Values computed(const Operation& operation, const std::vector<TensorShape>& shapes,
                 const std::vector<const double*>& data) {
-  const Shape shape = result_shape(operation, shapes);
+  const TensorShape shape = result_shape(operation, shapes);
   Values y(static_cast<std::size_t>(std::max<std::int64_t>(shape.back(), 0)));
   run_operation<double>(operation, exact(), {}, shapes, data, y.data());
   return y;
@@ -84,7 +84,7 @@ Values convolved_by_operation(const Case& c) {
   operation.dilation = {c.window.dilation};
   operation.padding_begin = {c.window.padding_begin};
   operation.padding_end = {c.window.padding_end};
-  const std::vector<Shape> shapes = {{1, 1, c.input}, {1, 1, c.window.kernel}};
+  const std::vector<TensorShape> shapes = {{1, 1, c.input}, {1, 1, c.window.kernel}};
   result_shape(operation, shapes);  // before there is memory for the kernel
   const auto kernel = static_cast<std::size_t>(std::max<std::int64_t>(c.window.kernel, 0));
   const Values x = powers_of_two(c.input), w(kernel, 1.0);

@@ -19,7 +19,7 @@ void require(bool good, const std::string& reason) {
   if (!good) throw Error(reason);
 }
 
-std::string to_text(const Shape& shape) {
+std::string to_text(const TensorShape& shape) {
   std::string text;
   for (const std::int64_t size : shape) {
     text += (text.empty() ? "" : " x ") + (size == kUnknownSize ? "?" : std::to_string(size));
@@ -27,7 +27,7 @@ std::string to_text(const Shape& shape) {
   return "(" + text + ")";
 }
 
-bool is_known(const Shape& shape) {
+bool is_known(const TensorShape& shape) {
   return std::find(shape.begin(), shape.end(), kUnknownSize) == shape.end();
 }
 
@@ -35,19 +35,19 @@ bool agree(std::int64_t a, std::int64_t b) {
   return a == b || a == kUnknownSize || b == kUnknownSize;
 }
 
-void check_count(const std::vector<Shape>& inputs, std::size_t least, std::size_t most) {
+void check_count(const std::vector<TensorShape>& inputs, std::size_t least, std::size_t most) {
   require(inputs.size() >= least && inputs.size() <= most,
           "expected " + std::to_string(least) + " to " + std::to_string(most) + " tensors, found " +
               std::to_string(inputs.size()));
 }
 
-void check_bias(const std::vector<Shape>& inputs, std::int64_t outputs) {
+void check_bias(const std::vector<TensorShape>& inputs, std::int64_t outputs) {
   if (inputs.size() < 3) return;
   require(inputs[2].size() == 1 && agree(inputs[2][0], outputs),
           "expected a bias of (" + std::to_string(outputs) + "), found " + to_text(inputs[2]));
 }
 
-void check_dimensions(const char* what, const Shape& shape, std::size_t dimensions) {
+void check_dimensions(const char* what, const TensorShape& shape, std::size_t dimensions) {
   require(shape.size() == dimensions, "expected " + std::string(what) + " of " +
                                           std::to_string(dimensions) + " dimensions, found " +
                                           to_text(shape));
@@ -63,7 +63,8 @@ void check_lengths(std::size_t dimensions,
 // The spatial sizes of the result, behind what `shape` has already: size(d) where the input's is
 // known.
 template <class Size>
-Shape with_sizes(Shape shape, const Shape& x, const Shape& kernel, const Size& size) {
+TensorShape with_sizes(TensorShape shape, const TensorShape& x, const TensorShape& kernel,
+                       const Size& size) {
   for (std::size_t d = 0; d < kernel.size(); ++d) {
     if (x[d + 2] == kUnknownSize) {
       shape.push_back(kUnknownSize);
@@ -81,24 +82,25 @@ Shape with_sizes(Shape shape, const Shape& x, const Shape& kernel, const Size& s
 
 void check_kind(const LinearOperation&) {}
 
-Shape shape_of(const LinearOperation&, const std::vector<Shape>& inputs) {
+TensorShape shape_of(const LinearOperation&, const std::vector<TensorShape>& inputs) {
   check_count(inputs, 2, 3);
-  const Shape &x = inputs[0], &w = inputs[1];
+  const TensorShape &x = inputs[0], &w = inputs[1];
   require(w.size() == 2, "expected weights of (outputs x inputs), found " + to_text(w));
   require(!x.empty() && agree(x.back(), w[1]),
           "expected an input of (... x " + std::to_string(w[1]) + "), found " + to_text(x));
   check_bias(inputs, w[0]);
-  Shape shape = x;
+  TensorShape shape = x;
   shape.back() = w[0];
   return shape;
 }
 
 template <class T>
 std::optional<SumPlan> run_on(const LinearOperation&, const Arithmetic& arithmetic,
-                              const ArithmeticContext& context, const std::vector<Shape>& shapes,
+                              const ArithmeticContext& context,
+                              const std::vector<TensorShape>& shapes,
                               const std::vector<const T*>& inputs, T* y, RangeReport* report,
                               bool* outside) {
-  const Shape &x = shapes[0], &w = shapes[1];
+  const TensorShape &x = shapes[0], &w = shapes[1];
   const T* const bias = inputs.size() > 2 ? inputs[2] : nullptr;
   return linear(arithmetic, context, volume("the input", {x.data(), x.size() - 1}), w[1], w[0],
                 inputs[0], inputs[1], bias, y, report, outside);
@@ -106,8 +108,8 @@ std::optional<SumPlan> run_on(const LinearOperation&, const Arithmetic& arithmet
 
 // Of known shapes.
 Convolution convolution_of(const ConvolutionOperation& operation,
-                           const std::vector<Shape>& inputs) {
-  const Shape &x = inputs[0], &w = inputs[1];
+                           const std::vector<TensorShape>& inputs) {
+  const TensorShape &x = inputs[0], &w = inputs[1];
   return {.batch = x[0],
           .in_channels = x[1],
           .out_channels = operation.is_transposed ? w[1] * operation.groups : w[0],
@@ -132,16 +134,17 @@ void check_kind(const ConvolutionOperation& o) {
           "a transposed convolution pads both sides alike; output_padding adds to the end");
 }
 
-Shape shape_of(const ConvolutionOperation& operation, const std::vector<Shape>& inputs) {
+TensorShape shape_of(const ConvolutionOperation& operation,
+                     const std::vector<TensorShape>& inputs) {
   check_count(inputs, 2, 3);
-  const Shape &x = inputs[0], &w = inputs[1];
+  const TensorShape &x = inputs[0], &w = inputs[1];
   const auto& o = operation;
   const std::size_t dimensions = o.stride.size();
   check_dimensions("an input", x, dimensions + 2);
   check_dimensions("weights", w, dimensions + 2);
 
   const auto in_groups = [&](std::int64_t size) {
-    return size == kUnknownSize ? size : volume("the kernel", Shape{size, o.groups});
+    return size == kUnknownSize ? size : volume("the kernel", TensorShape{size, o.groups});
   };
   const std::int64_t channels = o.is_transposed ? w[0] : in_groups(w[1]);
   const std::int64_t outputs = o.is_transposed ? in_groups(w[1]) : w[0];
@@ -151,8 +154,8 @@ Shape shape_of(const ConvolutionOperation& operation, const std::vector<Shape>& 
           std::to_string(w[0]) + (o.is_transposed ? " input" : " output") +
               " channels cannot be divided into " + std::to_string(o.groups) + " groups");
   check_bias(inputs, outputs);
-  const Shape kernel(w.begin() + 2, w.end());
-  const Shape shape = with_sizes({x[0], outputs}, x, kernel, [&](std::size_t d) {
+  const TensorShape kernel(w.begin() + 2, w.end());
+  const TensorShape shape = with_sizes({x[0], outputs}, x, kernel, [&](std::size_t d) {
     if (kernel[d] == kUnknownSize) return kUnknownSize;
     const Window window = {.kernel = kernel[d],
                            .stride = o.stride[d],
@@ -168,7 +171,8 @@ Shape shape_of(const ConvolutionOperation& operation, const std::vector<Shape>& 
 
 template <class T>
 std::optional<SumPlan> run_on(const ConvolutionOperation& operation, const Arithmetic& arithmetic,
-                              const ArithmeticContext& context, const std::vector<Shape>& shapes,
+                              const ArithmeticContext& context,
+                              const std::vector<TensorShape>& shapes,
                               const std::vector<const T*>& inputs, T* y, RangeReport* report,
                               bool* outside) {
   const T* const bias = inputs.size() > 2 ? inputs[2] : nullptr;
@@ -176,8 +180,8 @@ std::optional<SumPlan> run_on(const ConvolutionOperation& operation, const Arith
                   bias, y, report, outside);
 }
 
-AveragePoolShape pool_of(const AveragePoolOperation& operation, const Shape& x) {
-  return {.planes = volume("the input", Shape{x[0], x[1]}),
+AveragePoolShape pool_of(const AveragePoolOperation& operation, const TensorShape& x) {
+  return {.planes = volume("the input", TensorShape{x[0], x[1]}),
           .input = {x.begin() + 2, x.end()},
           .kernel = operation.kernel,
           .stride = operation.stride,
@@ -194,13 +198,14 @@ void check_kind(const AveragePoolOperation& o) {
   require(o.divisor != 0, "the divisor is 0");
 }
 
-Shape shape_of(const AveragePoolOperation& operation, const std::vector<Shape>& inputs) {
+TensorShape shape_of(const AveragePoolOperation& operation,
+                     const std::vector<TensorShape>& inputs) {
   check_count(inputs, 1, 1);
-  const Shape& x = inputs[0];
+  const TensorShape& x = inputs[0];
   const auto& o = operation;
   const std::size_t dimensions = o.kernel.size();
   check_dimensions("an input", x, dimensions + 2);
-  const Shape shape = with_sizes({x[0], x[1]}, x, o.kernel, [&](std::size_t d) {
+  const TensorShape shape = with_sizes({x[0], x[1]}, x, o.kernel, [&](std::size_t d) {
     return positions({.kernel = o.kernel[d],
                       .stride = o.stride[d],
                       .padding_begin = o.padding_begin[d],
@@ -213,7 +218,8 @@ Shape shape_of(const AveragePoolOperation& operation, const std::vector<Shape>& 
 
 template <class T>
 std::optional<SumPlan> run_on(const AveragePoolOperation& operation, const Arithmetic& arithmetic,
-                              const ArithmeticContext& context, const std::vector<Shape>& shapes,
+                              const ArithmeticContext& context,
+                              const std::vector<TensorShape>& shapes,
                               const std::vector<const T*>& inputs, T* y, RangeReport* report,
                               bool* outside) {
   average_pool(arithmetic, context, average_pool_of(pool_of(operation, shapes[0])), inputs[0], y,
@@ -227,11 +233,11 @@ void check_operation(const Operation& operation) {
   std::visit([](const auto& kind) { check_kind(kind); }, operation);
 }
 
-Shape result_shape(const Operation& operation, const std::vector<Shape>& inputs) {
+TensorShape result_shape(const Operation& operation, const std::vector<TensorShape>& inputs) {
   check_operation(operation);
-  const Shape shape =
+  const TensorShape shape =
       std::visit([&](const auto& kind) { return shape_of(kind, inputs); }, operation);
-  Shape known = shape;
+  TensorShape known = shape;
   std::erase(known, kUnknownSize);
   volume("the output", known);
   return shape;
@@ -240,7 +246,7 @@ Shape result_shape(const Operation& operation, const std::vector<Shape>& inputs)
 template <class T>
 std::optional<SumPlan> run_operation(const Operation& operation, const Arithmetic& arithmetic,
                                      const ArithmeticContext& context,
-                                     const std::vector<Shape>& shapes,
+                                     const std::vector<TensorShape>& shapes,
                                      const std::vector<const T*>& inputs, T* y, RangeReport* report,
                                      bool* outside) {
   result_shape(operation, shapes);  // throws where they do not fit
@@ -252,10 +258,10 @@ std::optional<SumPlan> run_operation(const Operation& operation, const Arithmeti
       operation);
 }
 
-#define TENSORQUANT_INSTANTIATE(T)                                                              \
-  template std::optional<SumPlan> run_operation(                                                \
-      const Operation&, const Arithmetic&, const ArithmeticContext&, const std::vector<Shape>&, \
-      const std::vector<const T*>&, T*, RangeReport*, bool*)
+#define TENSORQUANT_INSTANTIATE(T)                                   \
+  template std::optional<SumPlan> run_operation(                     \
+      const Operation&, const Arithmetic&, const ArithmeticContext&, \
+      const std::vector<TensorShape>&, const std::vector<const T*>&, T*, RangeReport*, bool*)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

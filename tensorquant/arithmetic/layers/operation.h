@@ -15,7 +15,7 @@
 namespace tensorquant {
 
 // The sizes of a tensor in C order. One that is not known is kUnknownSize.
-using Shape = std::vector<std::int64_t>;
+using TensorShape = std::vector<std::int64_t>;
 inline constexpr std::int64_t kUnknownSize = -1;
 
 // x of (..., inputs), weights of (outputs, inputs) and, if given, a bias of (outputs).
@@ -47,14 +47,14 @@ void check_operation(const Operation& operation);
 
 // The result's shape for inputs of these shapes. Throws an Error where they do not fit, as early as
 // their known sizes show it.
-Shape result_shape(const Operation& operation, const std::vector<Shape>& inputs);
+TensorShape result_shape(const Operation& operation, const std::vector<TensorShape>& inputs);
 
 // y, of result_shape(), from the data of the inputs, all of whose sizes are known. `report` and
 // `outside` as in SumsOfProducts. Returns the plan of the sums of products, if there are any.
 template <class T>
 std::optional<SumPlan> run_operation(const Operation& operation, const Arithmetic& arithmetic,
                                      const ArithmeticContext& context,
-                                     const std::vector<Shape>& shapes,
+                                     const std::vector<TensorShape>& shapes,
                                      const std::vector<const T*>& inputs, T* y,
                                      RangeReport* report = nullptr, bool* outside = nullptr);
 

@@ -50,8 +50,8 @@ AveragePoolOperation pool() {
 // (input - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1.
 struct Fit {
   Operation operation;
-  std::vector<Shape> inputs;
-  Shape result;
+  std::vector<TensorShape> inputs;
+  TensorShape result;
 };
 
 std::vector<Fit> fits() {
@@ -78,9 +78,9 @@ TEST(Operation, KnowsWhatUnknownSizesLeaveOfItsShape) {
   for (const Fit& fit : fits()) {
     for (std::size_t i = 0; i < fit.inputs.size(); ++i) {
       for (std::size_t d = 0; d < fit.inputs[i].size(); ++d) {
-        std::vector<Shape> inputs = fit.inputs;
+        std::vector<TensorShape> inputs = fit.inputs;
         inputs[i][d] = kAny;
-        const Shape found = result_shape(fit.operation, inputs);
+        const TensorShape found = result_shape(fit.operation, inputs);
         ASSERT_EQ(found.size(), fit.result.size());
         std::size_t unknown = 0;
         for (std::size_t k = 0; k < found.size(); ++k) {
@@ -95,14 +95,14 @@ TEST(Operation, KnowsWhatUnknownSizesLeaveOfItsShape) {
     }
   }
   EXPECT_EQ(result_shape(convolution(), {{kAny, 3, kAny, 9}, {4, 3, 3, 2}}),
-            (Shape{kAny, 4, kAny, 10}));
-  EXPECT_EQ(result_shape(LinearOperation{}, {{kAny, 3}, {2, kAny}}), (Shape{kAny, 2}));
+            (TensorShape{kAny, 4, kAny, 10}));
+  EXPECT_EQ(result_shape(LinearOperation{}, {{kAny, 3}, {2, kAny}}), (TensorShape{kAny, 2}));
 }
 
 TEST(Operation, SaysWhichShapesDoNotFit) {
   struct Misfit {
     Operation operation;
-    std::vector<Shape> inputs;
+    std::vector<TensorShape> inputs;
     std::string message;
   };
   ConvolutionOperation uneven = transposed(), longer = convolution();

@@ -67,7 +67,7 @@ ARITHMETIC = {
         "bool keeps_all(const Step&, const NumberRange&) { return false; }",
         "double rounded_bound(const Step&, double sum, double) { return sum; }",
     ],
-    "arithmetic/exact_number.cc": [
+    "arithmetic/exact/exact_number.cc": [
         "template <class T> double round_to(const Step&, const ExactNumber&, Draw) { return 0; }",
         "template <class T> double round_special_to(const Step&, double x) { return x; }",
     ],

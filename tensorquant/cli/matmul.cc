@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"

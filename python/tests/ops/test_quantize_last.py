@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tensorquant.ops import torch as torch_ops
-from tensorquant.ops.torch import quantize, quantize_last
+from tensorquant.ops.torch import library, quantize, quantize_last
 
 SPEC = "nearest,4,1"
 
@@ -190,7 +190,7 @@ def test_who_records_ops_sees_them(function, name):
 
 def test_pytorch_lends_its_threads():
     """What they compute is compared with other threads' results in test_quantize.py."""
-    assert (torch_ops._pool is not None) == torch.backends.openmp.is_available()
+    assert (library._pool is not None) == torch.backends.openmp.is_available()
 
 
 @pytest.mark.parametrize(

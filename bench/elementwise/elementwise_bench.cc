@@ -165,5 +165,5 @@ int main(int argc, char** argv) {
                      ->delimiter(',')
                      ->allow_extra_args(false)
                      ->capture_default_str());
-  return run(app, argc, argv, [&] { benchmark(options); });
+  return run(app, argc, argv, options.common, [&] { benchmark(options); });
 }

@@ -176,5 +176,5 @@ int main(int argc, char** argv) {
                "arithmetic_bench");
   CommonOptions options{.rounds = 9};
   add_common_options(app, options);
-  return run(app, argc, argv, [&] { benchmark(options); });
+  return run(app, argc, argv, options, [&] { benchmark(options); });
 }

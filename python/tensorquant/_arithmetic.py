@@ -192,7 +192,7 @@ def convolve(
         accumulator_stream: See matmul().
         step: See matmul().
         ranges: See matmul().
-        on_plan: See matmul(); the plan is that of the first group.
+        on_plan: See matmul(); it gets the first group's plan.
 
     Returns:
         A new array of shape (batch, outputs, *sizes).

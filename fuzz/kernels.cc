@@ -5,10 +5,14 @@
 
 #include <array>
 #include <cmath>
+#include <optional>
+#include <string_view>
+#include <utility>
 #include <variant>
 
 #include "fuzz/input.h"
 #include "tensorquant/kernels/simd_target.h"
+#include "tensorquant/quantizers/format_fields.h"
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -16,59 +20,53 @@ using namespace tensorquant;
 
 namespace {
 
-Rounding take_rounding(Input& input) {
-  constexpr std::array kAll = {Rounding::nearest, Rounding::even, Rounding::zero,
-                               Rounding::down,    Rounding::up,   Rounding::stochastic};
-  return kAll[static_cast<std::size_t>(input.between(0, kAll.size() - 1))];
-}
+// Fills a format's fields from the input, each within its limits: every set of parameters that a
+// quantizer string can give. See format_fields.h.
+struct FieldTaker {
+  Input& input;
+  bool takes_shape;
 
-// Thresholds and magnitudes of all sizes, finite in float32, too.
-double take_magnitude(Input& input) {
-  const float x = std::abs(input.take<float>());
-  return std::isfinite(x) && x > 0 ? x : 1;
-}
-
-// Every set of parameters that a quantizer string can give.
-Format take_format(Input& input) {
-  switch (input.between(0, 6)) {
-    case 0: {
-      FixedPoint format{.bits = input.between(1, 32), .fraction = input.between(-64, 64)};
-      format.rounding = take_rounding(input);
-      if (input.between(0, 1)) format.overflow = FixedPoint::Overflow::wrap;
-      const int random_bits = input.between(0, 24);
-      if (format.rounding == Rounding::stochastic) format.random_bits = random_bits;
-      return format;
-    }
-    case 1: {
-      FloatingPoint format{.exponent_bits = input.between(2, 8),
-                           .significand_bits = input.between(1, 23)};
-      format.rounding = take_rounding(input);
-      if (input.between(0, 1)) format.overflow = FloatingPoint::Overflow::saturate;
-      const int random_bits = input.between(0, 24);
-      if (format.rounding == Rounding::stochastic) format.random_bits = random_bits;
-      return format;
-    }
-    case 2: {
-      Logarithmic format;
-      if (input.between(0, 1)) format.rounding = Rounding::down;
-      const int a = input.take<std::int16_t>() % 1100;
-      const int b = input.take<std::int16_t>() % 1100;
-      format.min_exponent = std::clamp(std::min(a, b), kMinExponent<double>, kMaxExponent<double>);
-      format.max_exponent = std::clamp(std::max(a, b), kMinExponent<double>, kMaxExponent<double>);
-      return format;
-    }
-    case 3:
-      return Sparse{.threshold = take_magnitude(input)};
-    case 4:
-      return Binary{.magnitude = take_magnitude(input)};
-    case 5: {
-      Ternary format{.magnitude = take_magnitude(input)};
-      if (input.between(0, 1)) format.threshold = take_magnitude(input);
-      return format;
-    }
-    default:
-      return Identity{};
+  // Thresholds and magnitudes of all sizes, finite in float32, too.
+  double magnitude() {
+    const float x = std::abs(input.take<float>());
+    return std::isfinite(x) && x > 0 ? x : 1;
   }
+  int integer(int lowest, int highest) {
+    return lowest + input.take<std::uint16_t>() % (highest - lowest + 1);
+  }
+
+  void argument(std::string_view, int& value, int lowest, int highest) {
+    if (takes_shape) value = integer(lowest, highest);
+  }
+  void argument(std::string_view, double& value) { value = magnitude(); }
+  void optional_argument(std::string_view, double& value) { value = magnitude(); }
+  void optional_argument(std::string_view, std::optional<double>& value) {
+    if (input.between(0, 1)) value = magnitude();
+  }
+  void keyword(std::string_view, int& value, int, int lowest, int highest) {
+    if (input.between(0, 1)) value = integer(lowest, highest);
+  }
+  template <class E, std::size_t N>
+  void optional_argument(std::string_view, E& value, const std::array<Choice<E>, N>& choices) {
+    value = choices[static_cast<std::size_t>(input.between(0, N - 1))].value;
+  }
+  template <class E, std::size_t N>
+  void keyword(std::string_view, E& value, const std::array<Choice<E>, N>& choices) {
+    value = choices[static_cast<std::size_t>(input.between(0, N - 1))].value;
+  }
+  template <class... Field>
+  void keyword_when(bool condition, Field&&... field) {
+    if (condition) keyword(std::forward<Field>(field)...);
+  }
+};
+
+Format take_format(Input& input) {
+  const int last = static_cast<int>(format_list().size()) - 1;
+  const FormatEntry& entry = format_list()[static_cast<std::size_t>(input.between(0, last))];
+  Format format = entry.prototype;
+  FieldTaker taker{input, entry.takes_shape};
+  std::visit([&](auto& f) { visit_fields(f, taker); }, format);
+  return format;
 }
 
 std::string name_of(const Format& format) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the house rules of ARCHITECTURE.md: which part may include which, and what public headers must not name.
+"""Checks the house rules of ARCHITECTURE.md: which part may include which, what public headers must not name, how long files are.
 
 Usage: check_layers.py [ROOT]. Prints each offence as file:line and exits with 1 if there is one.
 """
@@ -16,6 +16,7 @@ ALLOWED = {
     "quantizers": {"base", "formats", "kernels"},
     "maps": {"base", "formats", "kernels", "quantizers"},
     "arithmetic": {"base", "formats", "kernels", "quantizers"},
+    "calibration": {"base", "formats", "kernels", "quantizers"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
@@ -23,6 +24,14 @@ CORE = set(ALLOWED) - {"data", "measure"}
 ALLOWED["torch"] = CORE
 ALLOWED["models"] = CORE | {"torch", "data"}
 ALLOWED["cli"] = CORE | {"torch", "data", "models", "measure"}
+
+# Inside a part, a folder may include itself, the part's own top and these.
+FOLDERS = {
+    "arithmetic": {"exact": set(), "sums": {"exact"}, "layers": {"exact", "sums"}},
+}
+
+# Lines of a source file.
+LONGEST = 500
 
 # An outside library, as an include names it, and the parts that may use it.
 OUTSIDE = {
@@ -41,7 +50,29 @@ HIDDEN = re.compile(r"\bHWY_|\bhwy::|\btorch::|\bnlohmann\b")
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 
+def folder_of(part, parts):
+    """The folder in which the path `parts`, of what stands inside the part, lies; "" for the part's top."""
+    return parts[0] if part in FOLDERS and len(parts) > 1 else ""
+
+
+def folder_offence(part, mine, target):
+    theirs = folder_of(part, target.split("/")[2:])
+    folders = FOLDERS.get(part, {})
+    allowed = {"", mine} | folders.get(mine, set())
+    return f"{part}/{mine or 'its top'} may not include {part}/{theirs}" if theirs not in allowed else None
+
+
+def long_files(root):
+    for folder in ("tensorquant", "python", "tests", "fuzz", "bench", "examples", "scripts"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in {".h", ".cc", ".py"}:
+                length = len(path.read_text().splitlines())
+                if length > LONGEST:
+                    yield f"{path.relative_to(root)}: {length} lines, more than {LONGEST}"
+
+
 def offences(root):
+    yield from long_files(root)
     for path in sorted((root / "tensorquant").rglob("*")):
         if path.suffix not in {".h", ".cc"}:
             continue
@@ -51,6 +82,10 @@ def offences(root):
         is_public_core = part in CORE and path.suffix == ".h" and not path.name.endswith("-inl.h")
         if part is not None and part not in ALLOWED:
             yield f"{name}: the part '{part}' has no place in the order of parts"
+            continue
+        folder = folder_of(part, name.parts[2:])
+        if folder and folder not in FOLDERS[part]:
+            yield f"{name}: the folder '{folder}' has no place in the order of {part}/'s folders"
             continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
             place = f"{name}:{number}"
@@ -63,6 +98,9 @@ def offences(root):
             inside = re.match(r"tensorquant/(\w+)/", target)
             if inside and not is_test and inside.group(1) not in ALLOWED[part] | {part}:
                 yield f"{place}: {part}/ may not include {inside.group(1)}/"
+            if inside and not is_test and inside.group(1) == part:
+                if offence := folder_offence(part, folder, target):
+                    yield f"{place}: {offence}"
             if inside and is_test and part in CORE and inside.group(1) not in CORE:
                 yield f"{place}: the core's tests must build without {inside.group(1)}/"
             for library, users in OUTSIDE.items():

@@ -13,7 +13,8 @@
 #include <vector>
 
 #include "bench/command_line.h"
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/measure/interleaved.h"
 
@@ -78,7 +79,7 @@ Convolution middle_stage() {
   c.in_channels = c.out_channels = 32;
   c.input = {16, 16};
   c.kernel = {3, 3};
-  c.stride = c.dilation = c.padding = c.padding_end = {1, 1};
+  c.stride = c.dilation = c.padding_begin = c.padding_end = {1, 1};
   return c;
 }
 
@@ -175,5 +176,5 @@ int main(int argc, char** argv) {
                "arithmetic_bench");
   CommonOptions options{.rounds = 9};
   add_common_options(app, options);
-  return run(app, argc, argv, [&] { benchmark(options); });
+  return run(app, argc, argv, options, [&] { benchmark(options); });
 }

@@ -151,7 +151,7 @@ int main(int argc, char** argv) {
                "Measure what docs/benchmarks.md has a table of, and print that table")
       ->excludes(
           app.add_option("QUANTIZER", options.quantizers,
-                         "Quantizer strings; left out: all that a target or a rival computes"))
+                         "Quantizer strings; those that a target or a rival computes if left out"))
       ->excludes(app.add_option("--type", options.type, "Type of the tensor; rivals take float32")
                      ->check(CLI::IsMember({"float32", "float64"}))
                      ->capture_default_str())
@@ -165,5 +165,5 @@ int main(int argc, char** argv) {
                      ->delimiter(',')
                      ->allow_extra_args(false)
                      ->capture_default_str());
-  return run(app, argc, argv, [&] { benchmark(options); });
+  return run(app, argc, argv, options.common, [&] { benchmark(options); });
 }

@@ -8,8 +8,10 @@ each layer's output is checked to lie on its grid.
 """
 
 import argparse
+import collections
 import json
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -71,6 +73,13 @@ def check(keras, tq, model, x):
             raise AssertionError(f"{layer.name}: the output is not on the grid")
 
 
+def processor_name():
+    """As tensorquant/measure/processor.h reads it: "AMD EPYC, family 25, model 17"."""
+    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return "{model name}, family {cpu family}, model {model}".format_map(collections.defaultdict(lambda: "unknown", facts))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
@@ -99,6 +108,7 @@ def main():
     if options.json:
         print(json.dumps(rows, indent=2))
         return
+    print(f"Processor: {processor_name()}\n")
     print(f"{'backend':12}{'float ms':>10}{'8 bits ms':>11}{'ratio':>8}")
     for row in rows:
         print("{backend:12}{float_ms:10.1f}{quantized_ms:11.1f}{ratio:8.2f}".format(**row))

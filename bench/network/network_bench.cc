@@ -190,5 +190,5 @@ int main(int argc, char** argv) {
   add_common_options(app, options);
   bool profiles = false;
   app.add_flag("--profile", profiles, "Show instead where the time of inference goes, by layers");
-  return run(app, argc, argv, [&] { benchmark(profiles, options); });
+  return run(app, argc, argv, options, [&] { benchmark(profiles, options); });
 }

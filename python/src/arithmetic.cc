@@ -4,17 +4,17 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
-#include "tensorquant/arithmetic/average_pool.h"
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
+#include "tensorquant/arithmetic/layers/operation.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/quantizers/accumulate.h"
 
@@ -49,52 +49,38 @@ void bind_calls(nb::module_& module) {
       "y"_a.noconvert(), "rows"_a, "taps"_a, "columns"_a, "ranges"_a.none(),
       nb::call_guard<nb::gil_scoped_release>());
   module.def(
-      "convolve",
-      [](const Setting& setting, const Convolution& shape, const In<T>& x, const In<T>& w,
-         const std::optional<In<T>>& bias, const Out<T>& y, RangeReport* ranges) {
-        return convolve<T>(setting.arithmetic, setting.context, shape, x.data(), w.data(),
-                           data_of(bias), y.data(), ranges);
+      "run_operation",
+      [](const Setting& setting, const Operation& operation, const std::vector<TensorShape>& shapes,
+         const std::vector<In<T>>& inputs, const Out<T>& y, RangeReport* ranges) {
+        std::vector<const T*> data;
+        for (const In<T>& input : inputs) data.push_back(input.data());
+        return run_operation<T>(operation, setting.arithmetic, setting.context, shapes, data,
+                                y.data(), ranges);
       },
-      "setting"_a, "shape"_a, "x"_a.noconvert(), "w"_a.noconvert(), "bias"_a.noconvert().none(),
-      "y"_a.noconvert(), "ranges"_a.none(), nb::call_guard<nb::gil_scoped_release>());
-  module.def(
-      "average_pool",
-      [](const Setting& setting, const AveragePoolShape& shape, const In<T>& x, const Out<T>& y,
-         RangeReport* ranges) {
-        average_pool<T>(setting.arithmetic, setting.context, average_pool_of(shape), x.data(),
-                        y.data(), ranges);
-      },
-      "setting"_a, "shape"_a, "x"_a.noconvert(), "y"_a.noconvert(), "ranges"_a.none(),
-      nb::call_guard<nb::gil_scoped_release>());
+      "setting"_a, "operation"_a, "shapes"_a, "inputs"_a.noconvert(), "y"_a.noconvert(),
+      "ranges"_a.none(), nb::call_guard<nb::gil_scoped_release>());
 }
 
-void bind_shapes(nb::module_& module) {
-  nb::class_<Convolution>(module, "Convolution")
+void bind_operations(nb::module_& module) {
+  nb::class_<LinearOperation>(module, "LinearOperation").def(nb::init<>());
+  nb::class_<ConvolutionOperation>(module, "ConvolutionOperation")
       .def(nb::init<>())
-      .def_rw("batch", &Convolution::batch)
-      .def_rw("in_channels", &Convolution::in_channels)
-      .def_rw("out_channels", &Convolution::out_channels)
-      .def_rw("groups", &Convolution::groups)
-      .def_rw("input", &Convolution::input)
-      .def_rw("kernel", &Convolution::kernel)
-      .def_rw("stride", &Convolution::stride)
-      .def_rw("dilation", &Convolution::dilation)
-      .def_rw("padding", &Convolution::padding)
-      .def_rw("padding_end", &Convolution::padding_end)
-      .def_rw("is_transposed", &Convolution::is_transposed)
-      .def_rw("output_padding", &Convolution::output_padding)
-      .def("output", &Convolution::output);
-  nb::class_<AveragePoolShape>(module, "AveragePoolShape")
+      .def_rw("stride", &ConvolutionOperation::stride)
+      .def_rw("dilation", &ConvolutionOperation::dilation)
+      .def_rw("padding_begin", &ConvolutionOperation::padding_begin)
+      .def_rw("padding_end", &ConvolutionOperation::padding_end)
+      .def_rw("groups", &ConvolutionOperation::groups)
+      .def_rw("is_transposed", &ConvolutionOperation::is_transposed)
+      .def_rw("output_padding", &ConvolutionOperation::output_padding);
+  nb::class_<AveragePoolOperation>(module, "AveragePoolOperation")
       .def(nb::init<>())
-      .def_rw("planes", &AveragePoolShape::planes)
-      .def_rw("input", &AveragePoolShape::input)
-      .def_rw("kernel", &AveragePoolShape::kernel)
-      .def_rw("stride", &AveragePoolShape::stride)
-      .def_rw("padding", &AveragePoolShape::padding)
-      .def_rw("padding_end", &AveragePoolShape::padding_end)
-      .def_rw("count_include_pad", &AveragePoolShape::count_include_pad)
-      .def_rw("divisor", &AveragePoolShape::divisor)
-      .def("output", &AveragePoolShape::output);
+      .def_rw("kernel", &AveragePoolOperation::kernel)
+      .def_rw("stride", &AveragePoolOperation::stride)
+      .def_rw("padding_begin", &AveragePoolOperation::padding_begin)
+      .def_rw("padding_end", &AveragePoolOperation::padding_end)
+      .def_rw("count_include_pad", &AveragePoolOperation::count_include_pad)
+      .def_rw("divisor", &AveragePoolOperation::divisor);
+  module.def("result_shape", &result_shape, "operation"_a, "shapes"_a);
 }
 
 void bind_reports(nb::module_& module) {
@@ -125,7 +111,7 @@ void bind_reports(nb::module_& module) {
 
 void bind_arithmetic(nb::module_& module) {
   bind_reports(module);
-  bind_shapes(module);
+  bind_operations(module);
   nb::class_<Setting>(module, "Setting")
       .def(
           "__init__",

@@ -222,8 +222,8 @@ int gradient(TensorquantText spec, int type, std::size_t count, const void* x, c
   });
 }
 
-std::vector<Sizes> shapes_of(int inputs, const TensorquantTensor* input) {
-  std::vector<Sizes> shapes;
+std::vector<TensorShape> shapes_of(int inputs, const TensorquantTensor* input) {
+  std::vector<TensorShape> shapes;
   shapes.reserve(static_cast<std::size_t>(inputs));
   for (int i = 0; i < inputs; ++i) {
     shapes.emplace_back(input[i].sizes, input[i].sizes + input[i].dimensions);
@@ -234,8 +234,8 @@ std::vector<Sizes> shapes_of(int inputs, const TensorquantTensor* input) {
 int result_shape(TensorquantText operation, int inputs, const TensorquantTensor* input,
                  std::int64_t* sizes, int* dimensions, TensorquantError* error) {
   return guarded(nullptr, error, [&] {
-    const Sizes shape =
-        python::result_shape(*find_operation(view(operation)), shapes_of(inputs, input));
+    const TensorShape shape = tensorquant::result_shape(find_operation(view(operation))->operation,
+                                                        shapes_of(inputs, input));
     if (shape.size() > TENSORQUANT_MOST_DIMENSIONS) {
       throw Error("rounded arithmetic takes up to " + std::to_string(TENSORQUANT_MOST_DIMENSIONS) +
                   " dimensions");
@@ -245,15 +245,22 @@ int result_shape(TensorquantText operation, int inputs, const TensorquantTensor*
   });
 }
 
-std::size_t count_of(const Sizes& shape) {
+std::size_t count_of(const TensorShape& shape) {
   std::size_t count = 1;
   for (const std::int64_t size : shape) count *= static_cast<std::size_t>(size);
   return count;
 }
 
 template <class T>
-void compute(const LayerOperation& operation, std::uint32_t step, const std::vector<Sizes>& shapes,
-             const TensorquantTensor* input, void* y, bool* outside) {
+void compute(const LayerOperation& layer, std::uint32_t step,
+             const std::vector<TensorShape>& shapes, const TensorquantTensor* input, void* y,
+             bool* outside) {
+  ArithmeticContext context = layer.context;
+  context.step = step;
+  const auto run = [&](const auto& data, auto* result) {
+    run_operation(layer.operation, layer.arithmetic, context, shapes, data, result,
+                  /*report=*/nullptr, outside);
+  };
   if constexpr (kIsHalf<T>) {
     std::vector<std::vector<float>> floats;
     std::vector<const float*> data;
@@ -262,8 +269,8 @@ void compute(const LayerOperation& operation, std::uint32_t step, const std::vec
       to_float(values<T>(input[i].data, widened.size()), widened);
       data.push_back(widened.data());
     }
-    std::vector<float> result(count_of(python::result_shape(operation, shapes)));
-    run_operation<float>(operation, step, shapes, data, result.data(), outside);
+    std::vector<float> result(count_of(tensorquant::result_shape(layer.operation, shapes)));
+    run(data, result.data());
     from_float(result, values<T>(y, result.size()));
   } else {
     std::vector<const T*> data;
@@ -271,7 +278,7 @@ void compute(const LayerOperation& operation, std::uint32_t step, const std::vec
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       data.push_back(static_cast<const T*>(input[i].data));
     }
-    run_operation<T>(operation, step, shapes, data, static_cast<T*>(y), outside);
+    run(data, static_cast<T*>(y));
   }
 }
 
@@ -303,7 +310,9 @@ int inside(TensorquantText spec, int type, std::size_t count, const void* x, boo
 }  // namespace
 
 const TensorquantApi& c_api() {
-  static constexpr TensorquantApi api = {quantize, gradient, result_shape, arithmetic, inside};
+  static constexpr TensorquantApi api = {
+      TENSORQUANT_API_VERSION, sizeof(TensorquantApi), quantize, gradient, result_shape, arithmetic,
+      inside};
   return api;
 }
 

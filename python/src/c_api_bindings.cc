@@ -76,7 +76,7 @@ void inside(std::string_view spec, int type, std::size_t count, Address x, Addre
   });
 }
 
-std::vector<TensorquantTensor> tensors(const std::vector<Sizes>& shapes,
+std::vector<TensorquantTensor> tensors(const std::vector<TensorShape>& shapes,
                                        const std::vector<Address>& addresses) {
   std::vector<TensorquantTensor> result;
   result.reserve(shapes.size());
@@ -87,17 +87,17 @@ std::vector<TensorquantTensor> tensors(const std::vector<Sizes>& shapes,
   return result;
 }
 
-nb::tuple shape_of_result(std::string_view operation, const std::vector<Sizes>& shapes) {
+nb::tuple shape_of_result(std::string_view operation, const std::vector<TensorShape>& shapes) {
   std::int64_t sizes[TENSORQUANT_MOST_DIMENSIONS];
   int dimensions = 0;
   checked(nullptr, [&](TensorquantError* error) {
     return c_api().result_shape(text_of(operation), static_cast<int>(shapes.size()),
                                 tensors(shapes, {}).data(), sizes, &dimensions, error);
   });
-  return nb::tuple(nb::cast(Sizes(sizes, sizes + dimensions)));
+  return nb::tuple(nb::cast(TensorShape(sizes, sizes + dimensions)));
 }
 
-void arithmetic(std::string_view operation, int type, const std::vector<Sizes>& shapes,
+void arithmetic(std::string_view operation, int type, const std::vector<TensorShape>& shapes,
                 const std::vector<Address>& inputs, Address y, Address outside, std::uint32_t step,
                 OpenMpPool* pool) {
   const nb::gil_scoped_release released;

@@ -59,7 +59,7 @@ void bind_rule(nb::module_& module) {
       .def_prop_ro("accumulator", &part_of<&RuleValue::accumulator>)
       .def_prop_ro("accumulate", [](const Rule& rule) { return to_string(rule.value.accumulate); })
       .def_ro("text", &Rule::text)
-      .def_ro("place", &Rule::place);
+      .def_ro("origin", &Rule::origin);
 }
 
 void bind_map(nb::module_& module) {

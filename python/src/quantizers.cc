@@ -14,7 +14,7 @@
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
 #include "python/src/python_quantizer.h"
-#include "tensorquant/formats/facts.h"
+#include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/half_precision.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tensorquant/quantizers/registry.h"

@@ -133,7 +133,8 @@ def matmul(
         )
     *outer, taps = x.data.shape
     columns = w.data.shape[1]
-    _check_bias("matmul", addend, columns)
+    if addend is not None and addend.data.shape != (columns,):
+        raise Error(f"matmul: expected a bias of shape ({columns},), got {addend.data.shape}")
     setting = _setting(
         product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
     )
@@ -191,7 +192,7 @@ def convolve(
         accumulator_stream: See matmul().
         step: See matmul().
         ranges: See matmul().
-        on_plan: See matmul(); the plan is that of the first group.
+        on_plan: See matmul(); it gets the first group's plan.
 
     Returns:
         A new array of shape (batch, outputs, *sizes).
@@ -206,40 +207,19 @@ def convolve(
         array([[[3. , 3.5]]], dtype=float32)
     """
     source, weights, addend = _borrow(bias, x=x, w=w)
-    size, kernel = source.data.shape, weights.data.shape
-    if len(size) < 2 or len(kernel) != len(size):
-        raise Error(
-            f"convolve: expected shapes (batch, channels, *sizes) and (outputs, channels, *kernel),"
-            f" got {size} and {kernel}"
-        )
-    if groups < 1 or (kernel[0] if transposed else kernel[1] * groups) != size[1]:
-        raise Error(
-            f"convolve: weights of shape {kernel} with {groups} groups do not fit an input of shape"
-            f" {size}"
-        )
-    dimensions = len(size) - 2
-    shape = _core.Convolution()
-    shape.batch, shape.in_channels, *shape.input = size
-    shape.out_channels = kernel[1] * groups if transposed else kernel[0]
-    shape.kernel = kernel[2:]
-    shape.groups = groups
-    shape.stride = _expanded(stride, dimensions, "stride")
-    shape.dilation = _expanded(dilation, dimensions, "dilation")
-    shape.padding, shape.padding_end = _pairs(padding, dimensions)
-    if transposed and shape.padding != shape.padding_end:
-        raise Error(
-            "convolve: transposed, it pads both sides alike; output_padding adds to the end"
-        )
-    shape.is_transposed = transposed
-    shape.output_padding = _expanded(output_padding, dimensions, "output_padding")
-    _check_bias("convolve", addend, shape.out_channels)
+    dimensions = max(weights.data.ndim - 2, 0)
+    operation = _core.ConvolutionOperation()
+    operation.groups = groups
+    operation.stride = _expanded(stride, dimensions, "stride")
+    operation.dilation = _expanded(dilation, dimensions, "dilation")
+    operation.padding_begin, operation.padding_end = _pairs(padding, dimensions)
+    operation.is_transposed = transposed
+    operation.output_padding = _expanded(output_padding, dimensions, "output_padding")
     setting = _setting(
         product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
     )
-    y = source.empty((shape.batch, shape.out_channels, *shape.output()))
-    plan = _core.convolve(
-        setting, shape, source.data, weights.data, addend and addend.data, y, ranges
-    )
+    inputs = [source, weights] if addend is None else [source, weights, addend]
+    y, plan = _run("convolve", operation, setting, inputs, ranges)
     _report(plan, on_plan)
     return source.give_back(y)
 
@@ -293,24 +273,38 @@ def average_pool(
         array([[[1., 4.]]], dtype=float32)
     """
     source, _ = _borrow(None, x=x)
-    size = source.data.shape
-    if len(size) < 3:
-        raise Error(f"average_pool: expected a shape (batch, channels, *sizes), got {size}")
-    dimensions = len(size) - 2
-    kernel = _expanded(kernel, dimensions, "kernel")
-    stride = kernel if stride is None else _expanded(stride, dimensions, "stride")
-    shape = _core.AveragePoolShape()
-    shape.planes, shape.input = size[0] * size[1], size[2:]
-    shape.kernel, shape.stride = kernel, stride
-    shape.padding, shape.padding_end = _pairs(padding, dimensions)
-    shape.count_include_pad = count_include_pad
-    shape.divisor = divisor
+    dimensions = max(source.data.ndim - 2, 0)
+    operation = _core.AveragePoolOperation()
+    operation.kernel = _expanded(kernel, dimensions, "kernel")
+    operation.stride = (
+        operation.kernel if stride is None else _expanded(stride, dimensions, "stride")
+    )
+    operation.padding_begin, operation.padding_end = _pairs(padding, dimensions)
+    operation.count_include_pad = count_include_pad
+    operation.divisor = divisor
     setting = _setting(
         product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
     )
-    y = source.empty((*size[:2], *shape.output()))
-    _core.average_pool(setting, shape, source.data, y, ranges)
+    y, _ = _run("average_pool", operation, setting, [source], ranges)
     return source.give_back(y)
+
+
+def _run(
+    function: str,
+    operation: Any,
+    setting: _core.Setting,
+    inputs: list[Array],
+    ranges: Ranges | None,
+) -> tuple[np.ndarray, Any]:
+    """A new array and the plan of the sums of products, if there are any."""
+    arrays = [x.data for x in inputs]
+    shapes = [array.shape for array in arrays]
+    try:
+        y = inputs[0].empty(_core.result_shape(operation, shapes))
+        plan = _core.run_operation(setting, operation, shapes, arrays, y, ranges)
+    except Error as error:
+        raise Error(f"{function}: {error}") from None
+    return y, plan
 
 
 def _borrow(bias: Any, **arrays: Any) -> list[Array | None]:
@@ -328,11 +322,6 @@ def _borrow(bias: Any, **arrays: Any) -> list[Array | None]:
                 f" {first.library} and {first.dtype}"
             )
     return [*(borrowed[name] for name in arrays), borrowed.get("bias")]
-
-
-def _check_bias(function: str, bias: Array | None, outputs: int) -> None:
-    if bias is not None and bias.data.shape != (outputs,):
-        raise Error(f"{function}: expected a bias of shape ({outputs},), got {bias.data.shape}")
 
 
 def _setting(product: Format, accumulator: Format, *others: Any) -> _core.Setting:

@@ -33,7 +33,7 @@ class Rule:
         accumulator: Quantizer of sums in an intrinsic map.
         accumulate: How an intrinsic map adds up: "step", "once", "chunk:N" or "fused".
         text: The value as canonical JSON.
-        place: Where the rule stands: "maps/8bit.json:3:5" or "rule 2".
+        origin: Where the rule stands: "maps/8bit.json:3:5" or "rule 2".
     """
 
     key: str
@@ -44,7 +44,12 @@ class Rule:
     accumulator: Quantizer | None
     accumulate: str
     text: str
-    place: str = field(compare=False)
+    origin: str = field(compare=False)
+
+    @property
+    def place(self) -> str:
+        """The former name of origin."""
+        return self.origin
 
     @staticmethod
     def _of(core: _core.Rule | None) -> "Rule | None":
@@ -52,7 +57,7 @@ class Rule:
             return None
         parts = (core.weight, core.bias, core.output, core.product, core.accumulator)
         quantizers = map(Quantizer._of, parts)
-        return Rule(core.key, *quantizers, core.accumulate, core.text, core.place)
+        return Rule(core.key, *quantizers, core.accumulate, core.text, core.origin)
 
     def _value(self) -> Value:
         """What makes the same rule again."""

@@ -15,10 +15,11 @@ class Facts(NamedTuple):
 
     Attributes:
         lowest: The lowest finite value; infinite where the format sets no bound.
-        highest: The highest.
-        smallest_positive: None where it is that of the array's type.
+        highest: The highest finite value; infinite where the format sets no bound.
+        smallest_positive: The least value above 0; None where the array's type decides it.
         step: The distance between neighbours; None where it is not the same everywhere.
-        count: Of finite values, +0 and -0 as one; None where they are those of the array's type.
+        count: How many finite values there are, +0 and -0 as one; None where the array's type decides
+            it.
     """
 
     lowest: float

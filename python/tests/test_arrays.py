@@ -48,7 +48,7 @@ def test_an_array_in_c_order_is_not_copied(library):
     assert borrow(borrowed.give_back(result)).data.ctypes.data == result.ctypes.data
 
 
-def test_memory_in_other_orders():
+def test_memory_in_any_order_has_the_same_bits():
     q = tq.Quantizer("nearest,8,4")
     read_only = X.copy()
     read_only.flags.writeable = False
@@ -150,7 +150,7 @@ def test_out_is_overwritten_and_returned():
     assert_same_bits(memory[1:9], wanted)
 
 
-def test_out_of_pytorch():
+def test_out_of_pytorch_counts_as_a_change_for_autograd():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     x = torch.from_numpy(X.copy())
     version = x._version
@@ -227,7 +227,7 @@ def test_tracers_of_jax_are_refused():
         jax.jit(tq.Quantizer("nearest,8,4"))(jax.numpy.ones(3))
 
 
-def test_gradients(library):
+def test_a_clipped_gradient_passes_within_the_bounds_alone(library):
     q = tq.Quantizer("nearest,8,4,grad=clipped")
     x = np.array([-9, -8, 0, 7.9375, 8, np.nan], np.float32)
     dx = q.gradient(*map(library.make, (x, x, np.full(6, 3, np.float32))))

@@ -20,7 +20,7 @@ def run(text, name):
     return runner.tries
 
 
-def test_the_page_on_python():
+def test_the_examples_of_the_page_on_python_run():
     assert run((DOCS / "python.md").read_text(), "python.md") > 5
 
 
@@ -35,5 +35,5 @@ def test_everything_public_is_documented(name):
         assert "Example:" in doc
 
 
-def test_the_version():
+def test_the_version_has_three_numbers():
     assert tq.__version__.count(".") == 2

@@ -20,12 +20,12 @@ def context_of(entry):
     return {key: entry[key] for key in ("seed", "stream", "step") if key in entry}
 
 
-def test_the_manifest_is_whole():
+def test_the_manifest_has_more_than_150_vectors():
     assert len(MANIFEST) > 150
 
 
 @pytest.mark.parametrize("entry", MANIFEST, ids=lambda e: e.get("output") or e["input_gradient"])
-def test_vector(entry):
+def test_a_quantizer_has_the_bits_of_its_vector(entry):
     q = tq.Quantizer(entry["quantizer"])
     x = read(entry["input"])
     if "input_gradient" in entry:

@@ -64,7 +64,7 @@ def test_equal_maps_have_equal_texts(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["weights", "extrinsic", "intrinsic"])
-def test_one_quantizer_for_every_layer(kind):
+def test_one_quantizer_stands_for_every_layer(kind):
     q = tq.Quantizer("nearest,8,4")
     for source in ("nearest,8,4", q, {"": q}):
         m = tq.quantizer_map(source, kind)
@@ -134,7 +134,7 @@ def test_values_of_other_types_are_refused(source):
         tq.quantizer_map(source)
 
 
-def test_overrides(tmp_path):
+def test_an_override_is_that_of_its_file_and_of_its_text(tmp_path):
     path = tmp_path / "maps.json"
     path.write_text('{"weights": {"conv": "nearest,8,6"}, "intrinsic": "nearest,16,8"}')
     o = tq.Override.from_file(path, seed=3, strict=True)
@@ -150,7 +150,7 @@ def test_overrides(tmp_path):
         tq.Override.from_json('{"weight": "none"}')
 
 
-def test_explain():
+def test_explain_names_each_layers_rules_and_the_idle_ones():
     o = tq.Override(
         weights={"conv1": "fp16", "conv": None, "conv2": "bf16", "cnov": "bf16"},
         extrinsic={"=fc": "nearest,8,4"},

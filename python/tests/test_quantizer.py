@@ -25,14 +25,14 @@ def test_equal_strings_are_equal_quantizers():
         assert again == a
 
 
-def test_properties():
+def test_properties_tell_random_from_deterministic_and_straight_through_from_clipped():
     assert tq.Quantizer("stochastic,8,4").is_random
     assert not tq.Quantizer("nearest,8,4").is_random
     assert tq.Quantizer("nearest,8,4").is_straight_through
     assert not tq.Quantizer("nearest,8,4,grad=clipped").is_straight_through
 
 
-def test_facts():
+def test_facts_and_values_are_the_formats():
     assert tq.Quantizer("nearest,8,4").facts == (-8, 7.9375, 2**-4, 2**-4, 256)
     assert tq.Quantizer("fp16").facts == (-65504, 65504, 2.0**-24, None, 63487)
     assert tq.Quantizer("none").facts == (-np.inf, np.inf, None, None, None)
@@ -57,7 +57,7 @@ def test_errors_point_at_the_fault(spec, message):
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_spec_that_is_no_string():
+def test_a_spec_that_is_no_string_is_refused():
     with pytest.raises(TypeError):
         tq.Quantizer(8)
 
@@ -82,7 +82,7 @@ def test_the_list_has_all_names():
 
 
 # FNV-1a-64 from its published constants.
-def test_streams():
+def test_the_stream_of_a_name_is_its_hash():
     value = 0xCBF29CE484222325
     for byte in b"conv1:weight":
         value = (value ^ byte) * 0x100000001B3 % 2**64

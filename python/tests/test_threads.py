@@ -31,7 +31,7 @@ def test_the_number_of_threads_changes_no_bit(spec):
         assert_same_bits(result, results[0])
 
 
-def test_rounded_products_from_several_threads():
+def test_rounded_products_from_several_threads_have_the_same_bits():
     a = np.random.default_rng(1).normal(size=(64, 64)).astype(np.float32)
     formats = {"product": "nearest,8,4", "accumulator": "nearest,10,4"}
     wanted = tq.matmul(a, a, **formats)

@@ -45,7 +45,7 @@ def test_it_is_called_as_every_quantizer(library):
     assert_same_bits(library.to_numpy(dx), np.where(X < 10, X, 0))
 
 
-def test_all_types():
+def test_it_keeps_each_type():
     for dtype in (np.float16, np.float32, np.float64):
         assert_same_bits(Multiples(0.25)(X.astype(dtype)), (np.round(X * 4) / 4).astype(dtype))
 
@@ -139,7 +139,7 @@ def test_wrong_results_are_refused(result, found):
         Returns(result)(X)
 
 
-def test_wrong_factories():
+def test_wrong_names_and_factories_are_refused():
     with pytest.raises(tq.Error, match="has other|not made of lower-case"):
         tq.register_quantizer("Upper")(Multiples)
     with pytest.raises(tq.Error, match="'nearest' is taken"):
@@ -154,7 +154,7 @@ def test_wrong_factories():
         tq.Quantizer("multiples,1,2,3")
 
 
-def test_from_several_threads():
+def test_each_of_several_threads_gets_its_own_result():
     q = tq.Quantizer("multiples,0.25")
     results = [None] * 8
 

@@ -10,40 +10,22 @@
 namespace tensorquant {
 namespace {
 
-Format grid_format(const Quantizer& quantizer, const char* place) {
+GridFormat format_of(const Quantizer& quantizer, const char* place) {
   const Format* format = quantizer.format();
-  const bool rounds_to_grid = format != nullptr && !std::holds_alternative<Sparse>(*format) &&
-                              !std::holds_alternative<Binary>(*format) &&
-                              !std::holds_alternative<Ternary>(*format);
-  if (!rounds_to_grid) {
+  const auto grid = format != nullptr ? grid_format(*format) : std::nullopt;
+  if (!grid) {
     throw Error("'" + quantizer.spec() + "' cannot be " + place +
                 ": expected fixed point, a float, logarithmic or none");
   }
-  return *format;
+  return *grid;
 }
 
 }  // namespace
 
 Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulator,
                            const Accumulate& accumulate) {
-  return {grid_format(product, "the format of a product"),
-          grid_format(accumulator, "the format of an accumulator"), accumulate};
-}
-
-Draw draw(const Format& format, const Context& context, std::uint64_t index, std::uint32_t tap) {
-  return std::visit(
-      [&](const auto& f) -> Draw {
-        using F = std::decay_t<decltype(f)>;
-        if constexpr (RoundsAtRandom<F>) {
-          if (!is_random(f)) return {};
-          return {draws_half_words(f.random_bits) ? random_half_word(context, index, tap)
-                                                  : random_word(context, index, tap),
-                  f.random_bits};
-        } else {
-          return {};
-        }
-      },
-      format);
+  return {format_of(product, "the format of a product"),
+          format_of(accumulator, "the format of an accumulator"), accumulate};
 }
 
 void RangeReport::merge(const RangeReport& other) {
@@ -64,41 +46,5 @@ int RangeReport::sufficient_bits(int fraction) const {
   }
   return bits;
 }
-
-template <class T>
-Bounds<double> ends_of(const Format& format) {
-  return std::visit(
-      [](const auto& f) -> Bounds<double> {
-        using F = std::decay_t<decltype(f)>;
-        if constexpr (std::is_same_v<F, FixedPoint>) {
-          return bounds<double>(f);
-        } else if constexpr (std::is_same_v<F, Identity>) {
-          constexpr double kLargest = std::numeric_limits<T>::max();
-          return {-kLargest, kLargest};
-        } else {
-          const Bounds<T> ends = bounds<T>(f);  // which are all values of T
-          return {ends.lowest, ends.highest};
-        }
-      },
-      format);
-}
-
-bool is_random(const Format& format) {
-  return std::visit([](const auto& f) { return is_random(f); }, format);
-}
-
-template <class T>
-T to_type(const Format& format, double x) {
-  if (std::isnan(x)) return std::numeric_limits<T>::quiet_NaN();
-  if (const auto* fixed = std::get_if<FixedPoint>(&format)) {
-    return std::min(static_cast<T>(x), bounds<T>(*fixed).highest);
-  }
-  return static_cast<T>(x);
-}
-
-template Bounds<double> ends_of<float>(const Format&);
-template Bounds<double> ends_of<double>(const Format&);
-template float to_type<float>(const Format&, double);
-template double to_type<double>(const Format&, double);
 
 }  // namespace tensorquant

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "tensorquant/arithmetic/grid_format.h"
 #include "tensorquant/base/random.h"
-#include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/accumulate.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -15,8 +15,8 @@ namespace tensorquant {
 // another, in the order of k. Both formats act on exact real numbers with their own bounds, and
 // round once. y becomes the tensor's type at the very end.
 struct Arithmetic {
-  Format product = Identity{};      // Identity: the exact product
-  Format accumulator = Identity{};  // Identity: the tensor's type, ties to even
+  GridFormat product = Identity{};      // Identity: the exact product
+  GridFormat accumulator = Identity{};  // Identity: the tensor's type, ties to even
   Accumulate accumulate = {};
   bool operator==(const Arithmetic&) const = default;
 };
@@ -33,15 +33,12 @@ struct ArithmeticContext {
   std::uint32_t accumulator_stream = 1;
   std::uint32_t step = 0;
 
-  Context product() const { return {seed, product_stream, step}; }
-  Context accumulator() const { return {seed, accumulator_stream, step}; }
+  RandomStream product() const { return {seed, product_stream, step}; }
+  RandomStream accumulator() const { return {seed, accumulator_stream, step}; }
 };
 
 // The tap that stands for the addition of the bias in random rounding.
 inline constexpr std::uint32_t kBiasTap = 0xFFFFFFFF;
-
-// The random bits for output `index` at tap k; nothing for formats that do not round at random.
-Draw draw(const Format& format, const Context& context, std::uint64_t index, std::uint32_t tap);
 
 // What a layer's products and sums would have needed. Numbers that are not finite do not count.
 struct RangeReport {
@@ -59,16 +56,6 @@ struct RangeReport {
   // The bits of a fixed-point accumulator with this fraction that none of those sums leaves.
   int sufficient_bits(int fraction) const;
 };
-
-// The accumulator's or product's own ends; those of T for Identity.
-template <class T>
-Bounds<double> ends_of(const Format& format);
-bool is_random(const Format& format);
-
-// The value of the tensor's type T that a value of the format becomes at the end: ties to even, but
-// never beyond the format's ends; every NaN is the quiet one without payload.
-template <class T>
-T to_type(const Format& format, double x);
 
 }  // namespace tensorquant
 

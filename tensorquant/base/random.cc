@@ -53,24 +53,24 @@ std::uint32_t half_of(std::uint32_t word, std::uint64_t index) {
 
 }  // namespace
 
-std::uint32_t random_word(const Context& context, std::uint64_t index) {
+std::uint32_t random_word(const RandomStream& random, std::uint64_t index) {
   const Place place(index);
-  return philox4x32({low(place.block), high(place.block), context.stream, context.step},
-                    {low(context.seed), high(context.seed)})[place.word];
+  return philox4x32({low(place.block), high(place.block), random.stream, random.step},
+                    {low(random.seed), high(random.seed)})[place.word];
 }
 
-std::uint32_t random_half_word(const Context& context, std::uint64_t index) {
-  return half_of(random_word(context, word_index(index)), index);
+std::uint32_t random_half_word(const RandomStream& random, std::uint64_t index) {
+  return half_of(random_word(random, word_index(index)), index);
 }
 
-std::uint32_t random_word(const Context& context, std::uint64_t index, std::uint32_t tap) {
+std::uint32_t random_word(const RandomStream& random, std::uint64_t index, std::uint32_t tap) {
   const Place place(index);
-  return philox4x32({low(place.block), tap, context.stream, context.step},
-                    {low(context.seed), high(context.seed)})[place.word];
+  return philox4x32({low(place.block), tap, random.stream, random.step},
+                    {low(random.seed), high(random.seed)})[place.word];
 }
 
-std::uint32_t random_half_word(const Context& context, std::uint64_t index, std::uint32_t tap) {
-  return half_of(random_word(context, word_index(index), tap), index);
+std::uint32_t random_half_word(const RandomStream& random, std::uint64_t index, std::uint32_t tap) {
+  return half_of(random_word(random, word_index(index), tap), index);
 }
 
 }  // namespace tensorquant

@@ -7,10 +7,9 @@
 
 namespace tensorquant {
 
-// Where the random numbers of one call come from. A number is a function of these three and of the
-// element's index, never of time, thread or call order, so every front-end and every run draws the
-// same ones.
-struct Context {
+// Where random numbers come from. A number is a function of these three and of the element's index,
+// never of time, thread or call order, so every front-end and every run draws the same ones.
+struct RandomStream {
   std::uint64_t seed = 0;
   std::uint32_t stream = 0;  // tells the tensors of a network apart: stream_of(layer, role)
   std::uint32_t step = 0;    // tells the forward calls of a training run apart
@@ -26,17 +25,17 @@ std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
 
 // The 32 random bits of element `index`. Elements come in tiles of 64, word-major: tile t = index
 // div 64, j = index mod 64 takes word j div 16 of block 16 t + j mod 16.
-std::uint32_t random_word(const Context& context, std::uint64_t index);
+std::uint32_t random_word(const RandomStream& random, std::uint64_t index);
 
 // As random_word, but one word serves two elements: tiles of 128, of which the first 64 take the
 // low and the last 64 the high 16 bits of the same words. The 16 bits are returned at the top of
 // the word, the rest is zero.
-std::uint32_t random_half_word(const Context& context, std::uint64_t index);
+std::uint32_t random_half_word(const RandomStream& random, std::uint64_t index);
 
 // The same for step `tap` of the sum that makes output `index`: the tap takes the place of the
 // block's high 32 bits.
-std::uint32_t random_word(const Context& context, std::uint64_t index, std::uint32_t tap);
-std::uint32_t random_half_word(const Context& context, std::uint64_t index, std::uint32_t tap);
+std::uint32_t random_word(const RandomStream& random, std::uint64_t index, std::uint32_t tap);
+std::uint32_t random_half_word(const RandomStream& random, std::uint64_t index, std::uint32_t tap);
 
 }  // namespace tensorquant
 

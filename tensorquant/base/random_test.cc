@@ -30,25 +30,25 @@ TEST(StreamOf, IsTheLowHalfOfFnv1aOverNameColonRole) {
 }
 
 TEST(RandomWord, WalksTilesOf64WordMajor) {
-  const Context context{.seed = 0x123456789abcdef0, .stream = 7, .step = 9};
+  const RandomStream random{.seed = 0x123456789abcdef0, .stream = 7, .step = 9};
   auto block = [&](std::uint32_t low, std::uint32_t high) {
     return philox4x32({low, high, 7, 9}, {0x9abcdef0, 0x12345678});
   };
-  EXPECT_EQ(random_word(context, 0), block(0, 0)[0]);
-  EXPECT_EQ(random_word(context, 15), block(15, 0)[0]);
-  EXPECT_EQ(random_word(context, 16), block(0, 0)[1]);
-  EXPECT_EQ(random_word(context, 63), block(15, 0)[3]);
-  EXPECT_EQ(random_word(context, 64), block(16, 0)[0]);
+  EXPECT_EQ(random_word(random, 0), block(0, 0)[0]);
+  EXPECT_EQ(random_word(random, 15), block(15, 0)[0]);
+  EXPECT_EQ(random_word(random, 16), block(0, 0)[1]);
+  EXPECT_EQ(random_word(random, 63), block(15, 0)[3]);
+  EXPECT_EQ(random_word(random, 64), block(16, 0)[0]);
   // Element 2^34 is the first of tile 2^28, whose first block is 2^32.
-  EXPECT_EQ(random_word(context, std::uint64_t{1} << 34), block(0, 1)[0]);
+  EXPECT_EQ(random_word(random, std::uint64_t{1} << 34), block(0, 1)[0]);
 }
 
 TEST(RandomHalfWord, ServesTwoElementsOfATileOf128) {
-  const Context context{.seed = 5};
+  const RandomStream random{.seed = 5};
   for (std::uint64_t j : {0, 1, 17, 63}) {
-    const std::uint32_t word = random_word(context, std::uint64_t{64} * 3 + j);
-    EXPECT_EQ(random_half_word(context, std::uint64_t{128} * 3 + j), word << 16);
-    EXPECT_EQ(random_half_word(context, std::uint64_t{128} * 3 + 64 + j), word & 0xFFFF0000u);
+    const std::uint32_t word = random_word(random, std::uint64_t{64} * 3 + j);
+    EXPECT_EQ(random_half_word(random, std::uint64_t{128} * 3 + j), word << 16);
+    EXPECT_EQ(random_half_word(random, std::uint64_t{128} * 3 + 64 + j), word & 0xFFFF0000u);
   }
 }
 

@@ -78,13 +78,14 @@ void add_bench(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("bench", "Measure how fast quantizers are on this machine");
   command->footer(
-      "Each is compared with its reference, bit for bit, before the clock starts, and measured\n"
-      "beside two copies of the same tensor: one past the caches (streaming), which large tensors\n"
-      "cannot beat, and memcpy, which small ones cannot. Times are medians, x are medians of the\n"
+      "Each quantizer is compared with its reference, bit for bit, before the clock starts. It is\n"
+      "measured beside two copies of the same tensor. Large tensors cannot beat the copy past the\n"
+      "caches (streaming), small ones cannot beat memcpy. Times are medians; x is the median of "
+      "the\n"
       "ratio within a round.\n");
   auto options = std::make_shared<Options>();
-  command->add_option("QUANTIZER", options->quantizers,
-                      "Quantizer strings; left out: a choice of all kinds");
+  command->add_option("SPEC", options->quantizers,
+                      "Quantizer strings; some of each kind if left out");
   add_numbers(*command, "--elements", options->elements, "Sizes of the tensor, in numbers",
               {1, std::uint64_t{1} << 32})
       ->delimiter(',')
@@ -94,8 +95,8 @@ void add_bench(CLI::App& app) {
       ->check(CLI::IsMember({"float32", "float64"}))
       ->capture_default_str();
   add_number(*command, "--threads", options->threads, "Threads", {1, 1024})->capture_default_str();
-  add_number(*command, "--rounds", options->rounds, "Times that all are measured in turn",
-             {1, 10000})
+  add_number(*command, "--rounds", options->rounds,
+             "Times that each quantizer is measured, in turn", {1, 10000})
       ->capture_default_str();
   command->add_flag("--json", options->as_json,
                     "Print JSON, with quartiles and the references' times");

@@ -57,8 +57,8 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string(TENSORQUANT_VERSION));
   app.require_subcommand(1);
   app.footer(
-      "'tensorquant COMMAND --help' explains a command. Errors: 1 the work failed, 2 the command "
-      "line is wrong. Numbers are decimal, as Python's int() and float() read them.");
+      "'tensorquant COMMAND --help' explains a command. Exit status: 0 success, 1 failure, 2 wrong "
+      "command line. Numbers are decimal, as Python's int() and float() read them.");
   add_commands(app);
   try {
     check_command(app, argc, argv);

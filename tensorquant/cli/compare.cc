@@ -121,15 +121,15 @@ void add_compare(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "compare",
       "Compare two traces of 'evaluate --trace DIR' and name the first layer that differs");
-  command->footer("Errors and SQNR are those of the second trace, with the first as the signal.");
+  command->footer("Errors and SQNR belong to the second trace, B; the first, A, is the signal.");
   struct Options {
     std::string a, b;
     bool as_json = false;
   };
   auto options = std::make_shared<Options>();
-  command->add_option("a", options->a, "Folder of the first trace, for example of the float model")
+  command->add_option("A", options->a, "Folder of the first trace, for example of the float model")
       ->required();
-  command->add_option("b", options->b, "Folder of the second trace")->required();
+  command->add_option("B", options->b, "Folder of the second trace")->required();
   command->add_flag("--json", options->as_json, "Print JSON");
   command->callback([options] { compare(options->a, options->b, options->as_json); });
 }

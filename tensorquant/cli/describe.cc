@@ -12,7 +12,7 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
-#include "tensorquant/formats/facts.h"
+#include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tensorquant/quantizers/spec_reader.h"
 
@@ -107,9 +107,9 @@ void add_describe(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "describe", "Show a quantizer's range, step and values, and what it makes of numbers");
   auto options = std::make_shared<Options>();
-  command->add_option("spec", options->spec, "Quantizer string, for example nearest,8,4")
+  command->add_option("SPEC", options->spec, "Quantizer string, for example nearest,8,4")
       ->required();
-  add_numbers(*command, "x", options->inputs, "Numbers to quantize, together as one tensor");
+  add_numbers(*command, "X", options->inputs, "Numbers to quantize, together as one tensor");
   command->add_option("--type", options->type, "Type of the tensor")
       ->check(CLI::IsMember({"float32", "float64"}))
       ->capture_default_str();

@@ -65,7 +65,7 @@ void fill(LayerSummary& layer, const LayerExplanation& chosen) {
                                   {"intrinsic", chosen.intrinsic}}) {
     if (rule == nullptr) continue;
     layer.rule += (layer.rule.empty() ? "" : ", ") + std::string(map) + " \"" +
-                  rule->pattern.key() + "\" (" + rule->place + ")";
+                  rule->pattern.key() + "\" (" + rule->origin + ")";
   }
   if (chosen.weights) layer.weight = spec_of(chosen.weights->value.weight);
   if (chosen.weights) layer.bias = spec_of(chosen.weights->value.bias);
@@ -93,7 +93,7 @@ void explain_maps(const Options& options) {
     faults += (faults.empty() ? "" : "; ") + rule.message();
     idle.push_back({{"map", to_string(rule.kind)},
                     {"key", rule.rule->pattern.key()},
-                    {"place", rule.rule->place},
+                    {"place", rule.rule->origin},
                     {"message", rule.message()}});
     if (!maps.strict) warn(rule.message());
   }

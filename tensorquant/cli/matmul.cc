@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
@@ -125,13 +125,14 @@ void add_matmul(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "matmul", "Multiply two matrices with every product and every sum rounded");
   command->footer(
-      "Files are NumPy's .npy or .npz (FILE.npz:NAME where it holds several arrays), all float32 "
-      "or all float64; float16\n"
-      "is taken as float32. A is of (rows, taps), B of (taps, columns), OUT of (rows, columns).\n"
-      "Every output begins with 0 and adds its products in the order of the taps, then the bias. "
-      "Accumulate is one of\n"
+      "Files are NumPy's .npy or .npz (FILE.npz:NAME where it holds several arrays). Matrices and "
+      "bias are of one type,\n"
+      "float32 or float64; float16 is taken as float32. Shapes: A (rows, taps), B (taps, columns), "
+      "OUT (rows, columns).\n"
+      "Every output begins with 0, adds its products in the order of the taps, then the bias. "
+      "--accumulate is one of\n"
       "step     s = A(s + P(a b)), each sum rounded to the accumulator's format\n"
-      "once     s = A(exact sum of all P(a b))\n"
+      "once     s = A(exact sum of every P(a b))\n"
       "chunk:N  s = A(s + exact sum of the next N P(a b))\n"
       "fused    s = A(s + a b), products not rounded\n"
       "Random rounding uses stream 0 for products, stream 1 for sums, and step 0.\n");

@@ -134,14 +134,14 @@ void add_quantize(CLI::App& app) {
       "FILE.npz:NAME is one of several\n"
       "arrays. Numbers are float32 or float64; float16 is taken as float32. The output, .npy or "
       "raw, has the input's type\n"
-      "and shape. Random rounding uses stream 0 and step 0. An output that stood "
-      "before a failed\n"
-      "run still stands after it.\n");
+      "and shape. Random rounding uses stream 0 and step 0. A run that fails "
+      "leaves an output\n"
+      "that stood before as it was.\n");
   auto options = std::make_shared<Options>();
-  command->add_option("spec", options->spec, "Quantizer string, for example nearest,8,4")
+  command->add_option("SPEC", options->spec, "Quantizer string, for example nearest,8,4")
       ->required();
-  command->add_option("in", options->in, "File to read: .npy, .npz, .f32 or .f64")->required();
-  command->add_option("out", options->out, "File to write")->required();
+  command->add_option("IN", options->in, "File to read: .npy, .npz, .f32 or .f64")->required();
+  command->add_option("OUT", options->out, "File to write")->required();
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag(
       "--integers", options->integers,

@@ -240,7 +240,7 @@ void add_train(CLI::App& app) {
       ->capture_default_str();
   add_batch_size(*command, options->training.batch_size);
   add_positive(*command, "--learning-rate", options->training.learning_rate,
-               "Of Adam, at the start; it falls to 0 over the run")
+               "Adam's rate at the start; it falls to 0 over the run")
       ->capture_default_str();
   add_seed(*command, options->training.seed)
       ->description("Seed of the first weights, the order of the images and random rounding");

@@ -1,4 +1,4 @@
-#include "tensorquant/formats/facts.h"
+#include "tensorquant/formats/format.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,17 +12,18 @@ namespace {
 using testing::ElementsAre;
 
 TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
-  EXPECT_THAT(values<float>(FixedPoint{.bits = 3, .fraction = 1}, 100),
+  EXPECT_THAT(values<float>(Format(FixedPoint{.bits = 3, .fraction = 1}), 100),
               ElementsAre(-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5));
-  EXPECT_THAT(values<float>(FixedPoint{.bits = 1, .fraction = -2}, 100), ElementsAre(-4, 0));
+  EXPECT_THAT(values<float>(Format(FixedPoint{.bits = 1, .fraction = -2}), 100),
+              ElementsAre(-4, 0));
   // E2M1, the 4-bit float of the OCP microscaling formats without its special encodings, but with
   // IEEE's exponent for infinity.
-  EXPECT_THAT(values<float>(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}, 100),
+  EXPECT_THAT(values<float>(Format(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}), 100),
               ElementsAre(-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3));
-  EXPECT_THAT(values<float>(Logarithmic{.min_exponent = -1, .max_exponent = 1}, 100),
+  EXPECT_THAT(values<float>(Format(Logarithmic{.min_exponent = -1, .max_exponent = 1}), 100),
               ElementsAre(-2, -1, -0.5, 0, 0.5, 1, 2));
-  EXPECT_THAT(values<float>(Binary{0.5}, 100), ElementsAre(-0.5, 0.5));
-  EXPECT_THAT(values<float>(Ternary{0.5}, 100), ElementsAre(-0.5, 0, 0.5));
+  EXPECT_THAT(values<float>(Format(Binary{0.5}), 100), ElementsAre(-0.5, 0.5));
+  EXPECT_THAT(values<float>(Format(Ternary{0.5}), 100), ElementsAre(-0.5, 0, 0.5));
 }
 
 TEST(Values, AreAsManyAsTheFactsSay) {
@@ -45,11 +46,11 @@ TEST(Values, AreAsManyAsTheFactsSay) {
 }
 
 TEST(Values, AreLeftOutWhereTheyAreTooMany) {
-  EXPECT_TRUE(values<float>(FixedPoint{.bits = 8}, 255).empty());
-  EXPECT_EQ(values<float>(FixedPoint{.bits = 8}, 256).size(), 256u);
-  EXPECT_TRUE(values<float>(FixedPoint{.bits = 32}, 1000).empty());
-  EXPECT_TRUE(values<float>(Identity{}, 1000).empty());
-  EXPECT_TRUE(values<float>(Sparse{0.1}, 1000).empty());
+  EXPECT_TRUE(values<float>(Format(FixedPoint{.bits = 8}), 255).empty());
+  EXPECT_EQ(values<float>(Format(FixedPoint{.bits = 8}), 256).size(), 256u);
+  EXPECT_TRUE(values<float>(Format(FixedPoint{.bits = 32}), 1000).empty());
+  EXPECT_TRUE(values<float>(Format(Identity{}), 1000).empty());
+  EXPECT_TRUE(values<float>(Format(Sparse{0.1}), 1000).empty());
 }
 
 // By their values, one by one.
@@ -92,7 +93,8 @@ TEST(Fits, WhereResultsForTheTypesNumbersDo) {
 
 // IEEE 754-2019, table 3.6 and NumPy's finfo.
 TEST(Facts, OfBinary16AreThoseOfTheStandard) {
-  const FormatFacts f = facts<float>(FloatingPoint{.exponent_bits = 5, .significand_bits = 10});
+  const FormatFacts f =
+      facts<float>(Format(FloatingPoint{.exponent_bits = 5, .significand_bits = 10}));
   EXPECT_EQ(f.highest, 65504);
   EXPECT_EQ(f.smallest_positive, 0x1p-24);
   EXPECT_EQ(f.count, 63487u);
@@ -101,37 +103,37 @@ TEST(Facts, OfBinary16AreThoseOfTheStandard) {
 
 // Powers of two from the smallest subnormal to the largest: -149..127 and -1074..1023.
 TEST(Facts, OfLogarithmicAreThoseOfTheTensorsType) {
-  EXPECT_EQ(facts<float>(Logarithmic{}).highest, 0x1p127);
-  EXPECT_EQ(facts<float>(Logarithmic{}).smallest_positive, 0x1p-149);
-  EXPECT_EQ(facts<float>(Logarithmic{}).count, 2u * 277 + 1);
-  EXPECT_EQ(facts<double>(Logarithmic{}).highest, 0x1p1023);
-  EXPECT_EQ(facts<double>(Logarithmic{}).smallest_positive, 0x1p-1074);
-  EXPECT_EQ(facts<double>(Logarithmic{}).count, 2u * 2098 + 1);
+  EXPECT_EQ(facts<float>(Format(Logarithmic{})).highest, 0x1p127);
+  EXPECT_EQ(facts<float>(Format(Logarithmic{})).smallest_positive, 0x1p-149);
+  EXPECT_EQ(facts<float>(Format(Logarithmic{})).count, 2u * 277 + 1);
+  EXPECT_EQ(facts<double>(Format(Logarithmic{})).highest, 0x1p1023);
+  EXPECT_EQ(facts<double>(Format(Logarithmic{})).smallest_positive, 0x1p-1074);
+  EXPECT_EQ(facts<double>(Format(Logarithmic{})).count, 2u * 2098 + 1);
 }
 
 // float32 has all integers up to 2^24, then every second one up to 2^25, every fourth up to 2^26.
 TEST(Facts, OfWideFixedPointAreThoseThatTheTensorsTypeHas) {
-  const FormatFacts narrow = facts<float>(FixedPoint{.bits = 25});
+  const FormatFacts narrow = facts<float>(Format(FixedPoint{.bits = 25}));
   EXPECT_EQ(narrow.highest, 0xFFFFFF);
   EXPECT_EQ(narrow.step, 1);
   EXPECT_EQ(narrow.count, 0x2000000u);
-  const FormatFacts wide = facts<float>(FixedPoint{.bits = 27});
+  const FormatFacts wide = facts<float>(Format(FixedPoint{.bits = 27}));
   EXPECT_EQ(wide.lowest, -0x4000000);
   EXPECT_EQ(wide.highest, 0x3FFFFFC);
   EXPECT_EQ(wide.smallest_positive, 1);
   EXPECT_FALSE(wide.step);
   EXPECT_EQ(wide.count, 2u * (0xFFFFFF + 0x800000 + 0x800000) + 2);
-  const FormatFacts exact = facts<double>(FixedPoint{.bits = 27});
+  const FormatFacts exact = facts<double>(Format(FixedPoint{.bits = 27}));
   EXPECT_EQ(exact.highest, 0x3FFFFFF);
   EXPECT_EQ(exact.step, 1);
   EXPECT_EQ(exact.count, 0x8000000u);
 }
 
 TEST(Facts, OfMagnitudesAreRoundedToTheTensorsType) {
-  EXPECT_EQ(facts<float>(Binary{0.1}).highest, double{0.1f});
-  EXPECT_EQ(facts<double>(Binary{0.1}).highest, 0.1);
-  EXPECT_THAT(values<float>(Ternary{0.1}, 3), ElementsAre(-0.1f, 0, 0.1f));
-  EXPECT_EQ(facts<float>(Sparse{0.1}).smallest_positive, double{0.1f});
+  EXPECT_EQ(facts<float>(Format(Binary{0.1})).highest, double{0.1f});
+  EXPECT_EQ(facts<double>(Format(Binary{0.1})).highest, 0.1);
+  EXPECT_THAT(values<float>(Format(Ternary{0.1}), 3), ElementsAre(-0.1f, 0, 0.1f));
+  EXPECT_EQ(facts<float>(Format(Sparse{0.1})).smallest_positive, double{0.1f});
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "tensorquant/base/bits.h"
 #include "tensorquant/formats/bounds.h"
+#include "tensorquant/formats/facts.h"
 #include "tensorquant/formats/rounding.h"
 
 namespace tensorquant {
@@ -27,6 +28,7 @@ struct FixedPoint {
 
   double lowest_integer() const { return -std::ldexp(1.0, bits - 1); }
   double highest_integer() const { return std::ldexp(1.0, bits - 1) - 1; }
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const FixedPoint&) const = default;
 };
 
@@ -72,6 +74,15 @@ T quantize_reference(const FixedPoint& format, T x, Draw draw = {}) {
   if (k >= format.highest_integer()) return bounds<T>(format).highest;
   return static_cast<T>(std::ldexp(k, -format.fraction) + 0.0);  // -0 + 0 = +0
 }
+
+inline bool is_random(const FixedPoint& format) { return format.rounding == Rounding::stochastic; }
+inline bool is_elementwise(const FixedPoint& format) { return !is_random(format); }
+
+template <class T>
+FormatFacts facts(const FixedPoint& format);
+template <class T>
+std::vector<double> values(const FixedPoint& format);
+bool fits(const FixedPoint& format, const FloatingPoint& type);
 
 }  // namespace tensorquant
 

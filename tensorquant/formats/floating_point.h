@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tensorquant/formats/bounds.h"
+#include "tensorquant/formats/facts.h"
 #include "tensorquant/formats/rounding.h"
 
 namespace tensorquant {
@@ -28,10 +29,13 @@ struct FloatingPoint {
 
   int max_exponent() const { return (1 << (exponent_bits - 1)) - 1; }
   int min_exponent() const { return 1 - max_exponent(); }  // of normal values
+  // The smallest value is 2^last_bit, of which all others are multiples.
+  int last_bit() const { return min_exponent() - significand_bits; }
   double largest() const {
     return std::ldexp(2.0 - std::ldexp(1.0, -significand_bits), max_exponent());
   }
-  double smallest() const { return std::ldexp(1.0, min_exponent() - significand_bits); }
+  double smallest() const { return std::ldexp(1.0, last_bit()); }
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const FloatingPoint&) const = default;
 };
 
@@ -70,6 +74,20 @@ T quantize_reference(const FloatingPoint& format, T x, Draw draw = {}) {
   }
   return static_cast<T>(std::copysign(rounded, static_cast<double>(x)));
 }
+
+inline bool is_random(const FloatingPoint& format) {
+  return format.rounding == Rounding::stochastic;
+}
+inline bool is_elementwise(const FloatingPoint& format) { return !is_random(format); }
+
+template <class T>
+FormatFacts facts(const FloatingPoint& format);
+template <class T>
+std::vector<double> values(const FloatingPoint& format);
+bool fits(const FloatingPoint& format, const FloatingPoint& type);
+
+// Whether x is a value of the format, which has no more bits than float32.
+bool has_value(const FloatingPoint& format, double x);
 
 }  // namespace tensorquant
 

@@ -4,11 +4,13 @@
 #include <limits>
 
 #include "tensorquant/formats/bounds.h"
+#include "tensorquant/formats/facts.h"
 
 namespace tensorquant {
 
 // Every value of the tensor's type.
 struct Identity {
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const Identity&) const = default;
 };
 
@@ -21,6 +23,15 @@ template <class T>
 T quantize_reference(const Identity&, T x) {
   return x;
 }
+
+inline bool is_random(const Identity&) { return false; }
+inline bool is_elementwise(const Identity&) { return true; }
+
+template <class T>
+FormatFacts facts(const Identity& format);
+template <class T>
+std::vector<double> values(const Identity& format);
+bool fits(const Identity& format, const FloatingPoint& type);
 
 }  // namespace tensorquant
 

@@ -6,6 +6,7 @@
 
 #include "tensorquant/base/bits.h"
 #include "tensorquant/formats/bounds.h"
+#include "tensorquant/formats/facts.h"
 #include "tensorquant/formats/rounding.h"
 
 namespace tensorquant {
@@ -20,6 +21,7 @@ struct Logarithmic {
   // included.
   int min_exponent = kMinExponent<double>;
   int max_exponent = kMaxExponent<double>;
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const Logarithmic&) const = default;
 };
 
@@ -54,6 +56,15 @@ T quantize_reference(const Logarithmic& format, T x) {
   if (is_nearest && significand >= 1.5) ++e;
   return static_cast<T>(std::copysign(std::ldexp(1.0, std::clamp(e, lowest, highest)), x));
 }
+
+inline bool is_random(const Logarithmic&) { return false; }
+inline bool is_elementwise(const Logarithmic&) { return true; }
+
+template <class T>
+FormatFacts facts(const Logarithmic& format);
+template <class T>
+std::vector<double> values(const Logarithmic& format);
+bool fits(const Logarithmic& format, const FloatingPoint& type);
 
 }  // namespace tensorquant
 

@@ -8,6 +8,8 @@
 #include <span>
 
 #include "tensorquant/formats/bounds.h"
+#include "tensorquant/formats/context.h"
+#include "tensorquant/formats/facts.h"
 
 namespace tensorquant {
 
@@ -15,8 +17,9 @@ namespace tensorquant {
 // threshold each tensor gets its own, 0.7 times its mean magnitude: F. Li, B. Zhang, B. Liu,
 // "Ternary weight networks", arXiv:1605.04711.
 struct Ternary {
-  double magnitude = 1;                  // rounded to the tensor's type; finite and > 0 there
-  std::optional<double> threshold = {};  // rounded to the tensor's type; finite and >= 0 there
+  double magnitude = 1;                   // rounded to the tensor's type; finite and > 0 there
+  std::optional<double> threshold = {};   // rounded to the tensor's type; finite and >= 0 there
+  static constexpr bool is_grid = false;  // see GridFormat
   bool operator==(const Ternary&) const = default;
 };
 
@@ -69,6 +72,25 @@ T quantize_reference(const Ternary& format, T x, double threshold) {
   if (static_cast<double>(x) < -threshold) return -static_cast<T>(format.magnitude);
   return T{0};
 }
+
+// The whole of `in` decides about each number.
+template <class T>
+void quantize_reference(const Ternary& format, std::span<const T> in, std::span<T> out,
+                        const Context& = {}) {
+  const double threshold = threshold_reference(format, in);
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    out[i] = quantize_reference(format, in[i], threshold);
+  }
+}
+
+inline bool is_random(const Ternary&) { return false; }
+inline bool is_elementwise(const Ternary& format) { return format.threshold.has_value(); }
+
+template <class T>
+FormatFacts facts(const Ternary& format);
+template <class T>
+std::vector<double> values(const Ternary& format);
+bool fits(const Ternary& format, const FloatingPoint& type);
 
 }  // namespace tensorquant
 

@@ -64,7 +64,7 @@ HWY_INLINE V FromInteger(D d, V k, V x, const FixedPointConstants<hn::TFromD<D>>
 }
 
 template <Rounding rounding, FixedPoint::Overflow overflow, bool scales_down, class T>
-void Run(const FixedPoint& format, const Context& context, const Part<T>& part) {
+void Run(const FixedPoint& format, const RandomStream& random, const Part<T>& part) {
   using Special =
       std::conditional_t<overflow == FixedPoint::Overflow::saturate, KeepsNan, NothingSpecial>;
   const FixedPointConstants<T> c(format);
@@ -75,7 +75,7 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
     const int integer_bits = overflow == FixedPoint::Overflow::wrap ? kNoRoom : format.bits - 1;
     WithDraws<T>(format.random_bits, integer_bits, [&](auto halves, auto draws) HWY_ATTR {
       ForEachRandomVector<halves>(
-          part, context, Special(), [&](auto d, auto x, auto words) HWY_ATTR {
+          part, random, Special(), [&](auto d, auto x, auto words) HWY_ATTR {
             const auto t = Scale<scales_down>(d, x, c);
             return FromInteger<overflow>(d, RoundVectorAtRandom<draws>(d, t, draw, words), x, c);
           });
@@ -90,31 +90,31 @@ void Run(const FixedPoint& format, const Context& context, const Part<T>& part) 
 }
 
 template <Rounding rounding, class T>
-void RunRounding(const FixedPoint& format, const Context& context, const Part<T>& part) {
+void RunRounding(const FixedPoint& format, const RandomStream& random, const Part<T>& part) {
   using enum FixedPoint::Overflow;
   constexpr bool tiny_counts =
       rounding == Rounding::up || rounding == Rounding::down || rounding == Rounding::stochastic;
   const bool scales_down = tiny_counts && format.fraction < 0;
   if (format.overflow == saturate) {
-    scales_down ? Run<rounding, saturate, tiny_counts>(format, context, part)
-                : Run<rounding, saturate, false>(format, context, part);
+    scales_down ? Run<rounding, saturate, tiny_counts>(format, random, part)
+                : Run<rounding, saturate, false>(format, random, part);
   } else {
-    scales_down ? Run<rounding, wrap, tiny_counts>(format, context, part)
-                : Run<rounding, wrap, false>(format, context, part);
+    scales_down ? Run<rounding, wrap, tiny_counts>(format, random, part)
+                : Run<rounding, wrap, false>(format, random, part);
   }
 }
 
 template <class T>
-void RunFormat(const FixedPoint& format, const Context& context, const Part<T>& part) {
+void RunFormat(const FixedPoint& format, const RandomStream& random, const Part<T>& part) {
   WithRounding(format.rounding,
-               [&](auto rounding) HWY_ATTR { RunRounding<rounding.value>(format, context, part); });
+               [&](auto rounding) HWY_ATTR { RunRounding<rounding.value>(format, random, part); });
 }
 
-void FixedPoint32(const FixedPoint& format, const Context& context, const Part<float>& part) {
-  RunFormat(format, context, part);
+void FixedPoint32(const FixedPoint& format, const RandomStream& random, const Part<float>& part) {
+  RunFormat(format, random, part);
 }
-void FixedPoint64(const FixedPoint& format, const Context& context, const Part<double>& part) {
-  RunFormat(format, context, part);
+void FixedPoint64(const FixedPoint& format, const RandomStream& random, const Part<double>& part) {
+  RunFormat(format, random, part);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -130,14 +130,14 @@ HWY_EXPORT(FixedPoint64);
 void quantize(const FixedPoint& format, std::span<const float> in, std::span<float> out,
               const Context& context) {
   for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(FixedPoint32)(format, context, part);
+    HWY_DYNAMIC_DISPATCH(FixedPoint32)(format, context.random(), part);
   });
 }
 
 void quantize(const FixedPoint& format, std::span<const double> in, std::span<double> out,
               const Context& context) {
   for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(FixedPoint64)(format, context, part);
+    HWY_DYNAMIC_DISPATCH(FixedPoint64)(format, context.random(), part);
   });
 }
 

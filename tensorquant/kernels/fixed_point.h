@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "tensorquant/base/random.h"
+#include "tensorquant/formats/context.h"
 #include "tensorquant/formats/fixed_point.h"
 
 namespace tensorquant {

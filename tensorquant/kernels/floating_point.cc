@@ -87,14 +87,14 @@ struct ScaledRounding {
 };
 
 template <Rounding rounding, bool saturates, class T>
-void RunScaled(const FloatingPoint& format, const Context& context, const Part<T>& part) {
+void RunScaled(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
   const ScaledRounding<saturates, T> quantize(format);
   const auto special = SpecialOf<saturates, T>(format);
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
     const int integer_bits = format.significand_bits + 1;
     WithDraws<T>(format.random_bits, integer_bits, [&](auto halves, auto draws) HWY_ATTR {
-      ForEachRandomVector<halves>(part, context, special, [&](auto d, auto x, auto words) HWY_ATTR {
+      ForEachRandomVector<halves>(part, random, special, [&](auto d, auto x, auto words) HWY_ATTR {
         const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
           return RoundVectorAtRandom<draws>(dt, t, draw, words);
         });
@@ -174,11 +174,11 @@ struct BitRounding {
 };
 
 template <Rounding rounding, bool saturates>
-void RunBits(const FloatingPoint& format, const Context& context, const Part<float>& part) {
+void RunBits(const FloatingPoint& format, const RandomStream& random, const Part<float>& part) {
   const BitRounding<saturates> quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
     const auto run = [&](auto halves) HWY_ATTR {
-      ForEachRandomVector<halves>(part, context, KeepsNan(),
+      ForEachRandomVector<halves>(part, random, KeepsNan(),
                                   [&](auto d, auto x, auto words)
                                       HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
     };
@@ -191,31 +191,32 @@ void RunBits(const FloatingPoint& format, const Context& context, const Part<flo
 }
 
 template <Rounding rounding, class T>
-void RunRounding(const FloatingPoint& format, const Context& context, const Part<T>& part) {
+void RunRounding(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
   const auto run = [&](auto saturates) HWY_ATTR {
     if constexpr (sizeof(T) == 4) {
       if (format.max_exponent() == kMaxExponent<T>) {
-        return RunBits<rounding, saturates>(format, context, part);
+        return RunBits<rounding, saturates>(format, random, part);
       }
     }
-    RunScaled<rounding, saturates>(format, context, part);
+    RunScaled<rounding, saturates>(format, random, part);
   };
   format.overflow == FloatingPoint::Overflow::saturate ? run(std::true_type())
                                                        : run(std::false_type());
 }
 
 template <class T>
-void RunFormat(const FloatingPoint& format, const Context& context, const Part<T>& part) {
+void RunFormat(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
   WithRounding(format.rounding,
-               [&](auto rounding) HWY_ATTR { RunRounding<rounding.value>(format, context, part); });
+               [&](auto rounding) HWY_ATTR { RunRounding<rounding.value>(format, random, part); });
 }
 
-void FloatingPoint32(const FloatingPoint& format, const Context& context, const Part<float>& part) {
-  RunFormat(format, context, part);
+void FloatingPoint32(const FloatingPoint& format, const RandomStream& random,
+                     const Part<float>& part) {
+  RunFormat(format, random, part);
 }
-void FloatingPoint64(const FloatingPoint& format, const Context& context,
+void FloatingPoint64(const FloatingPoint& format, const RandomStream& random,
                      const Part<double>& part) {
-  RunFormat(format, context, part);
+  RunFormat(format, random, part);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -231,14 +232,14 @@ HWY_EXPORT(FloatingPoint64);
 void quantize(const FloatingPoint& format, std::span<const float> in, std::span<float> out,
               const Context& context) {
   for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(FloatingPoint32)(format, context, part);
+    HWY_DYNAMIC_DISPATCH(FloatingPoint32)(format, context.random(), part);
   });
 }
 
 void quantize(const FloatingPoint& format, std::span<const double> in, std::span<double> out,
               const Context& context) {
   for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(FloatingPoint64)(format, context, part);
+    HWY_DYNAMIC_DISPATCH(FloatingPoint64)(format, context.random(), part);
   });
 }
 

@@ -46,8 +46,8 @@ struct RoundKeys {
 template <class D>
 class PhiloxBlocks {
  public:
-  HWY_INLINE PhiloxBlocks(const Context& context, std::uint64_t first)
-      : even_(Begin(context, first, 0)), odd_(Begin(context, first, 1)) {}
+  HWY_INLINE PhiloxBlocks(const RandomStream& random, std::uint64_t first)
+      : even_(Begin(random, first, 0)), odd_(Begin(random, first, 1)) {}
 
   HWY_INLINE void Mix(const std::uint64_t (&key)[2]) {
     const V64 key0 = hn::Set(D64(), key[0]), key1 = hn::Set(D64(), key[1]);
@@ -72,11 +72,12 @@ class PhiloxBlocks {
     V64 word0, word1, word2, word3;
   };
 
-  static HWY_INLINE Words Begin(const Context& context, std::uint64_t first, std::uint64_t offset) {
+  static HWY_INLINE Words Begin(const RandomStream& random, std::uint64_t first,
+                                std::uint64_t offset) {
     const D64 d;
     const std::uint64_t low = (first & 0xFFFFFFFFu) + offset;
     return {hn::Add(hn::Set(d, low), hn::ShiftLeft<1>(hn::Iota(d, 0))), hn::Set(d, first >> 32),
-            hn::Set(d, std::uint64_t{context.stream}), hn::Set(d, std::uint64_t{context.step})};
+            hn::Set(d, std::uint64_t{random.stream}), hn::Set(d, std::uint64_t{random.step})};
   }
 
   static HWY_INLINE void Mix(Words& b, V64 key0, V64 key1) {
@@ -96,23 +97,23 @@ class PhiloxBlocks {
 };
 
 // The words of a tile, whose blocks begin at `first`.
-HWY_INLINE void FillTile(const Context& context, const RoundKeys& keys, std::uint64_t first,
+HWY_INLINE void FillTile(const RandomStream& random, const RoundKeys& keys, std::uint64_t first,
                          std::uint32_t* words) {
   const hn::CappedTag<std::uint32_t, kTileBlocks> d;
   for (std::size_t lane = 0; lane < kTileBlocks; lane += hn::Lanes(d)) {
-    PhiloxBlocks<decltype(d)> blocks(context, first + lane);
+    PhiloxBlocks<decltype(d)> blocks(random, first + lane);
     for (const auto& key : keys.keys) blocks.Mix(key);
     blocks.Store(words + lane);
   }
 }
 
 // The same for two tiles, side by side: one alone would wait for its own products.
-HWY_INLINE void FillTwoTiles(const Context& context, const RoundKeys& keys, std::uint64_t first,
+HWY_INLINE void FillTwoTiles(const RandomStream& random, const RoundKeys& keys, std::uint64_t first,
                              std::uint32_t* words) {
   const hn::CappedTag<std::uint32_t, kTileBlocks> d;
   for (std::size_t lane = 0; lane < kTileBlocks; lane += hn::Lanes(d)) {
-    PhiloxBlocks<decltype(d)> blocks(context, first + lane);
-    PhiloxBlocks<decltype(d)> next(context, first + kTileBlocks + lane);
+    PhiloxBlocks<decltype(d)> blocks(random, first + lane);
+    PhiloxBlocks<decltype(d)> next(random, first + kTileBlocks + lane);
     for (const auto& key : keys.keys) {
       blocks.Mix(key);
       next.Mix(key);
@@ -124,9 +125,9 @@ HWY_INLINE void FillTwoTiles(const Context& context, const RoundKeys& keys, std:
 
 // The words of elements 64 tile ... 64 tile + 63 of the sums at a tap, which takes the place of the
 // block's high 32 bits.
-HWY_INLINE void FillTileOfTap(const Context& context, std::uint64_t tile, std::uint32_t tap,
+HWY_INLINE void FillTileOfTap(const RandomStream& random, std::uint64_t tile, std::uint32_t tap,
                               std::uint32_t* words) {
-  FillTile(context, RoundKeys(context.seed),
+  FillTile(random, RoundKeys(random.seed),
            (std::uint64_t{tap} << 32) | ((kTileBlocks * tile) & 0xFFFFFFFFu), words);
 }
 
@@ -170,16 +171,16 @@ HWY_INLINE void ForEachVectorOfTile(const std::uint32_t* words, std::size_t begi
 // of either kind. These begin where the index says, so that an output that is not aligned cannot be
 // streamed.
 template <bool halves, class T, class Special, class Op>
-HWY_INLINE void ForEachRandomVector(const Part<T>& part, const Context& context,
+HWY_INLINE void ForEachRandomVector(const Part<T>& part, const RandomStream& random,
                                     const Special& special, const Op& op) {
   const hn::CappedTag<T, 64 / sizeof(T)> d;
   const bool streams = part.stores == Stores::streaming && ElementsToAlignment(d, part.out) == 0;
-  const RoundKeys keys(context.seed);
+  const RoundKeys keys(random.seed);
   HWY_ALIGN std::uint32_t words[2 * kTileWords];
   constexpr std::size_t kTile = halves ? 2 * kTileWords : kTileWords;
   static_assert(kPartBlock % (2 * kTile) == 0);
   for (std::size_t i = 0; i < part.count; i += 2 * kTile) {
-    FillTwoTiles(context, keys, kTileBlocks * ((part.first + i) / kTile), words);
+    FillTwoTiles(random, keys, kTileBlocks * ((part.first + i) / kTile), words);
     for (std::size_t tile = 0; tile < 2; ++tile) {
       const std::uint32_t* from = words + tile * kTileWords;
       const std::size_t begin = i + tile * kTile;

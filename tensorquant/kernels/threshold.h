@@ -3,8 +3,8 @@
 
 #include <span>
 
-#include "tensorquant/base/random.h"
 #include "tensorquant/formats/binary.h"
+#include "tensorquant/formats/context.h"
 #include "tensorquant/formats/identity.h"
 #include "tensorquant/formats/sparse.h"
 #include "tensorquant/formats/ternary.h"

@@ -51,20 +51,20 @@ std::string nearest_layer(const LayerPattern& pattern, const std::vector<std::st
 }
 
 // Each pair of a rule and a layer is matched once at most.
-void explain_map(const QuantizerMap& map, const Rule* LayerExplanation::*chosen,
-                 Explanation& explanation, const std::vector<std::string>& layers) {
+void explain_map(const QuantizerMap& map, MapKind kind, Explanation& explanation,
+                 const std::vector<std::string>& layers) {
   std::size_t suggestions = 0;
   for (const Rule& rule : map.rules()) {
     IdleRule idle{map.kind(), &rule, nullptr, {}};
     bool is_chosen = false;
     for (LayerExplanation& layer : explanation.layers) {
-      const bool is_taken = layer.*chosen != nullptr;
+      const bool is_taken = layer[kind] != nullptr;
       if (is_taken && (is_chosen || idle.shadowed_by)) continue;
       if (!rule.pattern.hits(layer.layer)) continue;
       if (is_taken) {
-        idle.shadowed_by = layer.*chosen;
+        idle.shadowed_by = layer[kind];
       } else {
-        layer.*chosen = &rule;
+        layer[kind] = &rule;
         is_chosen = true;
       }
     }
@@ -80,9 +80,9 @@ void explain_map(const QuantizerMap& map, const Rule* LayerExplanation::*chosen,
 }  // namespace
 
 std::string IdleRule::message() const {
-  std::string text = rule->place + ": " + to_string(kind) + " key '" + rule->pattern.key() + "' ";
+  std::string text = rule->origin + ": " + to_string(kind) + " key '" + rule->pattern.key() + "' ";
   if (shadowed_by) {
-    text += "does nothing: key '" + shadowed_by->pattern.key() + "' (" + shadowed_by->place +
+    text += "does nothing: key '" + shadowed_by->pattern.key() + "' (" + shadowed_by->origin +
             ") stands before it and takes its layers";
     return one_line(text);
   }
@@ -100,9 +100,7 @@ Explanation explain(const Override& maps, const std::vector<std::string>& layers
   maps.check_kinds();
   Explanation explanation;
   for (const std::string& layer : layers) explanation.layers.push_back({.layer = layer});
-  explain_map(maps.weights, &LayerExplanation::weights, explanation, layers);
-  explain_map(maps.extrinsic, &LayerExplanation::extrinsic, explanation, layers);
-  explain_map(maps.intrinsic, &LayerExplanation::intrinsic, explanation, layers);
+  for (const MapKind kind : kMapKinds) explain_map(maps[kind], kind, explanation, layers);
   return explanation;
 }
 

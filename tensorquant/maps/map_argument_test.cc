@@ -28,7 +28,7 @@ class MapArgument : public testing::Test {
 TEST_F(MapArgument, AnExistingFileIsRead) {
   const auto map = QuantizerMap::from_argument((folder_ / "8bit.json").string());
   EXPECT_EQ(map.to_json(), R"({"conv":"nearest,8,4"})");
-  EXPECT_EQ(map.rules()[0].place, (folder_ / "8bit.json").string() + ":1:2");
+  EXPECT_EQ(map.rules()[0].origin, (folder_ / "8bit.json").string() + ":1:2");
 }
 
 TEST_F(MapArgument, AQuantizerStringIsForEveryLayer) {

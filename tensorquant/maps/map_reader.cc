@@ -6,6 +6,7 @@
 #include <iterator>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/quantizers/spec_error.h"
@@ -19,16 +20,25 @@ std::string expected_but_found(std::string_view expected, Type found) {
   return "expected " + std::string(expected) + ", found " + std::string(describe(found));
 }
 
-std::string_view expected_value(MapKind kind) {
-  switch (kind) {
-    case MapKind::weights:
-      return "a quantizer string, null or an object with 'weight' and 'bias'";
-    case MapKind::extrinsic:
-      return "a quantizer string or null";
-    case MapKind::intrinsic:
-      break;
+// "'product', 'accumulator' or 'accumulate'": the keys of an object that is a rule's value.
+std::string keys_of(MapKind kind, std::string_view conjunction) {
+  std::vector<std::string> keys;
+  for (const Place place : places_of(kind)) keys.push_back(to_string(place));
+  if (kind == MapKind::intrinsic) keys.emplace_back("accumulate");
+  std::string joined;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (i > 0) joined += i + 1 < keys.size() ? ", " : ' ' + std::string(conjunction) + ' ';
+    joined += '\'' + keys[i] + '\'';
   }
-  return "a quantizer string, null or an object with 'product', 'accumulator' and 'accumulate'";
+  return joined;
+}
+
+// A map of a single place has no use for objects.
+bool takes_objects(MapKind kind) { return places_of(kind).size() > 1; }
+
+std::string expected_value(MapKind kind) {
+  if (!takes_objects(kind)) return "a quantizer string or null";
+  return "a quantizer string, null or an object with " + keys_of(kind, "and");
 }
 
 }  // namespace
@@ -46,7 +56,8 @@ std::string read_map_file(const std::filesystem::path& path) {
 }
 
 bool is_map_name(std::string_view key) {
-  return key == "weights" || key == "extrinsic" || key == "intrinsic";
+  return std::any_of(kMapKinds.begin(), kMapKinds.end(),
+                     [&](MapKind kind) { return to_string(kind) == key; });
 }
 
 QuantizerMap MapReader::read(const JsonValue& value, MapKind kind) const {
@@ -84,11 +95,11 @@ void MapReader::refuse_three_in_one(const JsonValue& rules) const {
 }
 
 RuleValue MapReader::read_rule(const JsonValue& value, MapKind kind) const {
-  if (value.type == Type::object && kind != MapKind::extrinsic) {
+  if (value.type == Type::object && takes_objects(kind)) {
     if (value.members.empty()) {
       source_.fail(value.offset, "an empty object; null leaves a layer alone");
     }
-    return kind == MapKind::weights ? read_weights(value) : read_intrinsic(value);
+    return read_parts(value, kind);
   }
   if (value.type != Type::string && value.type != Type::null) {
     source_.fail(value.offset, expected_but_found(expected_value(kind), value.type));
@@ -96,38 +107,26 @@ RuleValue MapReader::read_rule(const JsonValue& value, MapKind kind) const {
   return plain_value(read_quantizer(value), kind);
 }
 
-RuleValue MapReader::read_weights(const JsonValue& object) const {
+RuleValue MapReader::read_parts(const JsonValue& object, MapKind kind) const {
   RuleValue rule;
   for (const auto& [key, offset, value] : object.members) {
-    if (key == "weight") {
-      rule.weight = read_quantizer(value);
-    } else if (key == "bias") {
-      rule.bias = read_quantizer(value);
-    } else {
-      source_.fail(offset,
-                   "unknown key '" + key + "' in a weights map, expected 'weight' or 'bias'");
-    }
-  }
-  return rule;
-}
-
-RuleValue MapReader::read_intrinsic(const JsonValue& object) const {
-  RuleValue rule;
-  for (const auto& [key, offset, value] : object.members) {
-    if (key == "product") {
-      rule.product = read_quantizer(value);
-    } else if (key == "accumulator") {
-      rule.accumulator = read_quantizer(value);
-    } else if (key == "accumulate") {
+    const auto found = std::find_if(kPlaces.begin(), kPlaces.end(), [&](const PlaceEntry& entry) {
+      return entry.kind == kind && entry.name == key;
+    });
+    if (found != kPlaces.end()) {
+      rule[found->place] = read_quantizer(value);
+    } else if (kind == MapKind::intrinsic && key == "accumulate") {
       rule.accumulate = read_accumulate(value);
     } else {
-      source_.fail(offset, "unknown key '" + key +
-                               "' in an intrinsic map, expected 'product', 'accumulator' or "
-                               "'accumulate'");
+      source_.fail(offset, "unknown key '" + key + "' in " +
+                               (kind == MapKind::weights ? "a " : "an ") + to_string(kind) +
+                               " map, expected " + keys_of(kind, "or"));
     }
   }
-  if (!rule.product) rule.product = make_quantizer("none");
-  if (!rule.accumulator) rule.accumulator = make_quantizer("none");
+  if (kind != MapKind::intrinsic) return rule;
+  for (const Place place : places_of(kind)) {
+    if (!rule[place]) rule[place] = make_quantizer("none");
+  }
   return rule;
 }
 

@@ -28,8 +28,7 @@ class MapReader {
  private:
   void refuse_three_in_one(const JsonValue& rules) const;
   RuleValue read_rule(const JsonValue& value, MapKind kind) const;
-  RuleValue read_weights(const JsonValue& object) const;
-  RuleValue read_intrinsic(const JsonValue& object) const;
+  RuleValue read_parts(const JsonValue& object, MapKind kind) const;
   // Null for null.
   std::shared_ptr<const Quantizer> read_quantizer(const JsonValue& value) const;
   Accumulate read_accumulate(const JsonValue& value) const;

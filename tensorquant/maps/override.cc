@@ -1,5 +1,7 @@
 #include "tensorquant/maps/override.h"
 
+#include <algorithm>
+
 #include "tensorquant/base/error.h"
 #include "tensorquant/maps/json_text.h"
 #include "tensorquant/maps/map_reader.h"
@@ -17,12 +19,10 @@ Override read(const JsonText& source) {
   const MapReader reader(source);
   Override result;
   for (const auto& [key, offset, value] : maps.members) {
-    if (key == "weights") {
-      result.weights = reader.read(value, MapKind::weights);
-    } else if (key == "extrinsic") {
-      result.extrinsic = reader.read(value, MapKind::extrinsic);
-    } else if (key == "intrinsic") {
-      result.intrinsic = reader.read(value, MapKind::intrinsic);
+    const auto kind = std::find_if(kMapKinds.begin(), kMapKinds.end(),
+                                   [&](MapKind k) { return to_string(k) == key; });
+    if (kind != kMapKinds.end()) {
+      result[*kind] = reader.read(value, *kind);
     } else {
       source.fail(offset, "unknown map '" + key +
                               "', expected 'weights', 'extrinsic' or 'intrinsic'; a file with one "
@@ -31,6 +31,20 @@ Override read(const JsonText& source) {
     }
   }
   return result;
+}
+
+// The weights, extrinsic or intrinsic of something that has the three.
+template <class Three>
+auto& member(Three& three, MapKind kind) {
+  switch (kind) {
+    case MapKind::weights:
+      return three.weights;
+    case MapKind::extrinsic:
+      return three.extrinsic;
+    case MapKind::intrinsic:
+      break;
+  }
+  return three.intrinsic;
 }
 
 void check_kind(const QuantizerMap& map, MapKind kind) {
@@ -47,19 +61,24 @@ Override Override::from_file(const std::filesystem::path& path) {
 
 Override Override::from_json(std::string_view text) { return read(JsonText(text)); }
 
+QuantizerMap& Override::operator[](MapKind kind) { return member(*this, kind); }
+const QuantizerMap& Override::operator[](MapKind kind) const { return member(*this, kind); }
+
+const Rule*& LayerExplanation::operator[](MapKind kind) { return member(*this, kind); }
+const Rule* LayerExplanation::operator[](MapKind kind) const { return member(*this, kind); }
+
 void Override::check_kinds() const {
-  check_kind(weights, MapKind::weights);
-  check_kind(extrinsic, MapKind::extrinsic);
-  check_kind(intrinsic, MapKind::intrinsic);
+  for (const MapKind kind : kMapKinds) check_kind((*this)[kind], kind);
 }
 
 std::string Override::to_json() const {
   check_kinds();
   std::string text = "{";
-  for (const QuantizerMap* map : {&weights, &extrinsic, &intrinsic}) {
-    if (map->empty()) continue;
+  for (const MapKind kind : kMapKinds) {
+    const QuantizerMap& map = (*this)[kind];
+    if (map.empty()) continue;
     if (text.size() > 1) text += ',';
-    text += json_quoted(to_string(map->kind())) + ':' + map->to_json();
+    text += json_quoted(to_string(kind)) + ':' + map.to_json();
   }
   return text + '}';
 }

@@ -26,6 +26,8 @@ struct Override {
   bool strict = false;     // a rule that does nothing is an error
 
   bool empty() const { return weights.empty() && extrinsic.empty() && intrinsic.empty(); }
+  QuantizerMap& operator[](MapKind kind);
+  const QuantizerMap& operator[](MapKind kind) const;
   // Throws an Error where a map stands in a place of another kind, as extrinsic =
   // QuantizerMap({...}) without MapKind::extrinsic.
   void check_kinds() const;
@@ -41,6 +43,9 @@ struct LayerExplanation {
   const Rule* weights = nullptr;
   const Rule* extrinsic = nullptr;
   const Rule* intrinsic = nullptr;
+
+  const Rule*& operator[](MapKind kind);
+  const Rule* operator[](MapKind kind) const;
 };
 
 // A rule that does nothing: its key hits no layer, or only layers that earlier keys have taken.

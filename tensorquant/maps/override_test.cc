@@ -27,14 +27,14 @@ TEST(Override, ReadsThreeMapsFromOneText) {
   EXPECT_EQ(maps.extrinsic, QuantizerMap({{"", "nearest,8,4"}}, MapKind::extrinsic));
   EXPECT_EQ(maps.intrinsic.find_rule("fc1")->value.accumulator->spec(), "nearest,24,12");
   EXPECT_EQ(maps.weights.find_rule("fc1")->value.bias->spec(), "nearest,16,12");
-  EXPECT_EQ(maps.weights.rules()[1].place, "line 3, column 38");
+  EXPECT_EQ(maps.weights.rules()[1].origin, "line 3, column 38");
 }
 
 TEST(Override, ReadsThreeMapsFromOneFile) {
   const auto path = std::filesystem::path(testing::TempDir()) / "tensorquant_override.json";
   std::ofstream(path) << kThree;
   EXPECT_EQ(Override::from_file(path), Override::from_json(kThree));
-  EXPECT_EQ(Override::from_file(path).weights.rules()[0].place, path.string() + ":3:15");
+  EXPECT_EQ(Override::from_file(path).weights.rules()[0].origin, path.string() + ":3:15");
   std::filesystem::remove(path);
   EXPECT_THAT([&] { Override::from_file(path); },
               ThrowsMessage<Error>(path.string() + ": no such file"));

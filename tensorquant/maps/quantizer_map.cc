@@ -15,7 +15,7 @@ namespace {
 
 using Rules = std::vector<std::pair<std::string, std::string>>;
 
-std::string rule_place(std::size_t index) { return "rule " + std::to_string(index + 1); }
+std::string rule_origin(std::size_t index) { return "rule " + std::to_string(index + 1); }
 
 // Whether a text that is no quantizer string was meant as a path: "maps/8bit", "8bit.json", "~".
 bool looks_like_path(std::string_view text) {
@@ -56,7 +56,7 @@ QuantizerMap QuantizerMap::from_argument(std::string_view argument, MapKind kind
   };
   QuantizerMap map({}, kind);
   try {
-    map.append("", plain_value(make_quantizer(argument), kind), rule_place(0));
+    map.append("", plain_value(make_quantizer(argument), kind), rule_origin(0));
   } catch (const Error& error) {
     if (is_directory || looks_like_path(argument)) read_map_file(path);  // says what is wrong
     const auto* spec_error = dynamic_cast<const SpecError*>(&error);
@@ -71,14 +71,14 @@ QuantizerMap::QuantizerMap(std::initializer_list<std::pair<std::string, std::str
 
 QuantizerMap::QuantizerMap(const Rules& rules, MapKind kind) : kind_(kind) {
   for (const auto& [key, spec] : rules) {
-    const std::string place = rule_place(rules_.size());
+    const std::string origin = rule_origin(rules_.size());
     std::shared_ptr<const Quantizer> quantizer;
     try {
       quantizer = make_quantizer(spec);
     } catch (const Error& error) {
-      throw Error(place + ": " + error.what());
+      throw Error(origin + ": " + error.what());
     }
-    append(key, plain_value(std::move(quantizer), kind), place);
+    append(key, plain_value(std::move(quantizer), kind), origin);
   }
 }
 
@@ -87,38 +87,29 @@ QuantizerMap& QuantizerMap::add(std::string key, std::shared_ptr<const Quantizer
 }
 
 QuantizerMap& QuantizerMap::add(std::string key, RuleValue value) {
-  append(std::move(key), std::move(value), rule_place(rules_.size()));
+  append(std::move(key), std::move(value), rule_origin(rules_.size()));
   return *this;
 }
 
-void QuantizerMap::append(std::string key, RuleValue value, std::string place) {
+void QuantizerMap::append(std::string key, RuleValue value, std::string origin) {
   const auto same_key = [&](const Rule& rule) { return rule.pattern.key() == key; };
   const auto first = std::find_if(rules_.begin(), rules_.end(), same_key);
   try {
     if (first != rules_.end()) {
-      throw Error("duplicate key '" + key + "', first at " + first->place);
+      throw Error("duplicate key '" + key + "', first at " + first->origin);
     }
     LayerPattern pattern(std::move(key));
     value = normalized(std::move(value), kind_);
     std::string text = tensorquant::to_json(value, kind_);
-    rules_.push_back({std::move(pattern), std::move(value), std::move(text), std::move(place)});
+    rules_.push_back({std::move(pattern), std::move(value), std::move(text), std::move(origin)});
   } catch (const Error& error) {
-    throw Error(place + ": " + error.what());
+    throw Error(origin + ": " + error.what());
   }
 }
 
 std::shared_ptr<const Quantizer> QuantizerMap::find(std::string_view layer) const {
   const Rule* rule = find_rule(layer);
-  if (!rule) return nullptr;
-  switch (kind_) {
-    case MapKind::weights:
-      return rule->value.weight;
-    case MapKind::extrinsic:
-      return rule->value.output;
-    case MapKind::intrinsic:
-      break;
-  }
-  return rule->value.product;
+  return rule ? rule->value[places_of(kind_).front()] : nullptr;
 }
 
 const Rule* QuantizerMap::find_rule(std::string_view layer) const {

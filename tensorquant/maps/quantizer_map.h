@@ -63,7 +63,7 @@ class QuantizerMap {
 
  private:
   friend class MapReader;
-  void append(std::string key, RuleValue value, std::string place);
+  void append(std::string key, RuleValue value, std::string origin);
 
   MapKind kind_ = MapKind::weights;
   std::vector<Rule> rules_;

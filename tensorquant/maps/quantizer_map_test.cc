@@ -36,7 +36,7 @@ TEST(QuantizerMap, KeepsTheOrderOfTheText) {
   const auto map = QuantizerMap::from_json(
       R"({"z": "fp16", "a": "binary", "m": null, "": "none", "b": "fp16"})");
   EXPECT_THAT(keys(map), ElementsAre("z", "a", "m", "", "b"));
-  EXPECT_THAT(map.rules()[1].place, "line 1, column 15");
+  EXPECT_THAT(map.rules()[1].origin, "line 1, column 15");
 }
 
 TEST(QuantizerMap, TheFirstKeyThatHitsWins) {
@@ -179,7 +179,7 @@ TEST(QuantizerMap, IsMadeFromAListOfPairs) {
   EXPECT_THAT(keys(one), ElementsAre("conv"));
   const QuantizerMap two({{"conv", "nearest,8,4"}, {"fc", "ternary"}});
   EXPECT_THAT(keys(two), ElementsAre("conv", "fc"));
-  EXPECT_EQ(two.rules()[1].place, "rule 2");
+  EXPECT_EQ(two.rules()[1].origin, "rule 2");
   const std::vector<std::pair<std::string, std::string>> pairs = {{"z", "fp16"}, {"a", "none"}};
   const QuantizerMap from_vector(pairs, MapKind::intrinsic);
   EXPECT_THAT(keys(from_vector), ElementsAre("z", "a"));
@@ -224,13 +224,13 @@ TEST(QuantizerMap, RefusesValuesOfAnotherKind) {
     return [=] { QuantizerMap({}, kind).add("conv", value); };
   };
   EXPECT_THAT(add(MapKind::weights, {.output = q}),
-              ThrowsMessage<Error>("rule 1: an output quantizer in a map of kind 'weights'"));
+              ThrowsMessage<Error>("rule 1: a quantizer for 'output' in a map of kind 'weights'"));
   EXPECT_THAT(add(MapKind::extrinsic, {.weight = q}),
-              ThrowsMessage<Error>(HasSubstr("a weight or bias quantizer")));
+              ThrowsMessage<Error>(HasSubstr("a quantizer for 'weight'")));
   EXPECT_THAT(add(MapKind::weights, {.product = q}),
-              ThrowsMessage<Error>(HasSubstr("a product or accumulator quantizer")));
+              ThrowsMessage<Error>(HasSubstr("a quantizer for 'product'")));
   EXPECT_THAT(add(MapKind::extrinsic, {.accumulate = {Accumulate::Mode::once, 0}}),
-              ThrowsMessage<Error>(HasSubstr("an accumulate in a map of kind 'extrinsic'")));
+              ThrowsMessage<Error>(HasSubstr("an 'accumulate' in a map of kind 'extrinsic'")));
   EXPECT_THAT(add(MapKind::intrinsic, {.product = q, .accumulate = {Accumulate::Mode::chunk, 0}}),
               ThrowsMessage<Error>("rule 1: a chunk must be an integer of 1 or more"));
 }

@@ -1,12 +1,20 @@
 #include "tensorquant/maps/rule.h"
 
-#include <utility>
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <vector>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/maps/json_text.h"
 
 namespace tensorquant {
 namespace {
+
+// In the order of kPlaces.
+constexpr std::array kMembers = {&RuleValue::weight, &RuleValue::bias, &RuleValue::output,
+                                 &RuleValue::product, &RuleValue::accumulator};
+static_assert(kMembers.size() == kPlaces.size());
 
 bool is_none(const std::shared_ptr<const Quantizer>& quantizer) {
   return !quantizer || quantizer->spec() == "none";
@@ -16,66 +24,48 @@ std::string quoted_or_null(const std::shared_ptr<const Quantizer>& quantizer) {
   return quantizer ? json_quoted(quantizer->spec()) : "null";
 }
 
-std::string weights_to_json(const RuleValue& value) {
-  std::string weight = quoted_or_null(value.weight);
-  const std::string bias = quoted_or_null(value.bias);
-  if (weight == bias) return weight;
-  if (!value.bias) return "{\"weight\":" + weight + "}";
-  if (!value.weight) return "{\"bias\":" + bias + "}";
-  return "{\"weight\":" + weight + ",\"bias\":" + bias + "}";
-}
-
-std::string intrinsic_to_json(const RuleValue& value) {
-  std::string product = quoted_or_null(value.product);
-  const std::string accumulator = quoted_or_null(value.accumulator);
-  const bool is_step = value.accumulate.mode == Accumulate::Mode::step;
-  if (!value.product) return "null";
-  // As a plain string "none" would leave the layer alone.
-  if (is_step && product == accumulator && !is_none(value.product)) return product;
-  std::string text = "{\"product\":" + product + ",\"accumulator\":" + accumulator;
-  if (!is_step) text += ",\"accumulate\":" + json_quoted(to_string(value.accumulate));
-  return text + "}";
+// {"product":"nearest,8,4","accumulate":"once"}: the places that are set, and what is no step.
+std::string parts_to_json(const RuleValue& value, MapKind kind) {
+  std::string text;
+  const auto add = [&text](std::string_view name, const std::string& quoted) {
+    text += (text.empty() ? "{" : ",") + json_quoted(std::string(name)) + ':' + quoted;
+  };
+  for (const Place place : places_of(kind)) {
+    if (value[place]) add(to_string(place), json_quoted(value[place]->spec()));
+  }
+  if (value.accumulate != Accumulate{}) {
+    add("accumulate", json_quoted(to_string(value.accumulate)));
+  }
+  return text + '}';
 }
 
 }  // namespace
 
-std::string to_string(MapKind kind) {
-  switch (kind) {
-    case MapKind::weights:
-      return "weights";
-    case MapKind::extrinsic:
-      return "extrinsic";
-    case MapKind::intrinsic:
-      break;
-  }
-  return "intrinsic";
+std::shared_ptr<const Quantizer>& RuleValue::operator[](Place place) {
+  return this->*kMembers[static_cast<std::size_t>(place)];
+}
+
+const std::shared_ptr<const Quantizer>& RuleValue::operator[](Place place) const {
+  return this->*kMembers[static_cast<std::size_t>(place)];
 }
 
 RuleValue plain_value(std::shared_ptr<const Quantizer> quantizer, MapKind kind) {
   RuleValue value;
   if (is_none(quantizer)) return value;
-  switch (kind) {
-    case MapKind::weights:
-      value.weight = value.bias = std::move(quantizer);
-      break;
-    case MapKind::extrinsic:
-      value.output = std::move(quantizer);
-      break;
-    case MapKind::intrinsic:
-      value.product = value.accumulator = std::move(quantizer);
-      break;
-  }
+  for (const Place place : places_of(kind)) value[place] = quantizer;
   return value;
 }
 
 RuleValue normalized(RuleValue value, MapKind kind) {
-  const auto refuse = [kind](bool is_set, const char* part) {
-    if (is_set) throw Error(std::string(part) + " in a map of kind '" + to_string(kind) + "'");
+  const auto refuse = [kind](const std::string& part) {
+    throw Error(part + " in a map of kind '" + to_string(kind) + "'");
   };
-  refuse(kind != MapKind::weights && (value.weight || value.bias), "a weight or bias quantizer");
-  refuse(kind != MapKind::extrinsic && value.output, "an output quantizer");
-  refuse(kind != MapKind::intrinsic && (value.product || value.accumulator),
-         "a product or accumulator quantizer");
+  bool is_set = false;
+  for (const PlaceEntry& entry : kPlaces) {
+    if (!value[entry.place]) continue;
+    if (entry.kind != kind) refuse("a quantizer for '" + std::string(entry.name) + "'");
+    is_set = true;
+  }
   Accumulate& accumulate = value.accumulate;
   if (accumulate.mode != Accumulate::Mode::chunk) {
     accumulate.chunk = 0;
@@ -83,30 +73,28 @@ RuleValue normalized(RuleValue value, MapKind kind) {
     throw Error("a chunk must be an integer of 1 or more");
   }
   const bool accumulates = accumulate != Accumulate{};
-  refuse(kind != MapKind::intrinsic && accumulates, "an accumulate");
+  if (accumulates && kind != MapKind::intrinsic) refuse("an 'accumulate'");
 
-  if (kind != MapKind::intrinsic) {
-    for (auto* part : {&value.weight, &value.bias, &value.output}) {
-      if (is_none(*part)) part->reset();
-    }
-  } else if (value.product || value.accumulator || accumulates) {
-    for (auto* part : {&value.product, &value.accumulator}) {
-      if (!*part) *part = make_quantizer("none");
+  for (const Place place : places_of(kind)) {
+    if (kind != MapKind::intrinsic) {
+      if (is_none(value[place])) value[place].reset();
+    } else if (!value[place] && (is_set || accumulates)) {
+      value[place] = make_quantizer("none");
     }
   }
   return value;
 }
 
 std::string to_json(const RuleValue& value, MapKind kind) {
-  switch (kind) {
-    case MapKind::weights:
-      return weights_to_json(value);
-    case MapKind::extrinsic:
-      return quoted_or_null(value.output);
-    case MapKind::intrinsic:
-      break;
-  }
-  return intrinsic_to_json(value);
+  const std::vector<Place> places = places_of(kind);
+  const std::string first = quoted_or_null(value[places.front()]);
+  const bool are_equal = std::all_of(places.begin(), places.end(), [&](Place place) {
+    return quoted_or_null(value[place]) == first;
+  });
+  // As a plain string "none" would leave the layer alone.
+  const bool is_plain = are_equal && value.accumulate == Accumulate{} &&
+                        (!value[places.front()] || !is_none(value[places.front()]));
+  return is_plain ? first : parts_to_json(value, kind);
 }
 
 }  // namespace tensorquant

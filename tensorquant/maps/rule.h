@@ -5,31 +5,30 @@
 #include <string>
 
 #include "tensorquant/maps/layer_pattern.h"
+#include "tensorquant/maps/place.h"
 #include "tensorquant/quantizers/accumulate.h"
 #include "tensorquant/quantizers/quantizer.h"
 
 namespace tensorquant {
 
-// The three places in a layer that a map can quantize.
-enum class MapKind { weights, extrinsic, intrinsic };
-std::string to_string(MapKind kind);  // "weights"
-
 // What a rule gives to the layers that it hits. A null quantizer leaves that place alone.
 //
-// Weights maps set weight and bias, extrinsic maps output, intrinsic maps product and accumulator:
-// there both are null or none is, and the identity quantizer stands for the exact product and for
-// the tensor's own type.
+// The places are those of the map's kind. In intrinsic maps all of them are null or none is, and
+// there the identity quantizer stands for the exact product and for the tensor's own type.
 struct RuleValue {
   std::shared_ptr<const Quantizer> weight = nullptr;
   std::shared_ptr<const Quantizer> bias = nullptr;
   std::shared_ptr<const Quantizer> output = nullptr;
   std::shared_ptr<const Quantizer> product = nullptr;
   std::shared_ptr<const Quantizer> accumulator = nullptr;
-  Accumulate accumulate = {};
+  Accumulate accumulate = {};  // of intrinsic maps
+
+  std::shared_ptr<const Quantizer>& operator[](Place place);
+  const std::shared_ptr<const Quantizer>& operator[](Place place) const;
 };
 
-// What one quantizer string gives to a layer: weight and bias, output, or product and accumulator.
-// null and "none" leave the layer alone.
+// What one quantizer string gives to a layer: the same to every place of the map's kind. null and
+// "none" leave the layer alone.
 RuleValue plain_value(std::shared_ptr<const Quantizer> quantizer, MapKind kind);
 
 // The value in the form that a map keeps: the identity quantizer is null outside intrinsic maps,
@@ -45,7 +44,7 @@ struct Rule {
   RuleValue value;
   std::string text;  // to_json(value): "nearest,8,4", null, {"bias":"nearest,8,4"}
   // Where the rule stands, for messages: "maps/8bit.json:3:5", "line 3, column 5" or "rule 2".
-  std::string place;
+  std::string origin;
 
   // Equal keys and equal values, wherever they stand.
   friend bool operator==(const Rule& a, const Rule& b) {

@@ -2,45 +2,21 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
 #include <map>
-#include <memory>
 #include <utility>
 
-#include "tensorquant/base/error.h"
 #include "tensorquant/torch/layer.h"
 #include "tensorquant/torch/model.h"
 
 namespace tensorquant {
 namespace {
 
-constexpr int kFinest = 64, kCoarsest = -64;
-
-bool covers(int bits, int fraction, const ValueRange& range) {
-  const double limit = std::ldexp(1.0, bits - 1);
-  return std::round(std::ldexp(range.low, fraction)) >= -limit &&
-         std::round(std::ldexp(range.high, fraction)) <= limit - 1;
-}
-
-std::shared_ptr<const Quantizer> nearest(int bits, const ValueRange& range) {
-  if (range.empty()) return nullptr;
-  return make_quantizer("nearest," + std::to_string(bits) + "," +
-                        std::to_string(fraction_for(bits, range)));
+void include(const at::Tensor& values, const std::string& what, ValueRange& range) {
+  if (values.numel() == 0) return;
+  range.include(values.min().item<double>(), values.max().item<double>(), what);
 }
 
 }  // namespace
-
-void ValueRange::include(const at::Tensor& values, const std::string& what) {
-  if (values.numel() == 0) return;
-  const double least = values.min().item<double>(), greatest = values.max().item<double>();
-  if (!std::isfinite(least) || !std::isfinite(greatest)) {
-    throw Error(what + " has values that are not finite: no fixed-point format covers them");
-  }
-  low = std::min(low, least);
-  high = std::max(high, greatest);
-}
 
 std::vector<LayerRanges> observe_ranges(
     const ModelInfo& info, ImageClassifier& model, const ImageDataset& data, std::size_t batch_size,
@@ -55,14 +31,14 @@ std::vector<LayerRanges> observe_ranges(
     LayerRanges& layer = ranges.emplace_back();
     layer.layer = name;
     for (const auto& item : modules[name]->named_parameters()) {
-      ValueRange& range = is_bias(item.key()) ? layer.bias : layer.weight;
-      range.include(item.value(), name + "." + item.key());
+      include(item.value(), name + "." + item.key(),
+              is_bias(item.key()) ? layer.bias : layer.weight);
     }
   }
   set_output_observer(model, [&](const std::string& name, const at::Tensor& output) {
     // Further outputs of a layer are "name:output1"; one quantizer is for all of them.
     const std::string layer = name.substr(0, name.find(':'));
-    ranges[index.at(layer)].output.include(output, "the output of " + layer);
+    include(output, "the output of " + layer, ranges[index.at(layer)].output);
   });
   for (std::size_t done = 0; done < data.count;) {
     const std::vector<std::size_t> indices = batch_indices(data, done, batch_size);
@@ -74,23 +50,17 @@ std::vector<LayerRanges> observe_ranges(
   return ranges;
 }
 
-int fraction_for(int bits, const ValueRange& range) {
-  if (range.empty() || (range.low == 0 && range.high == 0)) return bits - 1;
-  int fraction = kFinest;
-  while (fraction > kCoarsest && !covers(bits, fraction, range)) --fraction;
-  return fraction;
-}
-
 Override suggest_maps(int bits, const std::vector<LayerRanges>& ranges) {
   Override maps;
   for (const LayerRanges& layer : ranges) {
     if (!layer.weight.empty() || !layer.bias.empty()) {
       RuleValue value;
-      value.weight = nearest(bits, layer.weight);
-      value.bias = nearest(bits, layer.bias);
+      value.weight = finest_fixed_point(bits, layer.weight);
+      value.bias = finest_fixed_point(bits, layer.bias);
       maps.weights.add("=" + layer.layer, std::move(value));
     }
-    if (!layer.output.empty()) maps.extrinsic.add("=" + layer.layer, nearest(bits, layer.output));
+    if (!layer.output.empty())
+      maps.extrinsic.add("=" + layer.layer, finest_fixed_point(bits, layer.output));
   }
   return maps;
 }

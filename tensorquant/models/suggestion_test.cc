@@ -13,42 +13,6 @@
 namespace tensorquant {
 namespace {
 
-TEST(FractionFor, IsTheFinestGridThatCoversTheRange) {
-  EXPECT_EQ(fraction_for(8, {0, 127}), 0);
-  EXPECT_EQ(fraction_for(8, {0, 127.4}), 0);
-  EXPECT_EQ(fraction_for(8, {0, 127.5}), -1);  // rounds to 128
-  EXPECT_EQ(fraction_for(8, {-128, 0}), 0);
-  EXPECT_EQ(fraction_for(8, {-1, 0.5}), 7);
-  EXPECT_EQ(fraction_for(8, {-0.5, 1}), 6);
-  EXPECT_EQ(fraction_for(1, {-1, 0}), 0);
-  EXPECT_EQ(fraction_for(16, {0, 1e30}), -64);
-  EXPECT_EQ(fraction_for(16, {0, 1e-30}), 64);
-  EXPECT_EQ(fraction_for(8, {0, 0}), 7);
-}
-
-TEST(FractionFor, CoversEveryRangeAndOneBitMoreWouldNot) {
-  for (int bits = 2; bits <= 32; ++bits) {
-    for (const double x : {1e-6, 0.1, 0.75, 1.0, 3.14159, 100.0, 12345.678}) {
-      const int fraction = fraction_for(bits, {-x / 2, x});
-      const double limit = std::ldexp(1, bits - 1) - 1;
-      EXPECT_LE(std::round(std::ldexp(x, fraction)), limit) << bits << ' ' << x;
-      EXPECT_GT(std::round(std::ldexp(x, fraction + 1)), limit) << bits << ' ' << x;
-    }
-  }
-}
-
-TEST(ValueRange, RefusesWhatIsNotFinite) {
-  ValueRange range;
-  range.include(at::tensor({-2.F, 5.F}), "x");
-  range.include(at::empty({0}), "x");
-  EXPECT_EQ(range.low, -2);
-  EXPECT_EQ(range.high, 5);
-  EXPECT_EQ(error_of([&] {
-              range.include(at::tensor({NAN, 1.F}), "conv.weight");
-            }),
-            "conv.weight has values that are not finite: no fixed-point format covers them");
-}
-
 TEST(SuggestMaps, NameEveryLayerAndSaturateNothing) {
   for (const std::string name : {"lenet", "resnet20"}) {
     const ModelInfo& info = find_model(name);

@@ -211,7 +211,8 @@ std::vector<std::size_t> shuffled_indices(std::size_t count, std::uint64_t seed,
   // Fisher and Yates: each of the count! orders has the same chance, up to 2^-32 a draw.
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  const Context random{seed, stream_of("training", "order"), static_cast<std::uint32_t>(epoch)};
+  const RandomStream random{seed, stream_of("training", "order"),
+                            static_cast<std::uint32_t>(epoch)};
   for (std::size_t i = count; i > 1; --i) {
     const std::size_t j = (std::uint64_t{random_word(random, i)} * i) >> 32;
     std::swap(order[i - 1], order[j]);

@@ -16,6 +16,8 @@ namespace tensorquant {
 //   optional_argument(meaning, value, choices)       may be left out: the first choice
 //   keyword(name, integer, when_left_out, lowest, highest)
 //   keyword(name, value, choices)                    left out: the first choice
+//   keyword_when(condition, ...)                     there only where fields before it say so
+// What a field may be can depend on those before it.
 // Arguments that a name such as "fp16" implies are argument()s.
 
 template <class E>
@@ -53,7 +55,7 @@ void visit_fields(FloatingPoint& format, V& visitor) {
                                                    {"down", Rounding::down},
                                                    {"up", Rounding::up},
                                                    {"stochastic", Rounding::stochastic}}});
-  if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
+  visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
 }
 
 template <class V>
@@ -64,7 +66,7 @@ void visit_fields(Logarithmic& format, V& visitor) {
   constexpr int lowest = kMinExponent<double>;
   constexpr int highest = kMaxExponent<double>;
   visitor.keyword("max", format.max_exponent, highest, lowest, highest);
-  visitor.keyword("min", format.min_exponent, lowest, lowest, highest);
+  visitor.keyword("min", format.min_exponent, lowest, lowest, format.max_exponent);
 }
 
 template <class V>

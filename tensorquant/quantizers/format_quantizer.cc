@@ -1,13 +1,16 @@
 #include "tensorquant/quantizers/format_quantizer.h"
 
+#include <array>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <type_traits>
 #include <variant>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/kernels/kernels.h"
+#include "tensorquant/quantizers/format_fields.h"
 #include "tensorquant/quantizers/format_text.h"
 #include "tensorquant/quantizers/spec_reader.h"
 
@@ -38,16 +41,32 @@ void check_number(const std::string& spec, const char* name, double value, bool 
               (std::is_same_v<T, float> ? "float32" : "float64"));
 }
 
+// Visits a format's fields: see format_fields.h.
 template <class T>
-void check_numbers(const std::string& spec, const Format& format) {
-  if (const auto* binary = std::get_if<Binary>(&format)) {
-    check_number<T>(spec, "m", binary->magnitude, /*may_be_zero=*/false);
-  } else if (const auto* ternary = std::get_if<Ternary>(&format)) {
-    check_number<T>(spec, "m", ternary->magnitude, /*may_be_zero=*/false);
-    check_number<T>(spec, "t", ternary->threshold.value_or(0), /*may_be_zero=*/true);
-  } else if (const auto* sparse = std::get_if<Sparse>(&format)) {
-    check_number<T>(spec, "T", sparse->threshold, /*may_be_zero=*/true);
+struct NumberCheck {
+  const std::string& spec;
+
+  void argument(const char* name, double value) { check_number<T>(spec, name, value, true); }
+  void optional_argument(const char* name, double value) {
+    check_number<T>(spec, name, value, false);
   }
+  void optional_argument(const char* name, std::optional<double> value) {
+    if (value) check_number<T>(spec, name, *value, true);
+  }
+  // Fields that are no numbers of the tensor's type.
+  void argument(const char*, int, int, int) {}
+  template <class E, std::size_t N>
+  void optional_argument(const char*, E, const std::array<Choice<E>, N>&) {}
+  template <class... Field>
+  void keyword(const char*, const Field&...) {}
+  template <class... Field>
+  void keyword_when(bool, const char*, const Field&...) {}
+};
+
+template <class T>
+void check_numbers(const std::string& spec, Format format) {
+  NumberCheck<T> check{spec};
+  std::visit([&](auto& f) { visit_fields(f, check); }, format);
 }
 
 template <class T>
@@ -100,8 +119,6 @@ void FormatQuantizer::gradient(std::span<const double> x, std::span<const double
   clip_checked(spec_, format_, x, dy, dx);
 }
 
-bool FormatQuantizer::is_random() const {
-  return std::visit([](const auto& f) { return tensorquant::is_random(f); }, format_);
-}
+bool FormatQuantizer::is_random() const { return tensorquant::is_random(format_); }
 
 }  // namespace tensorquant

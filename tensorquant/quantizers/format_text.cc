@@ -48,6 +48,10 @@ struct FieldReader {
       value = choices[*given].value;
     }
   }
+  template <class... Field>
+  void keyword_when(bool condition, Field&&... field) {
+    if (condition) keyword(std::forward<Field>(field)...);
+  }
 };
 
 struct FieldWriter {
@@ -87,6 +91,10 @@ struct FieldWriter {
       }
     }
   }
+  template <class... Field>
+  void keyword_when(bool condition, Field&&... field) {
+    if (condition) keyword(std::forward<Field>(field)...);
+  }
 };
 
 struct UsageWriter {
@@ -113,6 +121,10 @@ struct UsageWriter {
   void keyword(std::string_view name, E&, const std::array<Choice<E>, N>& choices) {
     text += "[," + std::string(name) + "=" + alternatives(choices) + "]";
   }
+  template <class... Field>
+  void keyword_when(bool, Field&&... field) {
+    keyword(std::forward<Field>(field)...);
+  }
   template <class E, std::size_t N>
   static std::string alternatives(const std::array<Choice<E>, N>& choices) {
     std::string joined;
@@ -134,12 +146,6 @@ Format read_format(const FormatEntry& entry, SpecReader& reader) {
   Format format = entry.prototype;
   FieldReader visitor{reader, entry.takes_shape};
   visit_fields_of(format, visitor);
-  if (const auto* logarithmic = std::get_if<Logarithmic>(&format)) {
-    if (logarithmic->min_exponent > logarithmic->max_exponent) {
-      const std::string max = std::to_string(logarithmic->max_exponent);
-      reader.fail_at("min", "expected min to be at most max, which is " + max);
-    }
-  }
   return format;
 }
 
@@ -159,9 +165,6 @@ std::string write_format(const FormatEntry& entry, const Format& format,
 std::string format_usage(const FormatEntry& entry) {
   UsageWriter visitor{entry.takes_shape, std::string(entry.name)};
   Format copy = entry.prototype;
-  if (auto* floating = std::get_if<FloatingPoint>(&copy)) {
-    floating->rounding = Rounding::stochastic;  // to show its keyword too
-  }
   visit_fields_of(copy, visitor);
   return visitor.text;
 }

@@ -29,7 +29,7 @@ void from_float(std::span<const float> in, std::span<Float16> out);
 void from_float(std::span<const float> in, std::span<BFloat16> out);
 
 // What the quantizer does with the numbers as float32, rounded to the type, ties to even: where the
-// type has all values of the quantizer's format (facts.h: fits()) they are exact. The spans are as
+// type has all values of the quantizer's format (format.h: fits()) they are exact. The spans are as
 // in Quantizer.
 template <class Half>
 void quantize(const Quantizer& quantizer, std::span<const Half> in, std::span<Half> out,

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/formats/facts.h"
+#include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tests/floats.h"

@@ -1,7 +1,6 @@
 #include "tensorquant/quantizers/quantizer.h"
 
 #include <algorithm>
-#include <variant>
 
 #include "tensorquant/base/error.h"
 
@@ -34,8 +33,7 @@ void Quantizer::gradient(std::span<const double>, std::span<const double>,
 }
 
 bool is_elementwise(const Quantizer& quantizer) {
-  return quantizer.format() != nullptr && !quantizer.is_random() &&
-         !std::holds_alternative<Ternary>(*quantizer.format());
+  return quantizer.format() != nullptr && is_elementwise(*quantizer.format());
 }
 
 }  // namespace tensorquant

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "tensorquant/base/random.h"
+#include "tensorquant/formats/context.h"
 #include "tensorquant/formats/format.h"
 
 namespace tensorquant {

@@ -160,7 +160,7 @@ constexpr Fault kFaults[] = {
      "'even', 'nearest', 'zero', 'down', 'up' or 'stochastic', found 'odd'"},
     {"float,5,2,random_bits=4", 11, "no keyword 'random_bits'"},
     {"logarithmic,up", 13, "expected rounding to be 'nearest' or 'down', found 'up'"},
-    {"logarithmic,min=3,max=2", 17, "expected min to be at most max, which is 2"},
+    {"logarithmic,min=3,max=2", 17, "expected an integer min in [-1074, 2], found '3'"},
     {"logarithmic,min=0.5", 17, "expected an integer min in [-1074, 1023], found '0.5'"},
     {"sparse", 7, "'sparse' wants a finite number T >= 0"},
     {"sparse,-1", 8, "expected a finite number T >= 0, found '-1'"},

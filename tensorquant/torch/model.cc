@@ -119,7 +119,7 @@ struct Choice {
                                     {"extrinsic", rules.extrinsic},
                                     {"intrinsic", rules.intrinsic}}) {
       if (rule == nullptr) continue;
-      places.push_back(std::string(map) + " \"" + rule->pattern.key() + "\" (" + rule->place + ")");
+      places.push_back(std::string(map) + " \"" + rule->pattern.key() + "\" (" + rule->origin + ")");
       if (rule->text != "null") texts.push_back(std::string(map) + rule->text);
     }
     quantizers.rule = joined(places, ", ");

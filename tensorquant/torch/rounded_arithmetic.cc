@@ -6,11 +6,12 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
-#include "tensorquant/arithmetic/average_pool.h"
-#include "tensorquant/arithmetic/convolution.h"
-#include "tensorquant/arithmetic/elementwise.h"
+#include "tensorquant/arithmetic/layers/add.h"
+#include "tensorquant/arithmetic/layers/average_pool.h"
+#include "tensorquant/arithmetic/layers/batch_norm.h"
 #include "tensorquant/base/error.h"
 
 namespace tensorquant {
@@ -161,38 +162,46 @@ std::string shape_of(const at::Tensor& x) {
   return "(" + text + ")";
 }
 
-at::Tensor float_convolution(const ConvolutionOptions& options, std::size_t dimensions,
-                             const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
+at::Tensor float_convolution(const ConvolutionOperation& o, const at::Tensor& x,
+                             const at::Tensor& w, const at::Tensor& bias) {
+  const std::size_t dimensions = o.stride.size();
   at::Tensor padded = x;
-  Sizes padding = options.padding;
-  if (!options.output_padding && options.padding != options.padding_end) {
+  Sizes padding = o.padding_begin;
+  if (o.padding_begin != o.padding_end) {
     Sizes both;  // from the last dimension on
     for (std::size_t d = dimensions; d-- > 0;) {
-      both.insert(both.end(), {options.padding[d], options.padding_end[d]});
+      both.insert(both.end(), {o.padding_begin[d], o.padding_end[d]});
     }
     padded = at::constant_pad_nd(x, both);
     padding.assign(dimensions, 0);
   }
-  return at::convolution(padded, w, bias, options.stride, padding, options.dilation,
-                         options.output_padding.has_value(),
-                         options.output_padding.value_or(Sizes(dimensions, 0)), options.groups);
+  return at::convolution(padded, w, bias, o.stride, padding, o.dilation, o.is_transposed,
+                         o.is_transposed ? o.output_padding : Sizes(dimensions, 0), o.groups);
 }
 
-at::Tensor pooled(const LayerArithmetic& layer, const at::Tensor& x, const AveragePool& pool,
-                  const FloatForward& function) {
-  const at::Tensor input = plain_input(x);
-  Sizes shape(input.sizes().begin(), input.sizes().end() - static_cast<long>(pool.input.size()));
-  for (const auto& windows : pool.windows) {
-    shape.push_back(static_cast<std::int64_t>(windows.size()));
+// The operation on layers' tensors, of which the last ones may be undefined, without gradients.
+Result run_on(const LayerArithmetic& layer, const Operation& operation,
+              std::initializer_list<at::Tensor> tensors, RangeReport* report) {
+  const at::Tensor& x = *tensors.begin();
+  std::vector<TensorShape> shapes;
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.defined()) shapes.push_back(tensor.sizes().vec());
   }
-  const at::Tensor y = at::empty(shape, input.options());
-  const at::Tensor outside = mask_for(layer, shape);
-  with_type(input, [&](auto zero) {
+  const TensorShape shape = result_shape(operation, shapes);
+  const auto options = plain_input(x).options();
+  const Result result = {at::empty(shape, options), mask_for(layer, shape)};
+  std::vector<at::Tensor> inputs;
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.defined()) inputs.push_back(plain(tensor, x));
+  }
+  with_type(x, [&](auto zero) {
     using T = decltype(zero);
-    average_pool(layer.arithmetic, layer.context, pool, pointer<T>(input), y.data_ptr<T>(),
-                 layer.report, data_of(outside));
+    std::vector<const T*> data;
+    for (const at::Tensor& input : inputs) data.push_back(pointer<T>(input));
+    run_operation<T>(operation, layer.arithmetic, layer.context, shapes, data,
+                     result.y.data_ptr<T>(), report, data_of(result.outside));
   });
-  return with_gradient({y, outside}, x, {}, {}, function);
+  return result;
 }
 
 // The input of a pool, with a batch dimension or without, has numbers in each dimension from
@@ -227,112 +236,67 @@ at::Tensor plain_vector(const char* name, const at::Tensor& tensor, std::int64_t
 
 at::Tensor rounded_linear(const LayerArithmetic& layer, const at::Tensor& x, const at::Tensor& w,
                           const at::Tensor& bias) {
-  require(w.dim() == 2, "expected weights of (outputs, inputs), found " + shape_of(w));
-  require(x.dim() >= 1 && x.size(-1) == w.size(1),
-          "expected an input of (..., " + std::to_string(w.size(1)) + "), found " + shape_of(x));
-  const at::Tensor input = plain_input(x), weight = plain(w, x);
-  const at::Tensor addend = plain_vector("bias", bias, w.size(0), x);
-  Sizes shape = x.sizes().vec();
-  shape.back() = w.size(0);
-  const at::Tensor y = at::empty(shape, input.options());
-  const at::Tensor outside = mask_for(layer, shape);
-  with_type(x, [&](auto zero) {
-    using T = decltype(zero);
-    linear(layer.arithmetic, layer.context, product_of(x.sizes().slice(0, x.dim() - 1)), w.size(1),
-           w.size(0), pointer<T>(input), pointer<T>(weight), pointer<T>(addend), y.data_ptr<T>(),
-           report_for(layer, x), data_of(outside));
-  });
-  return with_gradient({y, outside}, x, w, bias,
-                       [](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+  return with_gradient(run_on(layer, LinearOperation{}, {x, w, bias}, report_for(layer, x)), x, w,
+                       bias, [](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
                          return at::linear(a, b, c);
                        });
 }
 
 at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x,
                                const at::Tensor& w, const at::Tensor& bias,
-                               const ConvolutionOptions& options) {
+                               const ConvolutionOperation& convolution) {
   require(w.dim() >= 3, "expected weights of 3 or more dimensions, found " + shape_of(w));
-  const auto dimensions = static_cast<std::size_t>(w.dim() - 2);
   if (x.dim() == w.dim() - 1) {  // no batch dimension
-    return rounded_convolution(layer, x.unsqueeze(0), w, bias, options).squeeze(0);
+    return rounded_convolution(layer, x.unsqueeze(0), w, bias, convolution).squeeze(0);
   }
   require(x.dim() == w.dim(),
           "expected an input of " + std::to_string(w.dim()) + " dimensions, found " + shape_of(x));
-  Convolution shape;
-  shape.is_transposed = options.output_padding.has_value();
-  shape.groups = options.groups;
-  shape.batch = x.size(0);
-  shape.in_channels = shape.is_transposed ? w.size(0) : w.size(1) * options.groups;
-  shape.out_channels = shape.is_transposed ? w.size(1) * options.groups : w.size(0);
-  require(x.size(1) == shape.in_channels, "expected an input of " +
-                                              std::to_string(shape.in_channels) +
-                                              " channels, found " + shape_of(x));
   require(x.numel() > 0 || x.size(0) == 0 || x.size(1) == 0,
           "expected an input of which at most batch or channels are empty, found " + shape_of(x));
-  shape.input = x.sizes().slice(2).vec();
-  shape.kernel = w.sizes().slice(2).vec();
-  shape.stride = options.stride;
-  shape.dilation = options.dilation;
-  shape.padding = options.padding;
-  shape.padding_end = options.padding_end;
-  shape.output_padding = options.output_padding.value_or(Sizes());
-  if (shape.output_padding.size() == 1) {  // stands for all dimensions, as in libtorch
-    shape.output_padding.assign(dimensions, shape.output_padding[0]);
+  ConvolutionOperation operation = convolution;
+  if (operation.output_padding.size() == 1) {  // stands for all dimensions, as in libtorch
+    operation.output_padding.assign(operation.stride.size(), operation.output_padding[0]);
   }
-
-  Sizes output = {shape.batch, shape.out_channels};
-  const Sizes places = shape.output();
-  output.insert(output.end(), places.begin(), places.end());
-  require(x.numel() == 0 || product_of(places) > 0, "no output is left of " + shape_of(x));
-  const at::Tensor input = plain_input(x), weight = plain(w, x);
-  const at::Tensor addend = plain_vector("bias", bias, shape.out_channels, x);
-  const at::Tensor y = at::empty(output, input.options());
-  const at::Tensor outside = mask_for(layer, output);
-  with_type(x, [&](auto zero) {
-    using T = decltype(zero);
-    convolve(layer.arithmetic, layer.context, shape, pointer<T>(input), pointer<T>(weight),
-             pointer<T>(addend), y.data_ptr<T>(), report_for(layer, x), data_of(outside));
-  });
-  return with_gradient({y, outside}, x, w, bias,
+  const Result result = run_on(layer, operation, {x, w, bias}, report_for(layer, x));
+  require(x.numel() == 0 || product_of(result.y.sizes().slice(2)) > 0,
+          "no output is left of " + shape_of(x));
+  return with_gradient(result, x, w, bias,
                        [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
-                         return float_convolution(options, dimensions, a, b, c);
+                         return float_convolution(operation, a, b, c);
                        });
 }
 
 at::Tensor rounded_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
-                                const AveragePoolOptions& options) {
-  const std::size_t dimensions = options.kernel.size();
+                                const AveragePoolOperation& pool) {
+  const std::size_t dimensions = pool.kernel.size();
   check_pool_input(x, dimensions, x.dim() - static_cast<std::int64_t>(dimensions) - 1);
+  if (static_cast<std::size_t>(x.dim()) == dimensions + 1) {  // no batch dimension
+    return rounded_average_pool(layer, x.unsqueeze(0), pool).squeeze(0);
+  }
   for (std::size_t d = 0; d < dimensions; ++d) {
-    require(options.padding[d] <= options.kernel[d] / 2,
-            "a padding of " + std::to_string(options.padding[d]) +
-                " is more than half of a kernel of " + std::to_string(options.kernel[d]));
+    require(pool.padding_begin[d] <= pool.kernel[d] / 2,
+            "a padding of " + std::to_string(pool.padding_begin[d]) +
+                " is more than half of a kernel of " + std::to_string(pool.kernel[d]));
     // In three dimensions libtorch lets no padding make up for it.
-    require(dimensions < 3 || spatial(x, dimensions)[d] >= options.kernel[d],
+    require(dimensions < 3 || spatial(x, dimensions)[d] >= pool.kernel[d],
             "the kernel is larger than the input " + shape_of(x));
   }
-  const AveragePool pool = average_pool_of({.planes = planes_of(x, dimensions),
-                                            .input = spatial(x, dimensions),
-                                            .kernel = options.kernel,
-                                            .stride = options.stride,
-                                            .padding = options.padding,
-                                            .padding_end = options.padding,
-                                            .ceil_mode = options.ceil_mode,
-                                            .count_include_pad = options.count_include_pad,
-                                            .divisor = options.divisor_override});
-  return pooled(layer, x, pool, [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
-    const auto& o = options;
-    if (dimensions == 1) {
-      return at::avg_pool1d(a, o.kernel, o.stride, o.padding, o.ceil_mode, o.count_include_pad);
-    }
-    const auto pool = [&](auto... divisor) {
-      return dimensions == 2 ? at::avg_pool2d(a, o.kernel, o.stride, o.padding, o.ceil_mode,
-                                              o.count_include_pad, divisor...)
-                             : at::avg_pool3d(a, o.kernel, o.stride, o.padding, o.ceil_mode,
-                                              o.count_include_pad, divisor...);
-    };
-    return o.divisor_override ? pool(*o.divisor_override) : pool();
-  });
+  const Result result = run_on(layer, pool, {x}, layer.report);
+  return with_gradient(
+      result, x, {}, {}, [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
+        const auto& o = pool;
+        if (dimensions == 1) {
+          return at::avg_pool1d(a, o.kernel, o.stride, o.padding_begin, o.ceil_mode,
+                                o.count_include_pad);
+        }
+        const auto pooled = [&](auto... divisor) {
+          return dimensions == 2 ? at::avg_pool2d(a, o.kernel, o.stride, o.padding_begin,
+                                                  o.ceil_mode, o.count_include_pad, divisor...)
+                                 : at::avg_pool3d(a, o.kernel, o.stride, o.padding_begin,
+                                                  o.ceil_mode, o.count_include_pad, divisor...);
+        };
+        return o.divisor ? pooled(*o.divisor) : pooled();
+      });
 }
 
 at::Tensor rounded_adaptive_average_pool(
@@ -346,11 +310,22 @@ at::Tensor rounded_adaptive_average_pool(
   Sizes sizes(dimensions);
   for (std::size_t d = 0; d < dimensions; ++d) sizes[d] = output_size[d].value_or(input[d]);
   const AveragePool pool = adaptive_average_pool_of(planes_of(x, dimensions), input, sizes);
-  return pooled(layer, x, pool, [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
-    if (dimensions == 1) return at::adaptive_avg_pool1d(a, sizes);
-    if (dimensions == 2) return at::adaptive_avg_pool2d(a, sizes);
-    return at::adaptive_avg_pool3d(a, sizes);
+  const at::Tensor plain_x = plain_input(x);
+  Sizes shape = x.sizes().slice(0, static_cast<std::size_t>(x.dim()) - dimensions).vec();
+  shape.insert(shape.end(), sizes.begin(), sizes.end());
+  const at::Tensor y = at::empty(shape, plain_x.options());
+  const at::Tensor outside = mask_for(layer, shape);
+  with_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    average_pool(layer.arithmetic, layer.context, pool, pointer<T>(plain_x), y.data_ptr<T>(),
+                 layer.report, data_of(outside));
   });
+  return with_gradient({y, outside}, x, {}, {},
+                       [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
+                         if (dimensions == 1) return at::adaptive_avg_pool1d(a, sizes);
+                         if (dimensions == 2) return at::adaptive_avg_pool2d(a, sizes);
+                         return at::adaptive_avg_pool3d(a, sizes);
+                       });
 }
 
 at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/arithmetic.h"
+#include "tensorquant/arithmetic/layers/operation.h"
 
 namespace tensorquant {
 
@@ -36,22 +37,12 @@ at::Tensor rounded_linear(const LayerArithmetic& layer, const at::Tensor& x, con
                           const at::Tensor& bias);
 
 // Any number of spatial dimensions, with a batch dimension or without.
-struct ConvolutionOptions {
-  std::vector<std::int64_t> stride, dilation, padding, padding_end;
-  std::int64_t groups = 1;
-  std::optional<std::vector<std::int64_t>> output_padding;  // given: transposed
-};
 at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x,
                                const at::Tensor& w, const at::Tensor& bias,
-                               const ConvolutionOptions& options);
+                               const ConvolutionOperation& convolution);
 
-struct AveragePoolOptions {
-  std::vector<std::int64_t> kernel, stride, padding;
-  bool ceil_mode = false, count_include_pad = true;
-  std::optional<std::int64_t> divisor_override;
-};
 at::Tensor rounded_average_pool(const LayerArithmetic& layer, const at::Tensor& x,
-                                const AveragePoolOptions& options);
+                                const AveragePoolOperation& pool);
 // No size stands for the input's.
 at::Tensor rounded_adaptive_average_pool(
     const LayerArithmetic& layer, const at::Tensor& x,

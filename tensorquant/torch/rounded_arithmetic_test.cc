@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tensorquant/arithmetic/convolution.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/torch/layer_cases.h"
 #include "tensorquant/torch/model.h"
@@ -189,7 +189,7 @@ TEST(RoundedLayers, UseQuantizedWeightsAndTheirOwnRandomNumbers) {
   shape.input = {5, 5};
   shape.kernel = {3, 3};
   shape.stride = shape.dilation = {1, 1};
-  shape.padding = shape.padding_end = {0, 0};
+  shape.padding_begin = shape.padding_end = {0, 0};
   torch::Tensor wanted = torch::empty({2, 4, 3, 3});
   convolve<float>(make_arithmetic(*stochastic, *stochastic, {}),
                   {11, stream_of("conv", "product"), stream_of("conv", "accumulator"), 5}, shape,

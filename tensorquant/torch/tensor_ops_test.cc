@@ -79,7 +79,7 @@ TEST(Quantize, DrawsTheRandomWordOfTheElement) {
   const Tensor x = torch::full({3, 50}, 0.3F);
   const Tensor y = quantize(x, *make_quantizer("stochastic,8,0"), kContext);
   for (int i = 0; i < 150; ++i) {
-    const bool up = std::ldexp(random_word(kContext, i) >> 8, -24) < 0.3F;
+    const bool up = std::ldexp(random_word(kContext.random(), i) >> 8, -24) < 0.3F;
     EXPECT_EQ(y.view(-1)[i].item<float>(), up ? 1 : 0) << i;
   }
 }

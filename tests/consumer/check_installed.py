@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "data", "measure"]
+CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "data", "measure"]
 TORCH = ["torch", "models"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 

@@ -33,15 +33,15 @@ template <class F>
 class LaneReference {
  public:
   explicit LaneReference(const F& format) : format_(format) {
-    if constexpr (RoundsAtRandom<F>) {
+    if constexpr (TakesDraw<F>) {
       for (std::uint32_t lane = 0; lane < kTensor; ++lane) {
-        draws_.push_back(draw(format, kContext, lane));
+        draws_.push_back(draw(format, kContext.random(), lane));
       }
     }
   }
 
   float operator()(std::uint32_t lane, float x) const {
-    if constexpr (RoundsAtRandom<F>) {
+    if constexpr (TakesDraw<F>) {
       return quantize_reference(format_, x, draws_[lane]);
     } else if constexpr (std::is_same_v<F, Ternary>) {
       return quantize_reference(format_, x, threshold_reference(format_, std::span<const float>()));

@@ -19,6 +19,7 @@ import unittest
 from concurrent.futures import ProcessPoolExecutor
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "golden"))
+import elements  # noqa: E402
 import oracle  # noqa: E402
 
 REFERENCE = ""
@@ -40,7 +41,7 @@ def reference(spec, data):
 
 def wanted(task):
     spec, bits = task
-    return oracle.quantize(spec, oracle.FLOAT32, bits)
+    return oracle.quantize(spec, elements.FLOAT32, bits)
 
 
 def with_neighbours(values):

@@ -23,7 +23,7 @@ import math
 from fractions import Fraction
 
 import oracle
-from oracle import INF, MASK32, NAN, TWO, FloatFormat, floor_log2, philox4x32_10, round_to_integer
+from elements import INF, MASK32, NAN, TWO, TYPES, FloatFormat, floor_log2, philox4x32_10, round_to_integer
 
 BIAS_TAP = MASK32
 
@@ -381,7 +381,7 @@ def element(x, size, batch, place):
 
 def outputs(case):
     """The bits of a case's y."""
-    type = oracle.TYPES[case["type"]]
+    type = TYPES[case["type"]]
     arithmetic = Arithmetic(case, type)
 
     def numbers(key):

@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/arithmetic/average_pool.h"
-#include "tensorquant/arithmetic/convolution.h"
-#include "tensorquant/arithmetic/elementwise.h"
+#include "tensorquant/arithmetic/layers/add.h"
+#include "tensorquant/arithmetic/layers/average_pool.h"
+#include "tensorquant/arithmetic/layers/batch_norm.h"
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/floats.h"
 
@@ -99,7 +101,7 @@ class Case {
     c.kernel.assign(w.begin() + 2, w.end());
     c.stride = sizes("stride");
     c.dilation = sizes("dilation");
-    c.padding = c.padding_end = sizes("padding");
+    c.padding_begin = c.padding_end = sizes("padding");
     if (is_transposed) c.output_padding = sizes("output_padding");
     convolve<T>(arithmetic_, context_, c, a_.data(), b_.data(), pointer(bias_), y_.data());
   }

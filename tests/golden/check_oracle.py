@@ -21,7 +21,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import make_vectors
-from oracle import FLOAT32, FLOAT64, NAN, TYPES, quantize
+from elements import FLOAT32, FLOAT64, NAN, TYPES
+from oracle import quantize
 
 HERE = Path(__file__).resolve().parent
 failures = 0

@@ -7,11 +7,14 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "tensorquant/kernels/simd_target.h"
+#include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tests/floats.h"
 
@@ -85,6 +88,35 @@ TEST(ExactVectors, AreEqualBitForBitOnEveryTarget) {
   }
 }
 
+// The one list of formats, and what must follow it.
+TEST(EveryListedName, HasVectorsOfASecondHand) {
+  std::set<std::string> tested;
+  for (const json& entry : read_manifest(golden_folder() / "vectors")) {
+    const auto spec = entry["quantizer"].get<std::string>();
+    tested.insert(spec.substr(0, spec.find(',')));
+  }
+  for (const FormatEntry& entry : format_list()) {
+    EXPECT_TRUE(tested.contains(std::string(entry.name))) << entry.name;
+  }
+}
+
+TEST(EveryListedName, StandsInAHeadingOfTheDocuments) {
+  std::ifstream file(fs::path(TENSORQUANT_SOURCE_DIR) / "docs" / "quantizers.md");
+  std::string headings;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("## ")) headings += line;
+  }
+  for (const FormatEntry& entry : format_list()) {
+    EXPECT_NE(headings.find("`" + std::string(entry.name) + "`"), std::string::npos) << entry.name;
+  }
+}
+
+TEST(EveryFormat, StandsInTheList) {
+  std::set<std::size_t> listed;
+  for (const FormatEntry& entry : format_list()) listed.insert(entry.prototype.index());
+  EXPECT_EQ(listed.size(), std::variant_size_v<Format>);
+}
+
 // Single random numbers, at indices far beyond any file too.
 TEST(RandomNumbers, AreThoseOfTheDefinition) {
   std::ifstream file(golden_folder() / "vectors" / "random.json");
@@ -96,7 +128,7 @@ TEST(RandomNumbers, AreThoseOfTheDefinition) {
     const bool half = !entry["random_bits"].is_null() && draws_half_words(bits);
     const Context context = context_of(entry);
     const std::uint32_t word =
-        half ? random_half_word(context, element) : random_word(context, element);
+        half ? random_half_word(context.random(), element) : random_word(context.random(), element);
     ASSERT_EQ(word >> (32 - bits), entry["integer"].get<std::uint32_t>()) << entry;
   }
 }

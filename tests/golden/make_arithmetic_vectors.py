@@ -13,7 +13,7 @@ import struct
 import sys
 
 import arithmetic_oracle
-from oracle import TYPES
+from elements import TYPES
 
 OUT = pathlib.Path(__file__).resolve().parent / "arithmetic.jsonl"
 

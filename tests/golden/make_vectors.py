@@ -4,7 +4,7 @@
     python3 make_vectors.py            write vectors/
     python3 make_vectors.py --check    recompute everything, name each file that differs; exit 1 if any
 
-Needs nothing but Python >= 3.10. Everything is a function of this file and oracle.py: random
+Needs nothing but Python >= 3.10. Everything is a function of this file, oracle.py and elements.py: random
 inputs come from the oracle's own Philox, and no library function with platform-dependent last
 bits (log, cos, ...) takes part.
 """
@@ -15,8 +15,8 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from oracle import FLOAT32, FLOAT64, TWO, RandomSource
-from oracle import clipped_gradient, make_format, philox4x32_10, quantize, ternary_threshold
+from elements import FLOAT32, FLOAT64, TWO, RandomSource, philox4x32_10
+from oracle import clipped_gradient, make_format, quantize, ternary_threshold
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 

@@ -8,6 +8,7 @@ import ast
 import json
 import math
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -77,10 +78,16 @@ class General(CommandLine):
         for command in ("list", "describe", "quantize", "explain", "train", "evaluate", "compare"):
             self.assertIn("--json" if command != "quantize" else "--integers", self.good(command, "--help"))
 
+    def test_the_help_names_positionals_in_capitals_and_the_exit_status(self):
+        self.assertIn("Exit status: 0 success, 1 failure, 2 wrong command line.", " ".join(self.good("--help").split()))
+        for command in ("list", "describe", "quantize", "matmul", "explain", "train", "evaluate", "compare", "bench"):
+            usage = re.search(r"Usage: tensorquant \w+ \[OPTIONS\](.*)", self.good(command, "--help"))[1]
+            self.assertEqual(usage, usage.upper())
+
     def test_a_wrong_command_line_is_exit_code_2(self):
         self.fails(2, says="subcommand")
         self.fails(2, "quantise", says="unknown command 'quantise', did you mean 'quantize'?")
-        self.fails(2, "quantize", "nearest,8,4", says="in")
+        self.fails(2, "quantize", "nearest,8,4", says="IN is required")
         self.fails(2, "describe", "nearest,8,4", "--type", "int8", says="--type")
 
     def test_a_wrong_quantizer_string_points_at_the_column(self):
@@ -124,8 +131,8 @@ class Describe(CommandLine):
                          self.good("describe", "stochastic,8,4", "0.3", "--seed", "10"))
 
     def test_a_wrong_number_is_one_short_line_with_the_limits(self):
-        self.fails(2, "describe", "fp16", "", says="x: '' is not a number")
-        self.fails(2, "describe", "fp16", "0x1", says="x: '0x1' is not a number")
+        self.fails(2, "describe", "fp16", "", says="X: '' is not a number")
+        self.fails(2, "describe", "fp16", "0x1", says="X: '0x1' is not a number")
         limits = "is not a whole number from 0 to 18446744073709551615"
         self.fails(2, "describe", "fp16", "--seed", "18446744073709551616", says="'18446744073709551616' " + limits)
         self.fails(2, "describe", "fp16", "--seed", "-1", says="--seed: '-1' " + limits)

@@ -133,7 +133,7 @@ class Application:
 
 
 def _cited(kind, rule):
-    return f'{kind} "{rule.key}" ({rule.place})'
+    return f'{kind} "{rule.key}" ({rule.origin})'
 
 
 def _texts(rules):

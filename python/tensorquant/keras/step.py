@@ -38,8 +38,8 @@ class Step(keras.random.SeedGenerator, KerasSaveable):
     def next_call(self, training):
         """The step of a call as a scalar tensor; a training call counts on.
 
-        Where a layer's call is computed again for its gradient, it is that of the first time, and
-        nothing is counted.
+        Where a layer's call is computed again for its gradient, it has the step of the first time,
+        and nothing is counted.
 
         Args:
             training: Whether the call is one in training mode.

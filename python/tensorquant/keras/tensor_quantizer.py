@@ -10,7 +10,7 @@ class TensorQuantizer(PythonQuantizer):
     """A quantizer of your own in framework operations: derive from it and write quantize().
 
     It stands in maps of weights and outputs, where the framework differentiates it and compiles it
-    with the rest of the model; its gradient is what the framework says, such as that of
+    with the rest of the model; the framework gives its gradient, for example by
     `tf.custom_gradient`, `torch.autograd.Function` or `jax.custom_vjp`. The intrinsic map cannot take
     it, nor can anything outside Keras. Objects must not change once they are used.
 

@@ -1,6 +1,7 @@
 """Compiles the ops of TensorFlow and JAX on first use, and keeps them in a cache."""
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -61,6 +62,23 @@ def build(framework: str, version: str, source: str, flags: Sequence[str]) -> Pa
     except OSError as error:
         raise BuildError(str(error)) from error
     return library
+
+
+def connect(library: ctypes.CDLL, table: int) -> None:
+    """Gives a library of ops the table of C functions.
+
+    Args:
+        library: what build() made, loaded.
+        table: the address of the table, _core.op_table().
+
+    Raises:
+        BuildError: the library was compiled for a table of another version.
+    """
+    library.tensorquant_set_api.restype = ctypes.c_bool
+    if not library.tensorquant_set_api(ctypes.c_void_p(table)):
+        raise BuildError(
+            f"{library._name} was compiled for another version of tensorquant; delete it"
+        )
 
 
 def warn_of_fallback(framework: str, substitute: str, reason: Exception) -> None:

@@ -88,7 +88,7 @@ def convolution(
             take part in the sum.
         groups: into how many the channels are divided.
 
-    The others are those of `linear`, and so are the errors; ValueError for numbers out of range.
+    `linear` explains the other arguments and the errors; ValueError for numbers out of range.
 
     Example:
         >>> from tensorquant import ops
@@ -141,7 +141,7 @@ def average_pool(
         padding_begin, padding_end: zeros before and behind the input; none where left out.
         count_include_pad: whether they count in the window's size.
 
-    The others are those of `linear`, and so are the errors; ValueError for numbers out of range.
+    `linear` explains the other arguments and the errors; ValueError for numbers out of range.
 
     Example:
         >>> from tensorquant import ops

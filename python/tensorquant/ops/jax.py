@@ -16,7 +16,7 @@ import numpy as np
 
 from tensorquant import _core as native
 from tensorquant.ops import _common, _host
-from tensorquant.ops._build import BuildError, build, warn_of_fallback
+from tensorquant.ops._build import BuildError, build, connect, warn_of_fallback
 from tensorquant.ops._operation import Operation, check_operation
 
 
@@ -236,10 +236,10 @@ def _load() -> bool:
     try:
         flags = ["-std=c++17", f"-I{jax.ffi.include_dir()}"]
         library = ctypes.CDLL(str(build("JAX", jaxlib.__version__, "jax_ops.cc", flags)))
+        connect(library, native.op_table())
     except (BuildError, OSError) as error:
         warn_of_fallback("JAX", "jax.pure_callback", error)
         return False
-    library.tensorquant_set_api(ctypes.c_void_p(native.op_table()))
     for name in ("tensorquant_quantize", "tensorquant_gradient", "tensorquant_arithmetic"):
         handler = jax.ffi.pycapsule(getattr(library, name))
         jax.ffi.register_ffi_target(name, handler, platform="cpu")

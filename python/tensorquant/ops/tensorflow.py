@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tensorquant import _core as native
 from tensorquant.ops import _common, _host
-from tensorquant.ops._build import BuildError, build, warn_of_fallback
+from tensorquant.ops._build import BuildError, build, connect, warn_of_fallback
 from tensorquant.ops._operation import Operation, check_operation
 
 
@@ -221,7 +221,7 @@ def _load() -> ModuleType | None:
     try:
         library = str(build("TensorFlow", tf.__version__, "tensorflow_ops.cc", flags))
         ops = tf.load_op_library(library)  # first: it lists what the library registers
-        ctypes.CDLL(library).tensorquant_set_api(ctypes.c_void_p(native.op_table()))
+        connect(ctypes.CDLL(library), native.op_table())
         return ops
     except (BuildError, OSError, tf.errors.OpError) as error:
         warn_of_fallback("TensorFlow", "tf.numpy_function", error)

@@ -21,7 +21,7 @@ SAYS = {
     reason="Debian's package dataset-fashion-mnist is not installed",
 )
 @pytest.mark.parametrize("name", SAYS)
-def test_example(name, tmp_path):
+def test_an_example_runs_and_says_what_it_should(name, tmp_path):
     run = subprocess.run(
         [sys.executable, FOLDER / f"{name}.py", "--quick"],
         cwd=tmp_path,

@@ -61,7 +61,7 @@ def test_input_is_the_model_s_input():
     assert all(map(cases.same_bits, cases.outputs(model, x), wanted))
 
 
-def test_a_three_in_one_file(tmp_path):
+def test_a_three_in_one_file_sets_all_its_maps(tmp_path):
     path = tmp_path / "maps.json"
     path.write_text('{"weights": {"it": "nearest,8,6"}, "extrinsic": "nearest,8,4"}')
     model, _ = cases.make("dense")

@@ -39,25 +39,25 @@ def _model():
     return model
 
 
-def test_a_dictionary_of_quantizers():
+def test_a_dictionary_of_quantizers_is_a_map():
     override.extr_q_map = {"Conv1": Quantizers.FixedPointQuantizer_nearest(16, 8)}
     assert _outputs(_model()) == {"Conv1": "nearest,16,8"}
 
 
-def test_a_json_file(tmp_path):
+def test_a_json_file_is_a_map(tmp_path):
     path = tmp_path / "map.json"
     path.write_text(json.dumps({"Conv": "nearest,16,8"}))
     override.extr_q_map = utils.quantizer_map(str(path))
     assert _outputs(_model()) == {"Conv1": "nearest,16,8"}
 
 
-def test_no_map():
+def test_without_a_map_layers_stay_float():
     override.extr_q_map = utils.quantizer_map("")
     assert override.extr_q_map is utils.quantizer_map(None) is None
     assert _outputs(_model()) == {"Conv1": ""}
 
 
-def test_an_overridden_class(monkeypatch):
+def test_an_overridden_class_is_quantized(monkeypatch):
     keras_conv2d_override = generic_keras_override(keras.layers.Conv2D)
     monkeypatch.setattr(keras.layers, "Conv2D", keras_conv2d_override)
     monkeypatch.setattr(keras.layers, "Convolution2D", keras_conv2d_override)
@@ -97,7 +97,7 @@ def test_a_quantizer_is_called_on_tensors():
     assert keras.ops.convert_to_numpy(y).tolist() == [0.3125, -8.0]
 
 
-def test_wrong_arguments():
+def test_wrong_arguments_are_refused():
     with pytest.raises(tq.Error, match="nearest"):
         Quantizers.FixedPointQuantizer_nearest(8, "x")
     with pytest.raises(tq.Error, match="no such file"):
@@ -151,7 +151,7 @@ def test_a_ready_quantizer_with_another_quantize_is_what_that_says():
     assert _numbers(found).tolist() == [4.3125, -4.0]
 
 
-def test_the_attributes_of_the_ready_quantizers():
+def test_ready_quantizers_have_the_original_s_attributes():
     q = Quantizers.FixedPointQuantizer_nearest(8, 4)
     assert isinstance(q, Quantizers.FixedPointQuantizer_nearest)
     assert (q.fixed_size, q.fixed_prec) == (8, 4)
@@ -309,7 +309,7 @@ def test_a_layer_made_quantized_is_a_new_one():
     assert _numbers(layer(np.float32([[0.7]]))).tolist() == [[np.float32(0.7)]]
 
 
-def test_the_first_version_s_intrinsic_quantization():
+def test_intrinsic_quantization_is_the_first_version_s():
     q = Quantizers.FixedPointQuantizer_nearest(8, 4)
     override.intr_q_map = {"Conv1": {"product": q, "accumulator": q, "accumulate": "once"}}
     layer = keras.layers.Conv2D(2, (3, 2), bias_initializer="normal", name="Conv1")
@@ -334,7 +334,7 @@ def test_the_first_version_s_intrinsic_quantization():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own functions")
-def test_a_custom_gradient_inside_quantize_in_tensorflow_s_functions(tmp_path):
+def test_a_custom_gradient_inside_quantize_is_used_in_tensorflow_s_functions(tmp_path):
     import tensorflow as tf
 
     class Halves(Quantizers.Quantizer_if):

@@ -94,7 +94,7 @@ def test_moved_values_are_quantized_once(kind, spec, count):
     assert len(count) == (1 if tq.Quantizer(spec)(incoming) == incoming else 2)
 
 
-def test_padding_and_cropping(count):
+def test_padding_and_cropping_leave_values_quantized_once(count):
     x = X[:, :4800].reshape(5, 20, 20, 12)
 
     def make():
@@ -129,7 +129,7 @@ def test_values_that_may_change_are_quantized_again(spec, other, count):
     assert len(count) == 2
 
 
-def test_random_rounding_comes_each_time(count):
+def test_random_rounding_is_done_each_time(count):
     _chain(layers.ReLU, "stochastic,8,4")(X)
     assert len(count) == 2
 
@@ -203,12 +203,12 @@ def test_formats_leave_their_own_values_as_they_are(spec):
         assert q(once).tobytes() == once.tobytes()
 
 
-def test_compiled(count):
+def test_a_compiled_model_has_the_same_bits(count):
     model = _chain(layers.ReLU, "nearest,8,4")
     _same(model.predict(X, verbose=0), _expected(layers.ReLU, "nearest,8,4"))
 
 
-def test_gradients_are_those_of_two():
+def test_gradients_are_those_of_quantizing_twice():
     def trained(make):
         keras.utils.set_random_seed(3)
         model = keras.Sequential([layers.Input((8,)), layers.Dense(8, name="dense"), make()])

@@ -52,7 +52,7 @@ def test_dense_has_the_golden_bits():
 
 
 @pytest.mark.parametrize("formats", [FORMATS, RANDOM], ids=["rounded", "random"])
-def test_dense(formats):
+def test_dense_has_the_bits_of_matmul(formats):
     x = cases.normal(2, 3, 5)
     found, (kernel, bias) = _rounded(L.Dense(4, name="it"), x, formats, seed=11)
     assert cases.same_bits(found, tq.matmul(x, kernel, bias, **_context(formats, seed=11)))
@@ -74,7 +74,7 @@ def test_the_activation_comes_after_the_arithmetic():
         ("...c,cde->...de", (4, 5), "d", (0, 1, 2, 3)),
     ],
 )
-def test_einsum_dense(equation, shape, bias_axes, axes):
+def test_einsum_dense_has_the_bits_of_matmul(equation, shape, bias_axes, axes):
     x = cases.normal(2, 3, 6)
     layer = L.EinsumDense(equation, shape, bias_axes=bias_axes, name="it")
     found, (kernel, *bias) = _rounded(layer, x, FORMATS)
@@ -87,7 +87,7 @@ def test_einsum_dense(equation, shape, bias_axes, axes):
     assert cases.same_bits(found, np.ascontiguousarray(wanted))
 
 
-def test_einsum_dense_with_several_sums():
+def test_einsum_dense_with_several_sums_has_the_bits_of_matmul():
     x = cases.normal(2, 3, 4, 5)
     found, (kernel,) = _rounded(L.EinsumDense("abcd,dce->abe", (3, 2), name="it"), x, FORMATS)
     w = kernel.transpose(1, 0, 2).reshape(20, 2)  # in the order of the inputs' axes
@@ -120,7 +120,7 @@ CONVOLUTIONS = [
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("case", range(len(CONVOLUTIONS)))
-def test_convolutions(case, data_format):
+def test_convolutions_have_the_bits_of_convolve(case, data_format):
     layer, shape, padding = CONVOLUTIONS[case]
     config = {**layer.get_config(), "data_format": data_format}
     if data_format == "channels_first":
@@ -165,7 +165,7 @@ def test_convolutions(case, data_format):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, L.Layer) else "",
 )
-def test_average_pools(layer, shape, kernel, stride, padding):
+def test_average_pools_have_the_bits_of_average_pool(layer, shape, kernel, stride, padding):
     x = cases.normal(*shape)
     found, _ = _rounded(type(layer).from_config(layer.get_config()), x, FORMATS)
     wanted = tq.average_pool(

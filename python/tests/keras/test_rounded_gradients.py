@@ -82,7 +82,9 @@ POOLS = [
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("kind, shape, window, stride", POOLS)
-def test_average_pools(kind, shape, window, stride, padding, data_format):
+def test_gradients_of_average_pools_are_differences(
+    kind, shape, window, stride, padding, data_format
+):
     layer, x = _exact(kind(window, stride, padding), (1, *shape), data_format)
     np.testing.assert_allclose(_gradient(layer, x), _differences(layer, x), rtol=1e-6, atol=1e-6)
 
@@ -97,7 +99,7 @@ def test_average_pools(kind, shape, window, stride, padding, data_format):
     ],
     ids=["1d", "2d", "3d"],
 )
-def test_global_average_pools(layer, shape, data_format):
+def test_gradients_of_global_average_pools_are_differences(layer, shape, data_format):
     layer, x = _exact(layer, (1, *shape), data_format)
     np.testing.assert_allclose(_gradient(layer, x), _differences(layer, x), rtol=1e-6)
 
@@ -117,13 +119,13 @@ CONVOLUTIONS = [
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("layer, shape", CONVOLUTIONS)
-def test_convolutions(layer, shape, data_format):
+def test_gradients_of_convolutions_are_differences(layer, shape, data_format):
     layer, x = _exact(layer, (1, *shape), data_format)
     found = _gradient(layer, x)  # of integers, so that every sum is exact
     assert cases.same_bits(found, _differences(layer, x).astype(np.float32))
 
 
-def test_a_causal_convolution():
+def test_gradients_of_a_causal_convolution_are_differences():
     layer, x = _exact(L.Conv1D(2, 3, padding="causal", dilation_rate=2), (1, 7, 2), "channels_last")
     assert cases.same_bits(_gradient(layer, x), _differences(layer, x).astype(np.float32))
 

@@ -69,7 +69,7 @@ def test_the_innermost_scope_counts():
     assert _weights(outer) == {"b": "nearest,8,4"}
 
 
-def test_idle_rules():
+def test_idle_rules_are_warnings_or_errors():
     message = "'fd' hits no layer; the nearest is 'fc'"
     with pytest.warns(tqk.IdleRuleWarning, match=message), override(weights={"fd": "fp16"}):
         L.Dense(2, name="fc")
@@ -79,7 +79,7 @@ def test_idle_rules():
     assert type(layer) is L.Dense
 
 
-def test_errors_leave_float_layers():
+def test_errors_leave_layers_float():
     message = r"cannot be rounded: 'norm' \(LayerNormalization\)"
     with pytest.raises(tq.Error, match=message), override(intrinsic="nearest,8,4"):
         layer = L.LayerNormalization(name="norm")
@@ -117,7 +117,7 @@ def test_a_scope_keeps_no_layer_alive():
     assert reference() is None
 
 
-def test_the_original_s_maps(tmp_path):
+def test_the_original_s_maps_quantize_layers_by_any_alias(tmp_path):
     path = tmp_path / "map.json"
     path.write_text(json.dumps({"Conv1": "nearest,12,11"}))
     override.extr_q_map = tq.quantizer_map(str(path))
@@ -149,7 +149,7 @@ def test_layers_keep_the_maps_that_they_were_made_under():
     assert _weights(a) == {"a": "nearest,8,4"} and _weights(b) == {"b": "fp16"}
 
 
-def test_the_original_s_way_to_override_a_class(monkeypatch):
+def test_a_class_overridden_the_original_s_way_is_quantized(monkeypatch):
     monkeypatch.setattr(keras.layers, "Conv1D", generic_keras_override(keras.layers.Conv1D))
     monkeypatch.setattr(keras.layers, "Convolution1D", override.generic_keras_override(L.Conv1D))
     override.weight_q_map = {"conv": "nearest,8,4"}

@@ -142,7 +142,7 @@ def test_models_are_saved_cloned_and_loaded_with_one_that_keras_can_save(tmp_pat
     assert tqk.summary(keras.models.clone_model(model), None)[-1].weights == "Multiples"
 
 
-def test_of_models_with_any_other_only_the_weights_are_saved(tmp_path):
+def test_models_with_any_other_have_only_their_weights_saved(tmp_path):
     model = tqk.quantize_model(_line(L.Dense(3, name="fc")), weights=Quarters())
     with pytest.raises(
         tq.Error, match=r"layer 'fc' \(Dense\): the quantizer Quarters cannot be saved"

@@ -32,7 +32,7 @@ def with_bias(entry, inputs, outputs):
     return [*inputs, golden.from_hex(entry["bias"], entry["type"], (outputs,))]
 
 
-def test_linear(framework):
+def test_linear_has_the_golden_bits(framework):
     """Every 13th of the matrix products: JAX compiles each shape anew."""
     entries = golden.arithmetic_vectors("matmul")[::13]
     assert len(entries) > 200
@@ -44,7 +44,7 @@ def test_linear(framework):
         check(framework, ops.linear(**common_of(entry)), entry, inputs, (m, n))
 
 
-def test_convolution(framework):
+def test_convolution_has_the_golden_bits(framework):
     entries = golden.arithmetic_vectors("conv")
     assert {len(e["shape"]["stride"]) for e in entries} == {1, 2, 3}
     assert any(e["shape"]["groups"] > 1 for e in entries)
@@ -67,7 +67,7 @@ def test_convolution(framework):
         check(framework, operation, entry, inputs, result)
 
 
-def test_average_pool(framework):
+def test_average_pool_has_the_golden_bits(framework):
     """Those vectors whose divisor is the window's size."""
     entries = [
         e
@@ -88,7 +88,7 @@ def test_average_pool(framework):
         check(framework, operation, entry, [x], operation.result_shape(x.shape))
 
 
-def test_padding_that_does_not_count(framework):
+def test_padding_that_does_not_count_leaves_the_divisor(framework):
     operation = ops.average_pool(
         "none",
         "none",
@@ -102,7 +102,7 @@ def test_padding_that_does_not_count(framework):
     assert_same_bits(y, np.array([[[1.5, 5]]], np.float32))
 
 
-def test_padding_of_two_sizes(framework):
+def test_padding_may_stand_behind_alone(framework):
     """Zeros behind alone: what frameworks call "same" for a kernel of two."""
     operation = ops.convolution("none", "none", stride=(1,), padding_end=(1,))
     x, w = np.array([[[1, 2, 5]]], np.float32), np.array([[[10, 1]]], np.float32)
@@ -110,21 +110,21 @@ def test_padding_of_two_sizes(framework):
     assert_same_bits(framework.array(y), np.array([[[12, 25, 50]]], np.float32))
 
 
-def test_subnormal_products(framework):
+def test_subnormal_products_are_kept(framework):
     x, w = np.full((1, 1), 2.0**-100, np.float32), np.full((1, 1), 2.0**-40, np.float32)
     operation = ops.linear("none", "none")
     y = framework.ops.arithmetic(operation, framework.tensor(x), framework.tensor(w))
     assert framework.array(y).view(np.uint32).item() == 1 << 9  # 2^-140
 
 
-def test_leading_dimensions_of_linear(framework):
+def test_linear_keeps_leading_dimensions(framework):
     x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     w, bias = np.ones((5, 4), np.float32), np.arange(5, dtype=np.float32)
     y = framework.ops.arithmetic(ops.linear("none", "none"), *map(framework.tensor, (x, w, bias)))
     assert_same_bits(framework.array(y), x.sum(-1, keepdims=True) + bias)
 
 
-def test_half_types(framework):
+def test_half_types_are_kept(framework):
     for dtype in (np.float16, ml_dtypes.bfloat16):
         x, w = np.full((1, 3), 0.25, dtype), np.full((2, 3), 1.5, dtype)
         operation = ops.linear("nearest,8,4", "nearest,8,4")
@@ -155,7 +155,7 @@ def test_gradient_is_that_of_the_float_layer(framework):
         assert_same_bits(found, wanted)
 
 
-def test_clipped_gradient(framework):
+def test_a_clipped_gradient_passes_only_sums_within_the_bounds(framework):
     """Nothing passes where the sum before the last rounding lies outside of [-4, 3]."""
     x = np.array([[1, 2], [3, -1]], np.float32)
     w = np.array([[1, 1], [1, 2]], np.float32)  # sums: 3, 5; 2, 1
@@ -174,7 +174,7 @@ def test_clipped_gradient(framework):
     assert_same_bits(dw, passes.T @ x)
 
 
-def test_bad_operations():
+def test_bad_operations_are_refused():
     for bad in (
         {"product": "sparse,1", "accumulator": "none"},
         {"product": "none", "accumulator": "none", "accumulate": "chunk:0"},
@@ -194,7 +194,7 @@ def test_bad_operations():
         ops.backend("numpy")
 
 
-def test_shapes_that_do_not_fit(framework):
+def test_shapes_that_do_not_fit_are_refused(framework):
     def tensor(*shape):
         return framework.tensor(np.ones(shape, np.float32))
 

@@ -89,7 +89,7 @@ def test_concurrent_builds_and_fallbacks_have_the_same_bits(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
-def test_a_cache_that_cannot_be_written(name, tmp_path):
+def test_a_cache_that_cannot_be_written_is_one_warning(name, tmp_path):
     file = tmp_path / "file"
     file.touch()
     _, said = finish(run(name, TENSORQUANT_CACHE=str(file)))

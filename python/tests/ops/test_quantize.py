@@ -13,7 +13,7 @@ HALVES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_golden_outputs(framework, dtype):
+def test_outputs_have_the_golden_bits(framework, dtype):
     entries = [e for e in golden.quantizer_vectors() if e["type"] == dtype and "output" in e]
     assert len(entries) > 150
     for entry in entries:
@@ -43,7 +43,7 @@ def test_every_example_has_the_bits_that_numpy_arrays_get(framework, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_golden_gradients(framework, dtype):
+def test_gradients_have_the_golden_bits(framework, dtype):
     entries = [e for e in golden.quantizer_vectors() if e["type"] == dtype and "output" not in e]
     assert len(entries) == 20
     for entry in entries:
@@ -93,7 +93,7 @@ def test_half_types_are_cast_back_to_even(framework, name):
 
 
 @pytest.mark.parametrize("name", HALVES)
-def test_half_gradients(framework, name):
+def test_gradients_of_half_types_are_clipped_or_straight_through(framework, name):
     x = np.array([-9, -8, 7.9375, 8, np.nan, np.inf], HALVES[name])
     dy = np.array([1, 2, 3, 4, 5, 6], HALVES[name])
     quantize = framework.ops.quantize
@@ -104,7 +104,7 @@ def test_half_gradients(framework, name):
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1, 1), (2, 3, 4)])
-def test_shapes(framework, shape):
+def test_every_shape_is_kept(framework, shape):
     x = np.full(shape, 0.3, np.float32)
     for spec in ("nearest,8,1", "stochastic,8,64", "ternary"):
         y = framework.array(framework.ops.quantize(framework.tensor(x), spec))
@@ -121,7 +121,7 @@ def test_the_input_stays_as_it_is(framework):
     assert_same_bits(framework.array(tensor), x)
 
 
-def test_large_tensors_on_several_threads(framework):
+def test_large_tensors_keep_subnormals_on_every_thread(framework):
     """Subnormals too, on every thread."""
     rng = np.random.default_rng(5)
     x = rng.integers(0, 2**32, 3_000_001, dtype=np.uint32).view(np.float32)
@@ -138,7 +138,7 @@ def test_large_tensors_on_several_threads(framework):
     assert_same_bits(y, np.where(keeps, x.view(np.uint32), np.uint32(0)).view(np.float32))
 
 
-def test_step_as_a_tensor(framework):
+def test_a_step_may_be_a_tensor(framework):
     entry = next(e for e in golden.quantizer_vectors() if e.get("step") and e["type"] == "float32")
     x = golden.read(entry["input"], "float32")
     context = golden.context_of(entry)
@@ -150,7 +150,7 @@ def test_step_as_a_tensor(framework):
         assert_same_bits(framework.array(y), golden.read(entry["output"], "float32"))
 
 
-def test_bad_input(framework):
+def test_bad_input_is_refused(framework):
     x = framework.tensor(np.ones(3, np.float32))
     quantize = framework.ops.quantize
     with pytest.raises(tensorquant.Error, match="did you mean 'nearest'"):

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tensorquant.ops import torch as torch_ops
-from tensorquant.ops.torch import quantize, quantize_last
+from tensorquant.ops.torch import library, quantize, quantize_last
 
 SPEC = "nearest,4,1"
 
@@ -33,7 +33,7 @@ def test_takes_fresh_memory(shape):
 
 
 @pytest.mark.parametrize("spec", [SPEC, "stochastic,8,4", "ternary", "float,4,3"])
-def test_takes_fresh_memory_in_another_order(spec):
+def test_takes_fresh_memory_in_another_order_where_order_does_not_matter(spec):
     """Whatever depends on the order of elements needs a tensor in C order."""
     in_any_order = spec not in ("stochastic,8,4", "ternary")
     assert _both(lambda: _random(2, 3, 4, 5).permute(0, 2, 3, 1), spec) == in_any_order
@@ -111,7 +111,7 @@ def test_has_a_gradient():
     assert x.grad.tolist() == [1, 0]
 
 
-def test_in_transforms():
+def test_gives_the_same_in_transforms():
     """Their tensors stand for others and have no memory."""
     x = _random(3, 5)
 
@@ -139,7 +139,7 @@ def test_tensors_without_memory_of_their_own_are_refused(make):
         quantize_last([make(_random(3, 5))], SPEC)
 
 
-def test_tensors_that_only_look_dense():
+def test_tensors_that_only_look_dense_are_quantized_by_value():
     """PyTorch makes them when it is asked for their values."""
     x = _random(3, 5)
     for make, wanted in (
@@ -150,7 +150,7 @@ def test_tensors_that_only_look_dense():
         assert torch.equal(quantize_last([make()], SPEC), wanted)
 
 
-def test_compiled():
+def test_compiled_gives_the_same():
     function = torch.compile(
         lambda x: quantize_last([x * 2], SPEC), backend="aot_eager", fullgraph=True
     )
@@ -190,7 +190,7 @@ def test_who_records_ops_sees_them(function, name):
 
 def test_pytorch_lends_its_threads():
     """What they compute is compared with other threads' results in test_quantize.py."""
-    assert (torch_ops._pool is not None) == torch.backends.openmp.is_available()
+    assert (library._pool is not None) == torch.backends.openmp.is_available()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_input_and_output_may_change_before_the_way_back(spec, wanted, dtype):
     assert x.grad.tolist() == passes
 
 
-def test_a_module_in_place_behind_a_clipped_output():
+def test_a_module_in_place_behind_a_clipped_output_leaves_the_gradient_right():
     conv = torch.nn.Conv2d(2, 3, 3)
     images = torch.randn(2, 2, 6, 6)
     dy = torch.randn(2, 3, 4, 4)
@@ -111,7 +111,7 @@ def test_a_byte_an_element_is_kept(dtype):
         torch._neg_view,
     ],
 )
-def test_every_layout(layout):
+def test_a_clipped_gradient_is_right_in_every_layout(layout):
     x = (torch.randn(2, 3, 4, 5) * 10).requires_grad_()
     values = layout(x)
     dy = torch.randn(values.shape)
@@ -120,7 +120,7 @@ def test_every_layout(layout):
     assert torch.equal(found, torch.where(passes, dy, 0))
 
 
-def test_nan_and_infinity_come_through_or_not():
+def test_nan_and_infinity_come_through_within_the_bounds_alone():
     x = _leaf(0, 9, float("nan"), 0, 9)
     dy = torch.tensor([float("nan"), float("nan"), 1, float("inf"), float("-inf")])
     (dx,) = torch.autograd.grad(quantize(x, CLIPPED), x, dy)
@@ -176,14 +176,14 @@ def test_an_optimizer_for_sparse_gradients_takes_them():
 
 
 @pytest.mark.parametrize("use_reentrant", [True, False])
-def test_checkpoints(use_reentrant):
+def test_a_checkpoint_recomputes_the_same_gradient(use_reentrant):
     x = _leaf(1, 9)
     y = checkpoint(lambda t: quantize(t, CLIPPED).mul_(2), x, use_reentrant=use_reentrant)
     y.sum().backward()
     assert x.grad.tolist() == [2, 0]
 
 
-def test_transforms_of_gradients():
+def test_transforms_of_gradients_are_those_of_each_row():
     x = torch.tensor([[1.0, 9, -9], [9, 2, 3]])
     factors = torch.tensor([1.0, 2, 3])
     wanted = torch.tensor([[1.0, 0, 0], [0, 2, 3]])
@@ -198,7 +198,7 @@ def test_transforms_of_gradients():
     )
 
 
-def test_no_gradient_reaches_it():
+def test_where_no_gradient_reaches_it_none_goes_on():
     class Nothing(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):

@@ -8,7 +8,7 @@ from frameworks import assert_same_bits
 from tensorquant import ops
 
 
-def test_compiled(framework):
+def test_compiled_outputs_have_the_golden_bits(framework):
     x = golden.read("input.f32", "float32")
     for entry in golden.quantizer_vectors():
         if entry["input"] != "input.f32" or entry["quantizer"] not in ("nearest,8,4", "float,4,3"):
@@ -20,7 +20,7 @@ def test_compiled(framework):
         assert_same_bits(y, golden.read(entry["output"], "float32"))
 
 
-def test_compiled_with_a_step_that_is_traced(framework):
+def test_a_step_that_is_traced_is_not_frozen(framework):
     """A step that is frozen while tracing would be the first call's."""
     entries = [e for e in golden.quantizer_vectors() if e.get("step") and e["type"] == "float32"]
     assert len(entries) >= 5
@@ -48,7 +48,7 @@ def test_vmap_is_each_alone(framework, spec):
     assert_same_bits(framework.array(function(framework.tensor(x))), np.stack(alone))
 
 
-def test_vmap_over_steps(framework):
+def test_vmap_over_steps_is_each_step_alone(framework):
     x = np.linspace(-1, 1, 90, dtype=np.float32).reshape(3, 30)
     quantize = framework.ops.quantize
     alone = [
@@ -60,7 +60,7 @@ def test_vmap_over_steps(framework):
     assert_same_bits(framework.array(y), np.stack(alone))
 
 
-def test_compiled_arithmetic_and_its_gradient(framework):
+def test_compiled_arithmetic_and_its_gradient_are_those_by_hand(framework):
     operation = ops.linear("none", "nearest,8,4,grad=clipped", "once")
     x = np.array([[1, 2], [3, -1]], np.float32)
     w = np.array([[2, 1], [4, 2]], np.float32)  # 4, 8; 5, 10: 8 and 10 are beyond 7.9375
@@ -78,7 +78,7 @@ def test_compiled_arithmetic_and_its_gradient(framework):
     assert_same_bits(dw, passes.T @ x)
 
 
-def test_compiled_gradients(framework):
+def test_compiled_gradients_are_clipped_or_straight_through(framework):
     x = np.array([-9, -8, 7.9375, 8, np.nan], np.float32)
     dy = np.array([1, 2, 3, 4, 5], np.float32)
     for spec, wanted in (

@@ -44,7 +44,7 @@ X = np.array([[0.3, 0.5], [-1.2, 4.0]], np.float32)
 DY = np.array([[1, 2], [3, 4]], np.float32)
 
 
-def test_output_and_gradient(framework):
+def test_output_and_gradient_are_those_of_its_functions(framework):
     y, (dx,) = framework.vjp(lambda t: framework.ops.quantize(t, "halves"), [X], DY)
     assert_same_bits(y, np.array([[0, 0.5], [-1.5, 4]], np.float32))
     assert_same_bits(dx, np.array([[0, 2], [0, 4]], np.float32))
@@ -53,13 +53,13 @@ def test_output_and_gradient(framework):
     assert_same_bits(dx, DY)
 
 
-def test_half_types(framework):
+def test_half_types_are_kept(framework):
     x = X.astype(np.float16)
     y = framework.array(framework.ops.quantize(framework.tensor(x), "halves"))
     assert_same_bits(y, np.array([[0, 0.5], [-1.5, 4]], np.float16))
 
 
-def test_compiled(framework):
+def test_compiled_it_has_the_same_bits(framework):
     function = framework.compiled(lambda t: framework.ops.quantize(t, "halves"))
     for _ in range(3):
         y = framework.array(function(framework.tensor(X)))
@@ -72,12 +72,12 @@ def test_vmap_is_each_alone(framework):
     assert_same_bits(y, np.stack([row - row.mean() for row in X]))
 
 
-def test_random(framework):
+def test_random_ones_get_seed_stream_and_step(framework):
     y = framework.ops.quantize(framework.tensor(X), "steps", seed=1, stream=2, step=3)
     assert_same_bits(framework.array(y), np.full((2, 2), 321, np.float32))
 
 
-def test_from_many_threads(framework):
+def test_many_threads_do_not_wait_for_each_other(framework):
     """None waits for another: the interpreter's lock is not held in the core."""
     results = {}
 

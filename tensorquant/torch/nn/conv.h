@@ -17,11 +17,11 @@ namespace detail {
 // What the options of all convolutions have; they come from torch::nn::ConvNdImpl or a class
 // derived from it.
 template <class Layer>
-ConvolutionOptions convolution_options(const Layer& layer) {
+ConvolutionOperation convolution_options(const Layer& layer) {
   const auto vector_of = [](const auto& array) {
     return std::vector<std::int64_t>(array->begin(), array->end());
   };
-  ConvolutionOptions options;
+  ConvolutionOperation options;
   options.stride = vector_of(layer.options.stride());
   options.dilation = vector_of(layer.options.dilation());
   options.groups = layer.options.groups();
@@ -34,16 +34,16 @@ using Padding = std::decay_t<decltype(std::declval<Layer&>().options.stride())>;
 
 template <std::size_t D, class Layer>
 at::Tensor rounded_conv(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
-  ConvolutionOptions options = convolution_options(layer);
-  options.padding.assign(D, 0);
+  ConvolutionOperation options = convolution_options(layer);
+  options.padding_begin.assign(D, 0);
   options.padding_end.assign(D, 0);
   const auto& padding = layer.options.padding();
   for (std::size_t d = 0; d < D; ++d) {
     if (const auto* sizes = get_if<::torch::ExpandingArray<D>>(&padding)) {
-      options.padding[d] = options.padding_end[d] = (**sizes)[d];
+      options.padding_begin[d] = options.padding_end[d] = (**sizes)[d];
     } else if (get_if<::torch::enumtype::kSame>(&padding) != nullptr) {
       const std::int64_t all = options.dilation[d] * (layer.weight.size(d + 2) - 1);
-      options.padding[d] = all / 2;
+      options.padding_begin[d] = all / 2;
       options.padding_end[d] = all - all / 2;
     }
   }
@@ -54,14 +54,14 @@ at::Tensor rounded_conv(Layer& layer, const LayerArithmetic& arithmetic, const a
   // Values that are moved into the margin: pad first, from the last dimension on.
   std::vector<std::int64_t> margins;
   for (std::size_t d = D; d-- > 0;) {
-    margins.insert(margins.end(), {options.padding[d], options.padding_end[d]});
+    margins.insert(margins.end(), {options.padding_begin[d], options.padding_end[d]});
   }
   namespace functional = ::torch::nn::functional;
   functional::PadFuncOptions pad(margins);
   if (get_if<::torch::enumtype::kReflect>(&mode) != nullptr) pad.mode(::torch::kReflect);
   if (get_if<::torch::enumtype::kReplicate>(&mode) != nullptr) pad.mode(::torch::kReplicate);
   if (get_if<::torch::enumtype::kCircular>(&mode) != nullptr) pad.mode(::torch::kCircular);
-  options.padding.assign(D, 0);
+  options.padding_begin.assign(D, 0);
   options.padding_end.assign(D, 0);
   return rounded_convolution(arithmetic, functional::pad(x, pad), layer.weight, layer.bias,
                              options);
@@ -106,13 +106,15 @@ at::Tensor rounded_conv_transpose(Layer& layer, const LayerArithmetic& arithmeti
   }
   const auto* padding = get_if<Padding<Layer>>(&layer.options.padding());
   if (padding == nullptr) throw Error("a transposed convolution needs its padding as numbers");
-  ConvolutionOptions options = convolution_options(layer);
-  options.padding.assign((*padding)->begin(), (*padding)->end());
+  ConvolutionOperation options = convolution_options(layer);
+  options.is_transposed = true;
+  options.padding_begin.assign((*padding)->begin(), (*padding)->end());
+  options.padding_end = options.padding_begin;
   if (output_size.has_value()) {
     options.output_padding = output_padding_for<D>(layer, x, *output_size);
   } else {
     const auto& extra = layer.options.output_padding();
-    options.output_padding.emplace(extra->begin(), extra->end());
+    options.output_padding.assign(extra->begin(), extra->end());
   }
   return rounded_convolution(arithmetic, x, layer.weight, layer.bias, options);
 }

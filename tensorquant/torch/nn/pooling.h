@@ -28,16 +28,16 @@ at::Tensor rounded_pool(Layer& layer, const LayerArithmetic& arithmetic, const a
   const auto vector_of = [](const auto& array) {
     return std::vector<std::int64_t>(array->begin(), array->end());
   };
-  AveragePoolOptions options;
+  AveragePoolOperation options;
   options.kernel = vector_of(layer.options.kernel_size());
   options.stride = vector_of(layer.options.stride());
-  options.padding = vector_of(layer.options.padding());
+  options.padding_begin = options.padding_end = vector_of(layer.options.padding());
   options.ceil_mode = layer.options.ceil_mode();
   options.count_include_pad = layer.options.count_include_pad();
   const bool has_divisor = options.kernel.size() > 1;  // torch::nn::AvgPool1d ignores its option
   if constexpr (requires { layer.options.divisor_override(); }) {
     const auto& divisor = layer.options.divisor_override();
-    if (has_divisor && divisor) options.divisor_override = static_cast<std::int64_t>(*divisor);
+    if (has_divisor && divisor) options.divisor = static_cast<std::int64_t>(*divisor);
   }
   return rounded_average_pool(arithmetic, x, options);
 }

@@ -120,5 +120,10 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(tensorquant_arithmetic, arithmetic,
                                   .Ret<ffi::AnyBuffer>()
                                   .RemainingRets());
 
-// Must be called before any op runs.
-extern "C" void tensorquant_set_api(const TensorquantApi* table) { api = table; }
+// Must be called before any op runs. False, and nothing is set, where the table is of another
+// version.
+extern "C" bool tensorquant_set_api(const TensorquantApi* table) {
+  if (!tensorquant_api_fits(table)) return false;
+  api = table;
+  return true;
+}

@@ -253,5 +253,10 @@ REGISTER_KERNEL_BUILDER(Name("TensorquantArithmetic").Device(tensorflow::DEVICE_
 
 }  // namespace
 
-// Must be called before any op runs.
-extern "C" void tensorquant_set_api(const TensorquantApi* table) { api = table; }
+// Must be called before any op runs. False, and nothing is set, where the table is of another
+// version.
+extern "C" bool tensorquant_set_api(const TensorquantApi* table) {
+  if (!tensorquant_api_fits(table)) return false;
+  api = table;
+  return true;
+}

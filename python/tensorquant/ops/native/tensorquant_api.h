@@ -55,10 +55,17 @@ typedef struct {
 
 enum { TENSORQUANT_MOST_DIMENSIONS = 16 };
 
+/* Raised with every change of this header that moves or changes what is there already; functions
+ * that are added at the table's end make it longer alone. */
+enum { TENSORQUANT_API_VERSION = 1 };
+
 /* All functions return 0, or 1 with a message in `error`. A null pool stands for the library's own
  * threads. Built-in quantizers touch nothing of Python; a user's own take the GIL, which the caller
  * must not hold. */
 typedef struct {
+  uint32_t version; /* TENSORQUANT_API_VERSION of who made the table */
+  uint32_t size;    /* sizeof(TensorquantApi) there */
+
   /* y = q(x) for `count` elements; y may be x. */
   int (*quantize)(TensorquantText spec, int type, size_t count, const void* x, void* y,
                   TensorquantContext context, const TensorquantPool* pool, TensorquantError* error);
@@ -84,6 +91,11 @@ typedef struct {
   int (*inside)(TensorquantText spec, int type, size_t count, const void* x, bool* inside,
                 const TensorquantPool* pool, TensorquantError* error);
 } TensorquantApi;
+
+/* Whether who was compiled against this header can use the table. */
+static inline bool tensorquant_api_fits(const TensorquantApi* table) {
+  return table->version == TENSORQUANT_API_VERSION && table->size >= sizeof(TensorquantApi);
+}
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,29 @@
+"""What the ops take."""
+
+import torch
+
+from tensorquant.ops import _common
+from tensorquant.ops.torch.library import TYPES
+
+
+def check(x: torch.Tensor) -> None:
+    if not isinstance(x, torch.Tensor):
+        raise _common.wrong("x", "a tensor of PyTorch", x)
+    if x.dtype not in TYPES:
+        _common.type_number(str(x.dtype).removeprefix("torch."))
+    if x.layout != torch.strided or x.is_nested:
+        raise TypeError(f"expected a dense tensor, found one of layout {_layout(x)}")
+    if x.device.type not in ("cpu", "meta"):
+        raise TypeError(f"expected a tensor on the CPU, found one on {x.device}")
+
+
+def _layout(x: torch.Tensor) -> str:
+    return "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
+
+
+def step_tensor_of(step: int | torch.Tensor) -> torch.Tensor | None:
+    if isinstance(step, torch.Tensor):
+        if step.is_floating_point() or step.dtype == torch.bool or step.numel() != 1:
+            raise TypeError(f"step: expected one integer, got {step.dtype} of {tuple(step.shape)}")
+        return step
+    return torch.tensor(step, dtype=torch.int64) if _common.check_step(step) else None

@@ -1,0 +1,161 @@
+"""The ops that PyTorch's dispatcher knows: their definitions, and what they are on the CPU."""
+
+import ctypes
+import pathlib
+from collections.abc import Sequence
+
+import torch
+
+from tensorquant import _core as native
+from tensorquant.ops import _common
+
+TYPES = {getattr(torch, name): number for name, number in _common.TYPES.items()}
+
+_library = torch.library.Library("tensorquant", "DEF")
+_library.define("quantize(Tensor x, str spec, int seed, int stream, Tensor? step) -> Tensor")
+_library.define("quantize_(Tensor(a!) x, str spec, int seed, int stream, Tensor? step) -> ()")
+_library.define("inside(Tensor x, str spec) -> Tensor")
+_library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec) -> Tensor")
+_library.define(
+    "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
+)
+# For torch.compile, which cannot look into the core.
+traits = torch.compiler.assume_constant_result(_common.traits)
+quantize_op = torch.ops.tensorquant.quantize.default
+quantize_in_place_op = torch.ops.tensorquant.quantize_.default
+inside_op = torch.ops.tensorquant.inside.default
+gradient_op = torch.ops.tensorquant.gradient.default
+arithmetic_op = torch.ops.tensorquant.arithmetic.default
+
+
+def _threads_of_torch() -> native.OpenMpPool | None:
+    """PyTorch's own threads, where it was built with OpenMP."""
+    try:
+        library = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        functions = (library.GOMP_parallel, library.omp_get_max_threads)
+    except (OSError, AttributeError):
+        return None
+    return native.OpenMpPool(*(ctypes.cast(f, ctypes.c_void_p).value for f in functions))
+
+
+_pool = _threads_of_torch()
+
+
+def _step_number(step: torch.Tensor | None) -> int:
+    return 0 if step is None else int(step) & 0xFFFFFFFF
+
+
+def _plain(x: torch.Tensor) -> torch.Tensor:
+    """In C order, as the core takes it."""
+    return x.resolve_neg().contiguous()
+
+
+@torch.library.impl(_library, "quantize", "CPU")
+def quantize_on_cpu(x, spec, seed, stream, step):
+    y = torch.empty_like(x)  # of x's strides where x is dense
+    is_plain = x.is_contiguous() or (x.stride() == y.stride() and traits(spec).is_elementwise)
+    if is_plain and not x.is_neg():
+        into = y
+    else:
+        x = _plain(x)
+        into = y if y.is_contiguous() else torch.empty_like(x)
+    quantize_memory(x, into, spec, seed, stream, step)
+    return y if into is y else y.copy_(into)
+
+
+@torch.library.impl(_library, "quantize_", "CPU")
+def _quantize_in_place_on_cpu(x, spec, seed, stream, step):
+    quantize_memory(x, x, spec, seed, stream, step)
+
+
+def quantize_memory(x, y, spec, seed, stream, step):
+    native.op_quantize(
+        spec,
+        TYPES[x.dtype],
+        x.numel(),
+        x.data_ptr(),
+        y.data_ptr(),
+        _common.as_unsigned(seed),
+        stream,
+        _step_number(step),
+        _pool,
+    )
+
+
+@torch.library.impl(_library, "inside", "CPU")
+def _inside_on_cpu(x, spec):
+    inside = torch.empty_like(x, dtype=torch.bool)  # of x's strides where x is dense
+    is_plain = x.stride() == inside.stride() and not x.is_neg()
+    if not is_plain:
+        x, inside = _plain(x), torch.empty(x.shape, dtype=torch.bool)
+    native.op_inside(spec, TYPES[x.dtype], x.numel(), x.data_ptr(), inside.data_ptr(), _pool)
+    return inside
+
+
+@torch.library.impl(_library, "gradient", "CPU")
+def _gradient_on_cpu(x, y, dy, spec):
+    x, y, dy = _plain(x), _plain(y), _plain(dy)
+    dx = torch.empty_like(x)
+    addresses = (tensor.data_ptr() for tensor in (x, y, dy, dx))
+    native.op_gradient(spec, TYPES[x.dtype], x.numel(), *addresses, _pool)
+    return dx
+
+
+@torch.library.impl(_library, "arithmetic", "CPU")
+def _arithmetic_on_cpu(inputs, operation, marks, step):
+    inputs = [_plain(x) for x in inputs]
+    y, outside = _arithmetic_results(inputs, operation, marks)
+    native.op_arithmetic(
+        operation,
+        TYPES[y.dtype],
+        [tuple(x.shape) for x in inputs],
+        [x.data_ptr() for x in inputs],
+        y.data_ptr(),
+        outside.data_ptr() if marks else 0,
+        _step_number(step),
+        _pool,
+    )
+    return y, outside
+
+
+def _arithmetic_results(
+    inputs: Sequence[torch.Tensor], operation: str, marks: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    shape = native.op_result_shape(operation, [[int(size) for size in x.shape] for x in inputs])
+    y = inputs[0].new_empty(shape)
+    return y, inputs[0].new_zeros(shape if marks else (0,), dtype=torch.bool)
+
+
+torch.library.register_fake(
+    "tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=_library
+)
+torch.library.register_fake(
+    "tensorquant::inside", lambda x, _: torch.empty_like(x, dtype=torch.bool), lib=_library
+)
+torch.library.register_fake(
+    "tensorquant::gradient",
+    lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
+    lib=_library,
+)
+torch.library.register_fake(
+    "tensorquant::arithmetic",
+    lambda inputs, operation, marks, _: _arithmetic_results(inputs, operation, marks),
+    lib=_library,
+)
+
+
+@torch.library.register_vmap("tensorquant::quantize", lib=_library)
+def _quantize_batched(info, in_dims, x, spec, seed, stream, step):
+    """Each tensor of the batch as if it stood alone."""
+    dimension, _, _, _, step_dimension = in_dims
+    if step_dimension is None and traits(spec).is_elementwise:
+        return quantize_op(x, spec, seed, stream, step), dimension
+    tensors = [x] * info.batch_size if dimension is None else x.unbind(dimension)
+    steps = [step] * info.batch_size if step_dimension is None else step.unbind(step_dimension)
+    results = [quantize_op(one, spec, seed, stream, s) for one, s in zip(tensors, steps)]
+    return torch.stack(results), 0
+
+
+@torch.library.register_vmap("tensorquant::inside", lib=_library)
+def _inside_batched(info, in_dims, x, spec):
+    return inside_op(x, spec), in_dims[0]

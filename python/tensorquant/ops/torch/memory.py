@@ -1,0 +1,71 @@
+"""Tensors' memory: whether PyTorch sees nothing else in a tensor, and who holds it."""
+
+import sys
+from collections.abc import Callable
+
+import torch
+
+from tensorquant.ops import _common
+
+with torch.inference_mode():
+    _KEYS_IN_INFERENCE_MODE = torch._C._dispatch_keys(torch.empty(0))
+_PLAIN_KEYS = (torch._C._dispatch_keys(torch.empty(0)), _KEYS_IN_INFERENCE_MODE)
+
+
+def is_plain(x: torch.Tensor) -> bool:
+    """Whether PyTorch's dispatcher would see nothing but a tensor with memory of its own on the CPU."""
+    return (
+        type(x) in (torch.Tensor, torch.nn.Parameter) and torch._C._dispatch_keys(x) in _PLAIN_KEYS
+    )
+
+
+def version(x: torch.Tensor) -> tuple | None:
+    """A value that changes when PyTorch changes a tensor; None where that cannot be told."""
+    if torch.compiler.is_compiling() or not is_plain(x) or x.is_inference():
+        return None
+    # An assignment to x.data counts nothing: it may be another look at the same memory.
+    return x._version, x.data_ptr(), x.dtype, x.shape, x.stride()
+
+
+_storage_use_count = getattr(torch._C, "_storage_Use_Count", None)  # no public function tells
+
+
+def holders(x: torch.Tensor) -> tuple | None:
+    """How often a tensor, the tensor of which it is a view, and their memory are held.
+
+    None where that cannot be told.
+    """
+    if _storage_use_count is None or type(x) is not torch.Tensor or not is_plain(x):
+        return None
+    storage = x.untyped_storage()
+    if not storage.resizable():  # another library's memory
+        return None
+    base = x._base
+    return (
+        sys.getrefcount(x),
+        None if base is None else sys.getrefcount(base),
+        sys.getrefcount(storage),
+        _storage_use_count(storage._cdata),
+    )
+
+
+def _holders_of_unseen(make: Callable[[], torch.Tensor]) -> tuple | None:
+    box = [make()]
+    x = box.pop()
+    return holders(x)
+
+
+# What holders() tells where nobody else holds anything, by whether the tensor is a view.
+UNSEEN = {
+    False: _holders_of_unseen(lambda: torch.empty(1, 2)),
+    True: _holders_of_unseen(lambda: torch.empty(1, 2).t()),
+}
+
+
+def is_in_any_order(x: torch.Tensor, traits: _common.Traits) -> bool:
+    """Whether the core can take x's memory from its begin to its end."""
+    if x.is_neg():
+        return False
+    if traits.is_elementwise and not x.is_contiguous():
+        x = x.permute(sorted(range(x.dim()), key=x.stride, reverse=True))
+    return x.is_contiguous()

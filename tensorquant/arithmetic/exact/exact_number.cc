@@ -1,0 +1,185 @@
+#include "tensorquant/arithmetic/exact/exact_number.h"
+
+#include <cmath>
+
+namespace tensorquant {
+namespace {
+
+int bit_width(Uint128 x) {
+  const auto high = static_cast<std::uint64_t>(x >> 64);
+  return high != 0 ? 64 + std::bit_width(high) : std::bit_width(static_cast<std::uint64_t>(x));
+}
+
+// floor(log2(x)).
+int leading_exponent(const ExactNumber& x) { return bit_width(x.significand) - 1 + x.exponent; }
+
+// The integer next to x / 2^step in the direction of the rounding, and x's sign with it. Where it
+// exceeds 2^53 it may be off: such a number is out of any format's range.
+double round_to_integer(const ExactNumber& x, int step, Rounding rounding, Draw draw) {
+  int shift = step - x.exponent;
+  if (shift <= 0) {
+    const double k = std::ldexp(static_cast<double>(x.significand), -shift);
+    return x.negative ? -k : k;
+  }
+  Uint128 significand = x.significand;
+  bool is_cut = x.is_cut;
+  if (shift > 126) {  // less than 1/64 of a step
+    const int drop = std::min(shift - 126, 127);
+    is_cut |= (significand & ((Uint128{1} << drop) - 1)) != 0;
+    significand >>= drop;
+    shift = 126;
+  }
+  const Uint128 whole = significand >> shift;
+  const Uint128 rest = significand & ((Uint128{1} << shift) - 1);
+  const Uint128 half = Uint128{1} << (shift - 1);
+  const bool is_whole = rest == 0 && !is_cut;
+
+  bool away = false;  // from zero
+  switch (rounding) {
+    case Rounding::nearest:
+      away = rest >= half;
+      break;
+    case Rounding::even:
+      away = rest > half || (rest == half && (is_cut || (whole & 1) != 0));
+      break;
+    case Rounding::zero:
+      break;
+    case Rounding::down:
+      away = x.negative && !is_whole;
+      break;
+    case Rounding::up:
+      away = !x.negative && !is_whole;
+      break;
+    case Rounding::stochastic: {
+      if (is_whole) break;
+      // The fraction lies in [cells, cells + 1) / 2^24, and at the lower end just where on_cell.
+      const Uint128 cells = shift >= 24 ? rest >> (shift - 24) : rest << (24 - shift);
+      const bool on_cell =
+          !is_cut && (shift < 24 || (rest & ((Uint128{1} << (shift - 24)) - 1)) == 0);
+      if (draw.bits == 0) {
+        // Up where u < distance to the integer below: fraction, or 1 - fraction for negatives.
+        const Uint128 u = draw.word >> 8;
+        away = x.negative ? cells >= (Uint128{1} << 24) - u : cells > u || (cells == u && !on_cell);
+      } else {
+        // Up where the distance reaches the multiple of 2^-bits above u.
+        const Uint128 next = (Uint128{draw.word >> (32 - draw.bits)} + 1) << (24 - draw.bits);
+        const Uint128 most = (Uint128{1} << 24) - next;
+        away = x.negative ? !(cells < most || (cells == most && on_cell)) : cells >= next;
+      }
+      break;
+    }
+  }
+  const double k = static_cast<double>(whole + (away ? 1 : 0));
+  return x.negative ? -k : k;
+}
+
+template <class T>
+double round_to(const FixedPoint& format, const ExactNumber& x, Draw draw) {
+  const double k = round_to_integer(x, -format.fraction, format.rounding, draw);
+  const double in_range = format.overflow == FixedPoint::Overflow::wrap
+                              ? reference::wrap(k, format.bits)
+                              : std::clamp(k, format.lowest_integer(), format.highest_integer());
+  return std::ldexp(in_range, -format.fraction) + 0.0;
+}
+
+template <class T>
+double round_to(const FloatingPoint& format, const ExactNumber& x, Draw draw) {
+  const int exponent = std::max(leading_exponent(x), format.min_exponent());
+  const int step = exponent - format.significand_bits;
+  if (exponent > format.max_exponent()) return overflow_value(format, x.negative);
+  const double rounded = std::ldexp(round_to_integer(x, step, format.rounding, draw), step);
+  if (std::abs(rounded) > format.largest()) return overflow_value(format, x.negative);
+  return std::copysign(rounded, x.negative ? -1.0 : 1.0);
+}
+
+template <class T>
+double round_to(const Logarithmic& format, const ExactNumber& x, Draw) {
+  const int lowest = min_exponent<T>(format);
+  const int highest = max_exponent<T>(format);
+  const bool is_nearest = format.rounding == Rounding::nearest;
+  const double sign = x.negative ? -1.0 : 1.0;
+  int e = leading_exponent(x);
+  if (e < lowest - (is_nearest ? 1 : 0)) return std::copysign(0.0, sign);
+  const int width = bit_width(x.significand);
+  const bool upper_half = width > 1 && ((x.significand >> (width - 2)) & 1) != 0;
+  if (is_nearest && upper_half) ++e;
+  return std::copysign(std::ldexp(1.0, std::clamp(e, lowest, highest)), sign);
+}
+
+template <class T>
+double round_to(const Identity&, const ExactNumber& x, Draw draw) {
+  return round_to<T>(type_format<T>(), x, draw);
+}
+
+// Zeros, infinities and NaN.
+template <class T>
+double round_special_to(const Identity&, double x) {
+  return x;
+}
+template <class T>
+double round_special_to(const FixedPoint& format, double x) {
+  return quantize_reference(format, x);
+}
+template <class T>
+double round_special_to(const FloatingPoint& format, double x) {
+  return quantize_reference(format, x);
+}
+template <class T>
+double round_special_to(const Logarithmic& format, double x) {
+  return std::isinf(x) ? std::copysign(std::ldexp(1.0, max_exponent<T>(format)), x) : x;
+}
+
+}  // namespace
+
+ExactNumber exact_number(double x) {
+  int exponent = 0;
+  const double fraction = std::frexp(std::abs(x), &exponent);
+  return {std::signbit(x), static_cast<std::uint64_t>(std::ldexp(fraction, 53)), exponent - 53,
+          false};
+}
+
+ExactNumber exact_quotient(double a, double b) {
+  const ExactNumber x = exact_number(a), y = exact_number(b);
+  const Uint128 dividend = x.significand << 66;  // 119 bits; the quotient has 66 or 67
+  return {x.negative != y.negative, dividend / y.significand, x.exponent - 66 - y.exponent,
+          dividend % y.significand != 0};
+}
+
+ExactNumber exact_root(const ExactNumber& x) {
+  // As many bits as fit below 2^126 and an even exponent.
+  int shift = 126 - bit_width(x.significand);
+  shift -= (x.exponent - shift) & 1;
+  const Uint128 radicand = x.significand << shift;
+  Uint128 root = 0;
+  for (int bit = 62; bit >= 0; --bit) {
+    const Uint128 longer = root | (Uint128{1} << bit);
+    if (longer * longer <= radicand) root = longer;
+  }
+  return {false, root, (x.exponent - shift) / 2, x.is_cut || root * root != radicand};
+}
+
+template <class T>
+double round_exact(const GridFormat& format, const ExactNumber& x, Draw draw) {
+  return std::visit([&](const auto& f) { return round_to<T>(f, x, draw); }, format);
+}
+
+template <class T>
+double round_special(const GridFormat& format, double x) {
+  return std::visit([&](const auto& f) { return round_special_to<T>(f, x); }, format);
+}
+
+template <>
+FloatingPoint type_format<float>() {
+  return {8, 23};
+}
+template <>
+FloatingPoint type_format<double>() {
+  return {11, 52};
+}
+
+template double round_exact<float>(const GridFormat&, const ExactNumber&, Draw);
+template double round_exact<double>(const GridFormat&, const ExactNumber&, Draw);
+template double round_special<float>(const GridFormat&, double);
+template double round_special<double>(const GridFormat&, double);
+
+}  // namespace tensorquant

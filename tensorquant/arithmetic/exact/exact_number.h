@@ -1,0 +1,43 @@
+#ifndef TENSORQUANT_ARITHMETIC_EXACT_EXACT_NUMBER_H_
+#define TENSORQUANT_ARITHMETIC_EXACT_EXACT_NUMBER_H_
+
+#include "tensorquant/arithmetic/grid_format.h"
+
+namespace tensorquant {
+
+__extension__ using Uint128 = unsigned __int128;  // of GCC and Clang
+
+// A non-zero real number: (-1)^negative * (significand + r) * 2^exponent, where 0 < r < 1 if
+// is_cut, else r = 0. Where it is cut the significand has at least 62 bits, so that r is far below
+// what any format or random number can tell.
+struct ExactNumber {
+  bool negative = false;
+  Uint128 significand = 0;  // below 2^120
+  int exponent = 0;
+  bool is_cut = false;
+};
+
+ExactNumber exact_number(double x);  // x is finite and not 0
+
+// a / b, and the root of a positive number.
+ExactNumber exact_quotient(double a, double b);
+ExactNumber exact_root(const ExactNumber& x);
+
+// x rounded once to the format, a value of it and so a double, with the format's own bounds. T,
+// float or double, is the tensor's type, which only Logarithmic's default bounds and Identity look
+// at: Identity rounds to T itself, ties to even. For Overflow::wrap, x may be given modulo
+// 2^(bits - fraction + 1), with its sign.
+template <class T>
+double round_exact(const GridFormat& format, const ExactNumber& x, Draw draw);
+
+// The same for zeros, infinities and NaN, which are themselves exact.
+template <class T>
+double round_special(const GridFormat& format, double x);
+
+// The format that stands for Identity where a value of type T has to be stored.
+template <class T>
+FloatingPoint type_format();
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_EXACT_EXACT_NUMBER_H_

@@ -1,0 +1,176 @@
+#include "tensorquant/arithmetic/grid_format.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace tensorquant {
+namespace {
+
+constexpr FloatingPoint kBinary32 = {.exponent_bits = 8, .significand_bits = 23};
+
+// The roundings of a bound's own computation in double.
+constexpr double kSlack = 1 + 1e-6;
+
+template <class T>
+Bounds<double> ends(const Identity&) {
+  constexpr double kLargest = std::numeric_limits<T>::max();
+  return {-kLargest, kLargest};
+}
+template <class T>
+Bounds<double> ends(const FixedPoint& format) {
+  return bounds<double>(format);
+}
+template <class T>
+Bounds<double> ends(const FloatingPoint& format) {
+  return bounds<double>(format);
+}
+template <class T>
+Bounds<double> ends(const Logarithmic& format) {
+  const Bounds<T> own = bounds<T>(format);
+  return {own.lowest, own.highest};
+}
+
+// x is no NaN.
+template <class T>
+T stored(const Identity&, double x) {
+  return static_cast<T>(x);
+}
+template <class T>
+T stored(const FixedPoint& format, double x) {
+  return std::min(static_cast<T>(x), bounds<T>(format).highest);
+}
+template <class T>
+T stored(const FloatingPoint&, double x) {
+  return static_cast<T>(x);
+}
+template <class T>
+T stored(const Logarithmic&, double x) {
+  return static_cast<T>(x);
+}
+
+GridFormat of_float32(const Identity&) { return kBinary32; }
+GridFormat of_float32(const FixedPoint& format) { return format; }
+GridFormat of_float32(const FloatingPoint& format) { return format; }
+GridFormat of_float32(Logarithmic format) {
+  const int lowest = min_exponent<float>(format), highest = max_exponent<float>(format);
+  format.min_exponent = lowest;
+  format.max_exponent = highest;
+  return format;
+}
+
+bool odd_is_enough(const Identity&) { return true; }
+bool odd_is_enough(const FixedPoint& format) {
+  return format.overflow == FixedPoint::Overflow::saturate &&
+         (format.rounding != Rounding::stochastic || format.bits <= 26);
+}
+bool odd_is_enough(const FloatingPoint&) { return true; }
+bool odd_is_enough(const Logarithmic&) { return true; }
+
+std::optional<int> modulus(const Identity&) { return std::nullopt; }
+std::optional<int> modulus(const FixedPoint& format) {
+  if (format.overflow != FixedPoint::Overflow::wrap) return std::nullopt;
+  return format.bits - format.fraction + 1;
+}
+std::optional<int> modulus(const FloatingPoint&) { return std::nullopt; }
+std::optional<int> modulus(const Logarithmic&) { return std::nullopt; }
+
+int last_bit_of(const Identity&) { return kBinary32.last_bit(); }
+int last_bit_of(const FixedPoint& format) { return -format.fraction; }
+int last_bit_of(const FloatingPoint& format) { return format.last_bit(); }
+int last_bit_of(const Logarithmic& format) { return min_exponent<float>(format); }
+
+bool keeps_all(const FloatingPoint& format, const NumberRange& numbers) {
+  return numbers.bits <= format.significand_bits + 1 && numbers.last_bit >= format.last_bit() &&
+         numbers.largest <= format.largest();
+}
+bool keeps_all(const Identity&, const NumberRange& numbers) {
+  return keeps_all(kBinary32, numbers);
+}
+bool keeps_all(const FixedPoint& format, const NumberRange& numbers) {
+  return numbers.last_bit >= -format.fraction &&
+         numbers.largest <= std::ldexp(format.highest_integer(), -format.fraction);
+}
+bool keeps_all(const Logarithmic&, const NumberRange&) { return false; }  // powers of two alone
+
+double rounded_bound(const Identity&, double sum, double) { return sum; }  // an exact product
+double rounded_bound(const FixedPoint& format, double sum, double count) {
+  return sum + count * std::ldexp(1.0, -format.fraction) * kSlack;
+}
+double rounded_bound(const FloatingPoint& format, double sum, double count) {
+  return (sum * (1 + std::ldexp(1.0, -format.significand_bits)) + count * format.smallest()) *
+         kSlack;
+}
+double rounded_bound(const Logarithmic&, double sum, double) { return 2 * sum; }
+
+}  // namespace
+
+std::optional<GridFormat> grid_format(const Format& format) {
+  return std::visit(
+      [](const auto& f) -> std::optional<GridFormat> {
+        if constexpr (std::decay_t<decltype(f)>::is_grid) {
+          return f;
+        } else {
+          return std::nullopt;
+        }
+      },
+      format);
+}
+
+Draw draw(const GridFormat& format, const RandomStream& random, std::uint64_t index,
+          std::uint32_t tap) {
+  return std::visit(
+      [&](const auto& f) -> Draw {
+        if constexpr (TakesDraw<std::decay_t<decltype(f)>>) {
+          if (!is_random(f)) return {};
+          return {draws_half_words(f.random_bits) ? random_half_word(random, index, tap)
+                                                  : random_word(random, index, tap),
+                  f.random_bits};
+        } else {
+          return {};
+        }
+      },
+      format);
+}
+
+template <class T>
+Bounds<double> ends_of(const GridFormat& format) {
+  return std::visit([](const auto& f) { return ends<T>(f); }, format);
+}
+
+template <class T>
+T to_type(const GridFormat& format, double x) {
+  if (std::isnan(x)) return std::numeric_limits<T>::quiet_NaN();
+  return std::visit([&](const auto& f) { return stored<T>(f, x); }, format);
+}
+
+GridFormat in_double(const GridFormat& format) {
+  return std::visit([](const auto& f) { return of_float32(f); }, format);
+}
+
+bool takes_odd(const GridFormat& format) {
+  return std::visit([](const auto& f) { return odd_is_enough(f); }, format);
+}
+
+std::optional<int> modulus_of(const GridFormat& format) {
+  return std::visit([](const auto& f) { return modulus(f); }, format);
+}
+
+int last_bit(const GridFormat& format) {
+  return std::visit([](const auto& f) { return last_bit_of(f); }, format);
+}
+
+bool keeps(const GridFormat& format, const NumberRange& numbers) {
+  return std::visit([&](const auto& f) { return keeps_all(f, numbers); }, format);
+}
+
+double bound_after_rounding(const GridFormat& format, double sum, double count) {
+  return std::visit([&](const auto& f) { return rounded_bound(f, sum, count); }, format);
+}
+
+template Bounds<double> ends_of<float>(const GridFormat&);
+template Bounds<double> ends_of<double>(const GridFormat&);
+template float to_type<float>(const GridFormat&, double);
+template double to_type<double>(const GridFormat&, double);
+
+}  // namespace tensorquant

@@ -1,0 +1,73 @@
+#include "tensorquant/arithmetic/layers/matrix_product.h"
+
+#include <utility>
+
+#include "tensorquant/arithmetic/layers/offsets.h"
+#include "tensorquant/arithmetic/layers/window.h"
+
+namespace tensorquant {
+namespace {
+
+using Sizes = std::vector<std::int64_t>;
+
+// Rows and columns are alike but that SIMD lanes are columns: the longer side should be those.
+template <class T>
+void swap_if_tall(SumsOfProducts<T>& sums) {
+  if (sums.rows.size() <= sums.columns.size()) return;
+  std::swap(sums.a, sums.b);
+  std::swap(sums.rows, sums.columns);
+  std::swap(sums.row_bias, sums.column_bias);
+}
+
+void check_matrices(std::int64_t rows, std::int64_t taps, std::int64_t columns) {
+  volume("the first matrix", Sizes{rows, taps});
+  volume("the second matrix", Sizes{taps, columns});
+  volume("the output", Sizes{rows, columns});
+}
+
+}  // namespace
+
+template <class T>
+SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                       std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
+                       const T* b, const T* bias, T* y, RangeReport* report) {
+  check_matrices(rows, taps, columns);
+  SumsOfProducts<T> sums;
+  sums.a = {span_of(a, rows * taps), multiples(rows, taps), multiples(taps, 1)};
+  sums.b = {span_of(b, taps * columns), multiples(columns, 1), multiples(taps, columns)};
+  sums.column_bias = bias;
+  sums.y = y;
+  sums.rows = multiples(rows, columns);
+  sums.columns = multiples(columns, 1);
+  swap_if_tall(sums);
+  return sums_of_products(arithmetic, context, sums, report);
+}
+
+template <class T>
+SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
+               std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
+               T* y, RangeReport* report, bool* outside) {
+  check_matrices(batch, inputs, outputs);
+  SumsOfProducts<T> sums;
+  sums.a = {span_of(w, outputs * inputs), multiples(outputs, inputs), multiples(inputs, 1)};
+  sums.b = {span_of(x, batch * inputs), multiples(batch, inputs), multiples(inputs, 1)};
+  sums.row_bias = bias;
+  sums.y = y;
+  sums.outside = outside;
+  sums.rows = multiples(outputs, 1);
+  sums.columns = multiples(batch, outputs);
+  swap_if_tall(sums);
+  return sums_of_products(arithmetic, context, sums, report);
+}
+
+#define TENSORQUANT_INSTANTIATE(T)                                                                 \
+  template SumPlan matrix_product(const Arithmetic&, const ArithmeticContext&, std::int64_t,       \
+                                  std::int64_t, std::int64_t, const T*, const T*, const T*, T*,    \
+                                  RangeReport*);                                                   \
+  template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t, std::int64_t, \
+                          std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*)
+TENSORQUANT_INSTANTIATE(float);
+TENSORQUANT_INSTANTIATE(double);
+#undef TENSORQUANT_INSTANTIATE
+
+}  // namespace tensorquant

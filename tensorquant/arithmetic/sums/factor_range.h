@@ -1,0 +1,21 @@
+#ifndef TENSORQUANT_ARITHMETIC_SUMS_FACTOR_RANGE_H_
+#define TENSORQUANT_ARITHMETIC_SUMS_FACTOR_RANGE_H_
+
+#include <span>
+
+namespace tensorquant {
+
+// What a kernel has to know about the numbers of a factor to be provably right.
+struct FactorRange {
+  bool is_finite = true;
+  float largest = 0;    // magnitude
+  int last_bit = 1000;  // every number is a multiple of 2^last_bit; 1000: all are 0
+  int significant_bits = 0;
+};
+
+// By one pass over them.
+FactorRange range_of(std::span<const float> data);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_SUMS_FACTOR_RANGE_H_

@@ -1,0 +1,128 @@
+#include "tensorquant/arithmetic/sums/finish.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <variant>
+#include <vector>
+
+#include "tensorquant/kernels/kernels.h"
+
+namespace tensorquant {
+namespace {
+
+std::vector<std::int64_t> indices_of(const SumsOfProducts<float>& sums, const Tile& tile) {
+  std::vector<std::int64_t> indices(tile.rows * tile.stride);
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    for (std::size_t j = 0; j < tile.columns; ++j) {
+      indices[i * tile.stride + j] = sums.rows[tile.row + i] + sums.columns[tile.column + j];
+    }
+  }
+  return indices;
+}
+
+std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& tile) {
+  std::vector<double> biases(tile.rows * tile.stride);
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    for (std::size_t j = 0; j < tile.columns; ++j) {
+      biases[i * tile.stride + j] = sums.row_bias != nullptr ? sums.row_bias[tile.row + i]
+                                                             : sums.column_bias[tile.column + j];
+    }
+  }
+  return biases;
+}
+
+// To the places of a row.
+void store(const GridFormat& format, std::span<double> values, std::span<const std::int64_t> places,
+           float* to) {
+  bool is_run = true;
+  for (std::size_t j = 0; j < places.size(); ++j) {
+    is_run &= places[j] == places[0] + static_cast<std::int64_t>(j);
+  }
+  if (is_run) return store_as_float(format, values, to + places[0]);
+  float row[256];
+  for (std::size_t first = 0; first < values.size(); first += 256) {
+    const std::size_t count = std::min<std::size_t>(256, values.size() - first);
+    store_as_float(format, values.subspan(first, count), row);
+    for (std::size_t j = 0; j < count; ++j) to[places[first + j]] = row[j];
+  }
+}
+
+}  // namespace
+
+void store_as_float(const GridFormat& format, std::span<const double> values, float* out) {
+  // to_type() of many: only fixed point has ends that the conversion could leave.
+  const auto* fixed = std::get_if<FixedPoint>(&format);
+  const float highest =
+      fixed ? bounds<float>(*fixed).highest : std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float y = std::min(static_cast<float>(values[i]), highest);
+    out[i] = values[i] != values[i] ? std::numeric_limits<float>::quiet_NaN() : y;
+  }
+}
+
+void round_all(const GridFormat& format, const RandomStream& random, std::uint32_t tap,
+               std::span<const std::int64_t> indices, std::span<double> values) {
+  std::visit(
+      [&](const auto& f) {
+        if constexpr (TakesDraw<std::decay_t<decltype(f)>>) {
+          if (is_random(f)) {
+            for (std::size_t i = 0; i < values.size(); ++i) {
+              const auto index = static_cast<std::uint64_t>(indices[i]);
+              values[i] = quantize_reference(f, values[i], draw(format, random, index, tap));
+            }
+            return;
+          }
+        }
+        quantize(f, std::span<const double>(values), values);
+      },
+      in_double(format));
+}
+
+void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport* report) {
+  const GridFormat& format = job.arithmetic.accumulator;
+  const std::span<double> values(sums, tile.rows * tile.stride);
+  const bool has_bias = job.sums.row_bias != nullptr || job.sums.column_bias != nullptr;
+  const bool is_once = job.arithmetic.accumulate.mode == Accumulate::Mode::once;
+  if (is_once || has_bias) {
+    std::vector<std::int64_t> indices;
+    if (is_random(format)) indices = indices_of(job.sums, tile);
+    const auto round = [&](std::uint32_t tap) {
+      look_at_sums(job, tile, values, tap == kBiasTap || !has_bias, report);
+      round_all(format, job.context.accumulator(), tap, indices, values);
+    };
+    if (is_once) round(0);
+    if (has_bias) {
+      add_to_odd(values, biases_of(job.sums, tile));
+      round(kBiasTap);
+    }
+  }
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    store(format, values.subspan(i * tile.stride, tile.columns),
+          std::span(job.sums.columns).subspan(tile.column, tile.columns),
+          job.sums.y + job.sums.rows[tile.row + i]);
+  }
+}
+
+void look_at_sums(const SumJob& job, const Tile& tile, std::span<const double> values, bool is_last,
+                  RangeReport* report) {
+  const bool marks = is_last && job.sums.outside != nullptr;
+  if (report == nullptr && !marks) return;
+  const Bounds<double> ends = ends_of<float>(job.arithmetic.accumulator);
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    for (std::size_t j = 0; j < tile.columns; ++j) {
+      const double x = values[i * tile.stride + j];
+      const bool is_outside = x < ends.lowest || x > ends.highest;
+      if (report != nullptr) {
+        ++report->sums;
+        report->clamped_sums += is_outside ? 1 : 0;
+      }
+      if (marks) {
+        job.sums.outside[job.sums.rows[tile.row + i] + job.sums.columns[tile.column + j]] =
+            is_outside;
+      }
+    }
+  }
+}
+
+}  // namespace tensorquant

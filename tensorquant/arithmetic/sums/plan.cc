@@ -1,0 +1,112 @@
+// Chooses the fastest kernel that is provably equal to the reference.
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "tensorquant/arithmetic/sums/sum_kernels.h"
+#include "tensorquant/arithmetic/sums/sum_plans.h"
+#include "tensorquant/arithmetic/sums/sums_of_products.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/float_environment.h"
+
+namespace tensorquant {
+namespace {
+
+bool runs_fast(const SumBounds& bounds) {
+  // The kernels add the bias in float64, rounded to odd.
+  const bool looks_far = !takes_odd(bounds.arithmetic.accumulator);
+  return has_fused_multiply_add() && bounds.factors_are_finite() &&
+         !(looks_far && bounds.has_bias());
+}
+
+// The first kernel that is proved, the fastest ones first, and the constants for it.
+SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
+  if (runs_fast(bounds)) {
+    for (const auto attempt : {plan_exact, plan_fixed_int, plan_fixed_float, plan_fixed_double,
+                               plan_minifloat, plan_stochastic}) {
+      constants = {};
+      if (const std::optional<SumPlan> found = attempt(bounds, constants)) return *found;
+    }
+    constants = {};
+  }
+  return plan_tiles_or_reference(bounds);
+}
+
+// Random words come for neighbouring outputs, which should be columns then.
+bool are_neighbours(const std::vector<std::int64_t>& places) {
+  return places.size() > 1 && places[1] == places[0] + 1;
+}
+SumsOfProducts<float> turned(SumsOfProducts<float> sums) {
+  std::swap(sums.a, sums.b);
+  std::swap(sums.rows, sums.columns);
+  std::swap(sums.row_bias, sums.column_bias);
+  return sums;
+}
+
+void run(const SumJob& job, RangeReport* report) {
+  switch (job.plan.kernel) {
+    case SumKernel::reference:
+      return sums_of_products_reference(job.arithmetic, job.context, job.sums);
+    case SumKernel::tiles:
+      return run_tiles(job, report);
+    default:
+      return run_sum_kernel(job);
+  }
+}
+
+}  // namespace
+
+std::string to_string(SumKernel kernel) {
+  switch (kernel) {
+    case SumKernel::reference:
+      return "reference";
+    case SumKernel::tiles:
+      return "tiles";
+    case SumKernel::exact:
+      return "exact";
+    case SumKernel::fixed_int:
+      return "fixed_int";
+    case SumKernel::fixed_float:
+      return "fixed_float";
+    case SumKernel::fixed_double:
+      return "fixed_double";
+    case SumKernel::minifloat:
+      return "minifloat";
+    case SumKernel::stochastic:
+      break;
+  }
+  return "stochastic";
+}
+
+SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                         const SumsOfProducts<float>& sums, RangeReport* report) {
+  const DefaultFloatEnvironment environment;  // looking at the numbers must not flush them
+  if (is_random(arithmetic.product) && !are_neighbours(sums.columns) && are_neighbours(sums.rows)) {
+    return sums_of_products(arithmetic, context, turned(sums), report);
+  }
+  SumJob job{arithmetic, context, sums, {}, {}};
+  if (sums.rows.empty() || sums.columns.empty()) {
+    job.plan.reason = "there is no output";
+    return job.plan;
+  }
+  job.plan = plan(SumBounds(arithmetic, sums), job.constants);
+  if (report != nullptr || sums.outside != nullptr) {
+    // The tiles look. Where they may be wrong in a last bit, the reference has the last word.
+    const bool is_reference = job.plan.kernel == SumKernel::reference;
+    job.plan.kernel = SumKernel::tiles;
+    run(job, report);
+    if (!is_reference) return job.plan;
+    job.plan.kernel = SumKernel::reference;
+  }
+  run(job, nullptr);
+  return job.plan;
+}
+
+SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                         const SumsOfProducts<double>& sums, RangeReport* report) {
+  if (report != nullptr) throw Error("ranges are reported for float32 alone");
+  sums_of_products_reference(arithmetic, context, sums);
+  return {SumKernel::reference, true, true, true, "float64 tensors"};
+}
+
+}  // namespace tensorquant

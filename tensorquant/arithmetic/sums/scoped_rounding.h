@@ -1,0 +1,20 @@
+#ifndef TENSORQUANT_ARITHMETIC_SUMS_SCOPED_ROUNDING_H_
+#define TENSORQUANT_ARITHMETIC_SUMS_SCOPED_ROUNDING_H_
+
+#include <cfenv>
+
+namespace tensorquant {
+
+// While it lives, the machine rounds in this direction of <cfenv>. What is computed meanwhile
+// stands in a function that the compiler does not inline: it knows nothing of rounding directions.
+class ScopedRounding {
+ public:
+  explicit ScopedRounding(int direction) { std::fesetround(direction); }
+  ~ScopedRounding() { std::fesetround(FE_TONEAREST); }
+  ScopedRounding(const ScopedRounding&) = delete;
+  ScopedRounding& operator=(const ScopedRounding&) = delete;
+};
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_SUMS_SCOPED_ROUNDING_H_

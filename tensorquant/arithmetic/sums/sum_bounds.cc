@@ -1,0 +1,66 @@
+#include "tensorquant/arithmetic/sums/sum_bounds.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+namespace tensorquant {
+namespace {
+
+FactorRange known_range(const Factor<float>& factor) {
+  return factor.range ? *factor.range : range_of(factor.data);
+}
+
+// The fewest bits in which multiples of 2^last_bit up to this magnitude fit, more than any format
+// has where it is infinite.
+int bits_up_to(double magnitude, int last_bit) {
+  if (magnitude == 0) return 0;
+  if (!std::isfinite(magnitude)) return std::numeric_limits<int>::max();
+  int exponent = 0;  // the magnitude lies in [2^(exponent - 1), 2^exponent)
+  const bool is_power = std::frexp(magnitude, &exponent) == 0.5;
+  return exponent - (is_power ? 1 : 0) - last_bit;
+}
+
+// The largest sum of magnitudes of a line.
+double longest_line(const Factor<float>& factor) {
+  double longest = 0;
+  for (const std::int64_t line : factor.lines) {
+    double sum = 0;
+    const float* data = factor.data.data() + line;
+    for (const std::int64_t tap : factor.taps) sum += std::abs(static_cast<double>(data[tap]));
+    longest = std::max(longest, sum);
+  }
+  return longest;
+}
+
+}  // namespace
+
+SumBounds::SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums)
+    : arithmetic(arithmetic),
+      sums(sums),
+      mode(arithmetic.accumulate.mode),
+      keeps_product(is_none(arithmetic.product) || mode == Accumulate::Mode::fused),
+      a(known_range(sums.a)),
+      b(known_range(sums.b)),
+      largest(static_cast<double>(a.largest) * static_cast<double>(b.largest)),
+      last_bit(a.last_bit + b.last_bit),
+      bits(a.significant_bits + b.significant_bits) {
+  if (!factors_are_finite()) return;
+  constexpr double kSlack = 1 + 1e-6;  // for the roundings of these sums themselves
+  largest_sum = longest_line(sums.a) * b.largest * kSlack;
+  if (!keeps_product) largest_sum = bound_after_rounding(arithmetic.product, largest_sum, taps());
+}
+
+bool SumBounds::product_is_exact() const {
+  return keeps_product || keeps(arithmetic.product, {largest, last_bit, bits});
+}
+
+int SumBounds::rounded_last_bit() const {
+  return keeps_product ? last_bit : tensorquant::last_bit(arithmetic.product);
+}
+
+bool SumBounds::sum_is_exact(int last_bit) const {
+  return keeps(arithmetic.accumulator, {largest_sum, last_bit, bits_up_to(largest_sum, last_bit)});
+}
+
+}  // namespace tensorquant

@@ -1,0 +1,56 @@
+#ifndef TENSORQUANT_ARITHMETIC_SUMS_SUM_KERNELS_H_
+#define TENSORQUANT_ARITHMETIC_SUMS_SUM_KERNELS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "tensorquant/arithmetic/sums/sums_of_products.h"
+#include "tensorquant/formats/rounding.h"
+
+namespace tensorquant {
+
+// Whether the kernels of the best SIMD target have a fused multiply-add; without it only `tiles`
+// and `reference` are there.
+bool has_fused_multiply_add();
+
+// The float kernels work in units: products and sums are multiples of `unit`, and a is multiplied
+// by a_scale when it is packed.
+//
+// `magic` is 1.5 * 2^(p-1) times the product's step in units, where p is the precision of the
+// lanes: a * b + magic, rounded once by the fused multiply-add, is magic plus a * b rounded to a
+// multiple of the step, in the machine's rounding direction.
+struct SumConstants {
+  double unit = 1;
+  double a_scale = 1;
+  double magic = 0;
+  double lowest_product = 0, highest_product = 0;
+  double lowest_sum = 0, highest_sum = 0;
+  int shift = 0;             // fixed_int: a unit of the sum is 2^-shift steps of a product
+  int machine_rounding = 0;  // of <cfenv>, while products are rounded
+  bool rounds_products = true;
+  Rounding product_rounding = Rounding::even;  // fixed_float: zero or nearest
+  std::optional<Rounding> sum_rounding;        // fixed_double: even or nearest
+  int random_bits = 0;                         // stochastic: see Draw
+  // minifloat: stored significand bits and the least exponent of normal numbers
+  int product_bits = 0, product_exponent = 0;
+  int sum_bits = 0, sum_exponent = 0;
+  bool needs_double = false;
+};
+
+struct SumJob {
+  const Arithmetic& arithmetic;
+  const ArithmeticContext& context;
+  const SumsOfProducts<float>& sums;
+  SumPlan plan;
+  SumConstants constants;
+};
+
+// plan.kernel is neither reference nor tiles.
+void run_sum_kernel(const SumJob& job);
+void run_tiles(const SumJob& job, RangeReport* report);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_SUMS_SUM_KERNELS_H_

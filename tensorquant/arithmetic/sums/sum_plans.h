@@ -1,0 +1,26 @@
+#ifndef TENSORQUANT_ARITHMETIC_SUMS_SUM_PLANS_H_
+#define TENSORQUANT_ARITHMETIC_SUMS_SUM_PLANS_H_
+
+#include <optional>
+
+#include "tensorquant/arithmetic/sums/sum_bounds.h"
+#include "tensorquant/arithmetic/sums/sum_kernels.h"
+
+namespace tensorquant {
+
+// The proofs that a kernel is equal to the reference, one for each kernel: its plan and the
+// constants that it runs with, or nothing where the bounds do not prove it. The factors are finite.
+// Constants are those of a new SumConstants where nothing else is said.
+std::optional<SumPlan> plan_exact(const SumBounds& bounds, SumConstants& constants);
+std::optional<SumPlan> plan_fixed_int(const SumBounds& bounds, SumConstants& constants);
+std::optional<SumPlan> plan_fixed_float(const SumBounds& bounds, SumConstants& constants);
+std::optional<SumPlan> plan_fixed_double(const SumBounds& bounds, SumConstants& constants);
+std::optional<SumPlan> plan_minifloat(const SumBounds& bounds, SumConstants& constants);
+std::optional<SumPlan> plan_stochastic(const SumBounds& bounds, SumConstants& constants);
+
+// For all other sums, of any numbers: tiles, or the reference where they are not provably equal.
+SumPlan plan_tiles_or_reference(const SumBounds& bounds);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_SUMS_SUM_PLANS_H_

@@ -1,0 +1,82 @@
+#ifndef TENSORQUANT_ARITHMETIC_SUMS_SUMS_OF_PRODUCTS_H_
+#define TENSORQUANT_ARITHMETIC_SUMS_SUMS_OF_PRODUCTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tensorquant/arithmetic/arithmetic.h"
+#include "tensorquant/arithmetic/sums/factor_range.h"
+
+namespace tensorquant {
+
+// One factor of every product: element k of line i is data[lines[i] + taps[k]].
+template <class T>
+struct Factor {
+  std::span<const T> data;
+  std::vector<std::int64_t> lines;
+  std::vector<std::int64_t> taps;
+  std::optional<FactorRange> range = {};  // of all of data; found anew where they are not given
+};
+
+// What matrix products, convolutions and their kin have in common:
+//
+//   y[rows[i] + columns[j]] = sum over k of a(i, k) * b(j, k), + bias
+//
+// and the index of y is that of the output element in random rounding.
+template <class T>
+struct SumsOfProducts {
+  Factor<T> a;  // a line for each row
+  Factor<T> b;  // a line for each column
+  const T* row_bias = nullptr;
+  const T* column_bias = nullptr;  // not both
+  T* y = nullptr;
+  // If given, has y's indices: set where the sum before the accumulator's last rounding lies
+  // outside the accumulator's range.
+  bool* outside = nullptr;
+  std::vector<std::int64_t> rows;
+  std::vector<std::int64_t> columns;
+
+  std::size_t taps() const { return a.taps.size(); }
+};
+
+// The loops that compute sums of products; each gives the reference's bits wherever it is chosen.
+enum class SumKernel {
+  reference,     // one output after the other in exact arithmetic
+  tiles,         // some hundred outputs at a time through the elementwise kernels, in float64
+  exact,         // nothing can round or saturate: a float32 product
+  fixed_int,     // fixed-point products rounded by one fused multiply-add, int32 sums
+  fixed_float,   // fixed-point products and sums as integers in float32
+  fixed_double,  // the same in float64
+  minifloat,     // floats in float32 or float64
+  stochastic,    // fixed-point products rounded at random, int32 sums
+};
+std::string to_string(SumKernel kernel);
+
+// Which loop was chosen and why, for people to read.
+struct SumPlan {
+  SumKernel kernel = SumKernel::reference;
+  bool clamps_products = true;  // false: the factors' ranges prove that no product saturates
+  bool clamps_sums = true;      // likewise for the sums
+  bool rounds_sums = true;      // false: every sum is a value of the accumulator's format
+  std::string reason;
+};
+
+// The definition. Slow; all formats and modes, both types.
+template <class T>
+void sums_of_products_reference(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                                const SumsOfProducts<T>& sums);
+
+// The same bits from the fastest kernel that is provably equal, on several threads. With a report,
+// which is added to, or marks, the kernel is `tiles` or `reference`.
+SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                         const SumsOfProducts<float>& sums, RangeReport* report = nullptr);
+SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                         const SumsOfProducts<double>& sums, RangeReport* report = nullptr);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_SUMS_SUMS_OF_PRODUCTS_H_

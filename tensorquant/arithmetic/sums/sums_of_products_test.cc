@@ -1,0 +1,342 @@
+#include "tensorquant/arithmetic/sums/sums_of_products.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <random>
+
+#include "tensorquant/arithmetic/layers/convolution.h"
+#include "tensorquant/arithmetic/layers/matrix_product.h"
+#include "tensorquant/base/bits.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/parallel.h"
+#include "tensorquant/kernels/simd_target.h"
+#include "tensorquant/quantizers/format_list.h"
+#include "tests/floats.h"
+#include "tests/hostile_float_environment.h"
+
+namespace tensorquant {
+namespace {
+
+Arithmetic arithmetic_of(const std::string& product, const std::string& accumulator,
+                         const std::string& accumulate) {
+  return make_arithmetic(*make_quantizer(product), *make_quantizer(accumulator),
+                         make_accumulate(accumulate));
+}
+
+// Numbers of different kinds: what a kernel may do depends on their range and grid.
+enum class Numbers { integers, few_bits, coarse, some_bits, any_bits, large, tiny };
+constexpr Numbers kAllNumbers[] = {Numbers::integers,  Numbers::few_bits, Numbers::coarse,
+                                   Numbers::some_bits, Numbers::any_bits, Numbers::large,
+                                   Numbers::tiny};
+
+std::vector<float> numbers(std::size_t count, Numbers kind, std::mt19937& generator) {
+  std::uniform_int_distribution<int> integer(-32768, 32767);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(count);
+  for (float& value : x) {
+    switch (kind) {
+      case Numbers::integers:  // coarser than the steps of most formats
+        value = static_cast<float>((integer(generator) >> 11) * 2);
+        break;
+      case Numbers::few_bits:  // 4 bits
+        value = static_cast<float>(integer(generator) >> 12) * 0x1p-2f;
+        break;
+      case Numbers::coarse:  // 8 bits, so that many products lie on ties of coarser grids
+        value = static_cast<float>(integer(generator) >> 8) * 0x1p-4f;
+        break;
+      case Numbers::some_bits:  // 12 bits
+        value = static_cast<float>(integer(generator) >> 4) * 0x1p-9f;
+        break;
+      case Numbers::any_bits:
+        value = normal(generator);
+        break;
+      case Numbers::large:
+        value = normal(generator) * 300.0f;
+        break;
+      case Numbers::tiny:
+        value = normal(generator) * 0x1p-120f;
+        break;
+    }
+  }
+  return x;
+}
+
+struct Problem {
+  std::int64_t rows, taps, columns;
+  std::vector<float> a, b, bias;
+};
+
+Problem problem(std::int64_t rows, std::int64_t taps, std::int64_t columns, Numbers a, Numbers b,
+                std::mt19937& generator) {
+  return {rows,
+          taps,
+          columns,
+          numbers(static_cast<std::size_t>(rows * taps), a, generator),
+          numbers(static_cast<std::size_t>(taps * columns), b, generator),
+          numbers(static_cast<std::size_t>(columns), Numbers::any_bits, generator)};
+}
+
+std::vector<float> compute(const Arithmetic& arithmetic, const Problem& p, bool has_bias,
+                           SumPlan* plan = nullptr) {
+  std::vector<float> y(static_cast<std::size_t>(p.rows * p.columns), -1.0f);
+  const SumPlan found =
+      matrix_product(arithmetic, {7, 1, 2, 3}, p.rows, p.taps, p.columns, p.a.data(), p.b.data(),
+                     has_bias ? p.bias.data() : nullptr, y.data());
+  if (plan != nullptr) *plan = found;
+  return y;
+}
+
+std::vector<float> compute_reference(const Arithmetic& arithmetic, const Problem& p,
+                                     bool has_bias) {
+  std::vector<float> y(static_cast<std::size_t>(p.rows * p.columns), -2.0f);
+  SumsOfProducts<float> sums;
+  sums.a.data = p.a;
+  sums.b.data = p.b;
+  for (std::int64_t k = 0; k < p.taps; ++k) {
+    sums.a.taps.push_back(k);
+    sums.b.taps.push_back(k * p.columns);
+  }
+  for (std::int64_t i = 0; i < p.rows; ++i) {
+    sums.a.lines.push_back(i * p.taps);
+    sums.rows.push_back(i * p.columns);
+  }
+  for (std::int64_t j = 0; j < p.columns; ++j) {
+    sums.b.lines.push_back(j);
+    sums.columns.push_back(j);
+  }
+  sums.column_bias = has_bias ? p.bias.data() : nullptr;
+  sums.y = y.data();
+  sums_of_products_reference(arithmetic, {7, 1, 2, 3}, sums);
+  return y;
+}
+
+// The first output that differs, for people to read; empty where none does.
+std::string difference(const std::vector<float>& found, const std::vector<float>& wanted) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (to_bits(found[i]) == to_bits(wanted[i])) continue;
+    return "output " + std::to_string(i) + ": found " + hex(found[i]) + ", wanted " +
+           hex(wanted[i]);
+  }
+  return "";
+}
+
+constexpr const char* kProducts[] = {"none",
+                                     "nearest,8,4",
+                                     "even,8,4",
+                                     "zero,8,4",
+                                     "down,8,4",
+                                     "up,8,4",
+                                     "nearest,16,8",
+                                     "even,16,8",
+                                     "zero,16,8",
+                                     "down,16,8",
+                                     "up,16,8",
+                                     "even,24,12",
+                                     "nearest,32,20",
+                                     "nearest,32,8",
+                                     "zero,32,16",
+                                     "even,12,-3",
+                                     "even,16,8,overflow=wrap",
+                                     "fp16",
+                                     "float,4,3",
+                                     "float,5,2,overflow=saturate",
+                                     "bf16",
+                                     "float,8,23",
+                                     "float,4,3,rounding=zero",
+                                     "logarithmic",
+                                     "logarithmic,min=-6,max=3",
+                                     "stochastic,16,8",
+                                     "stochastic,12,6,random_bits=8",
+                                     "stochastic,20,10,random_bits=20"};
+constexpr const char* kAccumulators[] = {"none",
+                                         "nearest,8,4",
+                                         "even,12,4",
+                                         "nearest,24,12",
+                                         "even,20,8",
+                                         "nearest,16,8",
+                                         "even,32,16",
+                                         "nearest,32,16",
+                                         "zero,16,6",
+                                         "even,16,6",
+                                         "down,12,2",
+                                         "nearest,16,8,overflow=wrap",
+                                         "even,32,30,overflow=wrap",
+                                         "fp16",
+                                         "float,5,2",
+                                         "float,4,3,overflow=saturate",
+                                         "bf16",
+                                         "float,8,23,rounding=down",
+                                         "logarithmic",
+                                         "stochastic,20,6",
+                                         "stochastic,32,16"};
+constexpr const char* kModes[] = {"step", "once", "chunk:3", "fused"};
+
+// All combinations are some ten thousand; each run takes those of its own remainder, and all
+// targets the same.
+TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
+  constexpr std::int64_t kRows[] = {1, 2, 5, 8, 9, 19}, kTaps[] = {0, 1, 2, 9, 27};
+  constexpr std::int64_t kColumns[] = {1, 3, 16, 33, 70, 150};
+  std::mt19937 generator(1);
+  std::map<SumKernel, std::size_t> hits;
+  std::size_t outputs = 0;
+  for (const char* product : kProducts) {
+    for (const char* accumulator : kAccumulators) {
+      for (const char* mode : kModes) {
+        const Arithmetic arithmetic = arithmetic_of(product, accumulator, mode);
+        for (int i = 0; i < 6; ++i) {
+          const auto pick = [&](const auto& list) { return list[generator() % std::size(list)]; };
+          const Problem p = problem(pick(kRows), pick(kTaps), pick(kColumns), pick(kAllNumbers),
+                                    pick(kAllNumbers), generator);
+          const bool has_bias = generator() % 2 == 0;
+          const std::vector<float> wanted = compute_reference(arithmetic, p, has_bias);
+          outputs += wanted.size();
+          for (const SimdTarget& target : simd_targets()) {
+            const ScopedSimdTarget scope(target);
+            SumPlan plan;
+            const std::vector<float> found = compute(arithmetic, p, has_bias, &plan);
+            ++hits[plan.kernel];
+            ASSERT_EQ(difference(found, wanted), "")
+                << target.name << ", " << product << " / " << accumulator << " / " << mode << ", "
+                << p.rows << " x " << p.taps << " x " << p.columns << ", kernel "
+                << to_string(plan.kernel) << " (" << plan.reason << ")";
+          }
+        }
+      }
+    }
+  }
+  for (const SumKernel kernel :
+       {SumKernel::reference, SumKernel::tiles, SumKernel::exact, SumKernel::fixed_int,
+        SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat,
+        SumKernel::stochastic}) {
+    EXPECT_GT(hits[kernel], 20u) << to_string(kernel);
+    RecordProperty(to_string(kernel), static_cast<int>(hits[kernel]));
+  }
+  RecordProperty("outputs", static_cast<int>(outputs));
+  EXPECT_GT(outputs, 1000000u);
+}
+
+// The lists above are chosen to reach every kernel; this one forgets no format.
+TEST(SumsOfProducts, EqualTheReferenceForEveryListedGrid) {
+  std::mt19937 generator(3);
+  for (const FormatEntry& entry : format_list()) {
+    for (const std::string_view example : entry.examples) {
+      const std::string spec(example);
+      if (!grid_format(*make_quantizer(spec)->format())) continue;
+      for (const auto& [product, accumulator] :
+           {std::pair<std::string, std::string>{spec, "nearest,20,6"},
+            {"even,16,8", spec},
+            {spec, spec}}) {
+        for (const char* mode : kModes) {
+          const Problem p = problem(5, 9, 33, kAllNumbers[generator() % std::size(kAllNumbers)],
+                                    Numbers::some_bits, generator);
+          const Arithmetic arithmetic = arithmetic_of(product, accumulator, mode);
+          const std::vector<float> wanted = compute_reference(arithmetic, p, true);
+          EXPECT_EQ(difference(compute(arithmetic, p, true), wanted), "")
+              << product << " / " << accumulator << " / " << mode;
+        }
+      }
+    }
+  }
+}
+
+TEST(SumsOfProducts, DoNotDependOnTheNumberOfThreads) {
+  std::mt19937 generator(2);
+  for (const char* product : {"nearest,16,8", "even,16,8", "nearest,32,20", "fp16",
+                              "stochastic,16,8", "zero,16,8", "logarithmic"}) {
+    const Arithmetic arithmetic = arithmetic_of(product, "nearest,20,6", "step");
+    const Problem p = problem(67, 60, 530, Numbers::any_bits, Numbers::some_bits, generator);
+    set_num_threads(1);
+    const std::vector<float> wanted = compute(arithmetic, p, true);
+    for (const int count : {2, 3, 7}) {
+      set_num_threads(count);
+      EXPECT_EQ(difference(compute(arithmetic, p, true), wanted), "") << product << ", " << count;
+    }
+  }
+  set_num_threads(0);
+}
+
+#if defined(__x86_64__)
+TEST(SumsOfProducts, KeepSubnormalsThoughTheirCallerFlushesThem) {
+  const Problem p{.rows = 1,
+                  .taps = 4,
+                  .columns = 1,
+                  .a = {0x1p-70f, 0x1p-75f, 3 * 0x1p-149f, -0x1p-149f},
+                  .b = {0x1p-70f, 0x1p-74f, 1, 1},
+                  .bias = {}};
+  for (const char* format : {"none", "float,8,23", "bf16", "logarithmic"}) {
+    const Arithmetic arithmetic = arithmetic_of(format, "float,8,23", "step");
+    // 2^-140 + 2^-149 + 3 * 2^-149 - 2^-149; bfloat16's subnormals are multiples of 2^-133 and a
+    // power of two near 3 * 2^-149 is 2^-147.
+    const float wanted = std::string(format) == "bf16"          ? 0
+                         : std::string(format) == "logarithmic" ? 0x1p-140f + 4 * 0x1p-149f
+                                                                : 0x1p-140f + 3 * 0x1p-149f;
+    std::vector<float> y;
+    {
+      const HostileFloatEnvironment hostile;
+      y = compute(arithmetic, p, false);
+    }
+    EXPECT_TRUE(same_bits(y[0], wanted)) << format << ": " << hex(y[0]);
+  }
+}
+#endif
+
+// A product on the middle between two values of the accumulator, and a sum too small for the lanes:
+// it decides all the same.
+TEST(SumsOfProducts, RoundOnceWhereProductsHaveMoreBitsThanTheAccumulator) {
+  struct Case {
+    const char *product, *accumulator;
+    float tiny, middle, wanted;
+  };
+  for (const Case& c : {Case{"float,8,23", "bf16", 0x1p-60f, 1 + 0x1p-8f, 1 + 0x1p-7f},
+                        Case{"float,8,23", "bf16", -0x1p-60f, 1 + 3 * 0x1p-8f, 1 + 0x1p-7f},
+                        Case{"fp16", "float,5,2", 0x1p-16f, 36864, 40960},
+                        Case{"none", "bf16", 0x1p-60f, 1 + 0x1p-8f, 1 + 0x1p-7f}}) {
+    const Problem p{1, 2, 1, {c.tiny, c.middle}, {1, 1}, {0}};
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scope(target);
+      EXPECT_EQ(compute(arithmetic_of(c.product, c.accumulator, "step"), p, false)[0], c.wanted)
+          << c.product << " / " << c.accumulator << " on " << target.name;
+    }
+  }
+}
+
+TEST(SumsOfProducts, RefuseFormatsThatDoNotRoundToAGrid) {
+  for (const char* spec : {"sparse,0.5", "binary", "ternary"}) {
+    EXPECT_THROW(arithmetic_of(spec, "nearest,8,4", "step"), Error) << spec;
+    EXPECT_THROW(arithmetic_of("nearest,8,4", spec, "step"), Error) << spec;
+  }
+}
+
+TEST(Convolution, RefusesShapesThatMakeNoSense) {
+  Convolution good;
+  good.input = {4};
+  good.kernel = {3};
+  good.stride = good.dilation = {1};
+  good.padding_begin = good.padding_end = {0};
+  const std::vector<float> x(4), w(3);
+  std::vector<float> y(2);
+  const auto run = [&](const Convolution& c) {
+    convolve<float>(Arithmetic{}, {}, c, x.data(), w.data(), nullptr, y.data());
+  };
+  run(good);
+  for (const auto& spoil : std::vector<std::function<void(Convolution&)>>{
+           [](Convolution& c) { c.kernel = {5}; }, [](Convolution& c) { c.stride = {0}; },
+           [](Convolution& c) { c.padding_begin = {-1}; },
+           [](Convolution& c) {
+             c.dilation = {1, 1};
+           },
+           [](Convolution& c) { c.groups = 2; }, [](Convolution& c) { c.padding_end = {}; }}) {
+    Convolution bad = good;
+    spoil(bad);
+    EXPECT_THROW(run(bad), Error);
+    EXPECT_THROW(bad.output(), Error);
+  }
+}
+
+}  // namespace
+}  // namespace tensorquant

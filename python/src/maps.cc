@@ -33,7 +33,7 @@ namespace {
 using QuantizerPointer = std::shared_ptr<const Quantizer>;
 
 MapKind kind_of(const std::string& name) {
-  for (MapKind kind : {MapKind::weights, MapKind::extrinsic, MapKind::intrinsic}) {
+  for (const MapKind kind : kMapKinds) {
     if (to_string(kind) == name) return kind;
   }
   throw Error("a map's kind is 'weights', 'extrinsic' or 'intrinsic', not '" + name + "'");

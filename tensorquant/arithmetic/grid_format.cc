@@ -31,22 +31,22 @@ Bounds<double> ends(const Logarithmic& format) {
   return {own.lowest, own.highest};
 }
 
-// x is no NaN.
+// Infinite where converting a value of the format to T, ties to even, leaves no end of the format.
 template <class T>
-T stored(const Identity&, double x) {
-  return static_cast<T>(x);
+T highest(const Identity&) {
+  return std::numeric_limits<T>::infinity();
 }
 template <class T>
-T stored(const FixedPoint& format, double x) {
-  return std::min(static_cast<T>(x), bounds<T>(format).highest);
+T highest(const FixedPoint& format) {
+  return bounds<T>(format).highest;
 }
 template <class T>
-T stored(const FloatingPoint&, double x) {
-  return static_cast<T>(x);
+T highest(const FloatingPoint&) {
+  return std::numeric_limits<T>::infinity();
 }
 template <class T>
-T stored(const Logarithmic&, double x) {
-  return static_cast<T>(x);
+T highest(const Logarithmic&) {
+  return std::numeric_limits<T>::infinity();
 }
 
 GridFormat of_float32(const Identity&) { return kBinary32; }
@@ -139,9 +139,14 @@ Bounds<double> ends_of(const GridFormat& format) {
 }
 
 template <class T>
+T highest_in_type(const GridFormat& format) {
+  return std::visit([](const auto& f) { return highest<T>(f); }, format);
+}
+
+template <class T>
 T to_type(const GridFormat& format, double x) {
   if (std::isnan(x)) return std::numeric_limits<T>::quiet_NaN();
-  return std::visit([&](const auto& f) { return stored<T>(f, x); }, format);
+  return std::min(static_cast<T>(x), highest_in_type<T>(format));
 }
 
 GridFormat in_double(const GridFormat& format) {
@@ -170,6 +175,8 @@ double bound_after_rounding(const GridFormat& format, double sum, double count) 
 
 template Bounds<double> ends_of<float>(const GridFormat&);
 template Bounds<double> ends_of<double>(const GridFormat&);
+template float highest_in_type<float>(const GridFormat&);
+template double highest_in_type<double>(const GridFormat&);
 template float to_type<float>(const GridFormat&, double);
 template double to_type<double>(const GridFormat&, double);
 

@@ -42,6 +42,11 @@ Draw draw(const GridFormat& format, const RandomStream& random, std::uint64_t in
 template <class T>
 Bounds<double> ends_of(const GridFormat& format);
 
+// What to_type() clamps at: the format's highest value in T, or infinity where no value becomes
+// more.
+template <class T>
+T highest_in_type(const GridFormat& format);
+
 // The value of the tensor's type T that a value of the format becomes at the end: ties to even, but
 // never beyond the format's ends; every NaN is the quiet one without payload.
 template <class T>

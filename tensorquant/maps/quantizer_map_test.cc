@@ -80,7 +80,7 @@ TEST(QuantizerMap, PlainStringsGiveOneQuantizerToBothPlaces) {
 }
 
 TEST(QuantizerMap, NullAndNoneLeaveALayerAlone) {
-  for (const MapKind kind : {MapKind::weights, MapKind::extrinsic, MapKind::intrinsic}) {
+  for (const MapKind kind : kMapKinds) {
     for (const char* text : {"null", R"("none")", R"(" none ")"}) {
       const RuleValue value = value_of(text, kind);
       EXPECT_FALSE(value.weight || value.bias || value.output || value.product ||

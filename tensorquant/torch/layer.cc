@@ -8,16 +8,12 @@
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
+#include "tensorquant/maps/place.h"
 #include "tensorquant/torch/parameter_owners.h"
 #include "tensorquant/torch/tensor_ops.h"
 
 namespace tensorquant {
 namespace {
-
-// "weight", "weight1", "weight2", ...
-std::string numbered(const std::string& role, int index) {
-  return index == 0 ? role : role + std::to_string(index);
-}
 
 // Errors say which layer they come from.
 template <class F>
@@ -136,8 +132,8 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
     } catch (const Error& error) {
       throw Error(place + ": " + error.what());
     }
-    arithmetic.context = {quantizers.seed, stream_of(quantizers.layer, "product"),
-                          stream_of(quantizers.layer, "accumulator"), 0};
+    arithmetic.context = {quantizers.seed, stream_of(quantizers.layer, Place::product),
+                          stream_of(quantizers.layer, Place::accumulator), 0};
     arithmetic.clips_gradient = !quantizers.accumulator->is_straight_through();
   }
   plan->quantizers = std::move(quantizers);
@@ -262,12 +258,12 @@ at::Tensor QuantizableLayer::finish_relu(at::Tensor&& input, std::uint32_t step)
 }
 
 Context QuantizableLayer::output_context(int index, std::uint32_t step) const {
-  return context(stream_of(plan_->quantizers.layer, numbered("output", index)), step);
+  return context(stream_of(plan_->quantizers.layer, Place::output, index), step);
 }
 
 void QuantizableLayer::observe(const at::Tensor& output, int index) const {
   if (observer_ == nullptr) return;
-  (*observer_)(index == 0 ? observed_name_ : observed_name_ + ":" + numbered("output", index),
+  (*observer_)(index == 0 ? observed_name_ : observed_name_ + ":" + numbered(Place::output, index),
                output);
 }
 

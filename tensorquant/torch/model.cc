@@ -9,8 +9,8 @@
 #include <variant>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/base/random.h"
 #include "tensorquant/base/table.h"
+#include "tensorquant/maps/place.h"
 #include "tensorquant/torch/parameter_owners.h"
 #include "tensorquant/torch/q_layer.h"
 #include "tensorquant/torch/tensor_ops.h"
@@ -119,7 +119,8 @@ struct Choice {
                                     {"extrinsic", rules.extrinsic},
                                     {"intrinsic", rules.intrinsic}}) {
       if (rule == nullptr) continue;
-      places.push_back(std::string(map) + " \"" + rule->pattern.key() + "\" (" + rule->origin + ")");
+      places.push_back(std::string(map) + " \"" + rule->pattern.key() + "\" (" + rule->origin +
+                       ")");
       if (rule->text != "null") texts.push_back(std::string(map) + rule->text);
     }
     quantizers.rule = joined(places, ", ");
@@ -252,7 +253,7 @@ InputQuantizer::InputQuantizer(std::shared_ptr<const Quantizer> quantizer, std::
 
 at::Tensor InputQuantizer::operator()(const at::Tensor& x, std::uint32_t step) const {
   if (quantizer_ == nullptr) return x;
-  return quantize(x, quantizer_, {seed_, stream_of(kInput, "output"), step});
+  return quantize(x, quantizer_, {seed_, stream_of(kInput, Place::output), step});
 }
 
 ApplyReport apply(ModelRef model, const Override& maps) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/maps/place.h"
 #include "tensorquant/torch/layer.h"
 
 namespace tensorquant {
@@ -19,8 +20,7 @@ ParameterNames::Name role_of(const std::string& name, const std::vector<NamedPar
   const auto count = std::count_if(before.begin(), before.end(), [bias](const auto& parameter) {
     return is_bias(parameter.name.name) == bias;
   });
-  const std::string role = bias ? "bias" : "weight";
-  return {name, count == 0 ? role : role + std::to_string(count)};
+  return {name, numbered(bias ? Place::bias : Place::weight, static_cast<int>(count))};
 }
 
 // The layer's own parameters: not those of quantizable layers inside it, which look after

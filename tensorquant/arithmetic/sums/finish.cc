@@ -51,10 +51,7 @@ void store(const GridFormat& format, std::span<double> values, std::span<const s
 }  // namespace
 
 void store_as_float(const GridFormat& format, std::span<const double> values, float* out) {
-  // to_type() of many: only fixed point has ends that the conversion could leave.
-  const auto* fixed = std::get_if<FixedPoint>(&format);
-  const float highest =
-      fixed ? bounds<float>(*fixed).highest : std::numeric_limits<float>::infinity();
+  const float highest = highest_in_type<float>(format);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const float y = std::min(static_cast<float>(values[i]), highest);
     out[i] = values[i] != values[i] ? std::numeric_limits<float>::quiet_NaN() : y;

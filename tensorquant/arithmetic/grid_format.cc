@@ -61,16 +61,16 @@ GridFormat of_float32(Logarithmic format) {
 
 bool odd_is_enough(const Identity&) { return true; }
 bool odd_is_enough(const FixedPoint& format) {
-  return format.overflow == FixedPoint::Overflow::saturate &&
-         (format.rounding != Rounding::stochastic || format.bits <= 26);
+  return !format.wraps() && format.bits <= (format.rounding == Rounding::stochastic ? 26 : 50);
 }
 bool odd_is_enough(const FloatingPoint&) { return true; }
 bool odd_is_enough(const Logarithmic&) { return true; }
 
 std::optional<int> modulus(const Identity&) { return std::nullopt; }
 std::optional<int> modulus(const FixedPoint& format) {
-  if (format.overflow != FixedPoint::Overflow::wrap) return std::nullopt;
-  return format.bits - format.fraction + 1;
+  if (!format.wraps()) return std::nullopt;
+  const bool looks_at_lost_bit = format.overflow == FixedPoint::Overflow::sign_magnitude;
+  return format.bits - format.fraction + (looks_at_lost_bit ? 2 : 1);
 }
 std::optional<int> modulus(const FloatingPoint&) { return std::nullopt; }
 std::optional<int> modulus(const Logarithmic&) { return std::nullopt; }
@@ -88,7 +88,7 @@ bool keeps_all(const Identity&, const NumberRange& numbers) {
   return keeps_all(kBinary32, numbers);
 }
 bool keeps_all(const FixedPoint& format, const NumberRange& numbers) {
-  return numbers.last_bit >= -format.fraction &&
+  return !format.is_unsigned && numbers.last_bit >= -format.fraction &&
          numbers.largest <= std::ldexp(format.highest_integer(), -format.fraction);
 }
 bool keeps_all(const Logarithmic&, const NumberRange&) { return false; }  // powers of two alone
@@ -104,6 +104,13 @@ double rounded_bound(const FloatingPoint& format, double sum, double count) {
 double rounded_bound(const Logarithmic&, double sum, double) { return 2 * sum; }
 
 }  // namespace
+
+// Whether doubles hold the format's values and, below them, what its roundings look at.
+template <class F>
+bool fits_arithmetic(const F&) {
+  return true;
+}
+bool fits_arithmetic(const FixedPoint& format) { return format.magnitude_bits() <= 52; }
 
 std::optional<GridFormat> grid_format(const Format& format) {
   return std::visit(

@@ -12,6 +12,11 @@ constexpr FloatingPoint kBinary32 = {.exponent_bits = 8, .significand_bits = 23}
 // The roundings of a bound's own computation in double.
 constexpr double kSlack = 1 + 1e-6;
 
+bool is_held_by_doubles(const Identity&) { return true; }
+bool is_held_by_doubles(const FixedPoint& format) { return format.magnitude_bits() <= 52; }
+bool is_held_by_doubles(const FloatingPoint&) { return true; }
+bool is_held_by_doubles(const Logarithmic&) { return true; }
+
 template <class T>
 Bounds<double> ends(const Identity&) {
   constexpr double kLargest = std::numeric_limits<T>::max();
@@ -105,18 +110,11 @@ double rounded_bound(const Logarithmic&, double sum, double) { return 2 * sum; }
 
 }  // namespace
 
-// Whether doubles hold the format's values and, below them, what its roundings look at.
-template <class F>
-bool fits_arithmetic(const F&) {
-  return true;
-}
-bool fits_arithmetic(const FixedPoint& format) { return format.magnitude_bits() <= 52; }
-
 std::optional<GridFormat> grid_format(const Format& format) {
   return std::visit(
       [](const auto& f) -> std::optional<GridFormat> {
         if constexpr (std::decay_t<decltype(f)>::is_grid) {
-          return f;
+          return is_held_by_doubles(f) ? std::optional<GridFormat>(f) : std::nullopt;
         } else {
           return std::nullopt;
         }

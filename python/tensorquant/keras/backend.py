@@ -2,10 +2,11 @@
 
 import keras
 
-from tensorquant import ops
-from tensorquant.keras.tensor_quantizer import TensorQuantizer, quantize_tensor
+from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.keras.tensor_quantizer import quantize_tensor
+from tensorquant.ops import backend
 
-_framework = ops.backend(keras.backend.backend())
+_framework = backend(keras.backend.backend())
 
 
 def quantize(x, quantizer, seed, stream, step):

@@ -2,12 +2,13 @@
 
 import keras
 
-import tensorquant as tq
+from tensorquant._core import Error
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras.keras_internals import Functional, is_training
 from tensorquant.keras.layers import containers, walk
 from tensorquant.keras.plan import LayerPlan, quantize_floats
-from tensorquant.keras.quantizers import LayerQuantizers
 from tensorquant.keras.step import Step
+from tensorquant.keras.tensor_quantizer import load, save
 from tensorquant.keras.twin import attach, attached, can_be_saved, float_class
 
 
@@ -35,7 +36,7 @@ class ContainerPlan:
             return
         if [kind for kind, _ in self._saved] != _types(layer):
             if layer.built:
-                raise tq.Error(
+                raise Error(
                     f"{type(layer).__name__} '{layer.name}' has other layers than the model that "
                     f"was saved: {_types(layer)}, not {[kind for kind, _ in self._saved]}"
                 )
@@ -50,7 +51,7 @@ class ContainerPlan:
     def call(self, layer, base_call, args, kwargs):
         self.settle(layer)
         if self._types != _types(layer) or self._saved is not None:
-            raise tq.Error(
+            raise Error(
                 f"{type(layer).__name__} '{layer.name}' made layers after its quantizers were "
                 "chosen; build the model first"
             )
@@ -61,7 +62,7 @@ class ContainerPlan:
         return base_call(layer, *args, **kwargs)
 
     def to_config(self, layer):
-        config = {"input": None if self.model_input is None else self.model_input.to_config()}
+        config = {"input": None if self.model_input is None else self.model_input.to_config(save)}
         if not _saves_its_layers(layer):
             plans = [(found.type, found.layer, attached(found.layer)) for found in walk(layer)]
             config["inside"] = [
@@ -72,7 +73,7 @@ class ContainerPlan:
 
     @classmethod
     def restore(cls, layer, config):
-        model_input = config["input"] and LayerQuantizers.from_config(config["input"])
+        model_input = config["input"] and LayerQuantizers.from_config(config["input"], load)
         plan = cls(layer, model_input)
         plan._saved = config.get("inside")
         attach(layer, plan)

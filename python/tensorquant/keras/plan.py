@@ -3,7 +3,9 @@
 import keras
 from keras import ops, tree
 
-import tensorquant as tq
+from tensorquant._core import Error
+from tensorquant.frontend.layer_error import LayerError
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import rounded
 from tensorquant.keras.backend import not_compiled, quantize, quantize_last
 from tensorquant.keras.keras_internals import (
@@ -14,10 +16,10 @@ from tensorquant.keras.keras_internals import (
     value_as_stored,
 )
 from tensorquant.keras.layers import is_whole
+from tensorquant.keras.marks import mark_quantized, passes_on_quantized
 from tensorquant.keras.parameters import parameters, put_tensors, put_variables_back
-from tensorquant.keras.quantizers import LayerQuantizers
-from tensorquant.keras.requantization import mark_quantized, passes_on_quantized
 from tensorquant.keras.step import Step
+from tensorquant.keras.tensor_quantizer import load, save
 from tensorquant.keras.twin import attach, can_be_saved
 
 
@@ -35,7 +37,7 @@ class LayerPlan:
 
     def __init__(self, layer, quantizers):
         self.quantizers = quantizers
-        self._naming = _Naming(f"layer '{quantizers.layer}' ({type(layer).__name__})")
+        self._naming = LayerError(quantizers.layer, type(layer).__name__)
         self.step = Step() if quantizers.is_random else None
         self.arithmetic = None
         self._sublayers = len(sublayers(layer))
@@ -67,22 +69,22 @@ class LayerPlan:
 
     def to_config(self, layer):
         with self._naming:
-            return {"quantizers": self.quantizers.to_config()}
+            return {"quantizers": self.quantizers.to_config(save)}
 
     @classmethod
     def restore(cls, layer, config):
-        attach(layer, cls(layer, LayerQuantizers.from_config(config["quantizers"])))
+        attach(layer, cls(layer, LayerQuantizers.from_config(config["quantizers"], load)))
 
     def _find_parameters(self, layer):
         if len(sublayers(layer)) != self._sublayers and not is_whole(layer):
-            raise tq.Error("it made layers after its quantizers were chosen; build the model first")
+            raise Error("it made layers after its quantizers were chosen; build the model first")
         self._replacements = []
         for parameter in parameters(layer):
             quantizer = self.quantizers.bias if parameter.is_bias else self.quantizers.weight
             if quantizer is None:
                 continue
             if not parameter.places:
-                raise tq.Error(
+                raise Error(
                     f"nothing tells which attribute holds the parameter '{parameter.variable.name}';"
                     " keep it as an attribute, or in a list or dictionary that is one"
                 )
@@ -109,27 +111,13 @@ class LayerPlan:
         return quantized
 
 
-class _Naming:
-    """A context in which errors say which layer they come from, the innermost."""
-
-    def __init__(self, place):
-        self._place = place
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, _, error, __):
-        if isinstance(error, tq.Error) and not str(error).startswith("layer '"):
-            raise tq.Error(f"{self._place}: {error}") from error
-
-
 def _refuse_quantized(layer):
     if layer.quantization_mode is not None:
-        raise tq.Error(
+        raise Error(
             f"Keras has quantized it itself ('{layer.quantization_mode}') and does not call call()"
         )
     if getattr(layer, "lora_enabled", False):
-        raise tq.Error("its weights are a sum with LoRA's, which cannot be quantized as one")
+        raise Error("its weights are a sum with LoRA's, which cannot be quantized as one")
 
 
 def quantize_outputs(box, quantizers, step):

@@ -8,8 +8,8 @@ step)``. No framework is imported before its module is.
 import importlib
 from types import ModuleType
 
-from tensorquant._checks import checked
-from tensorquant.ops._operation import Operation, average_pool, convolution, linear
+from tensorquant.numbers.checks import checked
+from tensorquant.ops.operation import Operation, average_pool, convolution, linear
 
 __all__ = ["Operation", "average_pool", "backend", "convolution", "linear"]
 

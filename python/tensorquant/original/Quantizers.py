@@ -12,9 +12,9 @@ Example:
 
 import keras
 
-from tensorquant import Quantizer
 from tensorquant.keras import TensorQuantizer
 from tensorquant.keras.backend import quantize
+from tensorquant.numbers.quantizer import Quantizer
 
 __all__ = [
     "BinaryQuantizer",

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from tensorquant.ops import _common
-from tensorquant.ops._operation import Operation, check_operation
+from tensorquant.ops import common
+from tensorquant.ops.operation import Operation, check_operation
 from tensorquant.ops.torch import memory
 from tensorquant.ops.torch.autograd import (
     Clipped,
@@ -102,10 +102,10 @@ def quantize_last(
 
 
 def _quantized(x, spec, seed, stream, step, in_place):
-    spec = _common.spec_of(spec)
+    spec = common.spec_of(spec)
     its = traits(spec)
     check(x)
-    seed, stream = _common.as_signed(_common.check_seed(seed)), _common.check_stream(stream)
+    seed, stream = common.as_signed(common.check_seed(seed)), common.check_stream(stream)
     step_tensor = step_tensor_of(step)
     if not its.is_random:
         seed, stream, step_tensor = 0, 0, None

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from tensorquant import _core as native
-from tensorquant.ops import _common
+from tensorquant.ops import common
 
-TYPES = {getattr(torch, name): number for name, number in _common.TYPES.items()}
+TYPES = {getattr(torch, name): number for name, number in common.TYPES.items()}
 
 _library = torch.library.Library("tensorquant", "DEF")
 _library.define("quantize(Tensor x, str spec, int seed, int stream, Tensor? step) -> Tensor")
@@ -20,7 +20,7 @@ _library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
 )
 # For torch.compile, which cannot look into the core.
-traits = torch.compiler.assume_constant_result(_common.traits)
+traits = torch.compiler.assume_constant_result(common.traits)
 quantize_op = torch.ops.tensorquant.quantize.default
 quantize_in_place_op = torch.ops.tensorquant.quantize_.default
 inside_op = torch.ops.tensorquant.inside.default
@@ -75,7 +75,7 @@ def quantize_memory(x, y, spec, seed, stream, step):
         x.numel(),
         x.data_ptr(),
         y.data_ptr(),
-        _common.as_unsigned(seed),
+        common.as_unsigned(seed),
         stream,
         _step_number(step),
         _pool,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tensorquant import _core as native
-from tensorquant.ops._common import type_number
+from tensorquant.ops.common import type_number
 
 
 def quantize(x: np.ndarray, spec: str, seed: int, stream: int, step: int) -> np.ndarray:

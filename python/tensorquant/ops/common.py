@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from tensorquant import _core as native
-from tensorquant._checks import check_integer, check_text, wrong
+from tensorquant.numbers.checks import check_integer, check_text, wrong
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}

@@ -9,6 +9,11 @@ from tensorquant.ops import backend
 _framework = backend(keras.backend.backend())
 
 
+def as_tensor(x):
+    """A tensor of the framework from an array, a number or a layer's variable."""
+    return keras.ops.convert_to_tensor(x)
+
+
 def quantize(x, quantizer, seed, stream, step):
     """A quantized tensor, differentiable as the quantizer says."""
     if isinstance(quantizer, TensorQuantizer):
@@ -40,5 +45,5 @@ def is_in_backward_pass():
 
 def arithmetic(operation, inputs, float_function, step):
     """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
-    inputs = map(keras.ops.convert_to_tensor, inputs)  # of a layer's variables their values
-    return _framework.arithmetic(operation, *inputs, float_function=float_function, step=step)
+    tensors = map(as_tensor, inputs)
+    return _framework.arithmetic(operation, *tensors, float_function=float_function, step=step)

@@ -1,4 +1,4 @@
-"""Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
+"""What users call."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,7 @@ from tensorquant.ops.torch.autograd import (
     rounded_arithmetic,
 )
 from tensorquant.ops.torch.checks import check, step_tensor_of
-from tensorquant.ops.torch.compiler import (
-    are_ops_recorded,
-    in_transform,
-    is_in_backward_pass,
-    not_compiled,
-)
+from tensorquant.ops.torch.compiler import are_ops_recorded, in_transform
 from tensorquant.ops.torch.library import (
     arithmetic_op,
     quantize_in_place_op,
@@ -28,16 +23,7 @@ from tensorquant.ops.torch.library import (
     quantize_op,
     traits,
 )
-from tensorquant.ops.torch.memory import is_plain, version
-
-__all__ = [
-    "arithmetic",
-    "is_in_backward_pass",
-    "not_compiled",
-    "quantize",
-    "quantize_last",
-    "version",
-]
+from tensorquant.ops.torch.memory import is_plain
 
 
 def quantize(

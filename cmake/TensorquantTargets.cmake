@@ -10,7 +10,6 @@ if(TENSORQUANT_WERROR)
   list(APPEND TENSORQUANT_WARNINGS -Werror)
 endif()
 
-# Only the repository root is on the include path: with tensorquant/ on it, <torch/torch.h> would find our own folder.
 function(tensorquant_configure target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_options(${target} PRIVATE ${TENSORQUANT_COMPILE_OPTIONS} ${TENSORQUANT_WARNINGS})

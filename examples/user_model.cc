@@ -2,7 +2,7 @@
 
 #include <iostream>
 
-#include "tensorquant/torch/torch.h"
+#include "tensorquant/libtorch/libtorch.h"
 
 namespace app {
 

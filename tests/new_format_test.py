@@ -41,12 +41,8 @@ FORMAT = {
 QUESTIONS = [name for name in FORMAT if name not in ("plain data", "end of data")]
 
 KERNEL = """
-#include <span>
-#include "tensorquant/formats/format.h"
-namespace tensorquant {
 void quantize(const Step&, std::span<const float>, std::span<float>, const Context& = {});
 void quantize(const Step&, std::span<const double>, std::span<double>, const Context& = {});
-}
 """
 
 FIELDS = """
@@ -58,6 +54,7 @@ template <class V> void visit_fields(Step& format, V& visitor) { visitor.argumen
 # Arithmetic's questions: the text that a source has for another format, and where it stands.
 ARITHMETIC = {
     "arithmetic/grid_format.cc": [
+        "bool is_held_by_doubles(const Step&) { return true; }",
         "template <class T> Bounds<double> ends(const Step&) { return {-1, 1}; }",
         "template <class T> T highest(const Step&) { return 1; }",
         "GridFormat of_float32(const Step& format) { return format; }",
@@ -115,11 +112,10 @@ class NewFormat(unittest.TestCase):
 
     def test_needs_a_kernel_and_fields(self):
         source = "quantizers/format_quantizer.cc"
-        self.write("kernels/step.h", KERNEL)
         self.assertIn("visit_fields", self.errors(source))
         self.change("quantizers/format_fields.h", "#endif", FIELDS + "#endif")
         self.assertIn("quantize(", self.errors(source))
-        self.change("kernels/kernels.h", "#endif", '#include "tensorquant/kernels/step.h"\n#endif')
+        self.change("kernels/kernels.h", "\n// ternary_threshold_reference", KERNEL + "\n// ternary_threshold_reference")
         self.assertEqual(self.errors(source), "")
 
     def test_must_answer_what_arithmetic_asks_of_a_grid(self):

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "tensorquant/libtorch/libtorch.h"
 #include "tensorquant/measure/interleaved.h"
-#include "tensorquant/torch/torch.h"
 
 namespace tensorquant::bench {
 namespace {

@@ -16,9 +16,9 @@
 #include "bench/command_line.h"
 #include "bench/network/layer_profile.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/libtorch/libtorch.h"
 #include "tensorquant/measure/interleaved.h"
 #include "tensorquant/models/model.h"
-#include "tensorquant/torch/torch.h"
 
 namespace tensorquant::bench {
 namespace {

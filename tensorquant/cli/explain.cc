@@ -10,6 +10,7 @@
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/suggest.h"
 #include "tensorquant/data/read_file.h"
+#include "tensorquant/libtorch/model/apply.h"
 
 namespace tensorquant::cli {
 namespace {

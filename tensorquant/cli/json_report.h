@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "tensorquant/libtorch/model/summary.h"
 #include "tensorquant/maps/override.h"
-#include "tensorquant/torch/model.h"
 
 namespace tensorquant::cli {
 

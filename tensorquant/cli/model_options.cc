@@ -10,7 +10,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/cli/number_option.h"
-#include "tensorquant/torch/model.h"
+#include "tensorquant/libtorch/model/apply.h"
 
 namespace tensorquant::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/torch/model.h"
+#include "tensorquant/libtorch/model/observers.h"
 
 namespace tensorquant::cli {
 

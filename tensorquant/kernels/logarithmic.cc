@@ -1,4 +1,4 @@
-#include "tensorquant/kernels/logarithmic.h"
+#include "tensorquant/kernels/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensorquant/kernels/logarithmic.cc"

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cstdint>
 
-#include "tensorquant/torch/model.h"
+#include "tensorquant/libtorch/model/apply.h"
+#include "tensorquant/libtorch/model/observers.h"
+#include "tensorquant/libtorch/model/steps.h"
 
 namespace tensorquant {
 

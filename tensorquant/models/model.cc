@@ -7,9 +7,10 @@
 #include <numeric>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/model/apply.h"
+#include "tensorquant/libtorch/model/summary.h"
 #include "tensorquant/models/lenet.h"
 #include "tensorquant/models/resnet.h"
-#include "tensorquant/torch/model.h"
 
 namespace tensorquant {
 namespace {

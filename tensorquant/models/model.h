@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "tensorquant/data/dataset.h"
-#include "tensorquant/torch/q_layer.h"
+#include "tensorquant/libtorch/layers/q_layer.h"
 
 namespace tensorquant {
 

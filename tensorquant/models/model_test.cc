@@ -7,10 +7,10 @@
 #include <cmath>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/libtorch.h"
 #include "tensorquant/models/lenet.h"
 #include "tensorquant/models/resnet.h"
 #include "tensorquant/models/test_images.h"
-#include "tensorquant/torch/torch.h"
 
 namespace tensorquant {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "tensorquant/torch/nn.h"
+#include "tensorquant/libtorch/nn/nn.h"
 
 // Layers whose output is that after the ReLU, as with Keras' activation="relu". Neither a
 // convolution nor a matrix product needs its result for the backward pass, so the ReLU overwrites

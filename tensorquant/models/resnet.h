@@ -3,8 +3,8 @@
 
 #include <ostream>
 
+#include "tensorquant/libtorch/nn/nn.h"
 #include "tensorquant/models/model.h"
-#include "tensorquant/torch/nn.h"
 
 namespace tensorquant {
 

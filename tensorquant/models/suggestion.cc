@@ -5,8 +5,8 @@
 #include <map>
 #include <utility>
 
-#include "tensorquant/torch/layer.h"
-#include "tensorquant/torch/model.h"
+#include "tensorquant/libtorch/layers/quantizable_layer.h"
+#include "tensorquant/libtorch/model/observers.h"
 
 namespace tensorquant {
 namespace {

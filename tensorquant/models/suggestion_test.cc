@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "tensorquant/data/test_files.h"
+#include "tensorquant/libtorch/libtorch.h"
 #include "tensorquant/models/test_images.h"
-#include "tensorquant/torch/torch.h"
 
 namespace tensorquant {
 namespace {

@@ -15,10 +15,11 @@
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
+#include "tensorquant/libtorch/model/apply.h"
+#include "tensorquant/libtorch/model/steps.h"
 #include "tensorquant/models/checkpoint.h"
 #include "tensorquant/models/evaluation.h"
 #include "tensorquant/models/tensor_array.h"
-#include "tensorquant/torch/model.h"
 
 namespace tensorquant {
 namespace {

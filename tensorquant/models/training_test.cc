@@ -7,10 +7,10 @@
 #include <limits>
 
 #include "tensorquant/data/test_files.h"
+#include "tensorquant/libtorch/libtorch.h"
 #include "tensorquant/models/checkpoint.h"
 #include "tensorquant/models/evaluation.h"
 #include "tensorquant/models/test_images.h"
-#include "tensorquant/torch/torch.h"
 
 namespace tensorquant {
 namespace {

@@ -9,7 +9,7 @@ import re
 import sys
 
 CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "data", "measure"]
-TORCH = ["torch", "models"]
+TORCH = ["libtorch", "models"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 

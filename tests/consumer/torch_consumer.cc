@@ -1,7 +1,7 @@
 // What a user of libtorch writes.
 #include <cstdio>
 
-#include "tensorquant/torch/torch.h"
+#include "tensorquant/libtorch/libtorch.h"
 
 namespace app {
 namespace nn = tensorquant::nn;

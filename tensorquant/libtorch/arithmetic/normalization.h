@@ -1,0 +1,21 @@
+#ifndef TENSORQUANT_LIBTORCH_ARITHMETIC_NORMALIZATION_H_
+#define TENSORQUANT_LIBTORCH_ARITHMETIC_NORMALIZATION_H_
+
+#include <ATen/core/Tensor.h>
+
+#include "tensorquant/libtorch/arithmetic/layer_arithmetic.h"
+
+namespace tensorquant {
+
+// On float32 or float64 tensors on the CPU, of any strides; results are contiguous. Gradients are
+// those of the float layer at the same tensors. What the float layer refuses is refused too, before
+// a number is read.
+
+// With the statistics of the batch where mean and variance are undefined.
+at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
+                              const at::Tensor& mean, const at::Tensor& variance,
+                              const at::Tensor& gamma, const at::Tensor& beta, double epsilon);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_LIBTORCH_ARITHMETIC_NORMALIZATION_H_

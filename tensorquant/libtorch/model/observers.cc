@@ -1,0 +1,34 @@
+#include "tensorquant/libtorch/model/observers.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "tensorquant/libtorch/model/walk.h"
+
+namespace tensorquant {
+
+void record_ranges(ModelRef model, bool on) {
+  for (QuantizableLayer* twin : quantizable_layers(model)) twin->record_ranges(on);
+}
+
+std::vector<LayerRangeReport> ranges(ModelRef model) {
+  std::vector<LayerRangeReport> all;
+  for (const ModelLayer& layer : layers_of(model)) {
+    if (layer.twin == nullptr || layer.twin->attached() == nullptr) continue;
+    const std::optional<LayerArithmetic>& rounded = layer.twin->attached()->arithmetic;
+    const std::optional<RangeReport> report = layer.twin->ranges();
+    if (rounded && report) all.push_back({layer.name(), rounded->arithmetic, *report});
+  }
+  return all;
+}
+
+void set_output_observer(ModelRef model, OutputObserver observer) {
+  const auto shared =
+      observer ? std::make_shared<const OutputObserver>(std::move(observer)) : nullptr;
+  for (const ModelLayer& layer : layers_of(model)) {
+    if (layer.twin != nullptr) layer.twin->set_observer(layer.name(), shared);
+  }
+}
+
+}  // namespace tensorquant

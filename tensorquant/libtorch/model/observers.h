@@ -1,0 +1,31 @@
+#ifndef TENSORQUANT_LIBTORCH_MODEL_OBSERVERS_H_
+#define TENSORQUANT_LIBTORCH_MODEL_OBSERVERS_H_
+
+#include <string>
+#include <vector>
+
+#include "tensorquant/arithmetic/arithmetic.h"
+#include "tensorquant/libtorch/layers/quantizable_layer.h"
+#include "tensorquant/libtorch/model/model_ref.h"
+
+namespace tensorquant {
+
+// What the products and sums of a layer with rounded arithmetic have needed.
+struct LayerRangeReport {
+  std::string layer;
+  Arithmetic arithmetic;
+  RangeReport report;
+};
+// Has each layer count from now on, from nothing; see QuantizableLayer::record_ranges().
+void record_ranges(ModelRef model, bool on = true);
+// Of the layers that round their arithmetic and count, in the model's order.
+std::vector<LayerRangeReport> ranges(ModelRef model);
+
+// Calls `observer` with the output of each quantizable layer, after its quantizer, whether it has
+// one or not. The tensor is that of the model: copy what you keep if later layers work in place. An
+// empty function ends it.
+void set_output_observer(ModelRef model, OutputObserver observer);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_LIBTORCH_MODEL_OBSERVERS_H_

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""What CONTRIBUTING.md tells of adding a layer, a place or a subcommand: the lists that name them all are whole.
+
+Each list is compared with the sources, so that who forgets one learns its name. (A format has a test of its own: new_format_test.py.)
+
+Usage: lists_test.py ROOT
+"""
+
+import json
+import pathlib
+import re
+import sys
+import unittest
+
+ROOT = pathlib.Path(sys.argv.pop(1))
+SOURCES = ROOT / "tensorquant"
+DOCS = ROOT / "docs"
+
+# Where Debian's libtorch keeps the layers.
+TORCH_MODULES = pathlib.Path("/usr/include/torch/csrc/api/include/torch/nn/modules")
+# What docs/libtorch.md leaves to libtorch: containers and transformers; and losses, by the end of their names.
+LEFT_TO_LIBTORCH = r"ModuleList|ModuleDict|ParameterList|ParameterDict|Sequential|Transformer\w*|\w*Loss"
+
+
+def text(*parts):
+    return SOURCES.joinpath(*parts).read_text(encoding="utf-8")
+
+
+def names(pattern, source):
+    return set(re.findall(pattern, source, re.MULTILINE))
+
+
+class ALayerOfLibtorch(unittest.TestCase):
+    folder = SOURCES / "libtorch" / "nn"
+
+    def twins(self):
+        headers = "".join(path.read_text() for path in self.folder.glob("*.h") if path.name != "twin.h")
+        return names(r"^TENSORQUANT_TWIN(?:_OF|_CLASS)?\((\w+)", headers) | names(r"^class (\w+)Impl\b", headers)
+
+    def test_has_a_case_for_the_laws_that_hold_for_all(self):
+        cases = names(r"^ +LAYER\(\s*(\w+)", text("libtorch", "nn", "layer_cases.cc"))
+        ours_alone = {"Add"}  # torch::nn has none to compare with: arithmetic/rounded_arithmetic_test.cc
+        self.assertEqual(self.twins() - ours_alone, cases)
+
+    def test_is_reached_through_nn_h(self):
+        own = {path.name for path in self.folder.glob("*.h")} - {"nn.h", "twin.h", "layer_cases.h"}
+        self.assertEqual(names(r'"tensorquant/libtorch/nn/(\w+\.h)"', text("libtorch", "nn", "nn.h")), own)
+
+    @unittest.skipUnless(TORCH_MODULES.is_dir(), "needs the headers of Debian's libtorch")
+    def test_has_a_twin(self):
+        headers = "".join(path.read_text() for path in TORCH_MODULES.rglob("*.h"))
+        theirs = names(r"^TORCH_MODULE\((\w+)\)|^class (?:TORCH_API )?(\w+)\s*: public [\w:]*ModuleHolder", headers)
+        theirs = {one or other for one, other in theirs}
+        wanted = {name for name in theirs if not re.fullmatch(LEFT_TO_LIBTORCH, name)}
+        self.assertGreater(len(wanted), 90)
+        self.assertEqual(wanted - self.twins(), set())
+
+
+class APlace(unittest.TestCase):
+    places = re.findall(r'PlaceEntry\{Place::\w+, MapKind::(\w+), "(\w+)"\}', text("maps", "place.h"))
+
+    def test_has_the_number_of_its_stream_in_the_table(self):
+        table = names(r"Place::(\w+), 0, 0x", text("maps", "place_test.cc"))
+        self.assertEqual(table, {place for _, place in self.places})
+
+    def test_stands_in_the_schema(self):
+        rules = json.loads((DOCS / "maps.schema.json").read_text())["$defs"]
+        for kind in ("weights", "intrinsic"):
+            (keys,) = (form["properties"] for form in rules[f"{kind}Rule"]["anyOf"] if "properties" in form)
+            self.assertEqual(set(keys) - {"accumulate"}, {place for of, place in self.places if of == kind})
+
+    def test_is_told_of_in_the_table_of_values(self):
+        row = re.search(r"^\| an object \|(.*)\|(.*)\|(.*)\|$", (DOCS / "maps.md").read_text(), re.MULTILINE)
+        told = dict(zip(("weights", "extrinsic", "intrinsic"), (names(r"`(\w+)`", cell) for cell in row.groups())))
+        self.assertEqual(told["weights"], {place for kind, place in self.places if kind == "weights"})
+        self.assertEqual(told["intrinsic"] - {"accumulate"}, {place for kind, place in self.places if kind == "intrinsic"})
+
+    def test_is_an_attribute_of_pythons_rule(self):
+        bindings = (ROOT / "python" / "src" / "maps.cc").read_text()
+        shown = names(r'\.def_prop_ro\("(\w+)", &part_of<', bindings)
+        self.assertEqual(shown, {place for _, place in self.places})
+
+
+class ASubcommand(unittest.TestCase):
+    declared = names(r"^void add_(\w+)\(CLI::App", text("cli", "commands.h")) - {"commands"}
+
+    def test_has_a_file_of_its_name(self):
+        for name in self.declared:
+            self.assertIn(f"void add_{name}(CLI::App", text("cli", f"{name}.cc"))
+
+    def test_is_added_to_the_program(self):
+        self.assertEqual(names(r"^  add_(\w+)\(app\);", text("cli", "command_line.cc")) - {"commands"}, self.declared)
+
+    def test_is_run_by_the_tests(self):
+        integration = (ROOT / "tests" / "integration" / "test_command_line.py").read_text()
+        run = names(r'(?:good|fails|run)\((?:[12], )?"(\w+)"', integration)
+        run |= {one or other for one, other in names(r'run\(\s*\{"(\w+)"|^      \{"(\w+)", "--', text("cli", "model_commands_test.cc"))}
+        self.assertEqual(self.declared - run, set())
+
+    def test_is_told_of_in_the_readme(self):
+        told = names(r"^\| `tensorquant (\w+)", (ROOT / "README.md").read_text())
+        self.assertEqual(told, self.declared)
+
+
+if __name__ == "__main__":
+    unittest.main()

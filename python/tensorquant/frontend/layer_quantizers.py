@@ -5,6 +5,7 @@ import dataclasses
 from tensorquant._core import Error
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.checks import check_integer
+from tensorquant.numbers.context import Context
 from tensorquant.numbers.quantizer import Quantizer, stream_of
 
 _PARTS = ("weight", "bias", "output", "product", "accumulator")
@@ -47,6 +48,10 @@ class LayerQuantizers:
     def stream(self, role, index=0):
         """The random stream of the first, second, ... array that has a role in the layer."""
         return stream_of(self.layer, numbered(role, index))
+
+    def context(self, role, index=0):
+        """The Context of that array at step 0."""
+        return Context(self.seed, self.stream(role, index))
 
     def to_config(self, save):
         """As plain data; save() makes such of a quantizer."""

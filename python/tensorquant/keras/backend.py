@@ -14,18 +14,18 @@ def as_tensor(x):
     return keras.ops.convert_to_tensor(x)
 
 
-def quantize(x, quantizer, seed, stream, step):
+def quantize(x, quantizer, context):
     """A quantized tensor, differentiable as the quantizer says."""
     if isinstance(quantizer, TensorQuantizer):
         return quantize_tensor(x, quantizer)
-    return _framework.quantize(x, quantizer, seed=seed, stream=stream, step=step)
+    return _framework.quantize(x, quantizer, **context._asdict())
 
 
-def quantize_last(box, quantizer, seed, stream, step):
+def quantize_last(box, quantizer, context):
     """The same for the one tensor in a list, which is taken out of it and may be overwritten."""
     if hasattr(_framework, "quantize_last") and not isinstance(quantizer, TensorQuantizer):
-        return _framework.quantize_last(box, quantizer, seed=seed, stream=stream, step=step)
-    return quantize(box.pop(), quantizer, seed, stream, step)  # the framework reuses memory itself
+        return _framework.quantize_last(box, quantizer, **context._asdict())
+    return quantize(box.pop(), quantizer, context)  # the framework reuses memory itself
 
 
 def not_compiled(function):

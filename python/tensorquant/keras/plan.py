@@ -41,7 +41,7 @@ class LayerPlan:
         self.step = Step() if quantizers.is_random else None
         self.arithmetic = None
         self._sublayers = len(sublayers(layer))
-        self._replacements = None  # (Parameter, its quantizer, its stream), known once it is built
+        self._replacements = None  # (Parameter, its quantizer, its Context), known once it is built
         with self._naming:
             _refuse_quantized(layer)
             if quantizers.product is not None and rounded.can_round(layer):
@@ -88,8 +88,8 @@ class LayerPlan:
                     f"nothing tells which attribute holds the parameter '{parameter.variable.name}';"
                     " keep it as an attribute, or in a list or dictionary that is one"
                 )
-            stream = self.quantizers.stream(parameter.role)
-            self._replacements.append((parameter, quantizer, stream))
+            context = self.quantizers.context(parameter.role)
+            self._replacements.append((parameter, quantizer, context))
 
     def _float_outputs(self, layer, base_call, args, kwargs, step):
         replacements = self._quantized_parameters(step)
@@ -103,10 +103,9 @@ class LayerPlan:
 
     def _quantized_parameters(self, step):
         quantized = []
-        for parameter, quantizer, stream in self._replacements:
+        for parameter, quantizer, context in self._replacements:
             variable = parameter.variable
-            value = value_as_stored(variable)
-            value = quantize(value, quantizer, self.quantizers.seed, stream, step)
+            value = quantize(value_as_stored(variable), quantizer, context.at(step))
             quantized.append((parameter, variable._maybe_autocast(value)))
         return quantized
 
@@ -131,8 +130,7 @@ def quantize_outputs(box, quantizers, step):
     if quantizers.output is None or not _is_float_tensor(box[0]):
         return quantize_floats(box.pop(), quantizers, step)
     mask = get_keras_mask(box[0])
-    stream = quantizers.stream("output")
-    y = quantize_last(box, quantizers.output, quantizers.seed, stream, step)
+    y = quantize_last(box, quantizers.output, quantizers.context("output").at(step))
     mark_quantized(y, quantizers.output)
     return _with_mask(y, mask)
 
@@ -156,9 +154,9 @@ def quantize_floats(tensors, quantizers, step):
         nonlocal index
         if not _is_float_tensor(x):
             return x
-        stream = quantizers.stream("output", index)
+        context = quantizers.context("output", index).at(step)
         index += 1
-        y = quantize(x, quantizers.output, quantizers.seed, stream, step)
+        y = quantize(x, quantizers.output, context)
         mark_quantized(y, quantizers.output)
         return _with_mask(y, get_keras_mask(x))
 

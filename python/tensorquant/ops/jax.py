@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tensorquant import _core as native
+from tensorquant.numbers.context import Context
 from tensorquant.ops import common, host
 from tensorquant.ops.build import BuildError, build, connect, warn_of_fallback
 from tensorquant.ops.operation import Operation, check_operation
@@ -47,11 +48,10 @@ def quantize(
     spec = common.spec_of(spec)
     is_random = common.traits(spec).is_random
     x = _array(x)
-    seed, stream, step = common.check_seed(seed), common.check_stream(stream), _step(step)
-    steps = (step,) if is_random else ()
-    if not is_random:
-        seed = stream = 0
-    return _quantize(x, steps, _Quantization(spec, seed, stream, _are_compiled()))
+    context = common.context_of(seed, stream, _step(step))
+    steps = (context.step,) if is_random else ()
+    context = context.at(0) if is_random else Context()
+    return _quantize(x, steps, _Quantization(spec, context, _are_compiled()))
 
 
 def arithmetic(
@@ -97,8 +97,7 @@ class _Quantization(NamedTuple):
     """What is not traced."""
 
     spec: str
-    seed: int
-    stream: int
+    context: Context  # without its step
     is_compiled: bool
 
 
@@ -119,12 +118,12 @@ def _quantize(x, steps, q):
             x,
             *steps,
             spec=q.spec,
-            seed=np.int64(common.as_signed(q.seed)),
-            stream=np.uint32(q.stream),
+            seed=np.int64(common.as_signed(q.context.seed)),
+            stream=np.uint32(q.context.stream),
         )
 
     def run(x, step=0):
-        return host.quantize(np.asarray(x), q.spec, q.seed, q.stream, step)
+        return host.quantize(np.asarray(x), q.spec, q.context.at(step))
 
     return jax.pure_callback(run, result, x, *steps, vmap_method=vmap_method)
 

@@ -44,14 +44,13 @@ def quantize(
     is_random = common.traits(spec).is_random
     x = _tensor(x)
     common.type_number(x.dtype.name)
-    seed = common.as_signed(common.check_seed(seed))
-    stream = common.check_stream(stream)
-    step = _step(step)
-    steps = [step] if is_random else []
+    context = common.context_of(seed, stream, _step(step))
+    steps = [context.step] if is_random else []
     ops = _ops()
     if ops is None:
-        return _quantize_on_host(x, spec, seed, stream, steps)
-    return ops.tensorquant_quantize(x=x, step=steps, spec=spec, seed=seed, stream=stream)
+        return _quantize_on_host(x, spec, context, steps)
+    seed = common.as_signed(context.seed)
+    return ops.tensorquant_quantize(x=x, step=steps, spec=spec, seed=seed, stream=context.stream)
 
 
 def arithmetic(
@@ -150,13 +149,11 @@ def _quantize_gradient(op, dy):
 tf.no_gradient("TensorquantQuantizeGradient")
 
 
-def _quantize_on_host(x, spec, seed, stream, steps):
-    unsigned = common.as_unsigned(seed)
-
+def _quantize_on_host(x, spec, context, steps):
     @tf.custom_gradient
     def quantized(x):
         def run(array, step=0):
-            return host.quantize(array, spec, unsigned, stream, step)
+            return host.quantize(array, spec, context.at(step))
 
         y = tf.numpy_function(run, [x, *steps], x.dtype)
         y.set_shape(x.shape)

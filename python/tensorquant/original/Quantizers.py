@@ -12,6 +12,7 @@ Example:
 
 from tensorquant.keras import TensorQuantizer
 from tensorquant.keras.backend import as_tensor, quantize
+from tensorquant.numbers.context import Context
 from tensorquant.numbers.quantizer import Quantizer
 
 __all__ = [
@@ -51,7 +52,7 @@ class StringQuantizer(Quantizer_if):
         vars(self).update(arguments, _arguments=frozenset(arguments), _of_string=Quantizer(string))
 
     def quantize(self, tensor):
-        return quantize(as_tensor(tensor), self._of_string, seed=0, stream=0, step=0)
+        return quantize(as_tensor(tensor), self._of_string, Context())
 
     def C_quantize(self, tensor):
         """The same numbers as quantize(), which in the original had two implementations."""

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from tensorquant.ops import common
+from tensorquant.numbers.context import Context
+from tensorquant.ops.common import as_signed, context_of, spec_of
 from tensorquant.ops.operation import Operation, check_operation
 from tensorquant.ops.torch import memory
 from tensorquant.ops.torch.autograd import (
@@ -24,6 +25,8 @@ from tensorquant.ops.torch.library import (
     traits,
 )
 from tensorquant.ops.torch.memory import is_plain
+
+_NOT_RANDOM = Context(step=None)
 
 
 def quantize(
@@ -54,7 +57,7 @@ def quantize(
         >>> quantize(torch.tensor([0.3, -0.3, 9.0]), "nearest,4,1")
         tensor([ 0.5000, -0.5000,  3.5000])
     """
-    return _quantized(x, spec, seed, stream, step, in_place=False)
+    return _quantized(x, spec, context_of(seed, stream, step_tensor_of(step)), in_place=False)
 
 
 def quantize_last(
@@ -79,36 +82,35 @@ def quantize_last(
         >>> quantize_last([torch.tensor([0.3, -0.3, 9.0])], "nearest,4,1")
         tensor([ 0.5000, -0.5000,  3.5000])
     """
+    context = context_of(seed, stream, step_tensor_of(step))
     x = box.pop()
     in_place = False
     if not torch.compiler.is_compiling():
         holders = memory.holders(x)
         in_place = holders is not None and holders == memory.UNSEEN[x._is_view()]
-    return _quantized(x, spec, seed, stream, step, in_place)
+    return _quantized(x, spec, context, in_place)
 
 
-def _quantized(x, spec, seed, stream, step, in_place):
-    spec = common.spec_of(spec)
+def _quantized(x, spec, context, in_place):
+    spec = spec_of(spec)
     its = traits(spec)
     check(x)
-    seed, stream = common.as_signed(common.check_seed(seed)), common.check_stream(stream)
-    step_tensor = step_tensor_of(step)
-    if not its.is_random:
-        seed, stream, step_tensor = 0, 0, None
+    seed, *others = context if its.is_random else _NOT_RANDOM
+    arguments = (x, spec, as_signed(seed), *others)
     if (x.requires_grad and torch.is_grad_enabled()) or in_transform():
         if its.is_straight_through:
-            return StraightThrough.apply(x, spec, seed, stream, step_tensor)
+            return StraightThrough.apply(*arguments)
         function = Clipped if its.clips_gradient else WithGradient
-        return function.apply(x, spec, seed, stream, step_tensor)[0]
+        return function.apply(*arguments)[0]
     in_place = in_place and not x.requires_grad and memory.is_in_any_order(x, its)
     if not are_ops_recorded() and is_plain(x):  # past the dispatcher, which takes longer
         if not in_place:
-            return quantize_on_cpu(x, spec, seed, stream, step_tensor)
-        quantize_memory(x, x, spec, seed, stream, step_tensor)
+            return quantize_on_cpu(*arguments)
+        quantize_memory(x, *arguments)
         return x
     if not in_place:
-        return quantize_op(x, spec, seed, stream, step_tensor)
-    quantize_in_place_op(x, spec, seed, stream, step_tensor)
+        return quantize_op(*arguments)
+    quantize_in_place_op(*arguments)
     return x
 
 

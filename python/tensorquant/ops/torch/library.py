@@ -51,7 +51,7 @@ def _plain(x: torch.Tensor) -> torch.Tensor:
 
 
 @torch.library.impl(_library, "quantize", "CPU")
-def quantize_on_cpu(x, spec, seed, stream, step):
+def quantize_on_cpu(x, spec, *context):
     y = torch.empty_like(x)  # of x's strides where x is dense
     is_plain = x.is_contiguous() or (x.stride() == y.stride() and traits(spec).is_elementwise)
     if is_plain and not x.is_neg():
@@ -59,16 +59,17 @@ def quantize_on_cpu(x, spec, seed, stream, step):
     else:
         x = _plain(x)
         into = y if y.is_contiguous() else torch.empty_like(x)
-    quantize_memory(x, into, spec, seed, stream, step)
+    quantize_memory(x, into, spec, *context)
     return y if into is y else y.copy_(into)
 
 
 @torch.library.impl(_library, "quantize_", "CPU")
-def _quantize_in_place_on_cpu(x, spec, seed, stream, step):
-    quantize_memory(x, x, spec, seed, stream, step)
+def _quantize_in_place_on_cpu(x, spec, *context):
+    quantize_memory(x, x, spec, *context)
 
 
 def quantize_memory(x, y, spec, seed, stream, step):
+    """The context as the ops have it: a signed seed, and a tensor or None for the step."""
     native.op_quantize(
         spec,
         TYPES[x.dtype],

@@ -2,9 +2,11 @@
 
 import dataclasses
 
-import tensorquant as tq
-from tensorquant._checks import check_integer
-from tensorquant.keras.tensor_quantizer import TensorQuantizer, load, save
+from tensorquant._core import Error
+from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.numbers.checks import check_integer
+from tensorquant.numbers.context import Context
+from tensorquant.numbers.quantizer import Quantizer, stream_of
 
 _PARTS = ("weight", "bias", "output", "product", "accumulator")
 _INTRINSIC = ("product", "accumulator")
@@ -15,11 +17,11 @@ class LayerQuantizers:
     """The quantizers of one layer; None leaves a place alone."""
 
     layer: str  # the full name, which also names the random streams
-    weight: tq.Quantizer | None = None
-    bias: tq.Quantizer | None = None
-    output: tq.Quantizer | None = None
-    product: tq.Quantizer | None = None  # with the accumulator: both are None or none is
-    accumulator: tq.Quantizer | None = None
+    weight: Quantizer | None = None
+    bias: Quantizer | None = None
+    output: Quantizer | None = None
+    product: Quantizer | None = None  # with the accumulator: both are None or none is
+    accumulator: Quantizer | None = None
     accumulate: str = "step"
     intrinsic: str = ""  # the intrinsic map's value, for people to read
     rule: str = ""  # which rules chose them, likewise
@@ -34,7 +36,7 @@ class LayerQuantizers:
             if not isinstance(quantizer, TensorQuantizer):
                 _check_has_string(quantizer)
             elif part in _INTRINSIC:
-                raise tq.Error(
+                raise Error(
                     f"layer '{self.layer}': the intrinsic map cannot take {quantizer}, which is "
                     "written in framework operations; use a quantizer string"
                 )
@@ -45,10 +47,14 @@ class LayerQuantizers:
 
     def stream(self, role, index=0):
         """The random stream of the first, second, ... array that has a role in the layer."""
-        return tq.stream_of(self.layer, numbered(role, index))
+        return stream_of(self.layer, numbered(role, index))
 
-    def to_config(self):
-        """As plain data that Keras can save."""
+    def context(self, role, index=0):
+        """The Context of that array at step 0."""
+        return Context(self.seed, self.stream(role, index))
+
+    def to_config(self, save):
+        """As plain data; save() makes such of a quantizer."""
         config = dataclasses.asdict(dataclasses.replace(self, **dict.fromkeys(_PARTS)))
         for part in _PARTS:
             quantizer = getattr(self, part)
@@ -56,7 +62,8 @@ class LayerQuantizers:
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config, load):
+        """What to_config() told; load() undoes save()."""
         quantizers = {part: config[part] and load(config[part]) for part in _PARTS}
         return cls(**{**config, **quantizers})
 
@@ -64,9 +71,9 @@ class LayerQuantizers:
 def _check_has_string(quantizer):
     # The frameworks' ops and saved models know quantizers by their strings.
     try:
-        tq.Quantizer(quantizer.spec)
-    except tq.Error:
-        raise tq.Error(
+        Quantizer(quantizer.spec)
+    except Error:
+        raise Error(
             f"the quantizer {quantizer!r} has no string: give its class a name by "
             "tensorquant.register_quantizer and use that in maps"
         ) from None

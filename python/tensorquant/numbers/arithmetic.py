@@ -6,10 +6,10 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from tensorquant import _core
-from tensorquant._arrays import Array, borrow
-from tensorquant._checks import Range, Seed, Step, Stream, checked
 from tensorquant._core import Error
-from tensorquant._quantizer import Quantizer
+from tensorquant.numbers.arrays import Array, borrow
+from tensorquant.numbers.checks import Range, Seed, Step, Stream, checked
+from tensorquant.numbers.quantizer import Quantizer
 
 Format = str | Quantizer | None
 

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 from tensorquant import _core as native
-from tensorquant._checks import check_integer, check_text, wrong
+from tensorquant.numbers.checks import check_integer, check_text, wrong
+from tensorquant.numbers.context import Context
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
@@ -42,12 +43,10 @@ def spec_of(quantizer: Any, name: str = "spec") -> str:
     return spec
 
 
-def check_seed(seed: int) -> int:
-    return check_integer("seed", seed, 0, 2**64 - 1)
-
-
-def check_stream(stream: int) -> int:
-    return check_integer("stream", stream, 0, 2**32 - 1)
+def context_of(seed: int, stream: int, step: Any) -> Context:
+    """What a framework's function `quantize` takes as seed=, stream= and step=, which is checked."""
+    seed = check_integer("seed", seed, 0, 2**64 - 1)
+    return Context(seed, check_integer("stream", stream, 0, 2**32 - 1), step)
 
 
 def check_step(step: int) -> int:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from tensorquant import _core as native
-from tensorquant._checks import Range, Seed, Stream, check_integer, checked, wrong
-from tensorquant.ops._common import spec_of, traits
+from tensorquant.numbers.checks import Range, Seed, Stream, check_integer, checked, wrong
+from tensorquant.ops.common import spec_of, traits
 
 
 @dataclass(frozen=True)

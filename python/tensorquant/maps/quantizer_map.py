@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from tensorquant import _core
-from tensorquant._checks import Seed, check_text, checked, wrong
 from tensorquant._core import Error
-from tensorquant._quantizer import Quantizer
+from tensorquant.numbers.checks import check_text, checked, wrong
+from tensorquant.numbers.quantizer import Quantizer
 
 # What a rule may give to a layer.
 Value = str | Quantizer | Mapping[str, "str | Quantizer | None"] | None
@@ -222,165 +222,11 @@ you mean 'nearest'?
     if isinstance(source, str):
         return QuantizerMap._of(_core.QuantizerMap.from_argument(check_text("map", source), kind))
     if isinstance(source, os.PathLike):
-        return QuantizerMap._of(_core.QuantizerMap.from_file(_path(source), kind))
+        return QuantizerMap._of(_core.QuantizerMap.from_file(path_text(source), kind))
     return QuantizerMap(source, kind)
 
 
-class Override:
-    """The maps that a model is overridden with: which quantizers go into which layers.
-
-    Args:
-        weights: Map of the layers' weights and biases: anything that quantizer_map() takes.
-        extrinsic: Map of the layers' outputs; the name "input" is the model's input.
-        intrinsic: Map of the arithmetic inside the layers.
-        seed: Of random rounding.
-        strict: Whether a rule that does nothing is an error.
-
-    Raises:
-        Error: A map is wrong, or the seed is not one of 64 bits.
-
-    Example:
-        >>> o = Override(weights={"conv": "nearest,8,6"}, extrinsic="nearest,8,4")
-        >>> print(o.to_json())
-        {"weights":{"conv":"nearest,8,6"},"extrinsic":{"":"nearest,8,4"}}
-        >>> Override.from_json(o.to_json()) == o
-        True
-    """
-
-    @checked
-    def __init__(
-        self,
-        weights: Any = None,
-        extrinsic: Any = None,
-        intrinsic: Any = None,
-        *,
-        seed: Seed = 0,
-        strict: bool = False,
-    ) -> None:
-        self.weights = quantizer_map(weights, "weights")
-        self.extrinsic = quantizer_map(extrinsic, "extrinsic")
-        self.intrinsic = quantizer_map(intrinsic, "intrinsic")
-        self.seed = seed
-        self.strict = strict
-
-    @staticmethod
-    @checked
-    def from_file(path: str | os.PathLike, *, seed: Seed = 0, strict: bool = False) -> "Override":
-        """Reads a three-in-one file.
-
-        Args:
-            path: {"weights": {...}, "extrinsic": {...}, "intrinsic": {...}}, each of which may be
-                left out or be a quantizer string.
-            seed: Of random rounding.
-            strict: Whether a rule that does nothing is an error.
-
-        Raises:
-            Error: With file, line and column.
-        """
-        maps = map(QuantizerMap._of, _core.override_from_file(_path(path)))
-        return Override(*maps, seed=seed, strict=strict)
-
-    @staticmethod
-    @checked
-    def from_json(text: str, *, seed: Seed = 0, strict: bool = False) -> "Override":
-        """Reads the same from a text; see from_file()."""
-        maps = map(QuantizerMap._of, _core.override_from_json(text))
-        return Override(*maps, seed=seed, strict=strict)
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is no rule."""
-        return not (len(self.weights) or len(self.extrinsic) or len(self.intrinsic))
-
-    def to_json(self) -> str:
-        """Canonical JSON of the maps, empty ones left out; seed and strict are not part of it."""
-        return _core.override_to_json(*self._natives())
-
-    def _natives(self) -> list[_core.QuantizerMap]:
-        return [m._native for m in (self.weights, self.extrinsic, self.intrinsic)]
-
-    def _fields(self) -> tuple:
-        return self.weights, self.extrinsic, self.intrinsic, self.seed, self.strict
-
-    def __eq__(self, other: object) -> bool:
-        return self._fields() == other._fields() if isinstance(other, Override) else NotImplemented
-
-    __hash__ = None
-
-    def __repr__(self) -> str:
-        return f"Override.from_json({self.to_json()!r}, seed={self.seed}, strict={self.strict})"
-
-
-class LayerExplanation(NamedTuple):
-    """What the maps say about one layer; None where no rule hits."""
-
-    layer: str
-    weights: Rule | None
-    extrinsic: Rule | None
-    intrinsic: Rule | None
-
-
-class IdleRule(NamedTuple):
-    """A rule that does nothing.
-
-    Attributes:
-        kind: The kind of its map.
-        rule: The rule.
-        shadowed_by: The earlier rule that takes its layers; None where its key hits no layer.
-        suggestion: Where its key hits no layer, the nearest one, or "".
-        message: All that in one line.
-    """
-
-    kind: str
-    rule: Rule
-    shadowed_by: Rule | None
-    suggestion: str
-    message: str
-
-
-class Explanation(NamedTuple):
-    """Which rule chooses each layer's quantizers, and which rules do nothing."""
-
-    layers: list[LayerExplanation]
-    idle: list[IdleRule]
-
-    def __str__(self) -> str:
-        """A table of the layers, and a line for each idle rule."""
-        headings = ["layer", "weights", "extrinsic", "intrinsic"]
-        rows = [[layer, *(r.text if r else "-" for r in rules)] for layer, *rules in self.layers]
-        table = _core.format_table(headings, rows).removesuffix("\n")
-        return "\n".join([table, *(rule.message for rule in self.idle)])
-
-
-@checked
-def explain(override: Override, layers: Iterable[str]) -> Explanation:
-    """Tells which rules hit which layers.
-
-    Args:
-        override: The maps.
-        layers: The layers' full names.
-
-    Returns:
-        The rules of each layer, and the rules that do nothing.
-
-    Example:
-        >>> print(explain(Override({"conv": "fp16", "cnov": "bf16"}), ["conv1", "fc"]))
-        layer  weights  extrinsic  intrinsic
-        conv1  "fp16"   -          -
-        fc     -        -          -
-        rule 2: weights key 'cnov' hits no layer; the nearest is 'conv1'
-    """
-    hits, idle = _core.explain(*override._natives(), layers)
-    return Explanation(
-        [LayerExplanation(layer, *map(Rule._of, rules)) for layer, *rules in hits],
-        [
-            IdleRule(kind, Rule._of(rule), Rule._of(shadow), suggestion, message)
-            for kind, rule, shadow, suggestion, message in idle
-        ],
-    )
-
-
-def _path(path: str | os.PathLike) -> str:
+def path_text(path: str | os.PathLike) -> str:
     text = os.fsdecode(path)
     if "\0" in text:
         raise Error(f"path: {text!r} has a zero byte")

@@ -3,15 +3,15 @@
 import numpy as np
 
 from tensorquant import _core as native
-from tensorquant.ops._common import type_number
+from tensorquant.numbers.context import Context
+from tensorquant.ops.common import type_number
 
 
-def quantize(x: np.ndarray, spec: str, seed: int, stream: int, step: int) -> np.ndarray:
+def quantize(x: np.ndarray, spec: str, context: Context) -> np.ndarray:
     x = np.ascontiguousarray(x).reshape(np.shape(x))
     y = np.empty_like(x)
-    native.op_quantize(
-        spec, type_number(x.dtype.name), x.size, _address(x), _address(y), seed, stream, int(step)
-    )
+    context = context.at(int(context.step))
+    native.op_quantize(spec, type_number(x.dtype.name), x.size, _address(x), _address(y), *context)
     return y
 
 

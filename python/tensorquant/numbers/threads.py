@@ -1,7 +1,7 @@
 """How many threads the core uses."""
 
 from tensorquant import _core
-from tensorquant._checks import Count, checked
+from tensorquant.numbers.checks import Count, checked
 
 
 def get_num_threads() -> int:

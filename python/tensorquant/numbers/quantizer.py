@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tensorquant import _core
-from tensorquant._arrays import Array, borrow, borrow_out, mark_overwritten
-from tensorquant._checks import Count, Seed, Step, Stream, checked
+from tensorquant.numbers.arrays import Array, borrow, borrow_out, mark_overwritten
+from tensorquant.numbers.checks import Count, Seed, Step, Stream, checked
 
 
 class Facts(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tensorquant import _core
-from tensorquant._checks import checked
 from tensorquant._core import Error
-from tensorquant._quantizer import Quantizer
+from tensorquant.numbers.checks import checked
+from tensorquant.numbers.quantizer import Quantizer
 
 _factories: dict[str, Callable[..., "UserQuantizer"]] = {}
 atexit.register(_core.release_python_quantizers)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tensorquant._checks import wrong
+from tensorquant.numbers.checks import wrong
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 _ALIGNMENT = 64  # bytes; less, and TensorFlow and JAX would copy

@@ -32,6 +32,7 @@ FORMAT = {
     "end of data": "};",
     "bounds": "template <class T> Bounds<T> bounds(const Step&) { return {-1, 1}; }",
     "reference": "template <class T> T quantize_reference(const Step&, T x) { return x; }",
+    "fits_doubles": "inline bool fits_doubles(const Step&) { return true; }",
     "is_random": "inline bool is_random(const Step&) { return false; }",
     "is_elementwise": "inline bool is_elementwise(const Step&) { return true; }",
     "facts": "template <class T> FormatFacts facts(const Step&);",
@@ -54,7 +55,6 @@ template <class V> void visit_fields(Step& format, V& visitor) { visitor.argumen
 # Arithmetic's questions: the text that a source has for another format, and where it stands.
 ARITHMETIC = {
     "arithmetic/grid_format.cc": [
-        "bool is_held_by_doubles(const Step&) { return true; }",
         "template <class T> Bounds<double> ends(const Step&) { return {-1, 1}; }",
         "template <class T> T highest(const Step&) { return 1; }",
         "GridFormat of_float32(const Step& format) { return format; }",

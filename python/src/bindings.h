@@ -7,6 +7,7 @@ namespace tensorquant::python {
 
 void bind_quantizers(nanobind::module_& module);
 void bind_maps(nanobind::module_& module);
+void bind_assign(nanobind::module_& module);
 void bind_arithmetic(nanobind::module_& module);
 void bind_c_api(nanobind::module_& module);
 

@@ -27,6 +27,7 @@ NB_MODULE(_core, module) {
 
   tensorquant::python::bind_quantizers(module);
   tensorquant::python::bind_maps(module);
+  tensorquant::python::bind_assign(module);
   tensorquant::python::bind_arithmetic(module);
   tensorquant::python::bind_c_api(module);
 }

@@ -6,27 +6,22 @@
 #include <variant>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/quantizers/grid_fault.h"
 
 namespace tensorquant {
 namespace {
 
 GridFormat format_of(const Quantizer& quantizer, const char* place) {
-  const Format* format = quantizer.format();
-  const auto grid = format != nullptr ? grid_format(*format) : std::nullopt;
-  if (!grid) {
-    throw Error(
-        "'" + quantizer.spec() + "' cannot be " + place +
-        ": expected fixed point of at most 53 bits (52 unsigned), a float, logarithmic or none");
-  }
-  return *grid;
+  const std::string fault = grid_fault(quantizer, place);
+  if (!fault.empty()) throw Error(fault);
+  return *grid_format(*quantizer.format());
 }
 
 }  // namespace
 
 Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulator,
                            const Accumulate& accumulate) {
-  return {format_of(product, "the format of a product"),
-          format_of(accumulator, "the format of an accumulator"), accumulate};
+  return {format_of(product, "product"), format_of(accumulator, "accumulator"), accumulate};
 }
 
 void RangeReport::merge(const RangeReport& other) {

@@ -12,11 +12,6 @@ constexpr FloatingPoint kBinary32 = {.exponent_bits = 8, .significand_bits = 23}
 // The roundings of a bound's own computation in double.
 constexpr double kSlack = 1 + 1e-6;
 
-bool is_held_by_doubles(const Identity&) { return true; }
-bool is_held_by_doubles(const FixedPoint& format) { return format.magnitude_bits() <= 52; }
-bool is_held_by_doubles(const FloatingPoint&) { return true; }
-bool is_held_by_doubles(const Logarithmic&) { return true; }
-
 template <class T>
 Bounds<double> ends(const Identity&) {
   constexpr double kLargest = std::numeric_limits<T>::max();
@@ -114,7 +109,7 @@ std::optional<GridFormat> grid_format(const Format& format) {
   return std::visit(
       [](const auto& f) -> std::optional<GridFormat> {
         if constexpr (std::decay_t<decltype(f)>::is_grid) {
-          return is_held_by_doubles(f) ? std::optional<GridFormat>(f) : std::nullopt;
+          return fits_doubles(f) ? std::optional<GridFormat>(f) : std::nullopt;
         } else {
           return std::nullopt;
         }

@@ -106,6 +106,7 @@ T quantize_reference(const FixedPoint& format, T x, Draw draw = {}) {
   return truncate_to<T>(value) + T{0};  // -0 + 0 = +0
 }
 
+inline bool fits_doubles(const FixedPoint& format) { return format.magnitude_bits() <= 52; }
 inline bool is_random(const FixedPoint& format) { return format.rounding == Rounding::stochastic; }
 inline bool is_elementwise(const FixedPoint& format) { return !is_random(format); }
 

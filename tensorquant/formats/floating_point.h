@@ -114,6 +114,7 @@ T quantize_reference(const FloatingPoint& format, T x, Draw draw = {}) {
   return static_cast<T>(std::copysign(rounded, static_cast<double>(x)));
 }
 
+inline bool fits_doubles(const FloatingPoint&) { return true; }
 inline bool is_random(const FloatingPoint& format) {
   return format.rounding == Rounding::stochastic;
 }

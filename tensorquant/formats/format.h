@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -55,11 +56,17 @@ void quantize_reference(const F& format, std::span<const T> in, std::span<T> out
   }
 }
 
+// Of a grid alone: whether doubles hold its values, and below them what its roundings look at.
+template <class F>
+concept GridOfDoublesIsKnown = !F::is_grid || requires(const F& format) {
+  { fits_doubles(format) } -> std::same_as<bool>;
+};
+
 // What each format answers for itself, in its own header; its fields (quantizers/format_fields.h),
 // its kernel (kernels/) and, where it is a grid, arithmetic's questions (arithmetic/grid_format.h)
 // come on top. There is no answer by default: a format that lacks one does not compile.
 template <class F>
-concept AnswersForItself = std::equality_comparable<F> &&
+concept AnswersForItself = std::equality_comparable<F> && GridOfDoublesIsKnown<F> &&
     requires(const F& format, const FloatingPoint& type, std::span<const float> in,
              std::span<float> out, const Context& context) {
   // Whether arithmetic can round exact products and sums to it.
@@ -101,6 +108,19 @@ bool is_random(const std::variant<F...>& format) {
 template <class... F>
 bool is_elementwise(const std::variant<F...>& format) {
   return std::visit([](const auto& f) { return is_elementwise(f); }, format);
+}
+// Whether arithmetic can round to it.
+template <class... F>
+bool is_grid_of_doubles(const std::variant<F...>& format) {
+  return std::visit(
+      [](const auto& f) {
+        if constexpr (std::decay_t<decltype(f)>::is_grid) {
+          return fits_doubles(f);
+        } else {
+          return false;
+        }
+      },
+      format);
 }
 template <class... F>
 bool fits(const std::variant<F...>& format, const FloatingPoint& type) {

@@ -24,6 +24,7 @@ T quantize_reference(const Identity&, T x) {
   return x;
 }
 
+inline bool fits_doubles(const Identity&) { return true; }
 inline bool is_random(const Identity&) { return false; }
 inline bool is_elementwise(const Identity&) { return true; }
 

@@ -57,6 +57,7 @@ T quantize_reference(const Logarithmic& format, T x) {
   return static_cast<T>(std::copysign(std::ldexp(1.0, std::clamp(e, lowest, highest)), x));
 }
 
+inline bool fits_doubles(const Logarithmic&) { return true; }
 inline bool is_random(const Logarithmic&) { return false; }
 inline bool is_elementwise(const Logarithmic&) { return true; }
 

@@ -25,8 +25,9 @@ bool holds_in_order(std::string_view name, const Texts& texts) {
   return true;
 }
 
-// Walks along an expression's sequence, into groups without alternatives. What it does not understand for certain ends the
-// walk with one alternative without a text, which every name fulfils.
+// Walks along an expression's sequence, into groups without alternatives. What it does not
+// understand for certain ends the walk with one alternative without a text, which every name
+// fulfils.
 class Reader {
  public:
   explicit Reader(std::string_view expression) : rest_(expression) {}

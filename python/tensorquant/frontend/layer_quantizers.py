@@ -41,6 +41,13 @@ class LayerQuantizers:
                     "written in framework operations; use a quantizer string"
                 )
 
+    @classmethod
+    def of(cls, core, seed):
+        """What the core's assign() chose."""
+        quantizers = {part: Quantizer._of(getattr(core, part)) for part in _PARTS}
+        texts = {"accumulate": core.accumulate, "intrinsic": core.intrinsic, "rule": core.rule}
+        return cls(core.layer, **quantizers, **texts, seed=seed)
+
     @property
     def is_random(self):
         return any(q is not None and q.is_random for q in map(self.__getattribute__, _PARTS))

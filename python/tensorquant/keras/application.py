@@ -29,21 +29,19 @@ class Application:
     def __init__(self, root, override, wanted=lambda layer: True, has_input=True):
         found = [layer for layer in walk(root) if wanted(layer.layer)]
         has_input = has_input and isinstance(root, keras.Model)
-        assignment = Assignment(override, found, has_input, _is_covered)
+        assignment = Assignment(override, found, has_input, _arithmetic_of)
         self.names = assignment.names
         self.idle = assignment.idle
         self._root = root
         self._input = assignment.input
         self._plans = []  # pairs of a layer and its plan or None
-        faults = assignment.faults
         for layer, quantizers in zip(found, assignment.quantizers):
             try:
                 plan = quantizers and LayerPlan(layer.layer, quantizers)
                 self._plans.append((layer.layer, plan))
             except Error as error:
-                faults.append(str(error))
-        if faults:
-            raise Error("; ".join(faults))
+                assignment.add_fault(layer, error)
+        assignment.refuse()
 
     def attach(self):
         """Puts the quantizers into the layers; layers that no rule hits become plain ones."""
@@ -60,8 +58,10 @@ class Application:
         remember_layers(self._root)
 
 
-def _is_covered(found):
-    return only_moves_values(found.layer) or rounded.can_round(found.layer)
+def _arithmetic_of(found):
+    if only_moves_values(found.layer):
+        return "nothing"
+    return "rounded" if rounded.can_round(found.layer) else "other"
 
 
 def _detach_inside(layer):

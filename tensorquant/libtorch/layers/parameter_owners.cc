@@ -4,6 +4,7 @@
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
+#include "tensorquant/maps/layer_quantizers.h"
 #include "tensorquant/maps/place.h"
 
 namespace tensorquant {

@@ -27,10 +27,6 @@ at::Tensor named(const std::string& layer, const F& work) {
 
 }  // namespace
 
-bool is_bias(const std::string& parameter) {
-  return parameter.find("bias", parameter.rfind('.') + 1) != std::string::npos;  // npos + 1 is 0
-}
-
 // The quantized parameters of evaluation mode, and the parameters that they were made from.
 struct QuantizableLayer::Cache {
   // Version counters alone do not tell whether a tensor has changed: load(), to() and set_data()

@@ -15,32 +15,14 @@
 #include <vector>
 
 #include "tensorquant/libtorch/arithmetic/layer_arithmetic.h"
-#include "tensorquant/quantizers/accumulate.h"
+#include "tensorquant/maps/layer_quantizers.h"
 #include "tensorquant/quantizers/quantizer.h"
 
 namespace tensorquant {
 
-// What apply() puts into one layer. Null quantizers leave their place alone.
-struct LayerQuantizers {
-  std::string layer;  // the full name, which also names the random streams
-  std::shared_ptr<const Quantizer> weight, bias, output;
-  // The arithmetic inside the layer; both are null or none is.
-  std::shared_ptr<const Quantizer> product, accumulator;
-  Accumulate accumulate = {};
-  std::uint64_t seed = 0;
-  std::string rule;       // which rules chose them, for people to read
-  std::string intrinsic;  // the intrinsic map's value, "" for none
-  // The quantizer of the whole model's input, the same in all of its layers.
-  std::shared_ptr<const Quantizer> model_input;
-};
-
 // Called with a layer's name and its (quantized) output. A layer that returns several tensors has
 // several calls: "lstm", "lstm:output1", ...
 using OutputObserver = std::function<void(const std::string& layer, const at::Tensor& output)>;
-
-// Whether the weights map's quantizer of biases is for the parameter of that name: "bias",
-// "in_proj_bias", "attention.bias_ih_l0".
-bool is_bias(const std::string& parameter);
 
 class ParameterOwners;
 

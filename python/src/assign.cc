@@ -1,0 +1,83 @@
+// maps/assign.h for Python's front-ends.
+
+#include "tensorquant/maps/assign.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "python/src/bindings.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace tensorquant::python {
+namespace {
+
+// names, type, "rounded", "nothing" or "other", obstacle
+using LayerTuple = std::tuple<std::vector<std::string>, std::string, std::string, std::string>;
+
+AssignableLayer::Arithmetic arithmetic_of(const std::string& word) {
+  using enum AssignableLayer::Arithmetic;
+  if (word == "rounded") return rounded;
+  if (word == "nothing") return nothing;
+  if (word == "other") return other;
+  throw std::invalid_argument("arithmetic: expected 'rounded', 'nothing' or 'other'");
+}
+
+template <std::shared_ptr<const Quantizer> LayerQuantizers::*place>
+std::shared_ptr<const Quantizer> quantizer_of(const LayerQuantizers& quantizers) {
+  return quantizers.*place;
+}
+
+}  // namespace
+
+void bind_assign(nb::module_& module) {
+  nb::class_<Faults>(module, "Faults", "Everything that speaks against an override, for one error.")
+      .def("add_of_layer", &Faults::add_of_layer, "layer"_a, "reason"_a)
+      .def("refuse", &Faults::refuse);
+  nb::class_<LayerQuantizers>(module, "LayerQuantizers", "What the maps put into one layer.")
+      .def_ro("layer", &LayerQuantizers::layer)
+      .def_prop_ro("weight", &quantizer_of<&LayerQuantizers::weight>)
+      .def_prop_ro("bias", &quantizer_of<&LayerQuantizers::bias>)
+      .def_prop_ro("output", &quantizer_of<&LayerQuantizers::output>)
+      .def_prop_ro("product", &quantizer_of<&LayerQuantizers::product>)
+      .def_prop_ro("accumulator", &quantizer_of<&LayerQuantizers::accumulator>)
+      .def_prop_ro(
+          "accumulate",
+          [](const LayerQuantizers& quantizers) { return to_string(quantizers.accumulate); })
+      .def_ro("rule", &LayerQuantizers::rule)
+      .def_ro("intrinsic", &LayerQuantizers::intrinsic)
+      .def_prop_ro("any", &LayerQuantizers::any);
+  module.def("is_bias", &is_bias, "parameter"_a,
+             "Whether the parameter of that name is a bias to the weights map.");
+  module.def(
+      "assign",
+      [](const QuantizerMap& weights, const QuantizerMap& extrinsic, const QuantizerMap& intrinsic,
+         bool strict, const std::vector<LayerTuple>& layers, bool has_input) {
+        Override maps;
+        maps.weights = weights;
+        maps.extrinsic = extrinsic;
+        maps.intrinsic = intrinsic;
+        maps.strict = strict;
+        std::vector<AssignableLayer> all;
+        for (const auto& [names, type, arithmetic, obstacle] : layers) {
+          all.push_back({names, type, arithmetic_of(arithmetic), obstacle});
+        }
+        Assignment found = assign(maps, all, has_input);
+        return std::tuple(std::move(found.layers), std::move(found.input), std::move(found.idle),
+                          std::move(found.faults));
+      },
+      "weights"_a, "extrinsic"_a, "intrinsic"_a, "strict"_a, "layers"_a, "has_input"_a,
+      "Which quantizers each layer gets: LayerQuantizers of each and of the input, a message for "
+      "each rule that does nothing, and Faults.");
+}
+
+}  // namespace tensorquant::python

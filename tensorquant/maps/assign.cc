@@ -1,0 +1,177 @@
+#include "tensorquant/maps/assign.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <set>
+#include <variant>
+
+#include "tensorquant/quantizers/grid_fault.h"
+
+namespace tensorquant {
+namespace {
+
+constexpr const char* kInput = "input";
+
+// "none" leaves a place alone, as null does.
+std::shared_ptr<const Quantizer> effective(const Rule* rule, Place place) {
+  if (rule == nullptr) return nullptr;
+  const std::shared_ptr<const Quantizer>& quantizer = rule->value[place];
+  const bool is_identity = quantizer != nullptr && quantizer->format() != nullptr &&
+                           std::holds_alternative<Identity>(*quantizer->format());
+  return is_identity ? nullptr : quantizer;
+}
+
+std::string cited(MapKind kind, const Rule& rule) {
+  return to_string(kind) + " \"" + rule.pattern.key() + "\" (" + rule.origin + ")";
+}
+
+std::string cited(const LayerExplanation& rules) {
+  std::string all;
+  for (const MapKind kind : kMapKinds) {
+    if (rules[kind] == nullptr) continue;
+    all += (all.empty() ? "" : ", ") + cited(kind, *rules[kind]);
+  }
+  return all;
+}
+
+// The rules' values: equal texts do the same.
+std::vector<std::string> texts(const LayerExplanation& rules) {
+  std::vector<std::string> all;
+  for (const MapKind kind : kMapKinds) {
+    if (rules[kind] == nullptr || rules[kind]->text == "null") continue;
+    all.push_back(to_string(kind) + rules[kind]->text);
+  }
+  return all;
+}
+
+LayerQuantizers quantizers_of(const LayerExplanation& rules, std::uint64_t seed) {
+  LayerQuantizers chosen;
+  chosen.layer = rules.layer;
+  chosen.weight = effective(rules.weights, Place::weight);
+  chosen.bias = effective(rules.weights, Place::bias);
+  chosen.output = effective(rules.extrinsic, Place::output);
+  chosen.seed = seed;
+  chosen.rule = cited(rules);
+  // Not effective(): an exact product and a float accumulator still add up in an order of their
+  // own.
+  if (rules.intrinsic == nullptr || rules.intrinsic->value.product == nullptr) return chosen;
+  chosen.product = rules.intrinsic->value.product;
+  chosen.accumulator = rules.intrinsic->value.accumulator;
+  chosen.accumulate = rules.intrinsic->value.accumulate;
+  chosen.intrinsic = rules.intrinsic->text;
+  std::erase(chosen.intrinsic, '"');  // JSON: a string, or an object with the parts
+  return chosen;
+}
+
+class Assigner {
+ public:
+  Assigner(const Override& maps, const std::vector<AssignableLayer>& layers, bool has_input)
+      : maps_(maps) {
+    std::vector<std::string> names;
+    for (const AssignableLayer& layer : layers) {
+      names.insert(names.end(), layer.names.begin(), layer.names.end());
+    }
+    refuse_equal(names);
+    const Explanation explanation = explain(maps, names);
+    choose_input(std::move(names), explanation, has_input);
+    auto rules = explanation.layers.begin();
+    for (const AssignableLayer& layer : layers) {
+      choose(layer, &*rules);
+      rules += static_cast<std::ptrdiff_t>(layer.names.size());
+    }
+    if (maps.strict) {
+      for (const std::string& message : result.idle) result.faults.add(message);
+    }
+  }
+
+  Assignment result;
+
+ private:
+  void refuse_equal(const std::vector<std::string>& names) {
+    std::set<std::string> seen, told;
+    for (const std::string& name : names) {
+      if (seen.insert(name).second || !told.insert(name).second) continue;
+      result.faults.add_to_list("several layers have one name, give them names of their own",
+                                "'" + name + "'");
+    }
+  }
+
+  void choose_input(std::vector<std::string> names, const Explanation& explanation,
+                    bool has_input) {
+    const bool own = std::find(names.begin(), names.end(), kInput) != names.end();
+    collect_idle(explanation, MapKind::weights);
+    if (own || !has_input) {
+      collect_idle(explanation, MapKind::extrinsic);
+    } else {
+      names.insert(names.begin(), kInput);
+      const Explanation with_input = explain(maps_, names);
+      LayerExplanation rules;
+      rules.layer = kInput;
+      rules.extrinsic = with_input.layers.front().extrinsic;
+      result.input = quantizers_of(rules, maps_.seed);
+      collect_idle(with_input, MapKind::extrinsic);
+    }
+    collect_idle(explanation, MapKind::intrinsic);
+  }
+
+  void collect_idle(const Explanation& explanation, MapKind kind) {
+    for (const IdleRule& rule : explanation.idle) {
+      if (rule.kind == kind) result.idle.push_back(rule.message());
+    }
+  }
+
+  // `rules` has an element for each name.
+  void choose(const AssignableLayer& layer, const LayerExplanation* rules) {
+    LayerQuantizers chosen = quantizers_of(rules[0], maps_.seed);
+    for (std::size_t i = 1; i < layer.names.size(); ++i) {
+      if (texts(rules[i]) == texts(rules[0])) continue;
+      result.faults.add_to_list("one layer under two names has different rules",
+                                "'" + layer.names[0] + "' and '" + layer.names[i] + "'");
+    }
+    if (!layer.obstacle.empty()) {
+      if (chosen.any()) {
+        result.faults.add_to_list(
+            "these layers are hit by a rule but cannot be quantized; " + layer.obstacle,
+            layer.text());
+      }
+    } else if (chosen.product != nullptr) {
+      check_arithmetic(layer, chosen);
+    }
+    chosen.model_input = result.input.output;
+    result.layers.push_back(std::move(chosen));
+  }
+
+  // Takes out what no layer can have, lest the front-end stumble over it, too.
+  void check_arithmetic(const AssignableLayer& layer, LayerQuantizers& chosen) {
+    if (layer.arithmetic == AssignableLayer::Arithmetic::nothing) return;
+    if (layer.arithmetic == AssignableLayer::Arithmetic::other) {
+      result.faults.add_to_list("the intrinsic map hits layers whose arithmetic cannot be rounded",
+                                layer.text());
+    }
+    bool is_wrong = false;
+    for (const auto& [quantizer, place] : {std::pair{chosen.product.get(), "product"},
+                                           std::pair{chosen.accumulator.get(), "accumulator"}}) {
+      const std::string fault = grid_fault(*quantizer, place);
+      if (fault.empty()) continue;
+      is_wrong = true;
+      result.faults.add_to_list(fault + "; hit by the intrinsic map", layer.text());
+    }
+    if (is_wrong) chosen.product = chosen.accumulator = nullptr;
+  }
+
+  const Override& maps_;
+};
+
+}  // namespace
+
+bool is_bias(const std::string& parameter) {
+  return parameter.find("bias", parameter.rfind('.') + 1) != std::string::npos;  // npos + 1 is 0
+}
+
+Assignment assign(const Override& maps, const std::vector<AssignableLayer>& layers,
+                  bool has_input) {
+  return std::move(Assigner(maps, layers, has_input).result);
+}
+
+}  // namespace tensorquant

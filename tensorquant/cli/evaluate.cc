@@ -18,7 +18,7 @@
 namespace tensorquant::cli {
 namespace {
 
-struct Options {
+struct EvaluateOptions {
   std::string model, checkpoint, logits, trace;
   DataOptions data;
   MapOptions maps;
@@ -49,7 +49,7 @@ nlohmann::ordered_json report_of(const NonFiniteNumbers& numbers) {
                                           : nlohmann::ordered_json(numbers.layer)}};
 }
 
-void print_table(const Options& options, const Evaluation& result, const Override& maps,
+void print_table(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
                  const std::vector<LayerSummary>& layers,
                  const std::vector<LayerRangeReport>& ranges) {
   if (!maps.empty()) std::printf("%s\n", to_table(layers).c_str());
@@ -64,7 +64,7 @@ void print_table(const Options& options, const Evaluation& result, const Overrid
   std::printf("seconds     %.2f, %d threads\n", result.seconds, options.threads.threads);
 }
 
-void print_json(const Options& options, const Evaluation& result, const Override& maps,
+void print_json(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
                 const std::vector<LayerSummary>& layers,
                 const std::vector<LayerRangeReport>& ranges, const NonFiniteNumbers& non_finite) {
   nlohmann::ordered_json report = {{"accuracy", result.accuracy()},
@@ -84,7 +84,7 @@ void print_json(const Options& options, const Evaluation& result, const Override
   print(report);
 }
 
-void run(Options& options) {
+void run(EvaluateOptions& options) {
   const Interrupt interrupt;
   options.threads.set_up();
   const ModelInfo& info = find_model(options.model);
@@ -139,7 +139,7 @@ void run(Options& options) {
 void add_evaluate(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "Measure a network's accuracy, with quantizers in its layers or without");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateOptions>();
   add_model(*command, options->model)->required();
   command
       ->add_option("--checkpoint", options->checkpoint,

@@ -19,7 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Options {
+struct TrainOptions {
   std::string model, checkpoint, initial;
   DataOptions data;
   MapOptions maps;
@@ -48,7 +48,8 @@ void require_finite(const ImageClassifier& model) {
 
 class TrainCommand {
  public:
-  TrainCommand(const CLI::App& command, Options& options) : command_(command), options_(options) {}
+  TrainCommand(const CLI::App& command, TrainOptions& options)
+      : command_(command), options_(options) {}
 
   void run();
 
@@ -66,7 +67,7 @@ class TrainCommand {
               double seconds) const;
 
   const CLI::App& command_;
-  Options& options_;
+  TrainOptions& options_;
   Override maps_;
 };
 
@@ -228,7 +229,7 @@ void add_train(CLI::App& app) {
       "epoch OUT and OUT.train are written, each whole or not at all. Ctrl-C stops after the batch "
       "and writes them; --resume goes on from OUT.train to the same bits. While a run lasts, "
       "another one that would write the same files is refused.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainOptions>();
   add_model(*command, options->model);
   command->add_option("--checkpoint", options->checkpoint, "OUT, the weights to write")->required();
   command->add_option("--initial", options->initial,

@@ -8,6 +8,7 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/range_table.h"
 #include "tensorquant/cli/trace_writer.h"
@@ -62,6 +63,7 @@ void print_table(const EvaluateOptions& options, const Evaluation& result, const
   std::printf("maps        %s\n", maps.empty() ? "none" : maps.to_json().c_str());
   std::printf("seed        %llu\n", static_cast<unsigned long long>(options.seed));
   std::printf("seconds     %.2f, %d threads\n", result.seconds, options.threads.threads);
+  std::printf("%s", to_text(numeric_libraries(), 12).c_str());
 }
 
 void print_json(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
@@ -77,6 +79,7 @@ void print_json(const EvaluateOptions& options, const Evaluation& result, const 
                                    {"seed", options.seed},
                                    {"batch_size", options.batch_size},
                                    {"threads", options.threads.threads},
+                                   {"libraries", to_json(numeric_libraries())},
                                    {"non_finite", report_of(non_finite)},
                                    {"maps", to_json(maps)},
                                    {"layers", to_json(layers)}};

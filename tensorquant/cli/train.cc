@@ -11,6 +11,7 @@
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/training_run.h"
 
@@ -196,6 +197,7 @@ void TrainCommand::report(const Trainer& trainer, const ImageClassifier& model,
     object["checkpoint"] = options_.checkpoint;
     object["steps"] = trainer.steps();
     object["seconds"] = seconds;
+    object["libraries"] = to_json(numeric_libraries());
     object["non_finite"] = {{"weights", to_json(non_finite_weights(model))}};
     object["results"] = Settings::array();
     for (const EpochResult& epoch : trainer.results()) {
@@ -217,6 +219,7 @@ void TrainCommand::report(const Trainer& trainer, const ImageClassifier& model,
   }
   std::printf("%-14s %s\n%-14s %.1f\n", "checkpoint", options_.checkpoint.c_str(), "seconds",
               seconds);
+  std::printf("%s", to_text(numeric_libraries(), 15).c_str());
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ struct FieldTaker {
   void keyword(std::string_view, E& value, const std::array<Choice<E>, N>& choices) {
     value = choices[static_cast<std::size_t>(input.between(0, N - 1))].value;
   }
+  void flag(std::string_view, bool& value) { value = input.between(0, 1) != 0; }
   template <class... Field>
   void keyword_when(bool condition, Field&&... field) {
     if (condition) keyword(std::forward<Field>(field)...);

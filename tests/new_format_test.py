@@ -54,6 +54,7 @@ template <class V> void visit_fields(Step& format, V& visitor) { visitor.argumen
 # Arithmetic's questions: the text that a source has for another format, and where it stands.
 ARITHMETIC = {
     "arithmetic/grid_format.cc": [
+        "bool is_held_by_doubles(const Step&) { return true; }",
         "template <class T> Bounds<double> ends(const Step&) { return {-1, 1}; }",
         "template <class T> T highest(const Step&) { return 1; }",
         "GridFormat of_float32(const Step& format) { return format; }",

@@ -14,8 +14,9 @@ GridFormat format_of(const Quantizer& quantizer, const char* place) {
   const Format* format = quantizer.format();
   const auto grid = format != nullptr ? grid_format(*format) : std::nullopt;
   if (!grid) {
-    throw Error("'" + quantizer.spec() + "' cannot be " + place +
-                ": expected fixed point, a float, logarithmic or none");
+    throw Error(
+        "'" + quantizer.spec() + "' cannot be " + place +
+        ": expected fixed point of at most 53 bits (52 unsigned), a float, logarithmic or none");
   }
   return *grid;
 }

@@ -12,6 +12,11 @@ constexpr FloatingPoint kBinary32 = {.exponent_bits = 8, .significand_bits = 23}
 // The roundings of a bound's own computation in double.
 constexpr double kSlack = 1 + 1e-6;
 
+bool is_held_by_doubles(const Identity&) { return true; }
+bool is_held_by_doubles(const FixedPoint& format) { return format.magnitude_bits() <= 52; }
+bool is_held_by_doubles(const FloatingPoint&) { return true; }
+bool is_held_by_doubles(const Logarithmic&) { return true; }
+
 template <class T>
 Bounds<double> ends(const Identity&) {
   constexpr double kLargest = std::numeric_limits<T>::max();
@@ -61,16 +66,16 @@ GridFormat of_float32(Logarithmic format) {
 
 bool odd_is_enough(const Identity&) { return true; }
 bool odd_is_enough(const FixedPoint& format) {
-  return format.overflow == FixedPoint::Overflow::saturate &&
-         (format.rounding != Rounding::stochastic || format.bits <= 26);
+  return !format.wraps() && format.bits <= (format.rounding == Rounding::stochastic ? 26 : 50);
 }
 bool odd_is_enough(const FloatingPoint&) { return true; }
 bool odd_is_enough(const Logarithmic&) { return true; }
 
 std::optional<int> modulus(const Identity&) { return std::nullopt; }
 std::optional<int> modulus(const FixedPoint& format) {
-  if (format.overflow != FixedPoint::Overflow::wrap) return std::nullopt;
-  return format.bits - format.fraction + 1;
+  if (!format.wraps()) return std::nullopt;
+  const bool looks_at_lost_bit = format.overflow == FixedPoint::Overflow::sign_magnitude;
+  return format.bits - format.fraction + (looks_at_lost_bit ? 2 : 1);
 }
 std::optional<int> modulus(const FloatingPoint&) { return std::nullopt; }
 std::optional<int> modulus(const Logarithmic&) { return std::nullopt; }
@@ -88,7 +93,7 @@ bool keeps_all(const Identity&, const NumberRange& numbers) {
   return keeps_all(kBinary32, numbers);
 }
 bool keeps_all(const FixedPoint& format, const NumberRange& numbers) {
-  return numbers.last_bit >= -format.fraction &&
+  return !format.is_unsigned && numbers.last_bit >= -format.fraction &&
          numbers.largest <= std::ldexp(format.highest_integer(), -format.fraction);
 }
 bool keeps_all(const Logarithmic&, const NumberRange&) { return false; }  // powers of two alone
@@ -109,7 +114,7 @@ std::optional<GridFormat> grid_format(const Format& format) {
   return std::visit(
       [](const auto& f) -> std::optional<GridFormat> {
         if constexpr (std::decay_t<decltype(f)>::is_grid) {
-          return f;
+          return is_held_by_doubles(f) ? std::optional<GridFormat>(f) : std::nullopt;
         } else {
           return std::nullopt;
         }

@@ -25,7 +25,7 @@ auto grids_of(const std::variant<F...>&) -> decltype(variant_of(std::tuple_cat(
 // F::is_grid.
 using GridFormat = decltype(detail::grids_of(std::declval<Format>()));
 
-// Nothing where the format is no grid.
+// Nothing where the format is no grid, or has more bits than the doubles that hold its sums.
 std::optional<GridFormat> grid_format(const Format& format);
 
 // Below are arithmetic's questions to a format. Each grid answers each one in grid_format.cc,

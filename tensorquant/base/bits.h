@@ -39,6 +39,20 @@ T round_down_to(double x) {
              : nearest;
 }
 
+// The value of T closest to x whose magnitude is not larger; x is finite.
+template <class T>
+T truncate_to(double x) {
+  return static_cast<T>(std::copysign(round_down_to<T>(std::abs(x)), x));
+}
+
+// a + b cut towards zero to a double; both are finite.
+inline double truncated_sum(double a, double b) {
+  const double sum = a + b;
+  const double b_part = sum - a;
+  const double error = (a - (sum - b_part)) + (b - b_part);  // of the sum, exactly: Knuth's TwoSum
+  return sum != 0 && (sum > 0) != (error > 0) && error != 0 ? std::nextafter(sum, 0.0) : sum;
+}
+
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_BASE_BITS_H_

@@ -57,9 +57,7 @@ Array read_input(const std::string& path) {
 }
 
 // The extension of raw output that fits the type.
-std::string raw_extension(DType dtype) {
-  return dtype == DType::f32 ? ".f32" : dtype == DType::f64 ? ".f64" : ".i32";
-}
+std::string raw_extension(DType dtype) { return "." + std::string(name_of(dtype)); }
 
 void check_output(const std::string& path, DType dtype) {
   const std::string extension = fs::path(path).extension().string();
@@ -82,18 +80,24 @@ std::span<T> numbers(Array& array) {
   return {reinterpret_cast<T*>(array.bytes.data()), array.bytes.size() / sizeof(T)};
 }
 
+// The type for the integers of a format: int32 where it holds them.
+DType integer_type(const FixedPoint& format) {
+  if (format.magnitude_bits() <= 31) return DType::i32;
+  return format.magnitude_bits() <= 63 ? DType::i64 : DType::u64;
+}
+
 // The integers k of the values k * 2^-fraction.
-template <class T>
+template <class K, class T>
 Array integers_of(std::span<const T> values, const FixedPoint& format, const Shape& shape,
                   const std::string& source) {
-  Array codes{DType::i32, shape, std::vector<std::byte>(values.size() * sizeof(std::int32_t))};
-  const std::span<std::int32_t> k = numbers<std::int32_t>(codes);
+  Array codes{dtype_of<K>, shape, std::vector<std::byte>(values.size() * sizeof(K))};
+  const std::span<K> k = numbers<K>(codes);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isnan(values[i])) {
       throw Error(source + ": element " + std::to_string(i) +
                   " is quantized to NaN, which has no integer");
     }
-    k[i] = static_cast<std::int32_t>(std::ldexp(static_cast<double>(values[i]), format.fraction));
+    k[i] = static_cast<K>(std::ldexp(static_cast<double>(values[i]), format.fraction));
   }
   return codes;
 }
@@ -103,8 +107,17 @@ void quantize_array(const Quantizer& quantizer, Array& array, const QuantizeOpti
   const std::span<T> values = numbers<T>(array);
   quantizer.quantize(std::span<const T>(values), values, {.seed = options.seed});
   if (!options.integers) return;
-  array =
-      integers_of<T>(values, std::get<FixedPoint>(*quantizer.format()), array.shape, options.in);
+  const auto& format = std::get<FixedPoint>(*quantizer.format());
+  switch (integer_type(format)) {
+    case DType::i32:
+      array = integers_of<std::int32_t, T>(values, format, array.shape, options.in);
+      break;
+    case DType::i64:
+      array = integers_of<std::int64_t, T>(values, format, array.shape, options.in);
+      break;
+    default:
+      array = integers_of<std::uint64_t, T>(values, format, array.shape, options.in);
+  }
 }
 
 void quantize(const QuantizeOptions& options) {
@@ -116,7 +129,8 @@ void quantize(const QuantizeOptions& options) {
   }
   Array array = read_input(options.in);
   const DType type = array.dtype;
-  check_output(options.out, options.integers ? DType::i32 : type);
+  check_output(options.out,
+               options.integers ? integer_type(std::get<FixedPoint>(*quantizer->format())) : type);
   if (type == DType::f32) {
     quantize_array<float>(*quantizer, array, options);
   } else {
@@ -145,7 +159,8 @@ void add_quantize(CLI::App& app) {
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag(
       "--integers", options->integers,
-      "Write the codes k of the values k * 2^-F of a fixed-point format, as int32 (.npy or .i32)");
+      "Write the codes k of the values k * 2^-F of a fixed-point format: int32 (.npy or .i32), for "
+      "formats of more bits int64 (.i64), for 64 unsigned ones uint64 (.u64)");
   command->callback([options] { quantize(*options); });
 }
 

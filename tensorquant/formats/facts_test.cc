@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 namespace tensorquant {
@@ -16,6 +17,10 @@ TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
               ElementsAre(-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5));
   EXPECT_THAT(values<float>(Format(FixedPoint{.bits = 1, .fraction = -2}), 100),
               ElementsAre(-4, 0));
+  EXPECT_THAT(values<float>(Format(FixedPoint{.bits = 2, .fraction = 1, .is_unsigned = true}), 100),
+              ElementsAre(0, 0.5, 1, 1.5));
+  const FixedPoint symmetric{.bits = 2, .overflow = FixedPoint::Overflow::symmetric};
+  EXPECT_THAT(values<float>(Format(symmetric), 100), ElementsAre(-1, 0, 1));
   // E2M1, the 4-bit float of the OCP microscaling formats without its special encodings, but with
   // IEEE's exponent for infinity.
   EXPECT_THAT(values<float>(Format(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}), 100),
@@ -27,12 +32,15 @@ TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
 }
 
 TEST(Values, AreAsManyAsTheFactsSay) {
-  const std::vector<Format> formats = {FixedPoint{.bits = 8, .fraction = 4},
-                                       FloatingPoint{.exponent_bits = 4, .significand_bits = 3},
-                                       FloatingPoint{.exponent_bits = 5, .significand_bits = 2},
-                                       Logarithmic{.min_exponent = -7, .max_exponent = 8},
-                                       Binary{},
-                                       Ternary{}};
+  const std::vector<Format> formats = {
+      FixedPoint{.bits = 8, .fraction = 4},
+      FixedPoint{.bits = 8, .fraction = 4, .is_unsigned = true},
+      FixedPoint{.bits = 8, .overflow = FixedPoint::Overflow::symmetric},
+      FloatingPoint{.exponent_bits = 4, .significand_bits = 3},
+      FloatingPoint{.exponent_bits = 5, .significand_bits = 2},
+      Logarithmic{.min_exponent = -7, .max_exponent = 8},
+      Binary{},
+      Ternary{}};
   for (const Format& format : formats) {
     const std::vector<double> all = values<float>(format, 1000);
     const FormatFacts f = facts<float>(format);
@@ -43,6 +51,17 @@ TEST(Values, AreAsManyAsTheFactsSay) {
     EXPECT_EQ(all.back(), f.highest);
     EXPECT_EQ(*std::upper_bound(all.begin(), all.end(), 0.0), f.smallest_positive);
   }
+}
+
+// 2^24 - 1 integers below 2^24, and 2^23 in each of the powers of two above, of both signs.
+TEST(Facts, CountTheValuesThatTheTypeHas) {
+  EXPECT_EQ(facts<float>(FixedPoint{.bits = 25}).count, std::uint64_t{1} << 25);
+  EXPECT_EQ(facts<float>(FixedPoint{.bits = 64, .is_unsigned = true}).count,
+            (std::uint64_t{1} << 24) + 40 * (std::uint64_t{1} << 23));
+  EXPECT_EQ(facts<double>(FixedPoint{.bits = 64}).count,
+            2 * ((std::uint64_t{1} << 53) - 1 + 10 * (std::uint64_t{1} << 52)) + 2);
+  EXPECT_EQ(facts<double>(FixedPoint{.bits = 64}).highest, std::nextafter(0x1p63, 0));
+  EXPECT_EQ(facts<double>(FixedPoint{.bits = 64}).lowest, -0x1p63);
 }
 
 TEST(Values, AreLeftOutWhereTheyAreTooMany) {

@@ -20,12 +20,13 @@ FormatFacts facts(const FixedPoint& format) {
   constexpr int kDigits = std::numeric_limits<T>::digits;
   const auto [lowest, highest] = bounds<T>(format);
   const double step = std::ldexp(1.0, -format.fraction);
+  const std::uint64_t positive = integers_below_power(format.magnitude_bits(), kDigits);
+  const bool is_symmetric = format.overflow == FixedPoint::Overflow::symmetric;
   return {.lowest = lowest,
           .highest = highest,
-          .smallest_positive = format.bits > 1 ? std::optional(step) : std::nullopt,
-          .step = format.bits - 1 <= kDigits ? std::optional(step) : std::nullopt,
-          // and 0 and the lowest
-          .count = 2 * integers_below_power(format.bits - 1, kDigits) + 2};
+          .smallest_positive = format.magnitude_bits() > 0 ? std::optional(step) : std::nullopt,
+          .step = format.magnitude_bits() <= kDigits ? std::optional(step) : std::nullopt,
+          .count = format.is_unsigned ? positive + 1 : 2 * positive + (is_symmetric ? 1 : 2)};
 }
 
 template <class T>
@@ -40,7 +41,8 @@ std::vector<double> values(const FixedPoint& format) {
 }
 
 bool fits(const FixedPoint& format, const FloatingPoint& type) {
-  return format.bits - 1 <= type.significand_bits + 1 && -format.fraction >= type.last_bit() &&
+  return format.magnitude_bits() <= type.significand_bits + 1 &&
+         -format.fraction >= type.last_bit() &&
          format.bits - 1 - format.fraction <= type.max_exponent();
 }
 

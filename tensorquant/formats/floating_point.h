@@ -47,8 +47,7 @@ Bounds<T> bounds(const FloatingPoint& format) {
 
 // What a finite value becomes whose rounded magnitude exceeds the largest one.
 inline double overflow_value(const FloatingPoint& format, bool negative) {
-  const bool away = format.rounding == Rounding::nearest || format.rounding == Rounding::even ||
-                    format.rounding == Rounding::stochastic ||
+  const bool away = is_to_nearest(format.rounding) || format.rounding == Rounding::stochastic ||
                     format.rounding == (negative ? Rounding::down : Rounding::up);
   const bool to_infinity = format.overflow == FloatingPoint::Overflow::infinity && away;
   const double magnitude = to_infinity ? std::numeric_limits<double>::infinity() : format.largest();

@@ -7,13 +7,24 @@
 namespace tensorquant {
 
 enum class Rounding {
-  nearest,     // ties away from zero
-  even,        // ties to even
-  zero,        // towards zero
-  down,        // towards minus infinity
-  up,          // towards plus infinity
-  stochastic,  // up with a probability equal to the distance from the integer below
+  nearest,       // ties away from zero
+  even,          // ties to even
+  zero,          // towards zero
+  down,          // towards minus infinity
+  up,            // towards plus infinity
+  stochastic,    // up with a probability equal to the distance from the integer below
+  nearest_up,    // ties towards plus infinity
+  nearest_down,  // ties towards minus infinity
+  nearest_zero,  // ties towards zero
+  odd,           // what is no integer to the odd one of its neighbours
 };
+
+// Whether numbers go to the nearest neighbour, whichever way ties go.
+inline bool is_to_nearest(Rounding rounding) {
+  return rounding == Rounding::nearest || rounding == Rounding::even ||
+         rounding == Rounding::nearest_up || rounding == Rounding::nearest_down ||
+         rounding == Rounding::nearest_zero;
+}
 
 // The random bits of one element, for Rounding::stochastic.
 struct Draw {
@@ -38,6 +49,20 @@ inline double round_reference(double t, Rounding rounding, Draw draw = {}) {
       return std::floor(t);
     case Rounding::up:
       return std::ceil(t);
+    case Rounding::nearest_up:
+    case Rounding::nearest_down:
+    case Rounding::nearest_zero: {
+      const double nearest = std::round(t);
+      const double rest = t - nearest;  // exact, 0.5 or -0.5 for ties
+      if (std::abs(rest) != 0.5) return nearest;
+      if (rounding == Rounding::nearest_zero) return std::trunc(t);
+      return rounding == Rounding::nearest_up ? std::ceil(t) : std::floor(t);
+    }
+    case Rounding::odd: {
+      const double truncated = std::trunc(t);
+      const bool is_even = truncated / 2 == std::trunc(truncated / 2);
+      return truncated != t && is_even ? truncated + std::copysign(1.0, t) : truncated;
+    }
     case Rounding::stochastic:
       break;
   }

@@ -104,9 +104,10 @@ void RunScaled(const FloatingPoint& format, const RandomStream& random, const Pa
   } else {
     const hn::ScalableTag<T> d;
     ForEachVector(part, special, [&](auto x) HWY_ATTR {
-      const auto y =
-          quantize(d, x, [](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t); });
-      return kRoundingKeepsSign ? y : hn::CopySign(y, x);
+      const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
+        return RoundVector<rounding>(dt, t, format.rounding);
+      });
+      return kRoundingKeepsSign && rounding != kRareRounding ? y : hn::CopySign(y, x);
     });
   }
 }
@@ -133,7 +134,7 @@ struct BitRounding {
   }
 
   template <Rounding rounding, class D, class V>
-  HWY_INLINE V Round(D d, V x) const {
+  HWY_INLINE V Round(D d, V x, Rounding which) const {
     return (*this)(d, x, [&](auto du, auto magnitude) HWY_ATTR {
       const auto zero = hn::Zero(du);
       const auto all = hn::Set(du, mask);
@@ -148,6 +149,18 @@ struct BitRounding {
         const auto last_kept = hn::ShiftRightSame(magnitude, dropped_bits);
         const auto is_odd = hn::And(last_kept, hn::Set(du, dropped_bits == 0 ? 0u : 1u));
         return hn::Add(hn::Set(du, mask >> 1), is_odd);
+      }
+      if constexpr (rounding == kRareRounding) {
+        if (which == Rounding::odd) {
+          const auto last_kept = hn::And(magnitude, hn::Set(du, mask + 1));
+          return hn::IfThenElse(hn::Eq(last_kept, zero), all, zero);
+        }
+        // Ties towards zero, or where the sign wants it away from zero.
+        const auto below_half = hn::Set(du, mask >> 1);
+        if (which == Rounding::nearest_zero) return below_half;
+        const auto ties_away = which == Rounding::nearest_up ? hn::Not(is_negative) : is_negative;
+        const auto one = hn::Set(du, dropped_bits == 0 ? 0u : 1u);
+        return hn::Add(below_half, hn::IfThenElseZero(ties_away, one));
       }
     });
   }
@@ -185,8 +198,9 @@ void RunBits(const FloatingPoint& format, const RandomStream& random, const Part
     draws_half_words(format.random_bits) ? run(std::true_type()) : run(std::false_type());
   } else {
     const hn::ScalableTag<float> d;
-    ForEachVector(part, KeepsNan(),
-                  [&](auto x) HWY_ATTR { return quantize.template Round<rounding>(d, x); });
+    ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
+      return quantize.template Round<rounding>(d, x, format.rounding);
+    });
   }
 }
 

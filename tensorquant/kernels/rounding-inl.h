@@ -20,10 +20,19 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// run(constant) with the rounding as a compile-time constant.
+// Stands for the roundings that few ask for: one loop serves them all and looks in each vector
+// which it is.
+inline constexpr auto kRareRounding = static_cast<Rounding>(-1);
+
+// run(constant) with the rounding as a compile-time constant, or kRareRounding.
 template <class Run>
 HWY_INLINE void WithRounding(Rounding rounding, const Run& run) {
   switch (rounding) {
+    case Rounding::nearest_up:
+    case Rounding::nearest_down:
+    case Rounding::nearest_zero:
+    case Rounding::odd:
+      return run(std::integral_constant<Rounding, kRareRounding>());
     case Rounding::nearest:
       return run(std::integral_constant<Rounding, Rounding::nearest>());
     case Rounding::even:
@@ -43,10 +52,41 @@ HWY_INLINE void WithRounding(Rounding rounding, const Run& run) {
 // them Highway goes through integers.
 inline constexpr bool kRoundingKeepsSign = HWY_ARCH_X86 && HWY_TARGET <= HWY_SSE4;
 
-// round_reference(t) for every rounding but stochastic; a zero may lose its sign: see above.
-template <Rounding rounding, class D, class V = hn::Vec<D>>
-HWY_INLINE V RoundVector(D d, V t) {
+// The integer next to t, ties towards plus infinity.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V RoundTiesUp(D d, V t) {
+  const V below = hn::Floor(t);
+  // The distance is exact but for -1/2 < t < 0, where it is one half or more, as it should be.
+  const auto goes_up = hn::Ge(hn::Sub(t, below), hn::Set(d, hn::TFromD<D>{0.5}));
+  return hn::Add(below, hn::IfThenElseZero(goes_up, hn::Set(d, hn::TFromD<D>{1})));
+}
+
+// round_reference(t) for the rare roundings; a zero may lose its sign.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V RoundVectorRarely(D d, V t, Rounding rounding) {
   using T = hn::TFromD<D>;
+  if (rounding == Rounding::nearest_up) return RoundTiesUp(d, t);
+  if (rounding == Rounding::nearest_down) return hn::Neg(RoundTiesUp(d, hn::Neg(t)));
+  const V one = hn::Set(d, T{1});
+  const V truncated = hn::Trunc(t);
+  const V rest = hn::Sub(t, truncated);  // exact
+  const V half = hn::Set(d, T{0.5});
+  if (rounding == Rounding::nearest_zero) {
+    return hn::Add(truncated,
+                   hn::IfThenElseZero(hn::Gt(hn::Abs(rest), half), hn::CopySign(one, t)));
+  }
+  const V halved = hn::Mul(truncated, half);
+  const auto is_even = hn::Eq(halved, hn::Trunc(halved));
+  const auto moves = hn::And(is_even, hn::Ne(rest, hn::Zero(d)));
+  return hn::Add(truncated, hn::IfThenElseZero(moves, hn::CopySign(one, t)));
+}
+
+// round_reference(t) for every rounding but stochastic; a zero may lose its sign: see above.
+// `which` is looked at for kRareRounding alone.
+template <Rounding rounding, class D, class V = hn::Vec<D>>
+HWY_INLINE V RoundVector(D d, V t, Rounding which) {
+  using T = hn::TFromD<D>;
+  if constexpr (rounding == kRareRounding) return RoundVectorRarely(d, t, which);
   if constexpr (rounding == Rounding::even) return hn::Round(t);
   if constexpr (rounding == Rounding::zero) return hn::Trunc(t);
   if constexpr (rounding == Rounding::down) return hn::Floor(t);

@@ -14,6 +14,7 @@ namespace tensorquant {
 //   argument(meaning, number)                        must be given, >= 0
 //   optional_argument(meaning, number or optional)   may be left out: 1, or nothing
 //   optional_argument(meaning, value, choices)       may be left out: the first choice
+//   flag(word, value)                                an argument, true where it is given
 //   keyword(name, integer, when_left_out, lowest, highest)
 //   keyword(name, value, choices)                    left out: the first choice
 //   keyword_when(condition, ...)                     there only where fields before it say so
@@ -32,11 +33,22 @@ void visit_fields(Identity&, V&) {}
 template <class V>
 void visit_fields(FixedPoint& format, V& visitor) {
   using enum FixedPoint::Overflow;
-  visitor.argument("W", format.bits, 1, 32);
+  visitor.argument("W", format.bits, 1, 64);
   visitor.argument("F", format.fraction, -64, 64);
-  visitor.keyword(
-      "overflow", format.overflow,
-      std::array<Choice<FixedPoint::Overflow>, 2>{{{"saturate", saturate}, {"wrap", wrap}}});
+  visitor.flag("unsigned", format.is_unsigned);
+  if (format.is_unsigned) {
+    visitor.keyword("overflow", format.overflow,
+                    std::array<Choice<FixedPoint::Overflow>, 3>{
+                        {{"saturate", saturate}, {"wrap", wrap}, {"zero", zero}}});
+  } else {
+    visitor.keyword(
+        "overflow", format.overflow,
+        std::array<Choice<FixedPoint::Overflow>, 5>{{{"saturate", saturate},
+                                                     {"wrap", wrap},
+                                                     {"symmetric", symmetric},
+                                                     {"zero", zero},
+                                                     {"sign_magnitude", sign_magnitude}}});
+  }
   if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
 }
 
@@ -49,12 +61,16 @@ void visit_fields(FloatingPoint& format, V& visitor) {
                   std::array<Choice<FloatingPoint::Overflow>, 2>{
                       {{"infinity", infinity}, {"saturate", saturate}}});
   visitor.keyword("rounding", format.rounding,
-                  std::array<Choice<Rounding>, 6>{{{"even", Rounding::even},
-                                                   {"nearest", Rounding::nearest},
-                                                   {"zero", Rounding::zero},
-                                                   {"down", Rounding::down},
-                                                   {"up", Rounding::up},
-                                                   {"stochastic", Rounding::stochastic}}});
+                  std::array<Choice<Rounding>, 10>{{{"even", Rounding::even},
+                                                    {"nearest", Rounding::nearest},
+                                                    {"nearest_up", Rounding::nearest_up},
+                                                    {"nearest_down", Rounding::nearest_down},
+                                                    {"nearest_zero", Rounding::nearest_zero},
+                                                    {"zero", Rounding::zero},
+                                                    {"down", Rounding::down},
+                                                    {"up", Rounding::up},
+                                                    {"odd", Rounding::odd},
+                                                    {"stochastic", Rounding::stochastic}}});
   visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
 }
 

@@ -57,6 +57,7 @@ struct NumberCheck {
   void argument(const char*, int, int, int) {}
   template <class E, std::size_t N>
   void optional_argument(const char*, E, const std::array<Choice<E>, N>&) {}
+  void flag(const char*, bool) {}
   template <class... Field>
   void keyword(const char*, const Field&...) {}
   template <class... Field>

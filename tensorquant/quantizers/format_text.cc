@@ -39,6 +39,7 @@ struct FieldReader {
                          const std::array<Choice<E>, N>& choices) {
     value = choices[reader.choice(meaning, words(choices))].value;
   }
+  void flag(std::string_view word, bool& value) { value = reader.flag(word); }
   void keyword(std::string_view name, int& value, int, int lowest, int highest) {
     if (const auto given = reader.integer_keyword(name, lowest, highest)) value = *given;
   }
@@ -80,6 +81,9 @@ struct FieldWriter {
       if (choice.value == value) add(std::string(choice.word), value != choices[0].value);
     }
   }
+  void flag(std::string_view word, bool& value) {
+    if (value) add(std::string(word), true);
+  }
   void keyword(std::string_view name, int& value, int when_left_out, int, int) {
     if (value != when_left_out) keywords[std::string(name)] = std::to_string(value);
   }
@@ -114,6 +118,7 @@ struct UsageWriter {
   void optional_argument(std::string_view, E&, const std::array<Choice<E>, N>& choices) {
     text += "[," + alternatives(choices) + "]";
   }
+  void flag(std::string_view word, bool&) { text += "[," + std::string(word) + "]"; }
   void keyword(std::string_view name, int&, int, int, int) {
     text += "[," + std::string(name) + "=N]";
   }

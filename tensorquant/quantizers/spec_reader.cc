@@ -102,6 +102,19 @@ std::size_t SpecReader::choice(std::string_view meaning,
   return parse_choice(next(meaning, join(choices)), meaning, choices);
 }
 
+bool SpecReader::flag(std::string_view word) {
+  if (!has_argument()) return false;
+  const Part& argument = arguments_[next_argument_];
+  if (argument.text != word) {
+    if (nearest_name(argument.text, std::array{std::string(word)}).empty()) return false;
+    throw SpecError(
+        spec_, argument.column,
+        "unknown argument '" + argument.text + "', did you mean '" + std::string(word) + "'?");
+  }
+  ++next_argument_;
+  return true;
+}
+
 std::optional<int> SpecReader::integer_keyword(std::string_view keyword, int lowest, int highest) {
   const Part* value = take(keyword);
   if (value == nullptr) return std::nullopt;

@@ -29,6 +29,8 @@ class SpecReader {
   double number(std::string_view meaning, bool positive);
   // The next argument where it is one of the choices; the first choice where no argument is left.
   std::size_t choice(std::string_view meaning, std::span<const std::string_view> choices);
+  // Whether the next argument is the word, which it then takes.
+  bool flag(std::string_view word);
   bool has_argument() const { return next_argument_ < arguments_.size(); }
 
   // A keyword's value; nothing where it is not given.

@@ -131,18 +131,24 @@ constexpr Fault kFaults[] = {
     {",8,4", 1, "expected a quantizer's name"},
     {"neares,8,4", 1, "unknown name 'neares', did you mean 'nearest'?"},
     {"xyzzy", 1, "unknown name 'xyzzy'; 'tensorquant list' shows all"},
-    {"nearest", 8, "'nearest' wants an integer W in [1, 32]"},
+    {"nearest", 8, "'nearest' wants an integer W in [1, 64]"},
     {"nearest,8", 10, "'nearest' wants an integer F in [-64, 64]"},
-    {"nearest,x,4", 9, "expected an integer W in [1, 32], found 'x'"},
-    {"nearest,0,4", 9, "expected an integer W in [1, 32], found '0'"},
-    {"nearest,33,4", 9, "found '33'"},
+    {"nearest,x,4", 9, "expected an integer W in [1, 64], found 'x'"},
+    {"nearest,0,4", 9, "expected an integer W in [1, 64], found '0'"},
+    {"nearest,65,4", 9, "found '65'"},
     {"nearest,8,65", 11, "expected an integer F in [-64, 64], found '65'"},
     {"nearest,8,4.5", 11, "found '4.5'"},
     {"nearest,8,99999999999999999999", 11, "found '99999999999999999999'"},
     {"nearest,8,4,2", 13, "'nearest' takes 2 arguments, '2' is one too many"},
+    {"nearest,8,4,unsinged", 13, "unknown argument 'unsinged', did you mean 'unsigned'?"},
+    {"nearest,8,4,unsigned,2", 22, "'nearest' takes 3 arguments, '2' is one too many"},
+    {"nearest,8,4,unsigned,overflow=symmetric", 31,
+     "expected overflow to be 'saturate', 'wrap' or 'zero', found 'symmetric'"},
     {"nearest,8,,4", 11, "expected an argument between the commas"},
     {"nearest,8,4,", 13, "expected an argument between the commas"},
-    {"nearest,8,4,overflow=clip", 22, "expected overflow to be 'saturate' or 'wrap', found 'clip'"},
+    {"nearest,8,4,overflow=clip", 22,
+     "expected overflow to be 'saturate', 'wrap', 'symmetric', 'zero' or 'sign_magnitude', found "
+     "'clip'"},
     {"nearest,8,4,overflw=wrap", 13,
      "'nearest' has no keyword 'overflw', did you mean 'overflow'?"},
     {"nearest,8,4,random_bits=4", 13, "'nearest' has no keyword 'random_bits'"},
@@ -156,8 +162,9 @@ constexpr Fault kFaults[] = {
     {"fp16,5", 6, "'fp16' takes 0 arguments, '5' is one too many"},
     {"float,1,10", 7, "expected an integer E in [2, 8], found '1'"},
     {"float,5,0", 9, "expected an integer M in [1, 23], found '0'"},
-    {"float,5,2,rounding=odd", 20,
-     "'even', 'nearest', 'zero', 'down', 'up' or 'stochastic', found 'odd'"},
+    {"float,5,2,rounding=od", 20,
+     "'even', 'nearest', 'nearest_up', 'nearest_down', 'nearest_zero', 'zero', 'down', 'up', 'odd' "
+     "or 'stochastic', found 'od'"},
     {"float,5,2,random_bits=4", 11, "no keyword 'random_bits'"},
     {"logarithmic,up", 13, "expected rounding to be 'nearest' or 'down', found 'up'"},
     {"logarithmic,min=3,max=2", 17, "expected an integer min in [-1074, 2], found '3'"},
@@ -203,12 +210,16 @@ TEST(SpecError, IsOneLineEvenWhereTheStringIsNot) {
 TEST(ListQuantizers, ShowsHowToWriteEach) {
   std::map<std::string, std::string> usage;
   for (const QuantizerInfo& info : list_quantizers()) usage[info.name] = info.usage;
-  EXPECT_EQ(usage["nearest"], "nearest,W,F[,overflow=saturate|wrap][,grad=ste|clipped]");
+  EXPECT_EQ(usage["nearest"],
+            "nearest,W,F[,unsigned][,overflow=saturate|wrap|symmetric|zero|sign_magnitude]"
+            "[,grad=ste|clipped]");
   EXPECT_EQ(usage["stochastic"],
-            "stochastic,W,F[,overflow=saturate|wrap][,random_bits=N][,grad=ste|clipped]");
-  EXPECT_EQ(usage["fp16"],
-            "fp16[,overflow=infinity|saturate][,rounding=even|nearest|zero|down|up|stochastic]"
+            "stochastic,W,F[,unsigned][,overflow=saturate|wrap|symmetric|zero|sign_magnitude]"
             "[,random_bits=N][,grad=ste|clipped]");
+  EXPECT_EQ(usage["fp16"],
+            "fp16[,overflow=infinity|saturate][,rounding=even|nearest|nearest_up|nearest_down|"
+            "nearest_zero|"
+            "zero|down|up|odd|stochastic][,random_bits=N][,grad=ste|clipped]");
   EXPECT_EQ(usage["logarithmic"], "logarithmic[,nearest|down][,max=N][,min=N][,grad=ste|clipped]");
   EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,grad=ste|clipped]");
   EXPECT_EQ(usage["sparse"], "sparse,T[,grad=ste|clipped]");

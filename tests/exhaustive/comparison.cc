@@ -60,10 +60,17 @@ class LaneReference {
 template <class F>
 bool may_turn(const F& format, float first, float last, std::uint32_t apart) {
   if constexpr (std::is_same_v<F, FixedPoint>) {
-    if (format.overflow == FixedPoint::Overflow::saturate) return false;
+    if (!format.wraps()) return false;
     const double modulus = std::ldexp(1.0, format.bits - format.fraction);
     const double way = std::abs(static_cast<double>(last) - static_cast<double>(first));
-    return !(way < modulus / 2 || way / apart >= modulus);  // NaN may
+    if (way / apart >= 2 * modulus) return false;
+    if (format.overflow == FixedPoint::Overflow::wrap) return !(way < modulus / 2);  // NaN may
+    // sign_magnitude turns, or jumps, at the multiples of half of the modulus alone.
+    const auto half_turns = [&](double x) { return std::floor(x / (modulus / 2)); };
+    const double step = std::ldexp(1.0, -format.fraction);
+    const double low = std::min<double>(first, last) - step,
+                 high = std::max<double>(first, last) + step;
+    return half_turns(low) != half_turns(high);
   } else {
     return false;
   }

@@ -72,10 +72,12 @@ class Fractions(unittest.TestCase):
         data = pack(HALVES)
         specs = [
             f"{rounding},{shape}"
-            for rounding in ("nearest", "even", "zero", "down", "up")
-            for shape in ("8,4", "16,-3")
+            for rounding in elements.ROUNDINGS
+            if rounding != "stochastic"
+            for shape in ("8,4", "16,-3", "8,4,unsigned")
         ]
         specs += ["nearest,12,20", "down,6,2,overflow=wrap", "even,32,16,overflow=wrap"]
+        specs += ["odd,7,2,unsigned,overflow=wrap", "zero,6,1,overflow=sign_magnitude", "up,6,2,overflow=zero"]
         specs += ["logarithmic", "logarithmic,down", "logarithmic,max=3,min=-4"]
         specs += ["float,4,3", "float,5,2,overflow=saturate", "float,3,2,rounding=up", "bf16"]
         with ProcessPoolExecutor() as pool:
@@ -85,7 +87,7 @@ class Fractions(unittest.TestCase):
     def test_ties_ends_and_their_neighbours_of_fixed_point(self):
         generator = random.Random(1)
         with ProcessPoolExecutor() as pool:
-            for rounding in ("nearest", "even", "zero", "down", "up"):
+            for rounding in elements.ROUNDINGS[:5] + elements.ROUNDINGS[6:]:
                 for bits, fraction in (
                     (1, 0),
                     (2, 1),
@@ -97,14 +99,18 @@ class Fractions(unittest.TestCase):
                     (32, 16),
                     (32, 64),
                     (4, -64),
+                    (48, 24),
+                    (64, 32),
                 ):
                     highest = 2 ** (bits - 1)
                     codes = {0, 1, 2, 3, highest - 2, highest - 1, highest, highest + 1, 2 * highest, 3 * highest}
                     codes |= {generator.randrange(highest) for _ in range(20)}
                     step = 2.0**-fraction
                     data = with_neighbours([k * step for k in codes] + [(k + 0.5) * step for k in codes])
-                    for overflow in ("", ",overflow=wrap"):
+                    for overflow in ("", *(f",overflow={word}" for word in oracle.FixedPoint.OVERFLOWS[1:])):
                         self.expect_oracle(f"{rounding},{bits},{fraction}{overflow}", data, pool, pieces=2)
+                    for overflow in ("", ",overflow=zero", ",overflow=wrap"):
+                        self.expect_oracle(f"{rounding},{bits},{fraction},unsigned{overflow}", data, pool, pieces=2)
 
     def test_ties_ends_and_their_neighbours_of_powers_of_two(self):
         data = with_neighbours([m * 2.0**e for e in range(-149, 127) for m in (1, 1.25, 1.5, 1.75)])
@@ -131,7 +137,7 @@ class Fractions(unittest.TestCase):
                         for k in {0, 1, 2, 3, 2 ** (stored + 1) - 1}
                     ]
                 )
-                for rounding in ("even", "nearest", "zero", "down", "up"):
+                for rounding in elements.ROUNDINGS[:5] + elements.ROUNDINGS[6:]:
                     for overflow in ("", "overflow=saturate,"):
                         self.expect_oracle(
                             f"float,{exponent},{stored},{overflow}rounding={rounding}", data, pool, pieces=2
@@ -169,10 +175,19 @@ class ApFixed(unittest.TestCase):
         self.expect("even,3,1", [(0.75, 1.0), (-0.75, -1.0), (1.25, 1.0), (-1.25, -1.0)])  # AP_RND_CONV
         self.expect("down,3,1", [(1.25, 1.0), (-1.25, -1.5), (0.75, 0.5), (-0.75, -1.0)])  # AP_TRN
         self.expect("zero,3,1", [(1.25, 1.0), (-1.25, -1.0), (0.75, 0.5), (-0.75, -0.5)])  # AP_TRN_ZERO
+        self.expect("nearest_up,3,1", [(1.25, 1.5), (-1.25, -1.0)])  # AP_RND
+        self.expect("nearest_zero,3,1", [(1.25, 1.0), (-1.25, -1.0)])  # AP_RND_ZERO
+        self.expect("nearest_down,3,1", [(1.25, 1.0), (-1.25, -1.5)])  # AP_RND_MIN_INF
 
     def test_overflow_modes(self):
         # ap_fixed<4, 4, AP_RND, mode>
         self.expect("nearest,4,0", [(19.0, 7.0), (-19.0, -8.0)])  # AP_SAT
+        self.expect("nearest,4,0,unsigned", [(19.0, 15.0), (-19.0, 0.0)])
+        self.expect("nearest,4,0,overflow=zero", [(19.0, 0.0), (-19.0, 0.0)])  # AP_SAT_ZERO
+        self.expect("nearest,4,0,unsigned,overflow=zero", [(19.0, 0.0), (-19.0, 0.0)])
+        self.expect("nearest,4,0,overflow=symmetric", [(19.0, 7.0), (-19.0, -7.0)])  # AP_SAT_SYM
+        self.expect("nearest,4,0,unsigned,overflow=wrap", [(31.0, 15.0), (-19.0, 13.0)])  # AP_WRAP
+        self.expect("nearest,4,0,overflow=sign_magnitude", [(19.0, -4.0), (-19.0, 2.0)])  # AP_WRAP_SM
         self.expect("nearest,4,0,overflow=wrap", [(31.0, -1.0), (-19.0, -3.0), (8.0, -8.0), (-9.0, 7.0)])  # AP_WRAP
 
 

@@ -142,8 +142,8 @@ class Format:
             self.saturates = keywords.get("overflow") == "saturate"
         else:
             self.rounding = name
-            self.bits, self.fraction = map(int, arguments)
-            self.wraps = keywords.get("overflow") == "wrap"
+            self.fixed = oracle.make_format(string, type)
+            self.fraction = self.fixed.F
 
     def rounded(self, x, draw, output, tap):
         random = draw.at(self.random_bits, output, tap)
@@ -152,13 +152,13 @@ class Format:
         return {"fixed": self._fixed, "logarithmic": self._logarithmic}.get(self.kind, self._float)(x, random)
 
     def _fixed(self, x, random):
-        half = 2 ** (self.bits - 1)
+        fixed = self.fixed
         if x.value == INF:
-            if self.wraps:
+            if fixed.takes_nan:
                 return NOT_A_NUMBER
-            return Number((-half if x.negative else half - 1) * TWO**-self.fraction)
-        k = round_to_integer(x.value * TWO**self.fraction, self.rounding, random)
-        k = (k + half) % 2**self.bits - half if self.wraps else min(max(k, -half), half - 1)
+            end = fixed.lowest if x.negative else fixed.highest
+            return Number((0 if fixed.overflow == "zero" else end) * TWO**-self.fraction)
+        k = fixed.in_range(round_to_integer(x.value * TWO**self.fraction, self.rounding, random))
         return Number(k * TWO**-self.fraction)
 
     def _logarithmic(self, x, _):
@@ -186,7 +186,7 @@ class Format:
         y = round_to_integer(x.value / step, self.rounding, random) * step
         if abs(y) <= largest:
             return Number(y, x.negative)
-        toward_zero = {"zero": True, "down": not x.negative, "up": x.negative}.get(self.rounding, False)
+        toward_zero = {"zero": True, "odd": True, "down": not x.negative, "up": x.negative}.get(self.rounding, False)
         if self.saturates or toward_zero:
             return Number(-largest if x.negative else largest)
         return Number(INF, x.negative)
@@ -196,8 +196,8 @@ class Format:
         if x.value == NAN:
             return self.type.quiet_nan_bits
         y = Format("none", self.type).rounded(x, Draw(0, 0, 0), 0, 0)
-        if self.kind == "fixed" and self.bits > 1:
-            top = (2 ** (self.bits - 1) - 1) * TWO**-self.fraction
+        if self.kind == "fixed" and self.fixed.highest > 0:
+            top = self.fixed.highest * TWO**-self.fraction
             if y.value == INF or y.value > self.type.largest_value_up_to(top):
                 y = y if y.negative else Number(self.type.largest_value_up_to(top))
         if y.value == INF:

@@ -229,7 +229,18 @@ class RandomSource:
 
 # --- Rounding -------------------------------------------------------------------------------
 
-ROUNDINGS = ("nearest", "zero", "down", "up", "even", "stochastic")
+ROUNDINGS = (
+    "nearest",
+    "zero",
+    "down",
+    "up",
+    "even",
+    "stochastic",
+    "nearest_up",
+    "nearest_down",
+    "nearest_zero",
+    "odd",
+)
 
 
 def round_to_integer(x, rounding, random=None, i=0):
@@ -243,6 +254,14 @@ def round_to_integer(x, rounding, random=None, i=0):
         up = fraction > half or (fraction == half and x > 0)
     elif rounding == "even":
         up = fraction > half or (fraction == half and floor % 2 == 1)
+    elif rounding == "nearest_up":
+        up = fraction >= half
+    elif rounding == "nearest_down":
+        up = fraction > half
+    elif rounding == "nearest_zero":
+        up = fraction > half or (fraction == half and x < 0)
+    elif rounding == "odd":
+        up = floor % 2 == 0
     elif rounding == "zero":
         up = x < 0
     elif rounding == "down":

@@ -88,6 +88,18 @@ TEST(ExactVectors, AreEqualBitForBitOnEveryTarget) {
   }
 }
 
+// Files of another layout: float32 alone, a shape with each. See formats/ in README.md.
+TEST(VectorsOfFormats, AreEqualBitForBitOnEveryTarget) {
+  const fs::path folder = golden_folder() / "formats";
+  const json manifest = read_manifest(folder);
+  ASSERT_GT(manifest.size(), 20u);
+  for (const SimdTarget& target : simd_targets()) {
+    const ScopedSimdTarget scoped(target);
+    SCOPED_TRACE(target.name);
+    for (const json& entry : manifest) check_vector<float>(folder, entry);
+  }
+}
+
 // The one list of formats, and what must follow it.
 TEST(EveryListedName, HasVectorsOfASecondHand) {
   std::set<std::string> tested;

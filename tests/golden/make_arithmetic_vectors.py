@@ -31,6 +31,14 @@ FORMATS = (
                  ",rounding=stochastic")]
     + ["logarithmic", "logarithmic,down", "logarithmic,min=-4,max=3", "none", "none", "none"]
 )
+# The roundings and overflows of ap_fixed beside those, unsigned, and the widest that arithmetic rounds to.
+FORMATS_LIKE_HARDWARE = (
+    [f"{r},{w}" for r in ("nearest_up", "nearest_down", "nearest_zero", "odd", "even", "stochastic")
+     for w in ("8,4", "16,8", "6,-2", "8,4,unsigned", "16,8,overflow=symmetric", "12,6,overflow=zero", "9,4,unsigned,overflow=zero",
+               "10,4,unsigned,overflow=wrap", "8,3,overflow=sign_magnitude", "53,20", "52,30,unsigned", "53,12,overflow=wrap")]
+    + [f"{f},rounding={r}" for f in ("float,4,3", "fp16", "float,8,23") for r in ("nearest_up", "nearest_down", "nearest_zero", "odd")]
+    + ["nearest,24,12", "none"]
+)
 MODES = ["step", "step", "once", "fused", "chunk:1", "chunk:2", "chunk:3", "chunk:7"]
 
 
@@ -38,6 +46,7 @@ class Cases:
     def __init__(self):
         self.random = random.Random(20261124)
         self.lines = []
+        self.formats = FORMATS
 
     # Elements, as bits of a type.
 
@@ -83,8 +92,8 @@ class Cases:
         case = {
             "kind": kind,
             "type": type.name,
-            "product": r.choice(EVERYDAY_PRODUCTS if everyday else FORMATS),
-            "accumulator": r.choice(EVERYDAY_SUMS if everyday else FORMATS),
+            "product": r.choice(EVERYDAY_PRODUCTS if everyday else self.formats),
+            "accumulator": r.choice(EVERYDAY_SUMS if everyday else self.formats),
             "accumulate": r.choice(MODES),
             "seed": r.getrandbits(64),
             "product_stream": r.getrandbits(32),
@@ -186,6 +195,14 @@ class Cases:
         for _ in range(80):
             self.batch_norm()
         for _ in range(40):
+            self.sum()
+        self.formats = FORMATS_LIKE_HARDWARE
+        for i in range(700):
+            self.matmul(TYPES["float64" if i % 7 == 0 else "float32"], False)
+        for _ in range(20):
+            self.avg_pool()
+        for _ in range(30):
+            self.batch_norm()
             self.sum()
         return "\n".join(self.lines) + "\n"
 

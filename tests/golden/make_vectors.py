@@ -37,6 +37,20 @@ FIXED = [(1, 0), (2, 1), (8, 4), (16, -20), (24, 40), (32, 16), (31, -64),
 WRAPPED = ["nearest,8,4", "nearest,1,0", "nearest,32,16", "nearest,26,-2", "zero,16,8", "zero,32,-20", "down,8,4",
            "down,1,-64", "up,2,1", "up,25,0", "even,8,-2", "even,32,64", "even,24,12"]  # fmt: skip
 
+# The other roundings and overflows of ap_fixed, unsigned, and more bits than float32 or float64 hold.
+FIXED_LIKE_HARDWARE = [
+    *(f"{r},{shape}" for r in ("nearest_up", "nearest_down", "nearest_zero", "odd") for shape in ("8,4", "16,-20", "32,64")),
+    "nearest_up,8,4,overflow=symmetric", "nearest,1,0,overflow=symmetric", "odd,32,16,overflow=symmetric",
+    "down,8,4,overflow=zero", "even,32,16,overflow=zero", "up,25,0,overflow=zero",
+    "zero,8,4,overflow=sign_magnitude", "even,4,0,overflow=sign_magnitude", "nearest_down,32,16,overflow=sign_magnitude",
+    "nearest_zero,8,4,overflow=wrap", "odd,24,12,overflow=wrap",
+    "nearest,8,4,unsigned", "nearest_down,1,0,unsigned", "zero,32,16,unsigned", "even,6,2,unsigned,overflow=zero",
+    "down,8,8,unsigned,overflow=wrap", "odd,25,0,unsigned,overflow=wrap", "up,32,64,unsigned,overflow=wrap",
+    "even,40,20", "nearest,64,32", "zero,64,64", "up,64,0,overflow=symmetric", "zero,36,30,unsigned", "down,64,0,unsigned",
+    "down,48,24,overflow=wrap", "even,64,8,overflow=wrap", "odd,64,8,unsigned,overflow=wrap",
+    "nearest,64,0,overflow=sign_magnitude", "zero,33,-20,overflow=zero",
+]  # fmt: skip
+
 # (string, seed, stream, step)
 RANDOM = [
     ("stochastic,8,4", 0, 0, 0),
@@ -55,6 +69,10 @@ RANDOM = [
     ("stochastic,16,8,random_bits=17", 24, 1, 2),
     ("stochastic,20,12,random_bits=24", 25, 0, 0),
     ("stochastic,6,3,overflow=wrap,random_bits=3", 26, 0, 0),
+    ("stochastic,8,4,unsigned", 27, 0, 0),
+    ("stochastic,8,4,overflow=zero,random_bits=8", 28, 0, 3),
+    ("stochastic,40,20", 29, 0, 0),
+    ("stochastic,8,-4,overflow=sign_magnitude", 30, 2, 0),
     ("float,4,3,rounding=stochastic", 31, 0, 0),
     ("float,5,2,rounding=stochastic", 2**50 + 3, 2, 1),
     ("float,8,1,rounding=stochastic", 33, 0, 7),
@@ -78,10 +96,14 @@ DIRECTED_FLOATS = {  # every pair meets at least two of these roundings
     "zero": [(4, 3), (8, 1), (2, 23), (5, 10), (3, 4)],
     "down": [(4, 3), (8, 23), (2, 1), (5, 2), (8, 1)],
     "up": [(4, 3), (8, 22), (2, 23), (7, 23), (5, 10)],
+    "nearest_up": [(4, 3), (8, 22), (2, 1)],
+    "nearest_down": [(4, 3), (8, 1), (5, 10)],
+    "nearest_zero": [(4, 3), (8, 7), (2, 23)],
+    "odd": [(4, 3), (8, 22), (5, 2), (2, 1)],
 }
 SATURATED_FLOATS = ["float,8,23,overflow=saturate", "float,4,3,overflow=saturate", "float,2,1,overflow=saturate",
                     "float,5,2,overflow=saturate,rounding=nearest", "float,5,10,overflow=saturate,rounding=zero",
-                    "float,3,4,overflow=saturate,rounding=down", "float,8,1,overflow=saturate,rounding=up",
+                    "float,3,4,overflow=saturate,rounding=down", "float,4,3,overflow=saturate,rounding=odd", "float,8,1,overflow=saturate,rounding=up",
                     "bf16,overflow=saturate"]  # fmt: skip
 
 THRESHOLDS = ["0", "0.5", "0.1", "1e-40", "65504"]
@@ -101,6 +123,7 @@ def deterministic_strings(type):
         strings += [f"{rounding},{W},{F}" for W, F in (FIXED if rounding == "nearest" else FIXED[:7])]
     strings += ["zero,25,0", "up,26,20", "down,8,-2", "even,8,-2", "even,25,0"]
     strings += [f"{string},overflow=wrap" for string in WRAPPED]
+    strings += FIXED_LIKE_HARDWARE
     for options in LOGARITHMIC + (LOGARITHMIC64 if type is FLOAT64 else []):
         strings.append("logarithmic" + ("," + options if options else ""))
     strings += [f"float,{E},{M}" for E, M in FLOATS]

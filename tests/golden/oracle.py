@@ -41,29 +41,55 @@ class Identity:
 
 
 class FixedPoint:
-    """k * 2^-F with a two's complement k of W bits."""
+    """k * 2^-F with an integer k of W bits, in two's complement or unsigned."""
 
-    def __init__(self, type, rounding, W, F, wrap, random):
-        self.type, self.rounding, self.W, self.F, self.wrap, self.random = type, rounding, W, F, wrap, random
-        self.takes_nan = wrap
-        self.lowest = -(2 ** (W - 1)) * TWO**-F
-        # With W > 25 the largest value may lie between two of float32's.
-        self.largest = type.largest_value_up_to((2 ** (W - 1) - 1) * TWO**-F) if W > 1 else Fraction(0)
+    OVERFLOWS = ("saturate", "symmetric", "zero", "wrap", "sign_magnitude")
+
+    def __init__(self, type, rounding, W, F, unsigned, overflow, random):
+        self.type, self.rounding, self.W, self.F, self.random = type, rounding, W, F, random
+        self.unsigned, self.overflow = unsigned, overflow
+        self.takes_nan = overflow in ("wrap", "sign_magnitude")
+        self.lowest = 0 if unsigned else -(2 ** (W - 1))
+        self.highest = 2**W - 1 if unsigned else 2 ** (W - 1) - 1
+        if overflow == "symmetric":
+            self.lowest = -self.highest
 
     def apply(self, x, i):
-        if self.wrap and x.value in (INF, NAN):
-            return self.type.quiet_nan_bits
         if x.value == INF:
-            return self.type.encode(self.lowest if x.negative else self.largest)
-        k = round_to_integer(x.value * TWO**self.F, self.rounding, self.random, i)
-        if self.wrap:
-            half = 2 ** (self.W - 1)
-            k = (k + half) % 2**self.W - half
-            return self.type.encode(k * TWO**-self.F)
-        return self.type.encode(min(max(k * TWO**-self.F, self.lowest), self.largest))
+            if self.takes_nan:
+                return self.type.quiet_nan_bits
+            end = self.lowest if x.negative else self.highest
+            return self._encode(0 if self.overflow == "zero" else end)
+        if x.value == NAN:
+            return self.type.quiet_nan_bits
+        return self._encode(self.in_range(round_to_integer(x.value * TWO**self.F, self.rounding, self.random, i)))
+
+    def in_range(self, k):
+        if self.overflow in ("saturate", "symmetric"):
+            return min(max(k, self.lowest), self.highest)
+        if self.overflow == "zero":
+            return k if self.lowest <= k <= self.highest else 0
+        low_bits = k % 2**self.W
+        if self.unsigned:
+            return low_bits
+        wrapped = low_bits - 2**self.W if low_bits >= 2 ** (self.W - 1) else low_bits
+        if self.overflow == "wrap":
+            return wrapped
+        lost_bit = (k >> self.W) & 1  # of two's complement
+        return ~wrapped if lost_bit != (wrapped < 0) else wrapped
+
+    def _encode(self, k):
+        return self.type.encode(self._value(k))
+
+    def _value(self, k):
+        """In the type; where it has too many bits for it, the value of the type below it in magnitude."""
+        if k == 0:
+            return Fraction(0)
+        magnitude = self.type.largest_value_up_to(abs(k) * TWO**-self.F)
+        return -magnitude if k < 0 else magnitude
 
     def clip_limits(self):
-        return self.lowest, self.largest
+        return self._value(self.lowest), self._value(self.highest)
 
 
 class Logarithmic:
@@ -206,7 +232,7 @@ class Float:
 
     def _overflow(self, negative):
         """Infinity or the largest finite value, as IEEE 754 section 7.4 says for each rounding."""
-        toward_zero = {"zero": True, "down": not negative, "up": negative}.get(self.rounding, False)
+        toward_zero = {"zero": True, "odd": True, "down": not negative, "up": negative}.get(self.rounding, False)
         if self.saturate or toward_zero:
             return self.type.encode(-self.format.largest if negative else self.format.largest)
         return self.type.encode_inf(negative)
@@ -259,12 +285,14 @@ def make_format(string, type, seed=0, stream=0, step=0):
     if name == "none":
         made = Identity(type)
     elif name in ROUNDINGS:
-        W, F = map(int, arguments)
-        if not (1 <= W <= 32 and -64 <= F <= 64):
+        unsigned = arguments[2:] == ["unsigned"]
+        W, F = map(int, arguments[:2] if unsigned else arguments)
+        overflow = keywords.pop("overflow", "saturate")
+        if not (1 <= W <= 64 and -64 <= F <= 64):
             raise ValueError(f"{string!r}: W or F out of range")
-        if keywords.get("overflow") == "saturate":  # the default, spelled out
-            del keywords["overflow"]
-        made = FixedPoint(type, name, W, F, keyword_is("overflow", "wrap"), random_source(name))
+        if overflow not in FixedPoint.OVERFLOWS or (unsigned and overflow in ("symmetric", "sign_magnitude")):
+            raise ValueError(f"{string!r}: no such overflow")
+        made = FixedPoint(type, name, W, F, unsigned, overflow, random_source(name))
     elif name == "logarithmic":
         made = Logarithmic(type, arguments == ["down"], integer("min"), integer("max"))
     elif name == "sparse":

@@ -44,7 +44,7 @@ def read_npy(path):
     data = pathlib.Path(path).read_bytes()
     length = struct.unpack("<H", data[8:10])[0]
     header = ast.literal_eval(data[10:10 + length].decode())
-    code = {"<f4": "f", "<f8": "d", "<i4": "i"}[header["descr"]]
+    code = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}[header["descr"]]
     body = data[10 + length:]
     return header["shape"], header["descr"], list(struct.unpack(f"<{len(body) // struct.calcsize(code)}{code}", body))
 
@@ -234,6 +234,14 @@ class Quantize(CommandLine):
         self.assertEqual(read_npy(self.dir / "k.npy"), ((5,), "<i4", [5, -16, 127, -128, 0]))
         self.good("quantize", "nearest,8,4", self.dir / "x.f32", self.dir / "k.i32", "--integers")
         self.assertEqual(read_raw(self.dir / "k.i32", "i"), [5, -16, 127, -128, 0])
+        self.good("quantize", "nearest,32,4,unsigned", self.dir / "x.f32", self.dir / "k.i64", "--integers")
+        self.assertEqual(read_raw(self.dir / "k.i64", "q"), [5, 0, 1600, 0, 0])
+        self.good("quantize", "nearest,64,60", self.dir / "x.f32", self.dir / "k.npy", "--integers")
+        highest = 2**63 - 2**39  # the largest that a float32 has
+        self.assertEqual(read_npy(self.dir / "k.npy")[1:], ("<i8", [10066330 * 2**35, -(2**60), highest, -(2**63), 0]))
+        self.good("quantize", "nearest,64,62,unsigned,overflow=wrap", self.dir / "x.f32", self.dir / "k.u64", "--integers")
+        self.assertEqual(read_raw(self.dir / "k.u64", "Q"), [10066330 * 2**37, 3 * 2**62, 0, 0, 0])
+        self.fails(2, "quantize", "nearest,33,4", self.dir / "x.f32", self.dir / "k.i32", "--integers", says="for i64, .i64")
         self.fails(2, "quantize", "fp16", self.dir / "x.f32", self.dir / "k.npy", "--integers", says="no fixed-point format")
 
     def test_an_output_that_stood_before_a_failed_run_still_stands(self):

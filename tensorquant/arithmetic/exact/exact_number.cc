@@ -50,6 +50,18 @@ double round_to_integer(const ExactNumber& x, int step, Rounding rounding, Draw 
     case Rounding::up:
       away = !x.negative && !is_whole;
       break;
+    case Rounding::nearest_up:
+      away = rest > half || (rest == half && (is_cut || !x.negative));
+      break;
+    case Rounding::nearest_down:
+      away = rest > half || (rest == half && (is_cut || x.negative));
+      break;
+    case Rounding::nearest_zero:
+      away = rest > half || (rest == half && is_cut);
+      break;
+    case Rounding::odd:
+      away = !is_whole && (whole & 1) == 0;
+      break;
     case Rounding::stochastic: {
       if (is_whole) break;
       // The fraction lies in [cells, cells + 1) / 2^24, and at the lower end just where on_cell.
@@ -76,10 +88,7 @@ double round_to_integer(const ExactNumber& x, int step, Rounding rounding, Draw 
 template <class T>
 double round_to(const FixedPoint& format, const ExactNumber& x, Draw draw) {
   const double k = round_to_integer(x, -format.fraction, format.rounding, draw);
-  const double in_range = format.overflow == FixedPoint::Overflow::wrap
-                              ? reference::wrap(k, format.bits)
-                              : std::clamp(k, format.lowest_integer(), format.highest_integer());
-  return std::ldexp(in_range, -format.fraction) + 0.0;
+  return std::ldexp(reference::in_range(format, k), -format.fraction) + 0.0;
 }
 
 template <class T>

@@ -13,7 +13,17 @@ namespace tensorquant {
 namespace {
 
 bool saturates(const FixedPoint* format) {
-  return format != nullptr && format->overflow == FixedPoint::Overflow::saturate;
+  return format != nullptr && (format->overflow == FixedPoint::Overflow::saturate ||
+                               format->overflow == FixedPoint::Overflow::symmetric);
+}
+
+// In steps: the largest magnitude in the format's range, and the largest whose negative lies in it,
+// too.
+double largest_of(const FixedPoint& format) {
+  return std::max(-format.lowest_integer(), format.highest_integer());
+}
+double largest_of_both_signs(const FixedPoint& format) {
+  return std::min(-format.lowest_integer(), format.highest_integer());
 }
 
 // All products are below 2^grid_bits() times their common last bit. A factor that is larger by
@@ -28,7 +38,8 @@ bool set_machine_rounding(const FixedPoint& product, SumConstants& c) {
   const Rounding rounding = product.rounding;
   if (rounding == Rounding::down) c.machine_rounding = FE_DOWNWARD;
   if (rounding == Rounding::up) c.machine_rounding = FE_UPWARD;
-  return rounding != Rounding::zero && rounding != Rounding::stochastic;
+  return rounding == Rounding::even || rounding == Rounding::nearest ||
+         rounding == Rounding::down || rounding == Rounding::up;
 }
 
 // For sums that the kernel rounds itself.
@@ -49,7 +60,7 @@ std::optional<SumPlan> plan_sums_of_exact_products(const SumBounds& bounds, SumC
   f.clamps_sums = true;
   const int last_bit = std::min(bounds.last_bit, -f.accumulator->fraction);
   const double most =
-      std::ldexp(-f.accumulator->lowest_integer(), -f.accumulator->fraction) + bounds.largest;
+      std::ldexp(largest_of(*f.accumulator), -f.accumulator->fraction) + bounds.largest;
   if (!fits(most, last_bit, 51)) return {};
   if (f.rounds_sums && !set_sum_rounding(*f.accumulator, c)) return {};
   c.rounds_products = false;
@@ -72,8 +83,8 @@ std::optional<FixedSum> fixed_sum(const SumBounds& bounds) {
   // good as once.
   if (bounds.mode == Accumulate::Mode::chunk && !sum_is_exact) return {};
   const double steps = power(f.product->fraction);
-  f.clamps_products = bounds.largest * steps + 1 > f.product->highest_integer();
-  f.largest_product = f.clamps_products ? -f.product->lowest_integer() : bounds.largest * steps + 1;
+  f.clamps_products = bounds.largest * steps + 1 > largest_of_both_signs(*f.product);
+  f.largest_product = f.clamps_products ? largest_of(*f.product) : bounds.largest * steps + 1;
   f.largest_sum = bounds.largest_sum * steps;
   if (bounds.rounds_at_the_end() || sum_is_exact) return f;
   if (!saturates(f.accumulator)) return {};
@@ -81,10 +92,10 @@ std::optional<FixedSum> fixed_sum(const SumBounds& bounds) {
   // Each rounding may add a step.
   const double rounding = f.rounds_sums ? bounds.taps() * power(-f.accumulator->fraction) : 0;
   f.clamps_sums = bounds.largest_sum + rounding >
-                  std::ldexp(f.accumulator->highest_integer(), -f.accumulator->fraction);
+                  std::ldexp(largest_of_both_signs(*f.accumulator), -f.accumulator->fraction);
   if (f.clamps_sums) {
     f.largest_sum =
-        std::ldexp(-f.accumulator->lowest_integer(), f.product->fraction - f.accumulator->fraction);
+        std::ldexp(largest_of(*f.accumulator), f.product->fraction - f.accumulator->fraction);
   } else {
     f.largest_sum += bounds.taps() * power(f.product->fraction - f.accumulator->fraction);
   }

@@ -137,6 +137,8 @@ constexpr const char* kProducts[] = {"none",
                                      "down,16,8",
                                      "up,16,8",
                                      "even,24,12",
+                                     "even,8,4,unsigned",
+                                     "nearest,8,4,overflow=symmetric",
                                      "nearest,32,20",
                                      "nearest,32,8",
                                      "zero,32,16",
@@ -158,6 +160,9 @@ constexpr const char* kAccumulators[] = {"none",
                                          "even,12,4",
                                          "nearest,24,12",
                                          "even,20,8",
+                                         "even,12,4,unsigned",
+                                         "nearest,10,4,overflow=symmetric",
+                                         "nearest_up,16,6",
                                          "nearest,16,8",
                                          "even,32,16",
                                          "nearest,32,16",
@@ -306,7 +311,8 @@ TEST(SumsOfProducts, RoundOnceWhereProductsHaveMoreBitsThanTheAccumulator) {
 }
 
 TEST(SumsOfProducts, RefuseFormatsThatDoNotRoundToAGrid) {
-  for (const char* spec : {"sparse,0.5", "binary", "ternary"}) {
+  for (const char* spec :
+       {"sparse,0.5", "binary", "ternary", "nearest,54,0", "nearest,53,0,unsigned"}) {
     EXPECT_THROW(arithmetic_of(spec, "nearest,8,4", "step"), Error) << spec;
     EXPECT_THROW(arithmetic_of("nearest,8,4", spec, "step"), Error) << spec;
   }

@@ -2,7 +2,6 @@
 
 #include <ATen/Version.h>
 #include <dlfcn.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -22,7 +21,7 @@ std::string part_of(std::string_view text, std::string_view before, std::string_
   return std::string(text.substr(0, text.find_first_of(ends)));
 }
 
-// The name of a library that any program may have or lack is not linked to but looked up.
+// Which library it is, is known to the loader alone: nothing here links to a BLAS of its own.
 std::string blas_file() {
   void* sgemm = dlsym(RTLD_DEFAULT, "sgemm_");
   Dl_info place;
@@ -44,7 +43,7 @@ std::string blas_name() {
 
 NumericLibraries numeric_libraries() {
   NumericLibraries found;
-  found.libtorch = TORCH_VERSION;
+  found.libtorch = part_of(at::show_config(), "TORCH_VERSION=", ",\n");
   found.blas = blas_name();
   found.blas_file = blas_file();
   found.onednn = part_of(at::get_mkldnn_version(), "MKL-DNN v", " ");

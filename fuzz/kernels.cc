@@ -54,6 +54,10 @@ struct FieldTaker {
   void keyword(std::string_view, E& value, const std::array<Choice<E>, N>& choices) {
     value = choices[static_cast<std::size_t>(input.between(0, N - 1))].value;
   }
+  template <class... Field>
+  void shape_keyword(Field&&... field) {
+    if (takes_shape) keyword(std::forward<Field>(field)...);
+  }
   void flag(std::string_view, bool& value) { value = input.between(0, 1) != 0; }
   template <class... Field>
   void keyword_when(bool condition, Field&&... field) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the house rules of ARCHITECTURE.md: which part may include which, what public headers must not name, how long files are.
+"""Checks the house rules of ARCHITECTURE.md: which part may include or import which, what public headers must not name, how long
+files are.
 
 Usage: check_layers.py [ROOT]. Prints each offence as file:line and exits with 1 if there is one.
 """
@@ -7,6 +8,8 @@ Usage: check_layers.py [ROOT]. Prints each offence as file:line and exits with 1
 import pathlib
 import re
 import sys
+
+import python_layers
 
 # A part may include itself and these.
 ALLOWED = {
@@ -126,7 +129,7 @@ def offences(root):
 
 def main():
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent
-    found = list(offences(root))
+    found = [*offences(root), *python_layers.offences(root)]
     print("\n".join(found) if found else "layers: good")
     return 1 if found else 0
 

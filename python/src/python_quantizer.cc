@@ -134,7 +134,7 @@ void PythonQuantizer::gradient(std::span<const double> x, std::span<const double
 
 std::shared_ptr<const Quantizer> make_registered(SpecReader& reader) {
   const Interpreter interpreter(reader.spec());
-  const nb::object make = nb::module_::import_("tensorquant._user_quantizer").attr("_make");
+  const nb::object make = nb::module_::import_("tensorquant.numbers.user_quantizer").attr("_make");
   return std::make_shared<PythonQuantizer>(
       make(reader.name(), reader.take_arguments(), reader.take_keywords()));
 }

@@ -7,21 +7,20 @@ Example:
     array([ 0.3125, -2.    ,  7.9375], dtype=float32)
 """
 
-from tensorquant._arithmetic import Plan, Ranges, average_pool, convolve, matmul
 from tensorquant._core import Error, __version__
-from tensorquant._maps import (
-    Explanation,
-    IdleRule,
-    LayerExplanation,
-    Override,
-    QuantizerMap,
-    Rule,
-    explain,
-    quantizer_map,
+from tensorquant.maps.explain import Explanation, IdleRule, LayerExplanation, explain
+from tensorquant.maps.override import Override
+from tensorquant.maps.quantizer_map import QuantizerMap, Rule, quantizer_map
+from tensorquant.numbers.arithmetic import Plan, Ranges, average_pool, convolve, matmul
+from tensorquant.numbers.quantizer import (
+    Facts,
+    Quantizer,
+    QuantizerInfo,
+    list_quantizers,
+    stream_of,
 )
-from tensorquant._quantizer import Facts, Quantizer, QuantizerInfo, list_quantizers, stream_of
-from tensorquant._threads import get_num_threads, set_num_threads
-from tensorquant._user_quantizer import UserQuantizer, register_quantizer
+from tensorquant.numbers.threads import get_num_threads, set_num_threads
+from tensorquant.numbers.user_quantizer import UserQuantizer, register_quantizer
 
 __all__ = [
     "Error",

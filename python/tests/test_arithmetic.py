@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from conftest import GOLDEN, assert_same_bits
-from hostile_shapes import NUMBERS, WINDOWS
+from hostile import NUMBERS, WINDOWS
 
 import tensorquant as tq
 
@@ -130,7 +130,7 @@ def test_ranges_count_on_over_calls_and_merge():
     assert "6 of 8 sums clamped" in repr(ranges)
 
 
-def test_the_plan_is_told():
+def test_on_plan_gets_the_kernel_and_the_reason():
     plans = []
     formats = {"product": "nearest,8,2", "accumulator": "nearest,16,2"}
     for a in (np.ones((2, 2), np.float32), np.full((2, 2), 0.75, np.float32), np.ones((2, 2))):

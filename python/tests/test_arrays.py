@@ -7,7 +7,7 @@ import pytest
 from conftest import assert_same_bits, dtype_of
 
 import tensorquant as tq
-from tensorquant._arrays import borrow
+from tensorquant.numbers.arrays import borrow
 
 DTYPES = ["float16", "bfloat16", "float32", "float64"]
 X = np.random.default_rng(1).normal(0, 3, (6, 5)).astype(np.float32)

@@ -74,7 +74,7 @@ def test_one_quantizer_stands_for_every_layer(kind):
     assert tq.quantizer_map("none", kind).find("anything") is None
 
 
-def test_intrinsic_rules():
+def test_a_part_that_an_intrinsic_rule_leaves_out_is_exact():
     m = tq.quantizer_map(
         {
             "a": {"product": "nearest,8,4", "accumulate": "chunk:8"},
@@ -115,7 +115,7 @@ def test_intrinsic_rules():
         (tq.QuantizerMap({}, "extrinsic"), "weights", "stands in the place of 'weights'"),
     ],
 )
-def test_faults_are_named(source, kind, message):
+def test_an_error_names_the_fault_and_its_place(source, kind, message):
     with pytest.raises(tq.Error) as caught:
         tq.quantizer_map(source, kind)
     assert message in str(caught.value)

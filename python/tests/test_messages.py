@@ -172,4 +172,4 @@ def test_public_functions_keep_their_signatures():
         "stream",
         "step",
     ]
-    assert tq.matmul.__module__ == "tensorquant._arithmetic"
+    assert tq.matmul.__module__ == "tensorquant.numbers.arithmetic"

@@ -25,6 +25,11 @@ TEST(Values, OfSmallFormatsAreThoseOfTheTextbook) {
   // IEEE's exponent for infinity.
   EXPECT_THAT(values<float>(Format(FloatingPoint{.exponent_bits = 2, .significand_bits = 1}), 100),
               ElementsAre(-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3));
+  // OCP's table of FP4 E2M1.
+  const FloatingPoint fp4{
+      .exponent_bits = 2, .significand_bits = 1, .special = FloatingPoint::Special::finite};
+  EXPECT_THAT(values<float>(Format(fp4), 100),
+              ElementsAre(-6, -4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6));
   EXPECT_THAT(values<float>(Format(Logarithmic{.min_exponent = -1, .max_exponent = 1}), 100),
               ElementsAre(-2, -1, -0.5, 0, 0.5, 1, 2));
   EXPECT_THAT(values<float>(Format(Binary{0.5}), 100), ElementsAre(-0.5, 0.5));
@@ -38,6 +43,12 @@ TEST(Values, AreAsManyAsTheFactsSay) {
       FixedPoint{.bits = 8, .overflow = FixedPoint::Overflow::symmetric},
       FloatingPoint{.exponent_bits = 4, .significand_bits = 3},
       FloatingPoint{.exponent_bits = 5, .significand_bits = 2},
+      FloatingPoint{
+          .exponent_bits = 4, .significand_bits = 3, .special = FloatingPoint::Special::fn},
+      FloatingPoint{.exponent_bits = 4,
+                    .significand_bits = 3,
+                    .special = FloatingPoint::Special::fnuz,
+                    .own_bias = 11},
       Logarithmic{.min_exponent = -7, .max_exponent = 8},
       Binary{},
       Ternary{}};
@@ -50,6 +61,29 @@ TEST(Values, AreAsManyAsTheFactsSay) {
     EXPECT_EQ(all.front(), f.lowest);
     EXPECT_EQ(all.back(), f.highest);
     EXPECT_EQ(*std::upper_bound(all.begin(), all.end(), 0.0), f.smallest_positive);
+  }
+}
+
+// The figures of the OCP's tables of OFP8 1.0 and MX 1.0, and of ml_dtypes' README.
+TEST(Facts, AreThoseOfTheStandards) {
+  struct Row {
+    FloatingPoint format;
+    double largest, smallest;
+  };
+  using enum FloatingPoint::Special;
+  for (const Row& row :
+       {Row{{.exponent_bits = 4, .significand_bits = 3, .special = fn}, 448, 0x1p-9},
+        Row{{.exponent_bits = 5, .significand_bits = 2}, 57344, 0x1p-16},
+        Row{{.exponent_bits = 3, .significand_bits = 2, .special = finite}, 28, 0.0625},
+        Row{{.exponent_bits = 2, .significand_bits = 3, .special = finite}, 7.5, 0.125},
+        Row{{.exponent_bits = 2, .significand_bits = 1, .special = finite}, 6, 0.5},
+        Row{{.exponent_bits = 4, .significand_bits = 3, .special = fnuz}, 240, 0x1p-10},
+        Row{{.exponent_bits = 5, .significand_bits = 2, .special = fnuz}, 57344, 0x1p-17},
+        Row{{.exponent_bits = 4, .significand_bits = 3, .special = fnuz, .own_bias = 11},
+            30,
+            0x1p-13}}) {
+    EXPECT_EQ(facts<float>(row.format).highest, row.largest);
+    EXPECT_EQ(facts<float>(row.format).smallest_positive, row.smallest);
   }
 }
 

@@ -5,10 +5,10 @@
 namespace tensorquant {
 namespace {
 
-// The values of one sign, 0 included: all exponent fields but the last, which is for infinity and
-// NaN.
+// The values of one sign, 0 included.
 std::uint64_t values_of_a_sign(const FloatingPoint& format) {
-  return ((std::uint64_t{1} << format.exponent_bits) - 1) << format.significand_bits;
+  const auto fields = static_cast<std::uint64_t>(format.max_field()) + 1;
+  return (fields << format.significand_bits) - (format.special == FloatingPoint::Special::fn);
 }
 
 }  // namespace

@@ -23,18 +23,27 @@ namespace HWY_NAMESPACE {
 template <class T>
 inline constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
 
+// Whether finite values saturate; infinities are another matter.
+inline bool saturates(const FloatingPoint& format) {
+  return format.overflow == FloatingPoint::Overflow::saturate ||
+         format.overflow == FloatingPoint::Overflow::propagate;
+}
+
 // The results of scaled rounding beyond the format's largest value. Where they saturate, which is
 // no rare event, vectors do it themselves but for infinities.
-template <bool saturates, class T>
+template <bool saturating, class T>
 auto SpecialOf(const FloatingPoint& format) {
   const auto largest = static_cast<T>(format.largest());
-  if constexpr (saturates) {
-    const auto result = [=](auto d, auto y, auto x) HWY_ATTR {
-      const auto infinity = hn::Set(d, std::numeric_limits<T>::infinity());
-      const auto is_infinite = hn::Eq(hn::Abs(x), infinity);
-      return hn::IfThenElse(is_infinite, hn::CopySign(hn::Set(d, largest), x), y);
-    };
-    return SpecialInfinities<decltype(result)>{result};
+  const auto infinite = static_cast<T>(infinity_value(format));
+  const bool is_nan = std::isnan(infinite);
+  const auto infinity_result = [=](auto d, auto y, auto x) HWY_ATTR {
+    const auto infinity = hn::Set(d, std::numeric_limits<T>::infinity());
+    const auto value = hn::Set(d, infinite);
+    const auto signed_value = is_nan ? value : hn::CopySign(value, x);
+    return hn::IfThenElse(hn::Eq(hn::Abs(x), infinity), signed_value, y);
+  };
+  if constexpr (saturating) {
+    return SpecialInfinities<decltype(infinity_result)>{infinity_result};
   } else {
     const auto positive = static_cast<T>(overflow_value(format, false));
     const auto negative = static_cast<T>(overflow_value(format, true));
@@ -42,8 +51,7 @@ auto SpecialOf(const FloatingPoint& format) {
       const auto is_over = hn::Gt(hn::Abs(y), hn::Set(d, largest));
       const auto is_negative = hn::Lt(x, hn::Zero(d));
       const auto over = hn::IfThenElse(is_negative, hn::Set(d, negative), hn::Set(d, positive));
-      const auto is_infinite = hn::Eq(hn::Abs(x), hn::Set(d, std::numeric_limits<T>::infinity()));
-      return hn::IfThenElse(is_infinite, x, hn::IfThenElse(is_over, over, y));
+      return infinity_result(d, hn::IfThenElse(is_over, over, y), x);
     };
     return SpecialBeyond<T, decltype(result)>{largest, result};
   }
@@ -52,7 +60,7 @@ auto SpecialOf(const FloatingPoint& format) {
 // Exponents below T's own: x is scaled so that neighbours of the format are one apart, rounded
 // there and scaled back; both scalings are by powers of two and exact. Magnitudes beyond the
 // format's are rounded as if it had a larger one, or saturate.
-template <bool saturates, class T>
+template <bool saturating, class T>
 struct ScaledRounding {
   using Bits = BitsOf<T>;
 
@@ -73,7 +81,7 @@ struct ScaledRounding {
     // The exponent fields of 2^e and 2^-e add up to twice the bias.
     const V inverse_step = hn::BitCast(d, hn::Sub(hn::Set(du, inverse_sum_), power));
     const V y = hn::Mul(round(d, hn::Mul(x, inverse_step)), step);
-    if constexpr (!saturates) return y;
+    if constexpr (!saturating) return y;
     return hn::Max(hn::Min(y, hn::Set(d, largest_)), hn::Set(d, -largest_));
   }
 
@@ -86,10 +94,15 @@ struct ScaledRounding {
   Bits smallest_normal_, step_shift_, inverse_sum_;
 };
 
-template <Rounding rounding, bool saturates, class T>
+template <Rounding rounding, bool saturating, class T>
 void RunScaled(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
-  const ScaledRounding<saturates, T> quantize(format);
-  const auto special = SpecialOf<saturates, T>(format);
+  const ScaledRounding<saturating, T> quantize(format);
+  const auto special = SpecialOf<saturating, T>(format);
+  // Only a sum turns -0 into the one zero of a format.
+  const bool one_zero = !format.has_negative_zero();
+  const auto with_sign = [=](auto d, auto y, auto x) HWY_ATTR {
+    return one_zero ? hn::Add(y, hn::Zero(d)) : hn::CopySign(y, x);
+  };
   if constexpr (rounding == Rounding::stochastic) {
     const UniformDraw<T> draw(format.random_bits);
     const int integer_bits = format.significand_bits + 1;
@@ -98,7 +111,7 @@ void RunScaled(const FloatingPoint& format, const RandomStream& random, const Pa
         const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
           return RoundVectorAtRandom<draws>(dt, t, draw, words);
         });
-        return hn::CopySign(y, x);
+        return with_sign(d, y, x);
       });
     });
   } else {
@@ -107,7 +120,8 @@ void RunScaled(const FloatingPoint& format, const RandomStream& random, const Pa
       const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
         return RoundVector<rounding>(dt, t, format.rounding);
       });
-      return kRoundingKeepsSign && rounding != kRareRounding ? y : hn::CopySign(y, x);
+      constexpr bool keeps_sign = kRoundingKeepsSign && rounding != kRareRounding;
+      return keeps_sign && !one_zero ? y : with_sign(d, y, x);
     });
   }
 }
@@ -115,7 +129,7 @@ void RunScaled(const FloatingPoint& format, const RandomStream& random, const Pa
 // Exponents as float32's: the neighbours of x in the format differ from it in the low bits alone,
 // for subnormals too, so that rounding is integer addition and a mask. Beyond the largest value it
 // gives infinity, and only where that is the rounding's direction.
-template <bool saturates>
+template <bool saturating>
 struct BitRounding {
   explicit BitRounding(const FloatingPoint& format)
       : largest(to_bits(static_cast<float>(format.largest()))),
@@ -129,7 +143,7 @@ struct BitRounding {
     const hn::RebindToUnsigned<D> du;
     const auto magnitude = hn::BitCast(du, hn::Abs(x));
     const auto rounded = hn::AndNot(hn::Set(du, mask), hn::Add(magnitude, grow(du, magnitude)));
-    const auto y = saturates ? hn::Min(rounded, hn::Set(du, largest)) : rounded;
+    const auto y = saturating ? hn::Min(rounded, hn::Set(du, largest)) : rounded;
     return hn::CopySignToAbs(hn::BitCast(d, y), x);
   }
 
@@ -186,36 +200,52 @@ struct BitRounding {
   int random_bits;
 };
 
-template <Rounding rounding, bool saturates>
-void RunBits(const FloatingPoint& format, const RandomStream& random, const Part<float>& part) {
-  const BitRounding<saturates> quantize(format);
+template <Rounding rounding, bool saturating, class Special>
+void RunBits(const FloatingPoint& format, const RandomStream& random, const Part<float>& part,
+             const Special& special) {
+  const BitRounding<saturating> quantize(format);
   if constexpr (rounding == Rounding::stochastic) {
     const auto run = [&](auto halves) HWY_ATTR {
-      ForEachRandomVector<halves>(part, random, KeepsNan(),
-                                  [&](auto d, auto x, auto words)
-                                      HWY_ATTR { return quantize.RoundAtRandom(d, x, words); });
+      ForEachRandomVector<halves>(part, random, special, [&](auto d, auto x, auto words) HWY_ATTR {
+        return quantize.RoundAtRandom(d, x, words);
+      });
     };
     draws_half_words(format.random_bits) ? run(std::true_type()) : run(std::false_type());
   } else {
     const hn::ScalableTag<float> d;
-    ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
+    ForEachVector(part, special, [&](auto x) HWY_ATTR {
       return quantize.template Round<rounding>(d, x, format.rounding);
     });
   }
 }
 
+// One by one, for steps that are no normal numbers of T.
+template <class T>
+void RunReference(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
+  for (std::size_t i = 0; i < part.count; ++i) {
+    part.out[i] = quantize_reference(format, part.in[i], draw(format, random, part.first + i));
+  }
+}
+
 template <Rounding rounding, class T>
 void RunRounding(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
-  const auto run = [&](auto saturates) HWY_ATTR {
-    if constexpr (sizeof(T) == 4) {
-      if (format.max_exponent() == kMaxExponent<T>) {
-        return RunBits<rounding, saturates>(format, random, part);
+  if constexpr (sizeof(T) == 4) {
+    const bool has_exponents_of_type =
+        format.max_exponent() == kMaxExponent<T> && format.min_exponent() == 1 - kMaxExponent<T>;
+    if (has_exponents_of_type && format.special == FloatingPoint::Special::ieee) {
+      switch (format.overflow) {
+        case FloatingPoint::Overflow::saturate:
+          return RunBits<rounding, true>(format, random, part, KeepsNan());
+        case FloatingPoint::Overflow::propagate:
+          return RunBits<rounding, true>(format, random, part, SpecialOf<true, T>(format));
+        default:
+          return RunBits<rounding, false>(format, random, part, KeepsNan());
       }
     }
-    RunScaled<rounding, saturates>(format, random, part);
-  };
-  format.overflow == FloatingPoint::Overflow::saturate ? run(std::true_type())
-                                                       : run(std::false_type());
+    if (format.last_bit() < 1 - kMaxExponent<T>) return RunReference(format, random, part);
+  }
+  saturates(format) ? RunScaled<rounding, true>(format, random, part)
+                    : RunScaled<rounding, false>(format, random, part);
 }
 
 template <class T>

@@ -1,6 +1,7 @@
 #ifndef TENSORQUANT_QUANTIZERS_FORMAT_FIELDS_H_
 #define TENSORQUANT_QUANTIZERS_FORMAT_FIELDS_H_
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -18,6 +19,8 @@ namespace tensorquant {
 //   keyword(name, integer, when_left_out, lowest, highest)
 //   keyword(name, value, choices)                    left out: the first choice
 //   keyword_when(condition, ...)                     there only where fields before it say so
+//   shape_keyword(...)                               as keyword(), but a name such as "fp16"
+//   implies it
 // What a field may be can depend on those before it.
 // Arguments that a name such as "fp16" implies are argument()s.
 
@@ -54,12 +57,45 @@ void visit_fields(FixedPoint& format, V& visitor) {
 
 template <class V>
 void visit_fields(FloatingPoint& format, V& visitor) {
-  using enum FloatingPoint::Overflow;
+  using Special = FloatingPoint::Special;
+  using Overflow = FloatingPoint::Overflow;
   visitor.argument("E", format.exponent_bits, 2, 8);
   visitor.argument("M", format.significand_bits, 1, 23);
-  visitor.keyword("overflow", format.overflow,
-                  std::array<Choice<FloatingPoint::Overflow>, 2>{
-                      {{"infinity", infinity}, {"saturate", saturate}}});
+  if (format.exponent_bits < 8) {
+    visitor.shape_keyword("special", format.special,
+                          std::array<Choice<Special>, 4>{{{"ieee", Special::ieee},
+                                                          {"fn", Special::fn},
+                                                          {"finite", Special::finite},
+                                                          {"fnuz", Special::fnuz}}});
+  } else {  // the values of the others are not all those of float32
+    visitor.shape_keyword(
+        "special", format.special,
+        std::array<Choice<Special>, 2>{{{"ieee", Special::ieee}, {"fnuz", Special::fnuz}}});
+  }
+  // All values are those of float32.
+  visitor.shape_keyword("bias", format.own_bias, 0, std::max(1, format.max_field() - 127),
+                        std::min((1 << format.exponent_bits) - 2, 150 - format.significand_bits));
+  if (format.own_bias == format.default_bias()) format.own_bias = 0;
+  switch (format.special) {
+    case Special::ieee:
+      visitor.keyword("overflow", format.overflow,
+                      std::array<Choice<Overflow>, 3>{{{"infinity", Overflow::infinity},
+                                                       {"saturate", Overflow::saturate},
+                                                       {"propagate", Overflow::propagate}}});
+      break;
+    case Special::fn:
+    case Special::fnuz:
+      if (format.overflow == Overflow::infinity) format.overflow = Overflow::saturate;
+      visitor.keyword("overflow", format.overflow,
+                      std::array<Choice<Overflow>, 2>{
+                          {{"saturate", Overflow::saturate}, {"nan", Overflow::nan}}});
+      break;
+    case Special::finite:
+      format.overflow = Overflow::saturate;
+      visitor.keyword("overflow", format.overflow,
+                      std::array<Choice<Overflow>, 1>{{{"saturate", Overflow::saturate}}});
+      break;
+  }
   visitor.keyword("rounding", format.rounding,
                   std::array<Choice<Rounding>, 10>{{{"even", Rounding::even},
                                                     {"nearest", Rounding::nearest},

@@ -62,6 +62,8 @@ struct NumberCheck {
   void keyword(const char*, const Field&...) {}
   template <class... Field>
   void keyword_when(bool, const char*, const Field&...) {}
+  template <class... Field>
+  void shape_keyword(const char*, const Field&...) {}
 };
 
 template <class T>

@@ -53,6 +53,10 @@ struct FieldReader {
   void keyword_when(bool condition, Field&&... field) {
     if (condition) keyword(std::forward<Field>(field)...);
   }
+  template <class... Field>
+  void shape_keyword(Field&&... field) {
+    if (takes_shape) keyword(std::forward<Field>(field)...);
+  }
 };
 
 struct FieldWriter {
@@ -99,6 +103,10 @@ struct FieldWriter {
   void keyword_when(bool condition, Field&&... field) {
     if (condition) keyword(std::forward<Field>(field)...);
   }
+  template <class... Field>
+  void shape_keyword(Field&&... field) {
+    if (takes_shape) keyword(std::forward<Field>(field)...);
+  }
 };
 
 struct UsageWriter {
@@ -129,6 +137,10 @@ struct UsageWriter {
   template <class... Field>
   void keyword_when(bool, Field&&... field) {
     keyword(std::forward<Field>(field)...);
+  }
+  template <class... Field>
+  void shape_keyword(Field&&... field) {
+    if (takes_shape) keyword(std::forward<Field>(field)...);
   }
   template <class E, std::size_t N>
   static std::string alternatives(const std::array<Choice<E>, N>& choices) {

@@ -83,6 +83,11 @@ TEST(Spec, HasACanonicalForm) {
   const std::map<std::string, std::string> canonical = {
       {" Nearest , 16 , 8 ", "nearest,16,8"},
       {"nearest,16,8,overflow=saturate,grad=ste", "nearest,16,8"},
+      {"float,4,3,bias=7", "float,4,3"},
+      {"float,4,3,special=FN,overflow=saturate", "float,4,3,special=fn"},
+      {"float,4,3,special=fnuz,bias=8,overflow=nan", "float,4,3,overflow=nan,special=fnuz"},
+      {"e5m2,overflow=infinity", "e5m2"},
+      {"nearest,8,4,Unsigned,overflow=saturate", "nearest,8,4,unsigned"},
       {"nearest,16,8, overflow = WRAP ,grad=clipped", "nearest,16,8,grad=clipped,overflow=wrap"},
       {"nearest,+16,+8", "nearest,16,8"},
       {"stochastic,8,4,random_bits=8,overflow=wrap", "stochastic,8,4,overflow=wrap,random_bits=8"},
@@ -165,6 +170,14 @@ constexpr Fault kFaults[] = {
     {"float,5,2,rounding=od", 20,
      "'even', 'nearest', 'nearest_up', 'nearest_down', 'nearest_zero', 'zero', 'down', 'up', 'odd' "
      "or 'stochastic', found 'od'"},
+    {"float,4,3,special=fn,overflow=infinity", 31,
+     "expected overflow to be 'saturate' or 'nan', found 'infinity'"},
+    {"float,3,2,special=finite,overflow=nan", 35,
+     "expected overflow to be 'saturate', found 'nan'"},
+    {"float,8,3,special=fn", 19, "expected special to be 'ieee' or 'fnuz', found 'fn'"},
+    {"float,4,3,bias=15", 16, "expected an integer bias in [1, 14], found '15'"},
+    {"float,8,3,bias=126", 16, "expected an integer bias in [127, 147], found '126'"},
+    {"e4m3fn,special=ieee", 8, "'e4m3fn' has no keyword 'special'"},
     {"float,5,2,random_bits=4", 11, "no keyword 'random_bits'"},
     {"logarithmic,up", 13, "expected rounding to be 'nearest' or 'down', found 'up'"},
     {"logarithmic,min=3,max=2", 17, "expected an integer min in [-1074, 2], found '3'"},
@@ -216,10 +229,12 @@ TEST(ListQuantizers, ShowsHowToWriteEach) {
   EXPECT_EQ(usage["stochastic"],
             "stochastic,W,F[,unsigned][,overflow=saturate|wrap|symmetric|zero|sign_magnitude]"
             "[,random_bits=N][,grad=ste|clipped]");
-  EXPECT_EQ(usage["fp16"],
-            "fp16[,overflow=infinity|saturate][,rounding=even|nearest|nearest_up|nearest_down|"
-            "nearest_zero|"
-            "zero|down|up|odd|stochastic][,random_bits=N][,grad=ste|clipped]");
+  EXPECT_EQ(
+      usage["fp16"],
+      "fp16[,overflow=infinity|saturate|propagate][,rounding=even|nearest|nearest_up|nearest_down|"
+      "nearest_zero|"
+      "zero|down|up|odd|stochastic][,random_bits=N][,grad=ste|clipped]");
+  EXPECT_EQ(usage["e4m3fn"].substr(0, 32), "e4m3fn[,overflow=saturate|nan][,");
   EXPECT_EQ(usage["logarithmic"], "logarithmic[,nearest|down][,max=N][,min=N][,grad=ste|clipped]");
   EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,grad=ste|clipped]");
   EXPECT_EQ(usage["sparse"], "sparse,T[,grad=ste|clipped]");

@@ -23,7 +23,7 @@ import math
 from fractions import Fraction
 
 import oracle
-from elements import INF, MASK32, NAN, TWO, TYPES, FloatFormat, floor_log2, philox4x32_10, round_to_integer
+from elements import INF, MASK32, NAN, TWO, TYPES, floor_log2, philox4x32_10, round_to_integer
 
 BIAS_TAP = MASK32
 
@@ -127,19 +127,16 @@ class Format:
         self.random_bits = int(keywords["random_bits"]) if "random_bits" in keywords else None
         if name == "none":
             self.kind = "none"
-            self.float, self.rounding, self.saturates = type, "even", False
+            self.float = oracle.Float(type, type.exponent_bits, type.stored_bits, "even", None, None)
         elif name == "logarithmic":
             self.kind = "logarithmic"
             self.down = arguments == ["down"]
             lowest, highest = type.smallest_exponent, type.bias
             self.lowest = min(max(int(keywords.get("min", lowest)), lowest), highest)
             self.highest = min(max(int(keywords.get("max", highest)), lowest), highest)
-        elif name in ("float", "fp16", "bf16"):
+        elif name == "float":
             self.kind = "float"
-            e, m = {"fp16": (5, 10), "bf16": (8, 7)}.get(name) or map(int, arguments)
-            self.float = FloatFormat(e, m)
-            self.rounding = keywords.get("rounding", "even")
-            self.saturates = keywords.get("overflow") == "saturate"
+            self.float = oracle.make_format(string, type)
         else:
             self.rounding = name
             self.fixed = oracle.make_format(string, type)
@@ -177,19 +174,15 @@ class Format:
         return Number(-(TWO**e) if x.negative else TWO**e)
 
     def _float(self, x, random):
-        largest = self.float.largest
-        if x.value == INF:
-            return Number(-largest if x.negative else largest) if self.saturates else x
+        one_zero = self.float.special == "fnuz"
         if x.is_zero:
-            return x
-        step = TWO ** self.float.step_exponent(x.value)
-        y = round_to_integer(x.value / step, self.rounding, random) * step
-        if abs(y) <= largest:
-            return Number(y, x.negative)
-        toward_zero = {"zero": True, "odd": True, "down": not x.negative, "up": x.negative}.get(self.rounding, False)
-        if self.saturates or toward_zero:
-            return Number(-largest if x.negative else largest)
-        return Number(INF, x.negative)
+            return Number(Fraction(0)) if one_zero else x
+        y = self.float.of_infinity() if x.value == INF else self.float.rounded(x.value, random, 0)
+        if y == NAN:
+            return NOT_A_NUMBER
+        if y == INF:
+            return Number(INF, x.negative)
+        return Number(-abs(y) if x.negative else abs(y), x.negative and not (y == 0 and one_zero))
 
     def encoded(self, x):
         """The bits of the type's value that x, a value of this format, becomes in the end."""

@@ -39,6 +39,9 @@ FORMATS_LIKE_HARDWARE = (
     + [f"{f},rounding={r}" for f in ("float,4,3", "fp16", "float,8,23") for r in ("nearest_up", "nearest_down", "nearest_zero", "odd")]
     + ["nearest,24,12", "none"]
 )
+FLOATS_WITH_SPECIAL_CODES = ["e4m3fn", "e4m3fn", "e4m3fn,overflow=nan", "e4m3fn,rounding=stochastic", "e5m2,overflow=propagate", "e4m3fnuz",
+                             "e4m3fnuz,overflow=nan", "e5m2fnuz", "e4m3b11fnuz", "e3m2", "e2m3", "e2m1", "e2m1,rounding=odd",
+                             "float,5,10,bias=20,special=fn", "float,8,13", "float,8,7,bias=130", "float,8,23,rounding=zero", "none"]
 MODES = ["step", "step", "once", "fused", "chunk:1", "chunk:2", "chunk:3", "chunk:7"]
 
 
@@ -202,6 +205,12 @@ class Cases:
         for _ in range(20):
             self.avg_pool()
         for _ in range(30):
+            self.batch_norm()
+            self.sum()
+        self.formats = FLOATS_WITH_SPECIAL_CODES
+        for i in range(500):
+            self.matmul(TYPES["float64" if i % 7 == 0 else "float32"], False)
+        for _ in range(20):
             self.batch_norm()
             self.sum()
         return "\n".join(self.lines) + "\n"

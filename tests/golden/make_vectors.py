@@ -83,6 +83,8 @@ RANDOM = [
     ("float,5,10,random_bits=13,rounding=stochastic", 38, 0, 0),
     ("float,4,3,overflow=saturate,random_bits=8,rounding=stochastic", 39, 0, 4),
     ("float,7,23,random_bits=20,rounding=stochastic", 40, 1, 1),
+    ("e4m3fn,rounding=stochastic", 41, 0, 0),
+    ("e2m1,random_bits=4,rounding=stochastic", 42, 0, 0),
 ]
 
 LOGARITHMIC = ["", "down", "min=-10", "down,min=-10", "max=3", "down,max=3", "max=3,min=-10", "down,max=3,min=-10",
@@ -105,6 +107,13 @@ SATURATED_FLOATS = ["float,8,23,overflow=saturate", "float,4,3,overflow=saturate
                     "float,5,2,overflow=saturate,rounding=nearest", "float,5,10,overflow=saturate,rounding=zero",
                     "float,3,4,overflow=saturate,rounding=down", "float,4,3,overflow=saturate,rounding=odd", "float,8,1,overflow=saturate,rounding=up",
                     "bf16,overflow=saturate"]  # fmt: skip
+
+# Of the OCP, of NVIDIA, AMD and Graphcore, and exponents that no one else has.
+SPECIAL_FLOATS = ["e4m3fn", "e4m3fn,overflow=nan", "e4m3fn,overflow=nan,rounding=zero", "e4m3fn,rounding=odd", "e5m2",
+                  "e5m2,overflow=propagate", "e4m3fnuz", "e4m3fnuz,overflow=nan", "e5m2fnuz", "e4m3b11fnuz", "e3m2", "e2m3", "e2m1",
+                  "e2m1,rounding=nearest_up", "float,4,3,bias=1,special=finite", "float,5,2,bias=30,overflow=nan,special=fn",
+                  "float,8,3,overflow=propagate", "float,8,2,special=fnuz", "float,8,3,bias=140", "float,7,20,bias=126,rounding=up",
+                  "float,5,10,overflow=propagate,rounding=down"]  # fmt: skip
 
 THRESHOLDS = ["0", "0.5", "0.1", "1e-40", "65504"]
 MAGNITUDES = ["1", "0.5", "0.7", "1e-40"]
@@ -129,7 +138,7 @@ def deterministic_strings(type):
     strings += [f"float,{E},{M}" for E, M in FLOATS]
     for rounding, pairs in DIRECTED_FLOATS.items():
         strings += [f"float,{E},{M},rounding={rounding}" for E, M in pairs]
-    return strings + SATURATED_FLOATS + OTHERS
+    return strings + SATURATED_FLOATS + SPECIAL_FLOATS + OTHERS
 
 
 # --- Inputs ---------------------------------------------------------------------------------

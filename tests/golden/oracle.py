@@ -17,7 +17,7 @@ parser, `quantize`, `clipped_gradient`.
 import math
 from fractions import Fraction
 
-from elements import INF, NAN, ROUNDINGS, TWO, FloatFormat, RandomSource, floor_log2, round_to_integer
+from elements import INF, NAN, ROUNDINGS, TWO, RandomSource, floor_log2, round_to_integer
 
 # --- Formats: one class a row of the table, apply() takes and gives an element ---------------
 #
@@ -211,34 +211,82 @@ def ternary_threshold_of_sum(magnitudes):
 
 
 class Float:
-    """IEEE-style binary float with E exponent and M stored significand bits."""
+    """A binary float with E exponent and M stored significand bits, whose largest codes may be special."""
 
     takes_nan = False
+    OVERFLOWS = {
+        "ieee": ("infinity", "saturate", "propagate"),
+        "fn": ("saturate", "nan"),
+        "finite": ("saturate",),
+        "fnuz": ("saturate", "nan"),
+    }
 
-    def __init__(self, type, E, M, rounding, saturate, random):
-        self.type, self.rounding, self.saturate, self.random = type, rounding, saturate, random
-        self.format = FloatFormat(E, M)
+    def __init__(self, type, E, M, rounding, overflow, random, special="ieee", bias=None):
+        self.type, self.rounding, self.random, self.special = type, rounding, random, special
+        self.overflow = overflow or self.OVERFLOWS[special][0]
+        if self.overflow not in self.OVERFLOWS[special]:
+            raise ValueError(f"no overflow {overflow!r} in special={special}")
+        if bias is None:
+            bias = 2 ** (E - 1) - (special != "fnuz")
+        self.smallest_exponent = 1 - bias - M  # of the smallest value
+        self.M = M
+        fields = 2**E - (special == "ieee")  # exponent fields of finite values
+        codes = fields * 2**M - (special == "fn")  # of one sign, zero included
+        self.largest = self._value(codes - 1)
+
+    def _value(self, code):
+        field, significand = divmod(code, 2**self.M)
+        if field == 0:
+            return significand * TWO**self.smallest_exponent
+        return (2**self.M + significand) * TWO ** (self.smallest_exponent + field - 1)
+
+    def rounded(self, x, random, i):
+        """A Fraction; `INF`, `NAN` or the largest value where the rounded magnitude exceeds it."""
+        step = TWO ** max(floor_log2(abs(x)) - self.M, self.smallest_exponent)
+        y = round_to_integer(x / step, self.rounding, random, i) * step
+        return y if abs(y) <= self.largest else self._beyond(x < 0)
+
+    def of_infinity(self):
+        return {"saturate": self.largest, "nan": NAN}.get(self.overflow, INF)
+
+    def _beyond(self, negative):
+        """As IEEE 754 section 7.4 says for each rounding, or the largest finite value."""
+        inwards = {"zero": True, "odd": True, "down": not negative, "up": negative}.get(self.rounding, False)
+        if inwards or self.overflow in ("saturate", "propagate"):
+            return -self.largest if negative else self.largest
+        return INF if self.overflow == "infinity" else NAN
 
     def apply(self, x, i):
         if x.value == INF:
-            return self._overflow(x.negative) if self.saturate else x.bits
+            return self._encode(self.of_infinity(), x.negative)
         if x.value == 0:
-            return x.bits
-        step = TWO ** self.format.step_exponent(x.value)
-        y = round_to_integer(x.value / step, self.rounding, self.random, i) * step
-        if abs(y) > self.format.largest:
-            return self._overflow(x.negative)
-        return self.type.encode(y, negative_zero=x.negative)
+            return self._encode(Fraction(0), x.negative)
+        return self._encode(self.rounded(x.value, self.random, i), x.negative)
 
-    def _overflow(self, negative):
-        """Infinity or the largest finite value, as IEEE 754 section 7.4 says for each rounding."""
-        toward_zero = {"zero": True, "odd": True, "down": not negative, "up": negative}.get(self.rounding, False)
-        if self.saturate or toward_zero:
-            return self.type.encode(-self.format.largest if negative else self.format.largest)
-        return self.type.encode_inf(negative)
+    def _encode(self, magnitude, negative):
+        if magnitude == NAN:
+            return self.type.quiet_nan_bits
+        if magnitude == INF:
+            return self.type.encode_inf(negative)
+        value = -abs(magnitude) if negative else abs(magnitude)
+        return self.type.encode(value, negative_zero=negative and self.special != "fnuz")
 
     def clip_limits(self):
-        return -self.format.largest, self.format.largest
+        return -self.largest, self.largest
+
+
+SHORT_FLOATS = {
+    "fp16": "float,5,10",
+    "bf16": "float,8,7",
+    "e4m3fn": "float,4,3,special=fn",
+    "e5m2": "float,5,2",
+    "e4m3fnuz": "float,4,3,special=fnuz",
+    "e5m2fnuz": "float,5,2,special=fnuz",
+    "e4m3b11fnuz": "float,4,3,bias=11,special=fnuz",
+    "e3m2": "float,3,2,special=finite",
+    "e2m3": "float,2,3,special=finite",
+    "e2m1": "float,2,1,special=finite",
+}
 
 
 # --- Quantizer strings ----------------------------------------------------------------------
@@ -247,6 +295,9 @@ class Float:
 def parse(string):
     """'nearest,8,4,overflow=wrap' -> ('nearest', ['8', '4'], {'overflow': 'wrap'})"""
     name, *arguments = [part.strip().lower() for part in string.split(",")]
+    if name in SHORT_FLOATS:
+        name, *own = SHORT_FLOATS[name].split(",")
+        arguments = own + arguments
     positional = [a for a in arguments if "=" not in a]
     keywords = dict([part.strip() for part in a.split("=")] for a in arguments if "=" in a)
     return name, positional, keywords
@@ -262,13 +313,6 @@ def make_format(string, type, seed=0, stream=0, step=0):
         text = keywords.pop(keyword, None)
         return None if text is None else int(text)
 
-    def keyword_is(keyword, value):
-        """True if keyword=value, False if the keyword is left out."""
-        found = keywords.pop(keyword, None)
-        if found not in (None, value):
-            raise ValueError(f"{string!r}: {keyword} is {value} or left out")
-        return found is not None
-
     def random_source(rounding):
         if rounding != "stochastic":
             return None
@@ -276,11 +320,6 @@ def make_format(string, type, seed=0, stream=0, step=0):
 
     def optional(index, default):
         return Fraction(arguments[index]) if len(arguments) > index else default
-
-    if name == "fp16":
-        name, arguments = "float", ["5", "10"]
-    if name == "bf16":
-        name, arguments = "float", ["8", "7"]
 
     if name == "none":
         made = Identity(type)
@@ -305,8 +344,10 @@ def make_format(string, type, seed=0, stream=0, step=0):
         E, M = map(int, arguments)
         if not (2 <= E <= 8 and 1 <= M <= 23):
             raise ValueError(f"{string!r}: E or M out of range")
-        rounding = keywords.pop("rounding", "even")
-        made = Float(type, E, M, rounding, keyword_is("overflow", "saturate"), random_source(rounding))
+        rounding, special = keywords.pop("rounding", "even"), keywords.pop("special", "ieee")
+        made = Float(
+            type, E, M, rounding, keywords.pop("overflow", None), random_source(rounding), special, integer("bias")
+        )
     else:
         raise ValueError(f"{string!r}: unknown name")
     if keywords:

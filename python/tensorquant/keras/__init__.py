@@ -11,9 +11,10 @@ Example:
     fc     Dense  nearest,8,6  nearest,8,6  nearest,8,4  -          weights "" (rule 1), extrinsic "" (rule 1)
 """
 
+from tensorquant.frontend.override_argument import IdleRuleWarning
+from tensorquant.frontend.summary import LayerSummary
+from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.keras.model import (
-    IdleRuleWarning,
-    LayerSummary,
     layer_steps,
     quantize_model,
     set_inference_step,
@@ -22,7 +23,6 @@ from tensorquant.keras.model import (
     summary,
 )
 from tensorquant.keras.scope import override
-from tensorquant.keras.tensor_quantizer import TensorQuantizer
 
 generic_keras_override = override.generic_keras_override
 

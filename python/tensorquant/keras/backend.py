@@ -2,24 +2,30 @@
 
 import keras
 
-from tensorquant import ops
-from tensorquant.keras.tensor_quantizer import TensorQuantizer, quantize_tensor
+from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.keras.tensor_quantizer import quantize_tensor
+from tensorquant.ops import backend
 
-_framework = ops.backend(keras.backend.backend())
+_framework = backend(keras.backend.backend())
 
 
-def quantize(x, quantizer, seed, stream, step):
+def as_tensor(x):
+    """A tensor of the framework from an array, a number or a layer's variable."""
+    return keras.ops.convert_to_tensor(x)
+
+
+def quantize(x, quantizer, context):
     """A quantized tensor, differentiable as the quantizer says."""
     if isinstance(quantizer, TensorQuantizer):
         return quantize_tensor(x, quantizer)
-    return _framework.quantize(x, quantizer, seed=seed, stream=stream, step=step)
+    return _framework.quantize(x, quantizer, **context._asdict())
 
 
-def quantize_last(box, quantizer, seed, stream, step):
+def quantize_last(box, quantizer, context):
     """The same for the one tensor in a list, which is taken out of it and may be overwritten."""
     if hasattr(_framework, "quantize_last") and not isinstance(quantizer, TensorQuantizer):
-        return _framework.quantize_last(box, quantizer, seed=seed, stream=stream, step=step)
-    return quantize(box.pop(), quantizer, seed, stream, step)  # the framework reuses memory itself
+        return _framework.quantize_last(box, quantizer, **context._asdict())
+    return quantize(box.pop(), quantizer, context)  # the framework reuses memory itself
 
 
 def not_compiled(function):
@@ -39,5 +45,5 @@ def is_in_backward_pass():
 
 def arithmetic(operation, inputs, float_function, step):
     """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
-    inputs = map(keras.ops.convert_to_tensor, inputs)  # of a layer's variables their values
-    return _framework.arithmetic(operation, *inputs, float_function=float_function, step=step)
+    tensors = map(as_tensor, inputs)
+    return _framework.arithmetic(operation, *tensors, float_function=float_function, step=step)

@@ -2,12 +2,13 @@
 
 import keras
 
-import tensorquant as tq
-from tensorquant.keras.keras_internals import Functional, is_training
-from tensorquant.keras.layers import containers, walk
+from tensorquant._core import Error
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
+from tensorquant.keras.keras_internals import Functional, held_layers, is_training
+from tensorquant.keras.layers import containers, holders, walk
 from tensorquant.keras.plan import LayerPlan, quantize_floats
-from tensorquant.keras.quantizers import LayerQuantizers
 from tensorquant.keras.step import Step
+from tensorquant.keras.tensor_quantizer import load, save
 from tensorquant.keras.twin import attach, attached, can_be_saved, float_class
 
 
@@ -28,32 +29,30 @@ class ContainerPlan:
         self.model_input = model_input
         self.step = Step() if model_input is not None and model_input.is_random else None
         self._saved = None  # what the layers inside are to get, once they are there
-        self._types = _types(container)
+        self._inside = _LayersInside(container)
 
     def settle(self, layer):
         if self._saved is None:
             return
-        if [kind for kind, _ in self._saved] != _types(layer):
+        inside = _LayersInside(layer)
+        saved_types = [kind for kind, _ in self._saved]
+        if saved_types != inside.types:
             if layer.built:
-                raise tq.Error(
+                raise Error(
                     f"{type(layer).__name__} '{layer.name}' has other layers than the model that "
-                    f"was saved: {_types(layer)}, not {[kind for kind, _ in self._saved]}"
+                    f"was saved: {inside.types}, not {saved_types}"
                 )
             return  # it will make them when it is built
         for found, (_, config) in zip(walk(layer), self._saved):
             if config is not None:
                 LayerPlan.restore(found.layer, config)
         self._saved = None
-        self._types = _types(layer)
+        self._inside = inside
         remember_layers(layer)
 
     def call(self, layer, base_call, args, kwargs):
         self.settle(layer)
-        if self._types != _types(layer) or self._saved is not None:
-            raise tq.Error(
-                f"{type(layer).__name__} '{layer.name}' made layers after its quantizers were "
-                "chosen; build the model first"
-            )
+        self._refuse_new_layers(layer)
         if self.model_input is not None:
             step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
             first, *others = args or [kwargs.pop(layer.call_signature_parameters[0])]
@@ -61,7 +60,7 @@ class ContainerPlan:
         return base_call(layer, *args, **kwargs)
 
     def to_config(self, layer):
-        config = {"input": None if self.model_input is None else self.model_input.to_config()}
+        config = {"input": None if self.model_input is None else self.model_input.to_config(save)}
         if not _saves_its_layers(layer):
             plans = [(found.type, found.layer, attached(found.layer)) for found in walk(layer)]
             config["inside"] = [
@@ -70,13 +69,36 @@ class ContainerPlan:
             ]
         return config
 
+    def _refuse_new_layers(self, layer):
+        if self._saved is None and self._inside.are_unchanged():
+            return
+        inside = _LayersInside(layer)
+        if self._saved is not None or self._inside.types != inside.types:
+            raise Error(
+                f"{type(layer).__name__} '{layer.name}' made layers after its quantizers were "
+                "chosen; build the model first"
+            )
+        self._inside = inside
+
     @classmethod
     def restore(cls, layer, config):
-        model_input = config["input"] and LayerQuantizers.from_config(config["input"])
+        model_input = config["input"] and LayerQuantizers.from_config(config["input"], load)
         plan = cls(layer, model_input)
         plan._saved = config.get("inside")
         attach(layer, plan)
         plan.settle(layer)
+
+
+class _LayersInside:
+    """The layers in a container, as they are now."""
+
+    def __init__(self, container):
+        self.types = [found.type for found in walk(container)]
+        self._held = [(layer, list(held_layers(layer))) for layer in holders(container)]
+
+    def are_unchanged(self):
+        """Whether all layers hold what they did: each call asks, and a walk takes too long."""
+        return all(held_layers(layer) == held for layer, held in self._held)
 
 
 def remember_layers(root):
@@ -95,10 +117,6 @@ def _tensors(model, inputs):
         return model.dtype_policy.convert_input(x, model.autocast, model.input_dtype)
 
     return keras.tree.map_structure(tensor, inputs)
-
-
-def _types(container):
-    return [found.type for found in walk(container)]
 
 
 def _saves_its_layers(container):

@@ -18,6 +18,7 @@ __all__ = [
     "every_layer",
     "get_keras_mask",
     "get_tensor_attribute",
+    "held_layers",
     "is_training",
     "own_trainable_variables",
     "public_name",
@@ -33,6 +34,11 @@ __all__ = [
 def sublayers(layer):
     """The layers that a layer or model holds itself, in the order of their creation."""
     return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def held_layers(layer):
+    """Keras' own list of them, which may have one twice: it costs nothing to look at."""
+    return layer._layers
 
 
 def own_trainable_variables(layer):

@@ -103,3 +103,14 @@ def containers(root):
     tree = _Walk()
     tree.visit(root, "")
     return list(tree.containers.values())
+
+
+def holders(root):
+    """The layers in `root`, itself included, that hold layers or may come to when they are built.
+
+    Those inside a whole layer are its own matter.
+    """
+    tree = _Walk()
+    tree.visit(root, "")
+    found = [found.layer for found in tree.found.values() if not is_whole(found.layer)]
+    return [*tree.containers.values(), *(x for x in found if sublayers(x) or not x.built)]

@@ -1,14 +1,13 @@
 """Quantizers in models that exist: in, out, and shown."""
 
-import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
-import tensorquant as tq
-from tensorquant import _core
-from tensorquant._checks import Seed, Step, check_integer, checked
+from tensorquant.frontend.override_argument import make_override, warn_of_idle
+from tensorquant.frontend.steps import set_inference_steps, set_training_steps, training_steps
+from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of, table
 from tensorquant.keras import rounded
 from tensorquant.keras.application import Application
 from tensorquant.keras.container import ContainerPlan
@@ -17,26 +16,7 @@ from tensorquant.keras.layers import walk
 from tensorquant.keras.parameters import parameters
 from tensorquant.keras.plan import LayerPlan
 from tensorquant.keras.twin import attached, detach, settled
-
-
-class IdleRuleWarning(UserWarning):
-    """A rule of a map does nothing."""
-
-
-def make_override(weights, extrinsic, intrinsic, maps, seed, strict):
-    """A tensorquant.Override from what quantize_model() and override() take."""
-    if maps is None:
-        return tq.Override(weights, extrinsic, intrinsic, seed=seed, strict=strict)
-    if (weights, extrinsic, intrinsic) != (None, None, None):
-        raise TypeError("give either maps= or single maps, not both")
-    if isinstance(maps, tq.Override):
-        return maps
-    return tq.Override.from_file(maps, seed=seed, strict=strict)
-
-
-def warn_of_idle(messages, stacklevel):
-    for message in messages:
-        warnings.warn(message, IdleRuleWarning, stacklevel=stacklevel + 1)
+from tensorquant.numbers.checks import Seed, Step, checked
 
 
 @checked
@@ -104,18 +84,6 @@ def strip(model: keras.layers.Layer) -> keras.layers.Layer:
     return model
 
 
-class LayerSummary(NamedTuple):
-    """What is in one layer. Empty strings where nothing is quantized."""
-
-    layer: str
-    type: str
-    weights: str
-    bias: str
-    output: str
-    intrinsic: str
-    rule: str
-
-
 @checked
 def summary(model: keras.layers.Layer, print_fn: Callable | None = print) -> list[LayerSummary]:
     """Shows the quantizers of each layer, and the rules that chose them.
@@ -132,39 +100,21 @@ def summary(model: keras.layers.Layer, print_fn: Callable | None = print) -> lis
         settled(layer)
     rows = []
     if isinstance(attached(model), ContainerPlan) and attached(model).model_input is not None:
-        q = attached(model).model_input
-        rows.append(LayerSummary(q.layer, "", "", "", str(q.output), "", q.rule))
-    for found in walk(model):
-        plan = attached(found.layer)
-        rows.append(_row(found, plan.quantizers if isinstance(plan, LayerPlan) else None))
+        rows.append(summary_of(attached(model).model_input, ""))
+    rows += map(_summary_of, walk(model))
     if print_fn is not None:
-        print_fn(_table(rows))
+        print_fn(table(rows))
     return rows
 
 
-def _row(found, q):
-    if q is None:
-        return LayerSummary(found.name, found.type, "", "", "", "", "")
+def _summary_of(found):
+    plan = attached(found.layer)
+    if not isinstance(plan, LayerPlan):
+        return empty_summary(found.name, found.type)
     roles = {"bias" if p.is_bias else "weight" for p in parameters(found.layer)}
     if not found.layer.built:
         roles = {"bias", "weight"}  # it may come to have them
-    intrinsic = q.intrinsic
-    if intrinsic and not rounded.can_round(found.layer):
-        intrinsic = "nothing to round"
-    return LayerSummary(
-        found.name,
-        found.type,
-        str(q.weight) if q.weight is not None and "weight" in roles else "",
-        str(q.bias) if q.bias is not None and "bias" in roles else "",
-        str(q.output) if q.output is not None else "",
-        intrinsic,
-        q.rule,
-    )
-
-
-def _table(rows):
-    cells = [[cell or "-" for cell in row] for row in rows]
-    return _core.format_table(list(LayerSummary._fields), cells).removesuffix("\n")
+    return summary_of(plan.quantizers, found.type, roles, rounded.can_round(found.layer))
 
 
 @checked
@@ -177,7 +127,7 @@ def layer_steps(model: keras.layers.Layer) -> dict[str, int]:
     Returns:
         A dictionary of the layers that round at random, by name; `input` is the model's input.
     """
-    return {name: step.training for name, step in _steps(model).items()}
+    return training_steps(_steps(model))
 
 
 @checked
@@ -192,14 +142,7 @@ def set_layer_steps(model: keras.layers.Layer, steps: Mapping) -> None:
         tensorquant.Error: A layer does not round at random, or a step is not one of 32 bits. No
             step is changed.
     """
-    found = _steps(model)
-    numbers = {}
-    for name, step in steps.items():
-        if name not in found:
-            raise tq.Error(f"the model has no layer '{name}' that rounds at random")
-        numbers[name] = check_integer(f"step of '{name}'", step, 0, 2**32 - 1)
-    for name, step in numbers.items():
-        found[name].training = step
+    set_training_steps(_steps(model), steps)
 
 
 @checked
@@ -213,8 +156,7 @@ def set_inference_step(model: keras.layers.Layer, step: Step) -> None:
     Raises:
         tensorquant.Error: It is not one of 32 bits.
     """
-    for found in _steps(model).values():
-        found.inference = step
+    set_inference_steps(_steps(model), step)
 
 
 def _steps(model):

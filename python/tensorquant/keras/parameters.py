@@ -4,9 +4,9 @@ import dataclasses
 
 import keras
 
+from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.keras.keras_internals import sublayers
 from tensorquant.keras.layers import is_whole, own_variables
-from tensorquant.keras.quantizers import numbered
 
 # Keras' own lists of variables. Whoever reads them must see variables.
 _BOOKKEEPING = {"_trainable_variables", "_non_trainable_variables"}

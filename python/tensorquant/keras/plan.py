@@ -3,7 +3,9 @@
 import keras
 from keras import ops, tree
 
-import tensorquant as tq
+from tensorquant._core import Error
+from tensorquant.frontend.layer_error import LayerError
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import rounded
 from tensorquant.keras.backend import not_compiled, quantize, quantize_last
 from tensorquant.keras.keras_internals import (
@@ -14,10 +16,10 @@ from tensorquant.keras.keras_internals import (
     value_as_stored,
 )
 from tensorquant.keras.layers import is_whole
+from tensorquant.keras.marks import mark_quantized, passes_on_quantized
 from tensorquant.keras.parameters import parameters, put_tensors, put_variables_back
-from tensorquant.keras.quantizers import LayerQuantizers
-from tensorquant.keras.requantization import mark_quantized, passes_on_quantized
 from tensorquant.keras.step import Step
+from tensorquant.keras.tensor_quantizer import load, save
 from tensorquant.keras.twin import attach, can_be_saved
 
 
@@ -35,11 +37,11 @@ class LayerPlan:
 
     def __init__(self, layer, quantizers):
         self.quantizers = quantizers
-        self._naming = _Naming(f"layer '{quantizers.layer}' ({type(layer).__name__})")
+        self._naming = LayerError(quantizers.layer, type(layer).__name__)
         self.step = Step() if quantizers.is_random else None
         self.arithmetic = None
         self._sublayers = len(sublayers(layer))
-        self._replacements = None  # (Parameter, its quantizer, its stream), known once it is built
+        self._replacements = None  # (Parameter, its quantizer, its Context), known once it is built
         with self._naming:
             _refuse_quantized(layer)
             if quantizers.product is not None and rounded.can_round(layer):
@@ -67,27 +69,27 @@ class LayerPlan:
 
     def to_config(self, layer):
         with self._naming:
-            return {"quantizers": self.quantizers.to_config()}
+            return {"quantizers": self.quantizers.to_config(save)}
 
     @classmethod
     def restore(cls, layer, config):
-        attach(layer, cls(layer, LayerQuantizers.from_config(config["quantizers"])))
+        attach(layer, cls(layer, LayerQuantizers.from_config(config["quantizers"], load)))
 
     def _find_parameters(self, layer):
         if len(sublayers(layer)) != self._sublayers and not is_whole(layer):
-            raise tq.Error("it made layers after its quantizers were chosen; build the model first")
+            raise Error("it made layers after its quantizers were chosen; build the model first")
         self._replacements = []
         for parameter in parameters(layer):
             quantizer = self.quantizers.bias if parameter.is_bias else self.quantizers.weight
             if quantizer is None:
                 continue
             if not parameter.places:
-                raise tq.Error(
+                raise Error(
                     f"nothing tells which attribute holds the parameter '{parameter.variable.name}';"
                     " keep it as an attribute, or in a list or dictionary that is one"
                 )
-            stream = self.quantizers.stream(parameter.role)
-            self._replacements.append((parameter, quantizer, stream))
+            context = self.quantizers.context(parameter.role)
+            self._replacements.append((parameter, quantizer, context))
 
     def _float_outputs(self, layer, base_call, args, kwargs, step):
         replacements = self._quantized_parameters(step)
@@ -101,35 +103,20 @@ class LayerPlan:
 
     def _quantized_parameters(self, step):
         quantized = []
-        for parameter, quantizer, stream in self._replacements:
+        for parameter, quantizer, context in self._replacements:
             variable = parameter.variable
-            value = value_as_stored(variable)
-            value = quantize(value, quantizer, self.quantizers.seed, stream, step)
+            value = quantize(value_as_stored(variable), quantizer, context.at(step))
             quantized.append((parameter, variable._maybe_autocast(value)))
         return quantized
 
 
-class _Naming:
-    """A context in which errors say which layer they come from, the innermost."""
-
-    def __init__(self, place):
-        self._place = place
-
-    def __enter__(self):
-        pass
-
-    def __exit__(self, _, error, __):
-        if isinstance(error, tq.Error) and not str(error).startswith("layer '"):
-            raise tq.Error(f"{self._place}: {error}") from error
-
-
 def _refuse_quantized(layer):
     if layer.quantization_mode is not None:
-        raise tq.Error(
+        raise Error(
             f"Keras has quantized it itself ('{layer.quantization_mode}') and does not call call()"
         )
     if getattr(layer, "lora_enabled", False):
-        raise tq.Error("its weights are a sum with LoRA's, which cannot be quantized as one")
+        raise Error("its weights are a sum with LoRA's, which cannot be quantized as one")
 
 
 def quantize_outputs(box, quantizers, step):
@@ -143,8 +130,7 @@ def quantize_outputs(box, quantizers, step):
     if quantizers.output is None or not _is_float_tensor(box[0]):
         return quantize_floats(box.pop(), quantizers, step)
     mask = get_keras_mask(box[0])
-    stream = quantizers.stream("output")
-    y = quantize_last(box, quantizers.output, quantizers.seed, stream, step)
+    y = quantize_last(box, quantizers.output, quantizers.context("output").at(step))
     mark_quantized(y, quantizers.output)
     return _with_mask(y, mask)
 
@@ -168,9 +154,9 @@ def quantize_floats(tensors, quantizers, step):
         nonlocal index
         if not _is_float_tensor(x):
             return x
-        stream = quantizers.stream("output", index)
+        context = quantizers.context("output", index).at(step)
         index += 1
-        y = quantize(x, quantizers.output, quantizers.seed, stream, step)
+        y = quantize(x, quantizers.output, context)
         mark_quantized(y, quantizers.output)
         return _with_mask(y, get_keras_mask(x))
 

@@ -9,7 +9,7 @@ import functools
 
 import keras
 
-import tensorquant as tq
+from tensorquant._core import Error
 from tensorquant.keras.backend import is_in_backward_pass
 from tensorquant.keras.keras_internals import backend_core
 
@@ -36,7 +36,7 @@ class _Run:
         try:
             return next(self._again)
         except StopIteration:
-            raise tq.Error("a function made other calls when it was computed again") from None
+            raise Error("a function made other calls when it was computed again") from None
 
     def __enter__(self):
         self._token = _running.set((*_running.get(), self))
@@ -58,7 +58,7 @@ def step_of_call(step, training):
 
 def _count(step, training):
     if training and is_in_backward_pass():
-        raise tq.Error(
+        raise Error(
             "a call that rounds at random is computed again for its gradient in a way that Keras"
             " does not know of; use keras.remat() or keras.RematScope"
         )

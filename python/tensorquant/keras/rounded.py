@@ -10,11 +10,11 @@ import math
 
 from keras import layers, ops
 
-import tensorquant as tq
+from tensorquant._core import Error
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import einsum
 from tensorquant.keras.backend import arithmetic
 from tensorquant.keras.keras_internals import get_keras_mask
-from tensorquant.keras.quantizers import LayerQuantizers
 from tensorquant.keras.twin import float_class
 from tensorquant.ops import average_pool, convolution, linear
 
@@ -59,7 +59,7 @@ def refuse_masks(layer):
         return
     for node in layer._inbound_nodes:
         if any(get_keras_mask(x) is not None for x in node.input_tensors):
-            raise tq.Error(_MASKED)
+            raise Error(_MASKED)
 
 
 def rounded_call(layer, arithmetic_of_layer, step, *args, **kwargs):
@@ -134,7 +134,7 @@ def _paddings(padding, sizes, kernel, stride, dilation):
     totals = []
     for size, extent, s in zip(sizes, extents, stride):
         if size is None and s > 1:
-            raise tq.Error("padding 'same' with strides needs inputs of known size")
+            raise Error("padding 'same' with strides needs inputs of known size")
         # With stride 1 the size does not matter.
         totals.append(
             max(((math.ceil(size / s) - 1) * s + extent - size) if size else extent - 1, 0)
@@ -236,11 +236,11 @@ def _float_average_pool(window, stride, begin, end):
 
 def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     if mask is not None:
-        raise tq.Error(_MASKED)
+        raise Error(_MASKED)
     axes = _Axes.of(layer, inputs)
     window = axes.sizes(inputs)
     if None in window:
-        raise tq.Error("a rounded global average needs inputs of known size")
+        raise Error("a rounded global average needs inputs of known size")
     operation = rounding.operation(average_pool, kernel=window)
     nothing = (0,) * len(window)
     float_function = _float_average_pool(window, window, nothing, nothing)

@@ -7,13 +7,16 @@ from typing import Any
 
 import keras
 
-import tensorquant as tq
-from tensorquant._checks import Seed, checked
+from tensorquant._core import Error
+from tensorquant.frontend.override_argument import make_override, warn_of_idle
 from tensorquant.keras.application import Application
 from tensorquant.keras.container import remember_layers
 from tensorquant.keras.keras_internals import every_layer
-from tensorquant.keras.model import make_override, warn_of_idle
 from tensorquant.keras.twin import attach, attached, detach
+from tensorquant.maps.explain import explain
+from tensorquant.maps.override import Override
+from tensorquant.maps.quantizer_map import QuantizerMap, quantizer_map
+from tensorquant.numbers.checks import Seed, checked
 
 _scopes = []  # those that layers are made in, the innermost last
 
@@ -42,10 +45,10 @@ class Scope:
             return
         try:
             self._settle_all()
-            idle = [rule.message for rule in tq.explain(self._override, self._names).idle]
+            idle = [rule.message for rule in explain(self._override, self._names).idle]
             if self._override.strict and idle:
-                raise tq.Error("; ".join(idle))
-        except tq.Error:
+                raise Error("; ".join(idle))
+        except Error:
             for layer in [*self._waiting, *self._settled]:
                 detach(layer)
             raise
@@ -194,8 +197,8 @@ class _OverrideApi:
         if self._scope is not None:
             _scopes.remove(self._scope)  # layers made so far keep its maps
             self._scope = None
-        if any(quantizer_map is not None for quantizer_map in maps.values()):
-            self._scope = Scope(tq.Override(**maps))
+        if any(m is not None for m in maps.values()):
+            self._scope = Scope(Override(**maps))
             _hook_layers()
             _scopes.insert(0, self._scope)
         self._maps = maps
@@ -205,11 +208,11 @@ def _as_kind(source, kind):
     """A map for one of the three places; quantizer_map() has made it one of weights if not told."""
     if source is None or source == "":
         return None
-    if not isinstance(source, tq.QuantizerMap) or source.kind == kind:
-        return tq.quantizer_map(source, kind)
+    if not isinstance(source, QuantizerMap) or source.kind == kind:
+        return quantizer_map(source, kind)
     if source.kind != "weights" or any(rule.text.startswith("{") for rule in source.rules):
-        return tq.quantizer_map(source, kind)  # says that it is of another kind
-    return tq.quantizer_map([(rule.key, rule.weight) for rule in source.rules], kind)
+        return quantizer_map(source, kind)  # says that it is of another kind
+    return quantizer_map([(rule.key, rule.weight) for rule in source.rules], kind)
 
 
 override = _OverrideApi()

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from tensorquant._checks import Step as StepNumber
-from tensorquant._checks import checked
 from tensorquant.keras.backend import not_compiled
 from tensorquant.keras.keras_internals import KerasSaveable
 from tensorquant.keras.recomputation import record_recomputation, step_of_call
+from tensorquant.numbers.checks import Step as StepNumber
+from tensorquant.numbers.checks import checked
 
 
 class Step(keras.random.SeedGenerator, KerasSaveable):

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from tensorquant import _core as native
-from tensorquant.ops import _common, _host
-from tensorquant.ops._build import BuildError, build, connect, warn_of_fallback
-from tensorquant.ops._operation import Operation, check_operation
+from tensorquant.numbers.context import Context
+from tensorquant.ops import common, host
+from tensorquant.ops.build import BuildError, build, connect, warn_of_fallback
+from tensorquant.ops.operation import Operation, check_operation
 
 
 def quantize(
@@ -44,14 +45,13 @@ def quantize(
         >>> quantize(jnp.array([0.3, -0.3, 9.0]), "nearest,4,1")
         Array([ 0.5, -0.5,  3.5], dtype=float32)
     """
-    spec = _common.spec_of(spec)
-    is_random = _common.traits(spec).is_random
+    spec = common.spec_of(spec)
+    is_random = common.traits(spec).is_random
     x = _array(x)
-    seed, stream, step = _common.check_seed(seed), _common.check_stream(stream), _step(step)
-    steps = (step,) if is_random else ()
-    if not is_random:
-        seed = stream = 0
-    return _quantize(x, steps, _Quantization(spec, seed, stream, _are_compiled()))
+    context = common.context_of(seed, stream, _step(step))
+    steps = (context.step,) if is_random else ()
+    context = context.at(0) if is_random else Context()
+    return _quantize(x, steps, _Quantization(spec, context, _are_compiled()))
 
 
 def arithmetic(
@@ -97,8 +97,7 @@ class _Quantization(NamedTuple):
     """What is not traced."""
 
     spec: str
-    seed: int
-    stream: int
+    context: Context  # without its step
     is_compiled: bool
 
 
@@ -112,26 +111,26 @@ class _Computation(NamedTuple):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _quantize(x, steps, q):
     result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
+    vmap_method = "broadcast_all" if common.traits(q.spec).is_elementwise else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_quantize", result, vmap_method=vmap_method)
         return call(
             x,
             *steps,
             spec=q.spec,
-            seed=np.int64(_common.as_signed(q.seed)),
-            stream=np.uint32(q.stream),
+            seed=np.int64(common.as_signed(q.context.seed)),
+            stream=np.uint32(q.context.stream),
         )
 
     def run(x, step=0):
-        return _host.quantize(np.asarray(x), q.spec, q.seed, q.stream, step)
+        return host.quantize(np.asarray(x), q.spec, q.context.at(step))
 
     return jax.pure_callback(run, result, x, *steps, vmap_method=vmap_method)
 
 
 def _quantize_forward(x, steps, q):
     y = _quantize(x, steps, q)
-    return y, (None if _common.traits(q.spec).is_straight_through else (x, y))
+    return y, (None if common.traits(q.spec).is_straight_through else (x, y))
 
 
 def _quantize_backward(q, saved, dy):
@@ -139,13 +138,13 @@ def _quantize_backward(q, saved, dy):
         return dy, None
     x, y = saved
     result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    vmap_method = "broadcast_all" if _common.traits(q.spec).is_elementwise else "sequential"
+    vmap_method = "broadcast_all" if common.traits(q.spec).is_elementwise else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_gradient", result, vmap_method=vmap_method)
         return call(x, y, dy, spec=q.spec), None
 
     def run(*arrays):
-        return _host.gradient(q.spec, *map(np.asarray, arrays))
+        return host.gradient(q.spec, *map(np.asarray, arrays))
 
     return jax.pure_callback(run, result, x, y, dy, vmap_method=vmap_method), None
 
@@ -163,7 +162,7 @@ def _compute(inputs, steps, c, marks):
     def run(*arrays):
         arrays = [np.asarray(array) for array in arrays]
         step = arrays[len(inputs)] if steps else 0
-        found = _host.arithmetic(c.operation.text, marks, step, *arrays[: len(inputs)])
+        found = host.arithmetic(c.operation.text, marks, step, *arrays[: len(inputs)])
         return found[: len(results)]
 
     return jax.pure_callback(run, results, *inputs, *steps, vmap_method="sequential")
@@ -198,7 +197,7 @@ _quantize.__wrapped__.defvjp(_quantize_forward, _quantize_backward)
 _arithmetic.__wrapped__.defvjp(_arithmetic_forward, _arithmetic_backward)
 
 
-_TYPES = frozenset(map(jnp.dtype, _common.TYPES))
+_TYPES = frozenset(map(jnp.dtype, common.TYPES))
 
 
 def _array(x: jax.Array) -> jax.Array:
@@ -206,15 +205,15 @@ def _array(x: jax.Array) -> jax.Array:
         try:
             x = jnp.asarray(x)
         except (TypeError, ValueError, OverflowError) as error:
-            raise _common.wrong("x", "an array", x) from error
+            raise common.wrong("x", "an array", x) from error
     if x.dtype not in _TYPES:
-        _common.type_number(x.dtype.name)
+        common.type_number(x.dtype.name)
     return x
 
 
 def _step(step: int | jax.Array) -> jax.Array:
     if not isinstance(step, jax.Array):
-        return np.uint32(_common.check_step(step))
+        return np.uint32(common.check_step(step))
     if not jnp.issubdtype(step.dtype, np.integer) or step.size != 1:
         raise TypeError(f"step: expected one integer, got {step.dtype.name} of {step.shape}")
     return step.astype(np.uint32)  # modulo 2**32

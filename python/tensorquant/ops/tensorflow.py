@@ -12,9 +12,9 @@ from types import ModuleType
 import tensorflow as tf
 
 from tensorquant import _core as native
-from tensorquant.ops import _common, _host
-from tensorquant.ops._build import BuildError, build, connect, warn_of_fallback
-from tensorquant.ops._operation import Operation, check_operation
+from tensorquant.ops import common, host
+from tensorquant.ops.build import BuildError, build, connect, warn_of_fallback
+from tensorquant.ops.operation import Operation, check_operation
 
 
 def quantize(
@@ -40,18 +40,17 @@ def quantize(
         >>> quantize(tf.constant([0.3, -0.3, 9.0]), "nearest,4,1").numpy()
         array([ 0.5, -0.5,  3.5], dtype=float32)
     """
-    spec = _common.spec_of(spec)
-    is_random = _common.traits(spec).is_random
+    spec = common.spec_of(spec)
+    is_random = common.traits(spec).is_random
     x = _tensor(x)
-    _common.type_number(x.dtype.name)
-    seed = _common.as_signed(_common.check_seed(seed))
-    stream = _common.check_stream(stream)
-    step = _step(step)
-    steps = [step] if is_random else []
+    common.type_number(x.dtype.name)
+    context = common.context_of(seed, stream, _step(step))
+    steps = [context.step] if is_random else []
     ops = _ops()
     if ops is None:
-        return _quantize_on_host(x, spec, seed, stream, steps)
-    return ops.tensorquant_quantize(x=x, step=steps, spec=spec, seed=seed, stream=stream)
+        return _quantize_on_host(x, spec, context, steps)
+    seed = common.as_signed(context.seed)
+    return ops.tensorquant_quantize(x=x, step=steps, spec=spec, seed=seed, stream=context.stream)
 
 
 def arithmetic(
@@ -85,7 +84,7 @@ def arithmetic(
     check_operation(operation, float_function)
     inputs = tuple(map(_tensor, inputs))
     for tensor in inputs:
-        _common.type_number(tensor.dtype.name)
+        common.type_number(tensor.dtype.name)
         if tensor.dtype != inputs[0].dtype:
             raise TypeError(
                 f"expected tensors of one type, found {inputs[0].dtype.name} and "
@@ -127,7 +126,7 @@ def _arithmetic(operation, inputs, steps):
 
     def run(*arrays):
         step = arrays[len(inputs)] if steps else 0
-        return _host.arithmetic(operation.text, marks, step, *arrays[: len(inputs)])
+        return host.arithmetic(operation.text, marks, step, *arrays[: len(inputs)])
 
     y, outside = tf.numpy_function(run, [*inputs, *steps], [inputs[0].dtype, tf.bool])
     if all(tensor.shape.rank is not None for tensor in inputs):
@@ -141,7 +140,7 @@ def _arithmetic(operation, inputs, steps):
 def _quantize_gradient(op, dy):
     spec = op.get_attr("spec").decode()
     steps = [None] * (len(op.inputs) - 1)
-    if _common.traits(spec).is_straight_through:
+    if common.traits(spec).is_straight_through:
         return [dy, *steps]
     dx = _ops().tensorquant_quantize_gradient(x=op.inputs[0], y=op.outputs[0], dy=dy, spec=spec)
     return [dx, *steps]
@@ -150,22 +149,20 @@ def _quantize_gradient(op, dy):
 tf.no_gradient("TensorquantQuantizeGradient")
 
 
-def _quantize_on_host(x, spec, seed, stream, steps):
-    unsigned = _common.as_unsigned(seed)
-
+def _quantize_on_host(x, spec, context, steps):
     @tf.custom_gradient
     def quantized(x):
         def run(array, step=0):
-            return _host.quantize(array, spec, unsigned, stream, step)
+            return host.quantize(array, spec, context.at(step))
 
         y = tf.numpy_function(run, [x, *steps], x.dtype)
         y.set_shape(x.shape)
 
         def gradient(dy):
-            if _common.traits(spec).is_straight_through:
+            if common.traits(spec).is_straight_through:
                 return dy
             dx = tf.numpy_function(
-                lambda *arrays: _host.gradient(spec, *arrays), [x, y, dy], x.dtype
+                lambda *arrays: host.gradient(spec, *arrays), [x, y, dy], x.dtype
             )
             dx.set_shape(x.shape)
             return dx
@@ -179,12 +176,12 @@ def _tensor(x: tf.Tensor) -> tf.Tensor:
     try:
         return tf.convert_to_tensor(x)
     except (TypeError, ValueError, OverflowError) as error:
-        raise _common.wrong("x", "a tensor", x) from error
+        raise common.wrong("x", "a tensor", x) from error
 
 
 def _step(step: int | tf.Tensor) -> tf.Tensor:
     if not isinstance(step, (tf.Tensor, tf.Variable)):
-        return tf.constant(_common.check_step(step), tf.uint32)
+        return tf.constant(common.check_step(step), tf.uint32)
     if not step.dtype.is_integer or step.shape.num_elements() not in (1, None):
         raise TypeError(f"step: expected one integer, got {step.dtype.name} of {step.shape}")
     return tf.cast(step, tf.uint32)  # modulo 2**32

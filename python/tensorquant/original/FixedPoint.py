@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tensorquant import Quantizer
+from tensorquant.numbers.quantizer import Quantizer
 from tensorquant.original import Quantizers
 
 __all__ = [

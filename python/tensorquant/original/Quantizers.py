@@ -10,11 +10,10 @@ Example:
     Quantizer('ternary,1,0.25')
 """
 
-import keras
-
-from tensorquant import Quantizer
 from tensorquant.keras import TensorQuantizer
-from tensorquant.keras.backend import quantize
+from tensorquant.keras.backend import as_tensor, quantize
+from tensorquant.numbers.context import Context
+from tensorquant.numbers.quantizer import Quantizer
 
 __all__ = [
     "BinaryQuantizer",
@@ -53,8 +52,7 @@ class StringQuantizer(Quantizer_if):
         vars(self).update(arguments, _arguments=frozenset(arguments), _of_string=Quantizer(string))
 
     def quantize(self, tensor):
-        tensor = keras.ops.convert_to_tensor(tensor)
-        return quantize(tensor, self._of_string, seed=0, stream=0, step=0)
+        return quantize(as_tensor(tensor), self._of_string, Context())
 
     def C_quantize(self, tensor):
         """The same numbers as quantize(), which in the original had two implementations."""

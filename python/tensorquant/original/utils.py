@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tensorquant import quantizer_map as _checked_map
+from tensorquant.maps.quantizer_map import quantizer_map as _checked_map
 from tensorquant.original.Quantizers import Quantizer_if, quantizer_of
 
 __all__ = ["get_quantizer", "quantizer_map", "quantizer_selector", "split_quantizer_str"]

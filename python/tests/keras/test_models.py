@@ -1,5 +1,7 @@
 """Maps on whole models: names, reports, errors, what stays as it was."""
 
+from pathlib import Path
+
 import cases
 import keras
 import numpy as np
@@ -14,7 +16,7 @@ def _names(model):
     return [row.layer for row in tqk.summary(model, print_fn=None)]
 
 
-def test_names_are_paths():
+def test_layers_go_by_their_paths():
     model, _ = cases.make("subclassed")
     assert _names(model) == ["block/first", "block/second", "scale", "batch_normalization", "dense"]
     model, _ = cases.make("nested")
@@ -166,6 +168,21 @@ def test_a_quantizer_without_a_string_cannot_be_saved():
     model, _ = cases.make("dense")
     with pytest.raises(tq.Error, match="register_quantizer"):
         tqk.quantize_model(model, extrinsic={"=it": Nameless()})
+
+
+def test_a_file_of_an_earlier_version_is_loaded():
+    """Written before the package had folders: the names in a file stay while modules move."""
+    model = keras.models.load_model(Path(__file__).parent / "data" / "functional.keras")
+    stochastic, arithmetic = "stochastic,8,6", "{product:nearest,12,8,accumulator:nearest,16,8}"
+    assert [row[:-1] for row in tqk.summary(model, print_fn=None)] == [
+        ("input", "", "", "", "stochastic,8,4", ""),
+        ("fc", "Dense", stochastic, stochastic, "nearest,8,5", arithmetic),
+        ("r", "ReLU", "", "", "nearest,8,5", ""),
+        ("out", "Dense", stochastic, stochastic, "nearest,8,5", ""),
+    ]
+    assert tqk.layer_steps(model) == {"input": 1, "fc": 1, "r": 1, "out": 1}
+    y = cases.outputs(model, cases.normal(5, 4))[0]
+    assert np.array_equal(y, tq.Quantizer("nearest,8,5")(y))
 
 
 def test_unbuilt_models_are_quantized_when_they_are_built():

@@ -97,7 +97,7 @@ def test_a_quantizer_is_called_on_tensors():
     assert keras.ops.convert_to_numpy(y).tolist() == [0.3125, -8.0]
 
 
-def test_wrong_arguments_are_refused():
+def test_a_wrong_argument_or_a_missing_file_is_an_error():
     with pytest.raises(tq.Error, match="nearest"):
         Quantizers.FixedPointQuantizer_nearest(8, "x")
     with pytest.raises(tq.Error, match="no such file"):

@@ -54,7 +54,7 @@ def test_parameters_and_inputs_have_streams_of_their_own():
     assert cases.same_bits(found, cases.outputs(model, quantized(x, "input", "output"))[0])
 
 
-def test_only_training_counts():
+def test_only_calls_in_training_count():
     model, x = _model()
     model.compile("sgd", "mse")
     y = np.zeros((2, 4), np.float32)

@@ -6,7 +6,7 @@ import frameworks
 import pytest
 
 from tensorquant import _core
-from tensorquant.ops import _build
+from tensorquant.ops import build
 
 SOURCE = """
 #include "tensorquant_api.h"
@@ -27,8 +27,8 @@ def library(tmp_path_factory):
     folder = tmp_path_factory.mktemp("library")
     source = folder / "ops.cc"
     source.write_text(SOURCE)
-    command = [*_build._compiler(), "-shared", "-fPIC", f"-I{_build._SOURCES}", str(source)]
-    _build._compile(command, folder / "ops.so")
+    command = [*build._compiler(), "-shared", "-fPIC", f"-I{build._SOURCES}", str(source)]
+    build._compile(command, folder / "ops.so")
     return ctypes.CDLL(str(folder / "ops.so"))
 
 
@@ -42,24 +42,24 @@ def table_of(version, size):
 
 
 def test_the_package_s_own_table_fits(library):
-    _build.connect(library, _core.op_table())
+    build.connect(library, _core.op_table())
 
 
 def test_a_longer_table_of_the_same_version_fits(library):
     table = table_of(0, +8)
-    _build.connect(library, ctypes.addressof(table))
+    build.connect(library, ctypes.addressof(table))
 
 
 @pytest.mark.parametrize(("version", "size"), [(1, 0), (-1, 0), (0, -8)])
 def test_a_table_of_another_version_is_refused_by_the_library_s_name(library, version, size):
     table = table_of(version, size)
-    with pytest.raises(_build.BuildError, match=r"ops\.so was compiled for another version"):
-        _build.connect(library, ctypes.addressof(table))
+    with pytest.raises(build.BuildError, match=r"ops\.so was compiled for another version"):
+        build.connect(library, ctypes.addressof(table))
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "jax"])
 def test_a_framework_s_ops_look_at_the_version(name):
     if not frameworks.is_installed(name):
         pytest.skip(f"{name} is not installed")
-    source = (_build._SOURCES / f"{name}_ops.cc").read_text()
+    source = (build._SOURCES / f"{name}_ops.cc").read_text()
     assert "if (!tensorquant_api_fits(table)) return false;" in source

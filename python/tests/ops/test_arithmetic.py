@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from frameworks import assert_same_bits
-from hostile_shapes import NUMBERS, WINDOWS
+from hostile import NUMBERS, WINDOWS
 
 import tensorquant
 from tensorquant import _core as native
@@ -124,7 +124,7 @@ def test_linear_keeps_leading_dimensions(framework):
     assert_same_bits(framework.array(y), x.sum(-1, keepdims=True) + bias)
 
 
-def test_half_types_are_kept(framework):
+def test_tensors_of_a_half_type_give_one(framework):
     for dtype in (np.float16, ml_dtypes.bfloat16):
         x, w = np.full((1, 3), 0.25, dtype), np.full((2, 3), 1.5, dtype)
         operation = ops.linear("nearest,8,4", "nearest,8,4")
@@ -174,7 +174,7 @@ def test_a_clipped_gradient_passes_only_sums_within_the_bounds(framework):
     assert_same_bits(dw, passes.T @ x)
 
 
-def test_bad_operations_are_refused():
+def test_formats_and_sizes_that_make_no_operation_are_refused():
     for bad in (
         {"product": "sparse,1", "accumulator": "none"},
         {"product": "none", "accumulator": "none", "accumulate": "chunk:0"},

@@ -150,7 +150,7 @@ def test_a_step_may_be_a_tensor(framework):
         assert_same_bits(framework.array(y), golden.read(entry["output"], "float32"))
 
 
-def test_bad_input_is_refused(framework):
+def test_wrong_strings_types_and_numbers_are_refused(framework):
     x = framework.tensor(np.ones(3, np.float32))
     quantize = framework.ops.quantize
     with pytest.raises(tensorquant.Error, match="did you mean 'nearest'"):

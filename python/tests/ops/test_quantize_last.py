@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tensorquant import Error
 from tensorquant.ops import torch as torch_ops
 from tensorquant.ops.torch import library, quantize, quantize_last
 
@@ -28,12 +29,12 @@ def _both(make, spec=SPEC):
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 5, 2)])
-def test_takes_fresh_memory(shape):
+def test_fresh_memory_is_overwritten(shape):
     assert _both(lambda: _random(*shape))
 
 
 @pytest.mark.parametrize("spec", [SPEC, "stochastic,8,4", "ternary", "float,4,3"])
-def test_takes_fresh_memory_in_another_order_where_order_does_not_matter(spec):
+def test_fresh_memory_in_another_order_is_overwritten_where_order_does_not_matter(spec):
     """Whatever depends on the order of elements needs a tensor in C order."""
     in_any_order = spec not in ("stochastic,8,4", "ternary")
     assert _both(lambda: _random(2, 3, 4, 5).permute(0, 2, 3, 1), spec) == in_any_order
@@ -41,13 +42,13 @@ def test_takes_fresh_memory_in_another_order_where_order_does_not_matter(spec):
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_takes_fresh_memory_in_each_mode(mode):
+def test_fresh_memory_is_overwritten_in_each_mode(mode):
     with mode():
         assert _both(lambda: _random(3, 5))
         assert _both(lambda: _random(3, 5).t())
 
 
-def test_leaves_gaps_alone():
+def test_a_tensor_with_gaps_is_not_overwritten():
     assert not _both(lambda: _random(8)[::2])
     assert not _both(lambda: _random(1).expand(5))
 
@@ -67,7 +68,7 @@ ALIASES = {
 
 @pytest.mark.parametrize("name", ALIASES)
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_leaves_what_somebody_holds(name, mode):
+def test_a_tensor_that_somebody_holds_is_not_overwritten(name, mode):
     kept = []
 
     def keep(alias):
@@ -82,7 +83,7 @@ def test_leaves_what_somebody_holds(name, mode):
     assert y.untyped_storage().data_ptr() != memory
 
 
-def test_leaves_what_a_graph_holds():
+def test_a_tensor_that_a_graph_holds_is_not_overwritten():
     weights = torch.ones(3, 5, requires_grad=True)
     box = [_random(3, 5)]
     product = weights * box[0]
@@ -91,27 +92,35 @@ def test_leaves_what_a_graph_holds():
     assert torch.equal(weights.grad, _random(3, 5))
 
 
-def test_leaves_the_memory_of_other_libraries():
+def test_memory_of_another_library_is_not_overwritten():
     array = np.array([0.3, -0.3, 9.0], np.float32)
     quantize_last([torch.from_numpy(array)], SPEC)
     assert array.tolist() == np.array([0.3, -0.3, 9.0], np.float32).tolist()
 
 
-def test_leaves_a_parameter():
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"stream": 2**32}, {"step": 1.5}])
+def test_a_wrong_number_leaves_the_tensor_in_its_box(wrong):
+    box = [torch.tensor([0.3])]
+    with pytest.raises((Error, TypeError), match=f"^{next(iter(wrong))}: "):
+        quantize_last(box, SPEC, **wrong)
+    assert len(box) == 1
+
+
+def test_a_parameter_is_not_overwritten():
     parameter = torch.nn.Parameter(torch.tensor([0.3]))
     with torch.no_grad():
         quantize_last([parameter], SPEC)
     assert parameter.tolist() == torch.tensor([0.3]).tolist()
 
 
-def test_has_a_gradient():
+def test_the_gradient_is_that_of_the_quantizer():
     x = torch.tensor([0.3, 9.0], requires_grad=True)
     y = quantize_last([x * 1], "nearest,4,1,grad=clipped")
     y.sum().backward()
     assert x.grad.tolist() == [1, 0]
 
 
-def test_gives_the_same_in_transforms():
+def test_transforms_give_what_they_give_of_quantize():
     """Their tensors stand for others and have no memory."""
     x = _random(3, 5)
 
@@ -150,7 +159,7 @@ def test_tensors_that_only_look_dense_are_quantized_by_value():
         assert torch.equal(quantize_last([make()], SPEC), wanted)
 
 
-def test_compiled_gives_the_same():
+def test_compiled_it_gives_what_quantize_gives():
     function = torch.compile(
         lambda x: quantize_last([x * 2], SPEC), backend="aot_eager", fullgraph=True
     )

@@ -38,7 +38,7 @@ def test_a_step_that_is_traced_is_not_frozen(framework):
 
 
 @pytest.mark.parametrize("spec", ["nearest,8,4", "stochastic,8,4", "ternary", "fp16"])
-def test_vmap_is_each_alone(framework, spec):
+def test_vmap_quantizes_each_tensor_alone(framework, spec):
     rng = np.random.default_rng(3)
     x = (rng.standard_normal((5, 300)) * [[0.1], [1], [2], [3], [10]]).astype(np.float32)
     alone = [

@@ -53,7 +53,7 @@ def test_output_and_gradient_are_those_of_its_functions(framework):
     assert_same_bits(dx, DY)
 
 
-def test_half_types_are_kept(framework):
+def test_a_tensor_of_a_half_type_gives_one(framework):
     x = X.astype(np.float16)
     y = framework.array(framework.ops.quantize(framework.tensor(x), "halves"))
     assert_same_bits(y, np.array([[0, 0.5], [-1.5, 4]], np.float16))
@@ -66,7 +66,7 @@ def test_compiled_it_has_the_same_bits(framework):
         assert_same_bits(y, np.array([[0, 0.5], [-1.5, 4]], np.float32))
 
 
-def test_vmap_is_each_alone(framework):
+def test_vmap_quantizes_each_tensor_alone(framework):
     function = framework.vmapped(lambda t: framework.ops.quantize(t, "demeaned"))
     y = framework.array(function(framework.tensor(X)))
     assert_same_bits(y, np.stack([row - row.mean() for row in X]))
@@ -100,6 +100,6 @@ def test_many_threads_do_not_wait_for_each_other(framework):
     }
 
 
-def test_errors_arrive(framework):
+def test_an_error_of_a_quantizer_reaches_the_caller(framework):
     with pytest.raises(Exception, match="this quantizer is broken"):
         framework.array(framework.ops.quantize(framework.tensor(X), "broken"))

@@ -98,6 +98,7 @@ double round_to(const FloatingPoint& format, const ExactNumber& x, Draw draw) {
   if (exponent > format.max_exponent()) return overflow_value(format, x.negative);
   const double rounded = std::ldexp(round_to_integer(x, step, format.rounding, draw), step);
   if (std::abs(rounded) > format.largest()) return overflow_value(format, x.negative);
+  if (rounded == 0 && !format.has_negative_zero()) return 0;
   return std::copysign(rounded, x.negative ? -1.0 : 1.0);
 }
 

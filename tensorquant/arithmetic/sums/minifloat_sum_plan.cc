@@ -13,7 +13,9 @@ namespace {
 std::optional<FloatingPoint> rounded_to_even(const GridFormat& format) {
   if (is_none(format)) return FloatingPoint{8, 23};
   const auto* f = std::get_if<FloatingPoint>(&format);
-  return f != nullptr && f->rounding == Rounding::even ? std::optional(*f) : std::nullopt;
+  // The kernel's zeros have signs.
+  const bool fits = f != nullptr && f->rounding == Rounding::even && f->has_negative_zero();
+  return fits ? std::optional(*f) : std::nullopt;
 }
 
 }  // namespace
@@ -30,12 +32,13 @@ std::optional<SumPlan> plan_minifloat(const SumBounds& bounds, SumConstants& c) 
   if (!(std::max(most, bounds.largest) < 0x1p120)) return {};
   const bool overflows = (product && bounds.largest > product->largest()) || most > sum->largest();
   const auto saturates = [](const std::optional<FloatingPoint>& f) {
-    return !f || f->overflow == FloatingPoint::Overflow::saturate;
+    return !f || f->overflow == FloatingPoint::Overflow::saturate ||
+           f->overflow == FloatingPoint::Overflow::propagate;  // there are no infinities
   };
   if (overflows && !(saturates(product) && saturates(sum))) return {};
 
   const auto is_small = [](const FloatingPoint& f) {
-    return f.significand_bits <= 10 && f.exponent_bits <= 7;
+    return f.significand_bits <= 10 && f.min_exponent() >= -62 && f.max_exponent() <= 63;
   };
   // Two roundings are as good as one where no addend has more bits than the accumulator, or where
   // the first one does nothing: sums are multiples of the products' last bit.

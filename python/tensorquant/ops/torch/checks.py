@@ -2,15 +2,15 @@
 
 import torch
 
-from tensorquant.ops import _common
+from tensorquant.ops import common
 from tensorquant.ops.torch.library import TYPES
 
 
 def check(x: torch.Tensor) -> None:
     if not isinstance(x, torch.Tensor):
-        raise _common.wrong("x", "a tensor of PyTorch", x)
+        raise common.wrong("x", "a tensor of PyTorch", x)
     if x.dtype not in TYPES:
-        _common.type_number(str(x.dtype).removeprefix("torch."))
+        common.type_number(str(x.dtype).removeprefix("torch."))
     if x.layout != torch.strided or x.is_nested:
         raise TypeError(f"expected a dense tensor, found one of layout {_layout(x)}")
     if x.device.type not in ("cpu", "meta"):
@@ -26,4 +26,4 @@ def step_tensor_of(step: int | torch.Tensor) -> torch.Tensor | None:
         if step.is_floating_point() or step.dtype == torch.bool or step.numel() != 1:
             raise TypeError(f"step: expected one integer, got {step.dtype} of {tuple(step.shape)}")
         return step
-    return torch.tensor(step, dtype=torch.int64) if _common.check_step(step) else None
+    return torch.tensor(step, dtype=torch.int64) if common.check_step(step) else None

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from tensorquant import _core as native
-from tensorquant.ops import _common
+from tensorquant.ops import common
 
-TYPES = {getattr(torch, name): number for name, number in _common.TYPES.items()}
+TYPES = {getattr(torch, name): number for name, number in common.TYPES.items()}
 
 _library = torch.library.Library("tensorquant", "DEF")
 _library.define("quantize(Tensor x, str spec, int seed, int stream, Tensor? step) -> Tensor")
@@ -20,7 +20,7 @@ _library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
 )
 # For torch.compile, which cannot look into the core.
-traits = torch.compiler.assume_constant_result(_common.traits)
+traits = torch.compiler.assume_constant_result(common.traits)
 quantize_op = torch.ops.tensorquant.quantize.default
 quantize_in_place_op = torch.ops.tensorquant.quantize_.default
 inside_op = torch.ops.tensorquant.inside.default
@@ -51,7 +51,7 @@ def _plain(x: torch.Tensor) -> torch.Tensor:
 
 
 @torch.library.impl(_library, "quantize", "CPU")
-def quantize_on_cpu(x, spec, seed, stream, step):
+def quantize_on_cpu(x, spec, *context):
     y = torch.empty_like(x)  # of x's strides where x is dense
     is_plain = x.is_contiguous() or (x.stride() == y.stride() and traits(spec).is_elementwise)
     if is_plain and not x.is_neg():
@@ -59,23 +59,24 @@ def quantize_on_cpu(x, spec, seed, stream, step):
     else:
         x = _plain(x)
         into = y if y.is_contiguous() else torch.empty_like(x)
-    quantize_memory(x, into, spec, seed, stream, step)
+    quantize_memory(x, into, spec, *context)
     return y if into is y else y.copy_(into)
 
 
 @torch.library.impl(_library, "quantize_", "CPU")
-def _quantize_in_place_on_cpu(x, spec, seed, stream, step):
-    quantize_memory(x, x, spec, seed, stream, step)
+def _quantize_in_place_on_cpu(x, spec, *context):
+    quantize_memory(x, x, spec, *context)
 
 
 def quantize_memory(x, y, spec, seed, stream, step):
+    """The context as the ops have it: a signed seed, and a tensor or None for the step."""
     native.op_quantize(
         spec,
         TYPES[x.dtype],
         x.numel(),
         x.data_ptr(),
         y.data_ptr(),
-        _common.as_unsigned(seed),
+        common.as_unsigned(seed),
         stream,
         _step_number(step),
         _pool,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from tensorquant.ops import _common
+from tensorquant.ops import common
 
 with torch.inference_mode():
     _KEYS_IN_INFERENCE_MODE = torch._C._dispatch_keys(torch.empty(0))
@@ -62,7 +62,7 @@ UNSEEN = {
 }
 
 
-def is_in_any_order(x: torch.Tensor, traits: _common.Traits) -> bool:
+def is_in_any_order(x: torch.Tensor, traits: common.Traits) -> bool:
     """Whether the core can take x's memory from its begin to its end."""
     if x.is_neg():
         return False

@@ -1,0 +1,1 @@
+"""What the front-ends of all frameworks share. No framework is imported here."""

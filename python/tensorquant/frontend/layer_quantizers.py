@@ -1,0 +1,84 @@
+"""What the maps put into one layer."""
+
+import dataclasses
+
+from tensorquant._core import Error
+from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.numbers.checks import check_integer
+from tensorquant.numbers.context import Context
+from tensorquant.numbers.quantizer import Quantizer, stream_of
+
+_PARTS = ("weight", "bias", "output", "product", "accumulator")
+_INTRINSIC = ("product", "accumulator")
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerQuantizers:
+    """The quantizers of one layer; None leaves a place alone."""
+
+    layer: str  # the full name, which also names the random streams
+    weight: Quantizer | None = None
+    bias: Quantizer | None = None
+    output: Quantizer | None = None
+    product: Quantizer | None = None  # with the accumulator: both are None or none is
+    accumulator: Quantizer | None = None
+    accumulate: str = "step"
+    intrinsic: str = ""  # the intrinsic map's value, for people to read
+    rule: str = ""  # which rules chose them, likewise
+    seed: int = 0
+
+    def __post_init__(self):
+        check_integer("seed", self.seed, 0, 2**64 - 1)
+        for part in _PARTS:
+            quantizer = getattr(self, part)
+            if quantizer is None:
+                continue
+            if not isinstance(quantizer, TensorQuantizer):
+                _check_has_string(quantizer)
+            elif part in _INTRINSIC:
+                raise Error(
+                    f"layer '{self.layer}': the intrinsic map cannot take {quantizer}, which is "
+                    "written in framework operations; use a quantizer string"
+                )
+
+    @property
+    def is_random(self):
+        return any(q is not None and q.is_random for q in map(self.__getattribute__, _PARTS))
+
+    def stream(self, role, index=0):
+        """The random stream of the first, second, ... array that has a role in the layer."""
+        return stream_of(self.layer, numbered(role, index))
+
+    def context(self, role, index=0):
+        """The Context of that array at step 0."""
+        return Context(self.seed, self.stream(role, index))
+
+    def to_config(self, save):
+        """As plain data; save() makes such of a quantizer."""
+        config = dataclasses.asdict(dataclasses.replace(self, **dict.fromkeys(_PARTS)))
+        for part in _PARTS:
+            quantizer = getattr(self, part)
+            config[part] = None if quantizer is None else save(quantizer)
+        return config
+
+    @classmethod
+    def from_config(cls, config, load):
+        """What to_config() told; load() undoes save()."""
+        quantizers = {part: config[part] and load(config[part]) for part in _PARTS}
+        return cls(**{**config, **quantizers})
+
+
+def _check_has_string(quantizer):
+    # The frameworks' ops and saved models know quantizers by their strings.
+    try:
+        Quantizer(quantizer.spec)
+    except Error:
+        raise Error(
+            f"the quantizer {quantizer!r} has no string: give its class a name by "
+            "tensorquant.register_quantizer and use that in maps"
+        ) from None
+
+
+def numbered(role, index):
+    """`weight`, `weight1`, `weight2`, ..."""
+    return role if index == 0 else f"{role}{index}"

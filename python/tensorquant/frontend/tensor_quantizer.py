@@ -1,0 +1,58 @@
+"""Quantizers written in the operations of a framework."""
+
+from tensorquant.numbers.user_quantizer import PythonQuantizer
+
+
+class TensorQuantizer(PythonQuantizer):
+    """A quantizer of your own in framework operations: derive from it and write quantize().
+
+    It stands in maps of weights and outputs, where the framework differentiates it and compiles it
+    with the rest of the model; the framework gives its gradient, for example by
+    `tf.custom_gradient`, `torch.autograd.Function` or `jax.custom_vjp`. The intrinsic map cannot take
+    it, nor can anything outside Keras. Objects must not change once they are used.
+
+    A model is saved and copied with it if the class has what Keras asks of a class: `get_config()`,
+    the keywords of its constructor, and `keras.saving.register_keras_serializable`.
+
+    Example:
+        >>> import keras
+        >>> from tensorquant.keras import TensorQuantizer, quantize_model
+        >>> class Halves(TensorQuantizer):
+        ...     def quantize(self, tensor):
+        ...         rounded = keras.ops.round(tensor * 2) / 2
+        ...         return tensor + keras.ops.stop_gradient(rounded - tensor)  # straight-through
+        >>> layer = keras.layers.Dense(2, kernel_initializer="ones")
+        >>> layer = quantize_model(layer, extrinsic=Halves())
+        >>> y = layer(keras.ops.array([[0.3, 0.4]]))
+        >>> keras.ops.convert_to_numpy(y).tolist()
+        [[0.5, 0.5]]
+    """
+
+    def quantize(self, tensor):
+        """Quantizes a tensor of the framework.
+
+        Args:
+            tensor: Of floating-point numbers; in compiled models a symbolic or traced one.
+
+        Returns:
+            A tensor of the same shape and type.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no method quantize(self, tensor)")
+
+    def __call__(self, tensor):
+        return self.quantize(tensor)
+
+    def __str__(self):
+        return type(self).__name__
+
+    def gradient(self, x, y, dy):
+        """Not available: the framework differentiates quantize() itself."""
+        raise NotImplementedError(f"{self}: the framework differentiates its quantize() itself")
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    @property
+    def _traits(self):
+        return self._identity(), False, False

@@ -1,0 +1,37 @@
+"""Tensors that have a quantizer's values already.
+
+In a chain of layers with one output quantizer, a ReLU, a padding or a reshape passes on values that
+the quantizer has made.
+"""
+
+import keras
+
+from tensorquant.frontend.marks import are_values, leaves_its_values
+from tensorquant.keras.backend import version
+from tensorquant.keras.keras_internals import get_tensor_attribute, set_tensor_attribute
+from tensorquant.keras.moving import incoming_numbers
+
+_QUANTIZED = "_tensorquant_quantized"  # an attribute of tensors: a string and a version
+
+
+def mark_quantized(x, quantizer):
+    """Notes that a tensor has values of a quantizer alone, if it leaves its own values as they are."""
+    if leaves_its_values(quantizer, _type(x)):
+        count = version(x)
+        if count is not None:
+            set_tensor_attribute(x, _QUANTIZED, (quantizer.spec, count))
+
+
+def passes_on_quantized(layer, x, y, quantizer):
+    """Whether a layer's output y has values of a quantizer alone because its input x has no others."""
+    numbers = () if y is x else incoming_numbers(layer)
+    if numbers is None:
+        return False
+    mark = get_tensor_attribute(x, _QUANTIZED)
+    if mark is None or mark != (quantizer.spec, version(x)):
+        return False
+    return are_values(numbers, quantizer.spec, _type(x))
+
+
+def _type(x):
+    return keras.backend.standardize_dtype(x.dtype)

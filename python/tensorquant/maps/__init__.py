@@ -1,0 +1,1 @@
+"""Quantizer maps: which quantizers go into which layers."""

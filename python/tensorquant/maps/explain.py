@@ -1,0 +1,78 @@
+"""Which rules of maps hit which layers."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tensorquant import _core
+from tensorquant.maps.override import Override
+from tensorquant.maps.quantizer_map import Rule
+from tensorquant.numbers.checks import checked
+
+
+class LayerExplanation(NamedTuple):
+    """What the maps say about one layer; None where no rule hits."""
+
+    layer: str
+    weights: Rule | None
+    extrinsic: Rule | None
+    intrinsic: Rule | None
+
+
+class IdleRule(NamedTuple):
+    """A rule that does nothing.
+
+    Attributes:
+        kind: The kind of its map.
+        rule: The rule.
+        shadowed_by: The earlier rule that takes its layers; None where its key hits no layer.
+        suggestion: Where its key hits no layer, the nearest one, or "".
+        message: All that in one line.
+    """
+
+    kind: str
+    rule: Rule
+    shadowed_by: Rule | None
+    suggestion: str
+    message: str
+
+
+class Explanation(NamedTuple):
+    """Which rule chooses each layer's quantizers, and which rules do nothing."""
+
+    layers: list[LayerExplanation]
+    idle: list[IdleRule]
+
+    def __str__(self) -> str:
+        """A table of the layers, and a line for each idle rule."""
+        headings = ["layer", "weights", "extrinsic", "intrinsic"]
+        rows = [[layer, *(r.text if r else "-" for r in rules)] for layer, *rules in self.layers]
+        table = _core.format_table(headings, rows).removesuffix("\n")
+        return "\n".join([table, *(rule.message for rule in self.idle)])
+
+
+@checked
+def explain(override: Override, layers: Iterable[str]) -> Explanation:
+    """Tells which rules hit which layers.
+
+    Args:
+        override: The maps.
+        layers: The layers' full names.
+
+    Returns:
+        The rules of each layer, and the rules that do nothing.
+
+    Example:
+        >>> print(explain(Override({"conv": "fp16", "cnov": "bf16"}), ["conv1", "fc"]))
+        layer  weights  extrinsic  intrinsic
+        conv1  "fp16"   -          -
+        fc     -        -          -
+        rule 2: weights key 'cnov' hits no layer; the nearest is 'conv1'
+    """
+    hits, idle = _core.explain(*override._natives(), layers)
+    return Explanation(
+        [LayerExplanation(layer, *map(Rule._of, rules)) for layer, *rules in hits],
+        [
+            IdleRule(kind, Rule._of(rule), Rule._of(shadow), suggestion, message)
+            for kind, rule, shadow, suggestion, message in idle
+        ],
+    )

@@ -1,0 +1,74 @@
+"""What the ops of all frameworks share."""
+
+from typing import Any, NamedTuple
+
+from tensorquant import _core as native
+from tensorquant.numbers.checks import check_integer, check_text, wrong
+from tensorquant.numbers.context import Context
+
+# The numbers of enum TensorquantType in native/tensorquant_api.h.
+TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
+
+
+class Traits(NamedTuple):
+    """What an op has to know of a quantizer."""
+
+    is_random: bool  # the result depends on seed, stream and step
+    is_elementwise: bool  # a result depends on its own element alone
+    is_straight_through: bool  # dx = dy
+    clips_gradient: bool  # dx is dy or 0, by where x lies
+
+
+_known: dict[str, Traits] = {}
+
+
+def traits(spec: str) -> Traits:
+    """Raises a tensorquant.Error where the string is wrong."""
+    found = _known.get(spec)
+    if found is None:
+        *values, is_built_in = native.op_traits(check_text("spec", spec))
+        found = Traits(*values)
+        if is_built_in:  # a user may give another meaning to a name
+            _known[spec] = found
+    return found
+
+
+def spec_of(quantizer: Any, name: str = "spec") -> str:
+    """The quantizer string of a string or of an object with a member ``spec``."""
+    if isinstance(quantizer, str):
+        return quantizer
+    spec = getattr(quantizer, "spec", None)
+    if not isinstance(spec, str):
+        raise wrong(name, "a quantizer string", quantizer)
+    return spec
+
+
+def context_of(seed: int, stream: int, step: Any) -> Context:
+    """What a framework's function `quantize` takes as seed=, stream= and step=, which is checked."""
+    seed = check_integer("seed", seed, 0, 2**64 - 1)
+    return Context(seed, check_integer("stream", stream, 0, 2**32 - 1), step)
+
+
+def check_step(step: int) -> int:
+    return check_integer("step", step, 0, 2**32 - 1)
+
+
+def type_number(dtype: str) -> int:
+    """The number of a type by its name, "float32".
+
+    Raises:
+        TypeError: tensors of this type cannot be quantized.
+    """
+    number = TYPES.get(dtype)
+    if number is None:
+        raise TypeError(f"expected a tensor of {', '.join(TYPES)}, found {dtype}")
+    return number
+
+
+def as_signed(seed: int) -> int:
+    """The 64 bits of a seed as a signed number, for frameworks that know no others."""
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def as_unsigned(seed: int) -> int:
+    return seed & (2**64 - 1)

@@ -1,0 +1,218 @@
+"""What a layer computes with rounded arithmetic, as a value that all frameworks take."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tensorquant import _core as native
+from tensorquant.numbers.checks import Range, Seed, Stream, check_integer, checked, wrong
+from tensorquant.ops.common import spec_of, traits
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A linear layer, convolution or average pool with each product and each sum rounded.
+
+    Made by `linear`, `convolution` and `average_pool`; equal operations have equal texts.
+    """
+
+    text: str  # JSON, read by the C++ core
+    is_random: bool
+    clips_gradient: bool  # dy = 0 where the last sum lies outside the accumulator's range
+
+    @checked
+    def result_shape(self, *shapes: Sequence[int]) -> tuple[int, ...]:
+        """The shape of the result for inputs of these shapes; -1 stands for an unknown size.
+
+        Raises:
+            tensorquant.Error: the shapes do not fit to each other.
+        """
+        return native.op_result_shape(self.text, shapes)
+
+
+@checked
+def linear(
+    product: Any,
+    accumulator: Any,
+    accumulate: str = "step",
+    *,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
+) -> Operation:
+    """y (..., outputs) from x (..., inputs), w (outputs, inputs) and perhaps a bias (outputs).
+
+    Args:
+        product: the quantizer of each product, a string or an object with one as its ``spec``; "none" is the exact product.
+        accumulator: the quantizer of each sum; "none" rounds to the tensor's type. With
+            "grad=clipped" no gradient passes where the last sum lies outside its range.
+        accumulate: "step", "once", "chunk:N" or "fused".
+        seed, product_stream, accumulator_stream: where random rounding takes its numbers from.
+
+    Raises:
+        tensorquant.Error: a string is wrong, or its quantizer does not round to a grid.
+
+    Example:
+        >>> from tensorquant import ops
+        >>> ops.linear("nearest,8,4", "nearest,16,8").result_shape((5, 3), (2, 3))
+        (5, 2)
+    """
+    return _operation(
+        "linear", product, accumulator, accumulate, seed, product_stream, accumulator_stream, {}
+    )
+
+
+@checked
+def convolution(
+    product: Any,
+    accumulator: Any,
+    accumulate: str = "step",
+    *,
+    stride: Sequence[int],
+    dilation: Sequence[int] | None = None,
+    padding_begin: Sequence[int] | None = None,
+    padding_end: Sequence[int] | None = None,
+    groups: Annotated[int, Range(1, 2**63 - 1)] = 1,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
+) -> Operation:
+    """y (batch, outputs, space...) from x (batch, channels, space...), w (outputs, channels /
+    groups, kernel...) and perhaps a bias (outputs).
+
+    Args:
+        stride: one number for each spatial dimension; so are the next three.
+        dilation: 1 where it is left out.
+        padding_begin, padding_end: zeros before and behind the input; none where left out. They
+            take part in the sum.
+        groups: into how many the channels are divided.
+
+    `linear` explains the other arguments and the errors; ValueError for numbers out of range.
+
+    Example:
+        >>> from tensorquant import ops
+        >>> strided = ops.convolution("nearest,8,4", "nearest,16,8", stride=(2, 2))
+        >>> strided.result_shape((1, 3, 9, 9), (4, 3, 3, 3))
+        (1, 4, 4, 4)
+    """
+    stride = _sizes("stride", stride, len(stride), 1, 1)
+    dimensions = len(stride)
+    shape = {
+        "stride": stride,
+        "dilation": _sizes("dilation", dilation, dimensions, 1, 1),
+        "padding_begin": _sizes("padding_begin", padding_begin, dimensions, 0, 0),
+        "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
+        "groups": groups,
+    }
+    return _operation(
+        "convolution",
+        product,
+        accumulator,
+        accumulate,
+        seed,
+        product_stream,
+        accumulator_stream,
+        shape,
+    )
+
+
+@checked
+def average_pool(
+    product: Any,
+    accumulator: Any,
+    accumulate: str = "step",
+    *,
+    kernel: Sequence[int],
+    stride: Sequence[int] | None = None,
+    padding_begin: Sequence[int] | None = None,
+    padding_end: Sequence[int] | None = None,
+    count_include_pad: bool = True,
+    seed: Seed = 0,
+    product_stream: Stream = 0,
+    accumulator_stream: Stream = 1,
+) -> Operation:
+    """y (batch, channels, space...) from x (batch, channels, space...): the sum of each window,
+    rounded by the accumulator, divided by the window's size, rounded by the product's quantizer.
+
+    Args:
+        kernel: the window's size; one number for each spatial dimension, as the next three.
+        stride: the kernel where it is left out.
+        padding_begin, padding_end: zeros before and behind the input; none where left out.
+        count_include_pad: whether they count in the window's size.
+
+    `linear` explains the other arguments and the errors; ValueError for numbers out of range.
+
+    Example:
+        >>> from tensorquant import ops
+        >>> ops.average_pool("none", "nearest,16,8", kernel=(2,)).result_shape((1, 3, 8))
+        (1, 3, 4)
+    """
+    kernel = _sizes("kernel", kernel, len(kernel), 1, 1)
+    dimensions = len(kernel)
+    shape = {
+        "kernel": kernel,
+        "stride": kernel if stride is None else _sizes("stride", stride, dimensions, 1, 1),
+        "padding_begin": _sizes("padding_begin", padding_begin, dimensions, 0, 0),
+        "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
+        "count_include_pad": bool(count_include_pad),
+    }
+    return _operation(
+        "average_pool",
+        product,
+        accumulator,
+        accumulate,
+        seed,
+        product_stream,
+        accumulator_stream,
+        shape,
+    )
+
+
+def check_operation(operation: Any, float_function: Any) -> None:
+    """Of what the frameworks' functions `arithmetic` take."""
+    if not isinstance(operation, Operation):
+        raise wrong("operation", "an Operation", operation)
+    if float_function is not None and not callable(float_function):
+        raise wrong("float_function", "a function or None", float_function)
+
+
+def _sizes(
+    name: str, sizes: Sequence[int] | None, dimensions: int, least: int, default: int
+) -> list[int]:
+    if sizes is None:
+        return [default] * dimensions
+    if not sizes or len(sizes) != dimensions:
+        raise ValueError(f"{name}: expected {max(dimensions, 1)} numbers, found {list(sizes)}")
+    return [check_integer(name, size, least, 2**63 - 1) for size in sizes]
+
+
+def _operation(
+    kind: str,
+    product: str,
+    accumulator: str,
+    accumulate: str,
+    seed: int,
+    product_stream: int,
+    accumulator_stream: int,
+    shape: dict,
+) -> Operation:
+    product, accumulator = spec_of(product, "product"), spec_of(accumulator, "accumulator")
+    text = json.dumps(
+        {
+            "kind": kind,
+            "product": product,
+            "accumulator": accumulator,
+            "accumulate": accumulate,
+            "seed": seed,
+            "product_stream": product_stream,
+            "accumulator_stream": accumulator_stream,
+            **shape,
+        }
+    )
+    native.op_check(text)
+    return Operation(
+        text,
+        is_random=traits(product).is_random or traits(accumulator).is_random,
+        clips_gradient=not traits(accumulator).is_straight_through,
+    )

@@ -1,0 +1,159 @@
+"""What users call."""
+
+from collections.abc import Callable
+
+import torch
+
+from tensorquant.numbers.context import Context
+from tensorquant.ops.common import as_signed, context_of, spec_of
+from tensorquant.ops.operation import Operation, check_operation
+from tensorquant.ops.torch import memory
+from tensorquant.ops.torch.autograd import (
+    Clipped,
+    StraightThrough,
+    WithGradient,
+    rounded_arithmetic,
+)
+from tensorquant.ops.torch.checks import check, step_tensor_of
+from tensorquant.ops.torch.compiler import are_ops_recorded, in_transform
+from tensorquant.ops.torch.library import (
+    arithmetic_op,
+    quantize_in_place_op,
+    quantize_memory,
+    quantize_on_cpu,
+    quantize_op,
+    traits,
+)
+from tensorquant.ops.torch.memory import is_plain
+
+_NOT_RANDOM = Context(step=None)
+
+
+def quantize(
+    x: torch.Tensor,
+    spec: str,
+    *,
+    seed: int = 0,
+    stream: int = 0,
+    step: int | torch.Tensor = 0,
+) -> torch.Tensor:
+    """The quantized tensor, of x's type, shape and memory format.
+
+    Args:
+        x: float32, float64, float16 or bfloat16, on the CPU.
+        spec: a quantizer string, or an object with one as its ``spec``.
+        seed, stream, step: where random rounding takes its numbers from; a tensor of one integer
+            is a step, too.
+
+    The gradient is what the quantizer says: straight-through, clipped, or a user's own.
+
+    Raises:
+        tensorquant.Error: the string is wrong.
+        TypeError: x is no tensor of such a type.
+
+    Example:
+        >>> import torch
+        >>> from tensorquant.ops.torch import quantize
+        >>> quantize(torch.tensor([0.3, -0.3, 9.0]), "nearest,4,1")
+        tensor([ 0.5000, -0.5000,  3.5000])
+    """
+    return _quantized(x, spec, context_of(seed, stream, step_tensor_of(step)), in_place=False)
+
+
+def quantize_last(
+    box: list[torch.Tensor],
+    spec: str,
+    *,
+    seed: int = 0,
+    stream: int = 0,
+    step: int | torch.Tensor = 0,
+) -> torch.Tensor:
+    """`quantize` for a tensor that its owner gives up: in its own memory where that is unseen.
+
+    Fresh memory is most of the cost of a large tensor. The result is the same as of `quantize`; a
+    tensor that somebody else holds, or whose memory another tensor shares, is not touched.
+
+    Args:
+        box: a list of the one tensor, which is taken out of it. The caller keeps no reference.
+
+    Example:
+        >>> import torch
+        >>> from tensorquant.ops.torch import quantize_last
+        >>> quantize_last([torch.tensor([0.3, -0.3, 9.0])], "nearest,4,1")
+        tensor([ 0.5000, -0.5000,  3.5000])
+    """
+    context = context_of(seed, stream, step_tensor_of(step))
+    x = box.pop()
+    in_place = False
+    if not torch.compiler.is_compiling():
+        holders = memory.holders(x)
+        in_place = holders is not None and holders == memory.UNSEEN[x._is_view()]
+    return _quantized(x, spec, context, in_place)
+
+
+def _quantized(x, spec, context, in_place):
+    spec = spec_of(spec)
+    its = traits(spec)
+    check(x)
+    seed, *others = context if its.is_random else _NOT_RANDOM
+    arguments = (x, spec, as_signed(seed), *others)
+    if (x.requires_grad and torch.is_grad_enabled()) or in_transform():
+        if its.is_straight_through:
+            return StraightThrough.apply(*arguments)
+        function = Clipped if its.clips_gradient else WithGradient
+        return function.apply(*arguments)[0]
+    in_place = in_place and not x.requires_grad and memory.is_in_any_order(x, its)
+    if not are_ops_recorded() and is_plain(x):  # past the dispatcher, which takes longer
+        if not in_place:
+            return quantize_on_cpu(*arguments)
+        quantize_memory(x, *arguments)
+        return x
+    if not in_place:
+        return quantize_op(*arguments)
+    quantize_in_place_op(*arguments)
+    return x
+
+
+def arithmetic(
+    operation: Operation,
+    *inputs: torch.Tensor,
+    float_function: Callable[..., torch.Tensor] | None = None,
+    step: int | torch.Tensor = 0,
+) -> torch.Tensor:
+    """A layer's result with every product and sum rounded.
+
+    Args:
+        operation: of `tensorquant.ops.linear`, `convolution` or `average_pool`.
+        inputs: x, the weights and the bias, as far as the operation has them; of one type.
+        float_function: computes the same from the same tensors without rounding, differentiably:
+            the gradient is its. Without it there is none.
+        step: of random rounding.
+
+    Raises:
+        tensorquant.Error: the shapes do not fit to each other.
+        TypeError: the inputs are no tensors of one type that can be quantized.
+        ValueError: a gradient would be needed and there is no float_function.
+
+    Example:
+        >>> import torch
+        >>> from tensorquant import ops
+        >>> product = ops.linear("nearest,8,4", "nearest,16,8")
+        >>> ops.backend("torch").arithmetic(product, torch.ones(1, 3), torch.full((2, 3), 0.3))
+        tensor([[0.9375, 0.9375]])
+    """
+    check_operation(operation, float_function)
+    for tensor in inputs:
+        check(tensor)
+        if tensor.dtype != inputs[0].dtype:
+            raise TypeError(
+                f"expected tensors of one type, found {inputs[0].dtype} and {tensor.dtype}"
+            )
+    step_tensor = step_tensor_of(step)
+    if not operation.is_random:
+        step_tensor = None
+    needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    if not needs_gradient:
+        return arithmetic_op(list(inputs), operation.text, False, step_tensor)[0]
+    if float_function is None:
+        raise ValueError("rounded arithmetic has a gradient only with a float_function")
+    return rounded_arithmetic(operation, float_function, step_tensor, *inputs)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains a LeNet on Fashion-MNIST, evaluates it under quantizer maps and fine-tunes it through those that cost it much.
 
-Everything is done by the command line; each command is printed, so that a reader can repeat it.
+Everything is done by the command line; build/demo/commands.txt has each command, so that a reader can repeat it.
 """
 
 import argparse
@@ -35,20 +35,21 @@ STARTED = time.monotonic() - ARGUMENTS.earlier
 
 
 def run(*arguments, show=True):
-    """Runs the tool and returns its command line and what it prints. Progress goes to the terminal."""
-    line = [str(TOOL), *map(str, arguments)]
-    shown = "$ " + shlex.join(argument.removeprefix(f"{ROOT}/") for argument in line)
+    """Runs the tool, writes down how, and returns what it prints. Progress goes to the terminal."""
+    command = [str(TOOL), *map(str, arguments)]
+    shown = shlex.join(argument.removeprefix(f"{ROOT}/") for argument in command)
+    with open(OUT / "commands.txt", "a") as commands:
+        commands.write(shown + "\n")
     if show:
-        print(shown, flush=True)
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True)
+        print("$ " + shown, flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"demo: this failed: {shown}")
-    return shown, done.stdout
+    return done.stdout
 
 
 def result_of(*arguments, show=True):
-    command, text = run(*arguments, "--json", show=show)
-    return command, json.loads(text)
+    return json.loads(run(*arguments, "--json", show=show))
 
 
 def few_images():
@@ -139,45 +140,45 @@ class Table:
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "commands.txt").unlink(missing_ok=True)
     checkpoint = OUT / "lenet.safetensors"
     trained = result_of("train", *MODEL, "--checkpoint", checkpoint, "--epochs", 1 if QUICK else EPOCHS,
-                        "--learning-rate", LEARNING_RATE, "--seed", 1, *few_images())[1]
-    plain = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *few_images())[1]
+                        "--learning-rate", LEARNING_RATE, "--seed", 1, *few_images())
+    plain = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *few_images())
     base = plain["accuracy"]
     first_row = time.monotonic() - STARTED
     print(f"demo: network is trained and measured, {first_row:.0f} s")
     maps_of_rows = list(rows(checkpoint))
     print(f"\nLeNet on Fashion-MNIST, {plain['images']} test images; change in points against float; seconds of the\n"
-          "evaluation or, in fine-tuned rows, of the training; about how long the rows below will take.\n")
+          "evaluation or, in fine-tuned rows, of the training; about how long the rows below will still take.\n")
     table = Table(base)
     table.add(("float", "float32", "float32", "float32"), plain, plain["seconds"])
     table_started = time.monotonic()
-    commands = []
+
+    def left(done):
+        """As long as so far, for each map: nobody knows which rows will be fine-tuned."""
+        return (time.monotonic() - table_started) / done * (len(maps_of_rows) - done)
+
     for done, (*names, path) in enumerate(maps_of_rows, start=1):
         maps = ["--maps", path]
-        command, result = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *maps, *few_images(), show=False)
-        commands.append(command)
+        result = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *maps, *few_images(), show=False)
         # An accumulator that overflows is to be seen, not to be trained away.
         is_tuned = (base - result["accuracy"] > LARGE_LOSS or QUICK) and not is_intrinsic(path)
-        def left():
-            return (time.monotonic() - table_started) / done * (len(maps_of_rows) - done)
-        table.add(names, result, result["seconds"], None if is_tuned else left())
+        table.add(names, result, result["seconds"], None if is_tuned else left(done))
         if is_tuned:
             tuned = OUT / f"{path.stem}-tuned.safetensors"
-            command, training = result_of(
+            training = result_of(
                 "train", *MODEL, "--initial", checkpoint, "--checkpoint", tuned, *maps, "--epochs", 1,
                 "--learning-rate", FINE_TUNING_LEARNING_RATE, "--seed", 1, *few_images(), show=False)
-            commands.append(command)
-            command, result = result_of("evaluate", *MODEL, "--checkpoint", tuned, *maps, *few_images(), show=False)
-            commands.append(command)
-            table.add(("  fine-tuned", *names[1:]), result, training["seconds"], left())
+            result = result_of("evaluate", *MODEL, "--checkpoint", tuned, *maps, *few_images(), show=False)
+            table.add(("  fine-tuned", *names[1:]), result, training["seconds"], left(done))
     seconds = time.monotonic() - STARTED
     report = {"model": "lenet", "data": plain["data"], "images": plain["images"], "libraries": plain["libraries"],
               "training_seconds": trained["seconds"], "first_row_seconds": first_row, "seconds": seconds,
               "rows": table.rows}
     (OUT / "results.json").write_text(json.dumps(report, indent=2) + "\n")
-    print("\nThe rows were made by\n\n" + "\n".join(commands))
-    print(f"\nThe same as JSON: build/demo/results.json. First accuracy after {first_row:.0f} s, all after {seconds:.0f} s.")
+    print(f"\nThe same as JSON: build/demo/results.json; the commands: build/demo/commands.txt. First accuracy after "
+          f"{first_row:.0f} s, all after {seconds:.0f} s.")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,12 @@ function(tensorquant_library part)
   set_property(GLOBAL APPEND PROPERTY TENSORQUANT_LIBRARIES tensorquant_${part})
 endfunction()
 
+# Compiles the sources of a target a dozen at a time: of the seconds that one with libtorch takes, most go to the headers.
+# Their names share a namespace then, the anonymous ones too.
+function(tensorquant_unity_build target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${TENSORQUANT_UNITY} UNITY_BUILD_BATCH_SIZE 12)
+endfunction()
+
 # tensorquant_test(<name> SOURCES ... LIBRARIES ... LABELS ...): one GoogleTest program, one CTest test.
 # Tests find the repository in TENSORQUANT_SOURCE_DIR and the developers' data, where they exist, beside it in ../shared.
 function(tensorquant_test name)

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Trains a LeNet on Fashion-MNIST, evaluates it under quantizer maps and fine-tunes it through those that cost it much.
 
-Everything is done by the command line; each command is printed, so that a reader can repeat it.
-
-Usage: demo.py [--quick]    (--quick: a smoke test on few images, whose accuracies mean nothing)
+Everything is done by the command line; build/demo/commands.txt has each command, so that a reader can repeat it.
 """
 
+import argparse
 import json
 import pathlib
 import shlex
@@ -16,27 +15,41 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOL = ROOT / "build" / "release" / "bin" / "tensorquant"
 OUT = ROOT / "build" / "demo"
-QUICK = "--quick" in sys.argv[1:]
 MODEL = ["--model", "lenet"]
 EPOCHS = 3
 LEARNING_RATE = 0.002
 FINE_TUNING_LEARNING_RATE = 0.001
-LARGE_LOSS = 0.01  # of accuracy; beyond it the network is fine-tuned through its quantizers
+LARGE_LOSS = 0.02  # of accuracy; beyond it the network is fine-tuned through its quantizers
 
 
-def run(*arguments):
-    """Runs the tool, shows how, and returns what it prints. Progress goes to the terminal."""
-    line = [str(TOOL), *map(str, arguments)]
-    shown = [str(pathlib.Path(a).relative_to(ROOT)) if a.startswith(str(ROOT)) else a for a in line]
-    print("$ " + shlex.join(shown), flush=True)
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True)
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a smoke test on few images, whose accuracies mean nothing")
+    parser.add_argument("--earlier", type=int, default=0, metavar="SECONDS", help="time that went before, as demo.sh counts it")
+    return parser.parse_args()
+
+
+ARGUMENTS = parse_arguments()
+QUICK = ARGUMENTS.quick
+STARTED = time.monotonic() - ARGUMENTS.earlier
+
+
+def run(*arguments, show=True):
+    """Runs the tool, writes down how, and returns what it prints. Progress goes to the terminal."""
+    command = [str(TOOL), *map(str, arguments)]
+    shown = shlex.join(argument.removeprefix(f"{ROOT}/") for argument in command)
+    with open(OUT / "commands.txt", "a") as commands:
+        commands.write(shown + "\n")
+    if show:
+        print("$ " + shown, flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        sys.exit(done.returncode)
+        sys.exit(f"demo: this failed: {shown}")
     return done.stdout
 
 
-def result_of(*arguments):
-    return json.loads(run(*arguments, "--json"))
+def result_of(*arguments, show=True):
+    return json.loads(run(*arguments, "--json", show=show))
 
 
 def few_images():
@@ -98,51 +111,74 @@ def is_intrinsic(path):
     return "intrinsic" in json.loads(path.read_text())
 
 
-def table(results):
-    heading = ("", "WEIGHTS", "OUTPUTS", "ARITHMETIC", "ACCURACY", "CHANGE", "SECONDS")
-    lines = [heading]
-    for r in results:
-        lines.append((r["name"], r["weights"], r["outputs"], r["arithmetic"], f"{100 * r['accuracy']:.2f} %",
-                      f"{100 * r['change']:+.2f}", f"{r['seconds']:.1f}"))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heading))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip() for line in lines)
+def line(*cells):
+    """A line of the table. Its columns are as wide as the longest cell that a row of this file can have."""
+    widths = (24, 14, 14, 16, 8, 6, 7, 5)
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
+
+
+def minutes(seconds):
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02}"
+
+
+class Table:
+    """Rows that are printed as they come, and kept."""
+
+    def __init__(self, float_accuracy):
+        self.float_accuracy = float_accuracy
+        self.rows = []
+        print(line("", "WEIGHTS", "OUTPUTS", "ARITHMETIC", "ACCURACY", "CHANGE", "SECONDS", "LEFT"))
+
+    def add(self, names, result, seconds, left=None):
+        change = result["accuracy"] - self.float_accuracy
+        name, weights, outputs, arithmetic = names
+        self.rows.append({"name": name, "weights": weights, "outputs": outputs, "arithmetic": arithmetic,
+                          "accuracy": result["accuracy"], "change": change, "seconds": seconds, "maps": result["maps"]})
+        print(line(*names, f"{100 * result['accuracy']:.2f} %", f"{100 * change:+.2f}", f"{seconds:.1f}",
+                   "" if left is None else minutes(left)), flush=True)
 
 
 def main():
-    started = time.monotonic()
     OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "commands.txt").unlink(missing_ok=True)
     checkpoint = OUT / "lenet.safetensors"
     trained = result_of("train", *MODEL, "--checkpoint", checkpoint, "--epochs", 1 if QUICK else EPOCHS,
                         "--learning-rate", LEARNING_RATE, "--seed", 1, *few_images())
     plain = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *few_images())
     base = plain["accuracy"]
-    results = []
-
-    def add(name, weights, outputs, arithmetic, result, seconds):
-        results.append({"name": name, "weights": weights, "outputs": outputs, "arithmetic": arithmetic,
-                        "accuracy": result["accuracy"], "change": result["accuracy"] - base, "seconds": seconds,
-                        "maps": result["maps"]})
-
-    add("float", "float32", "float32", "float32", plain, plain["seconds"])
-    for name, weights, outputs, arithmetic, path in rows(checkpoint):
-        maps = ["--maps", path]
-        result = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *maps, *few_images())
-        add(name, weights, outputs, arithmetic, result, result["seconds"])
-        # An accumulator that overflows is to be seen, not to be trained away.
-        if (base - result["accuracy"] > LARGE_LOSS or QUICK) and not is_intrinsic(path):
-            tuned = OUT / f"{path.stem}-tuned.safetensors"
-            training = result_of("train", *MODEL, "--initial", checkpoint, "--checkpoint", tuned, *maps, "--epochs", 1,
-                                 "--learning-rate", FINE_TUNING_LEARNING_RATE, "--seed", 1, *few_images())
-            result = result_of("evaluate", *MODEL, "--checkpoint", tuned, *maps, *few_images())
-            add("  fine-tuned", weights, outputs, arithmetic, result, training["seconds"])
-    seconds = time.monotonic() - started
-    report = {"model": "lenet", "data": plain["data"], "images": plain["images"], "training_seconds": trained["seconds"],
-              "seconds": seconds, "rows": results}
-    (OUT / "results.json").write_text(json.dumps(report, indent=2) + "\n")
+    first_row = time.monotonic() - STARTED
+    print(f"demo: network is trained and measured, {first_row:.0f} s")
+    maps_of_rows = list(rows(checkpoint))
     print(f"\nLeNet on Fashion-MNIST, {plain['images']} test images; change in points against float; seconds of the\n"
-          "evaluation or, in fine-tuned rows, of the training.\n")
-    print(table(results))
-    print(f"\nThe same as JSON: build/demo/results.json. {seconds:.0f} s in all.")
+          "evaluation or, in fine-tuned rows, of the training; about how long the rows below will still take.\n")
+    table = Table(base)
+    table.add(("float", "float32", "float32", "float32"), plain, plain["seconds"])
+    table_started = time.monotonic()
+
+    def left(done):
+        """As long as so far, for each map: nobody knows which rows will be fine-tuned."""
+        return (time.monotonic() - table_started) / done * (len(maps_of_rows) - done)
+
+    for done, (*names, path) in enumerate(maps_of_rows, start=1):
+        maps = ["--maps", path]
+        result = result_of("evaluate", *MODEL, "--checkpoint", checkpoint, *maps, *few_images(), show=False)
+        # An accumulator that overflows is to be seen, not to be trained away.
+        is_tuned = (base - result["accuracy"] > LARGE_LOSS or QUICK) and not is_intrinsic(path)
+        table.add(names, result, result["seconds"], None if is_tuned else left(done))
+        if is_tuned:
+            tuned = OUT / f"{path.stem}-tuned.safetensors"
+            training = result_of(
+                "train", *MODEL, "--initial", checkpoint, "--checkpoint", tuned, *maps, "--epochs", 1,
+                "--learning-rate", FINE_TUNING_LEARNING_RATE, "--seed", 1, *few_images(), show=False)
+            result = result_of("evaluate", *MODEL, "--checkpoint", tuned, *maps, *few_images(), show=False)
+            table.add(("  fine-tuned", *names[1:]), result, training["seconds"], left(done))
+    seconds = time.monotonic() - STARTED
+    report = {"model": "lenet", "data": plain["data"], "images": plain["images"], "libraries": plain["libraries"],
+              "training_seconds": trained["seconds"], "first_row_seconds": first_row, "seconds": seconds,
+              "rows": table.rows}
+    (OUT / "results.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(f"\nThe same as JSON: build/demo/results.json; the commands: build/demo/commands.txt. First accuracy after "
+          f"{first_row:.0f} s, all after {seconds:.0f} s.")
 
 
 if __name__ == "__main__":

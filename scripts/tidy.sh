@@ -31,7 +31,7 @@ else
   CMAKE_PREFIX_PATH=$(build/wheel-venv/bin/python -c 'import torch; print(torch.utils.cmake_prefix_path)')
   export CMAKE_PREFIX_PATH
 fi
-cmake --preset "$preset" -B "build/tidy-$preset" -DTENSORQUANT_BENCHMARKS=ON >/dev/null
+cmake --preset "$preset" -B "build/tidy-$preset" -DTENSORQUANT_BENCHMARKS=ON -DTENSORQUANT_UNITY=OFF >/dev/null
 
 # clang-tidy brings no omp.h; GCC's goes with GCC's -fopenmp.
 mkdir -p build/tidy-include

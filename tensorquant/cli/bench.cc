@@ -14,7 +14,7 @@
 namespace tensorquant::cli {
 namespace {
 
-struct Options {
+struct BenchOptions {
   std::vector<std::string> quantizers = {
       "nearest,8,4", "even,8,4", "stochastic,8,4", "stochastic,8,4,random_bits=8",
       "float,4,3",   "fp16",     "bf16",           "float,4,3,rounding=stochastic",
@@ -51,7 +51,7 @@ void print_table(const std::vector<measure::Measurement>& measurements) {
 }
 
 template <class T>
-std::vector<measure::Measurement> measured(const Options& options) {
+std::vector<measure::Measurement> measured(const BenchOptions& options) {
   const auto contenders = measure::our_contenders<T>(options.quantizers, kReferenceElements);
   std::vector<measure::Measurement> all;
   for (const std::uint64_t elements : options.elements) {
@@ -62,7 +62,7 @@ std::vector<measure::Measurement> measured(const Options& options) {
   return all;
 }
 
-void bench(const Options& options) {
+void bench(const BenchOptions& options) {
   for (const std::string& quantizer : options.quantizers) quantizer_of(quantizer);
   const auto all = options.type == "float32" ? measured<float>(options) : measured<double>(options);
   if (options.as_json) {
@@ -83,7 +83,7 @@ void add_bench(CLI::App& app) {
       "caches (streaming), small ones cannot beat memcpy. Times are medians; x is the median of "
       "the\n"
       "ratio within a round.\n");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchOptions>();
   command->add_option("SPEC", options->quantizers,
                       "Quantizer strings; some of each kind if left out");
   add_numbers(*command, "--elements", options->elements, "Sizes of the tensor, in numbers",

@@ -10,6 +10,7 @@
 
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/quantizers/spec_reader.h"
 
 namespace tensorquant::cli {
@@ -54,7 +55,10 @@ void add_commands(CLI::App& app) {
 
 int run_command_line(int argc, char** argv) {
   CLI::App app("Emulates number formats in neural networks, bit for bit.", "tensorquant");
-  app.set_version_flag("--version", std::string(TENSORQUANT_VERSION));
+  app.set_version_flag("--version", [] {
+    const std::string text = TENSORQUANT_VERSION "\n" + to_text(numeric_libraries(), 10);
+    return text.substr(0, text.size() - 1);  // CLI11 ends the line
+  });
   app.require_subcommand(1);
   app.footer(
       "'tensorquant COMMAND --help' explains a command. Exit status: 0 success, 1 failure, 2 wrong "

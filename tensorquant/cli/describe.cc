@@ -23,7 +23,7 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kFewValues = 64;
 
-struct Options {
+struct DescribeOptions {
   std::string spec;
   std::vector<double> inputs;
   std::string type = "float32";
@@ -36,7 +36,7 @@ struct Result {
 };
 
 template <class T>
-std::vector<Result> quantize_inputs(const Quantizer& quantizer, const Options& options) {
+std::vector<Result> quantize_inputs(const Quantizer& quantizer, const DescribeOptions& options) {
   std::vector<T> x(options.inputs.begin(), options.inputs.end());
   std::vector<T> y(x.size());
   quantizer.quantize(std::span<const T>(x), std::span<T>(y), {.seed = options.seed});
@@ -49,7 +49,7 @@ std::vector<Result> quantize_inputs(const Quantizer& quantizer, const Options& o
 // null says that the format sets no bound.
 ordered_json bound(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
 
-void describe(const Options& options) {
+void describe(const DescribeOptions& options) {
   const auto quantizer = quantizer_of(options.spec);
   const std::vector<Result> results = options.type == "float32"
                                           ? quantize_inputs<float>(*quantizer, options)
@@ -106,7 +106,7 @@ void describe(const Options& options) {
 void add_describe(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "describe", "Show a quantizer's range, step and values, and what it makes of numbers");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DescribeOptions>();
   command->add_option("SPEC", options->spec, "Quantizer string, for example nearest,8,4")
       ->required();
   add_numbers(*command, "X", options->inputs, "Numbers to quantize, together as one tensor");

@@ -8,6 +8,7 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/range_table.h"
 #include "tensorquant/cli/trace_writer.h"
@@ -18,7 +19,7 @@
 namespace tensorquant::cli {
 namespace {
 
-struct Options {
+struct EvaluateOptions {
   std::string model, checkpoint, logits, trace;
   DataOptions data;
   MapOptions maps;
@@ -49,7 +50,7 @@ nlohmann::ordered_json report_of(const NonFiniteNumbers& numbers) {
                                           : nlohmann::ordered_json(numbers.layer)}};
 }
 
-void print_table(const Options& options, const Evaluation& result, const Override& maps,
+void print_table(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
                  const std::vector<LayerSummary>& layers,
                  const std::vector<LayerRangeReport>& ranges) {
   if (!maps.empty()) std::printf("%s\n", to_table(layers).c_str());
@@ -62,9 +63,10 @@ void print_table(const Options& options, const Evaluation& result, const Overrid
   std::printf("maps        %s\n", maps.empty() ? "none" : maps.to_json().c_str());
   std::printf("seed        %llu\n", static_cast<unsigned long long>(options.seed));
   std::printf("seconds     %.2f, %d threads\n", result.seconds, options.threads.threads);
+  std::printf("%s", to_text(numeric_libraries(), 12).c_str());
 }
 
-void print_json(const Options& options, const Evaluation& result, const Override& maps,
+void print_json(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
                 const std::vector<LayerSummary>& layers,
                 const std::vector<LayerRangeReport>& ranges, const NonFiniteNumbers& non_finite) {
   nlohmann::ordered_json report = {{"accuracy", result.accuracy()},
@@ -77,6 +79,7 @@ void print_json(const Options& options, const Evaluation& result, const Override
                                    {"seed", options.seed},
                                    {"batch_size", options.batch_size},
                                    {"threads", options.threads.threads},
+                                   {"libraries", to_json(numeric_libraries())},
                                    {"non_finite", report_of(non_finite)},
                                    {"maps", to_json(maps)},
                                    {"layers", to_json(layers)}};
@@ -84,7 +87,7 @@ void print_json(const Options& options, const Evaluation& result, const Override
   print(report);
 }
 
-void run(Options& options) {
+void run(EvaluateOptions& options) {
   const Interrupt interrupt;
   options.threads.set_up();
   const ModelInfo& info = find_model(options.model);
@@ -139,7 +142,7 @@ void run(Options& options) {
 void add_evaluate(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "Measure a network's accuracy, with quantizers in its layers or without");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateOptions>();
   add_model(*command, options->model)->required();
   command
       ->add_option("--checkpoint", options->checkpoint,

@@ -15,7 +15,7 @@
 namespace tensorquant::cli {
 namespace {
 
-struct Options {
+struct ExplainOptions {
   std::string model, layers;
   MapOptions maps;
   SuggestOptions suggest;
@@ -42,7 +42,7 @@ std::vector<std::string> read_names(const std::string& path) {
 }
 
 // A model's layers as apply() leaves them. Of a file's layers nothing is known but the names.
-std::vector<LayerSummary> layers_of(const Options& options, Override maps) {
+std::vector<LayerSummary> layers_of(const ExplainOptions& options, Override maps) {
   std::vector<LayerSummary> layers;
   if (options.model.empty()) {
     for (std::string& name : read_names(options.layers)) {
@@ -77,7 +77,7 @@ void fill(LayerSummary& layer, const LayerExplanation& chosen) {
   }
 }
 
-void explain_maps(const Options& options) {
+void explain_maps(const ExplainOptions& options) {
   const Override maps = options.maps.read(0);
   std::vector<LayerSummary> layers = layers_of(options, maps);
   std::vector<std::string> names;
@@ -110,7 +110,7 @@ void explain_maps(const Options& options) {
   }
 }
 
-void run(const Options& options) {
+void run(const ExplainOptions& options) {
   if (options.suggest.bits != 0) {
     suggest(options.model, options.suggest);
   } else if (options.model.empty() && options.layers.empty()) {
@@ -125,7 +125,7 @@ void run(const Options& options) {
 void add_explain(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "explain", "List each layer's quantizers and the rules that chose them, or suggest a map");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainOptions>();
   CLI::Option* model = add_model(*command, options->model);
   command
       ->add_option("--layers", options->layers,

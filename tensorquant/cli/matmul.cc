@@ -20,7 +20,7 @@
 namespace tensorquant::cli {
 namespace {
 
-struct Options {
+struct MatmulOptions {
   std::string a, b, out, bias;
   std::string product = "none", accumulator = "none", accumulate = "step";
   std::uint64_t seed = 0;
@@ -28,7 +28,7 @@ struct Options {
   bool as_json = false;
 };
 
-Arithmetic arithmetic_of(const Options& options) {
+Arithmetic arithmetic_of(const MatmulOptions& options) {
   const auto product = quantizer_of(options.product);
   const auto accumulator = quantizer_of(options.accumulator);
   try {
@@ -49,7 +49,7 @@ Array read_matrix(const std::string& path, std::size_t dimensions) {
   return array;
 }
 
-void require_type(const std::string& path, const Array& array, const Options& options,
+void require_type(const std::string& path, const Array& array, const MatmulOptions& options,
                   const Array& a) {
   if (array.dtype == a.dtype) return;
   throw Error(path + ": holds " + std::string(name_of(array.dtype)) + ", but " + options.a + " " +
@@ -57,7 +57,7 @@ void require_type(const std::string& path, const Array& array, const Options& op
 }
 
 template <class T>
-SumPlan multiply(const Options& options, const Arithmetic& arithmetic, const Array& a,
+SumPlan multiply(const MatmulOptions& options, const Arithmetic& arithmetic, const Array& a,
                  const Array& b, const Array& bias, RangeReport* report) {
   const std::size_t rows = a.shape[0], taps = a.shape[1], columns = b.shape[1];
   std::vector<T> y(rows * columns);
@@ -71,7 +71,7 @@ SumPlan multiply(const Options& options, const Arithmetic& arithmetic, const Arr
   return plan;
 }
 
-void matmul(const Options& options) {
+void matmul(const MatmulOptions& options) {
   const Arithmetic arithmetic = arithmetic_of(options);
   if (!options.out.ends_with(".npy")) {
     throw CLI::ValidationError(options.out + ": the extension must be .npy");
@@ -136,7 +136,7 @@ void add_matmul(CLI::App& app) {
       "chunk:N  s = A(s + exact sum of the next N P(a b))\n"
       "fused    s = A(s + a b), products not rounded\n"
       "Random rounding uses stream 0 for products, stream 1 for sums, and step 0.\n");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MatmulOptions>();
   command->add_option("A", options->a, "Left matrix, a .npy or .npz file")->required();
   command->add_option("B", options->b, "Right matrix, a .npy or .npz file")->required();
   command->add_option("OUT", options->out, "Product to write, a .npy file")->required();

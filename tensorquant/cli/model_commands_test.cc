@@ -3,15 +3,18 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <torch/version.h>
 
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "tensorquant/cli/test_commands.h"
 #include "tensorquant/data/npy.h"
 #include "tensorquant/data/safetensors.h"
+#include "tensorquant/kernels/simd_target.h"
 
 namespace tensorquant {
 namespace {
@@ -50,6 +53,30 @@ TEST_F(ModelCommands, TrainAndEvaluateGiveOneJsonObjectThatNamesTheRun) {
   EXPECT_EQ(result["data"], folder.string());
   EXPECT_EQ(json::parse(evaluate("net", {"--limit", "30", "--json"}).out)["images"], 30);
   EXPECT_THAT(evaluate("net").out, HasSubstr("accuracy "));
+}
+
+// The kernel's list of the files whose code this process runs.
+bool is_mapped(const std::string& file) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.ends_with(" " + file) && line.find("r-xp") != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST_F(ModelCommands, TrainAndEvaluateSayWhichLibrariesComputed) {
+  const json trained = json::parse(train("net", {"--json"}).out)["libraries"];
+  const json evaluated = json::parse(evaluate("net", {"--json"}).out)["libraries"];
+  EXPECT_EQ(trained, evaluated);
+  EXPECT_TRUE(is_mapped(trained["blas_file"])) << trained;
+  EXPECT_EQ(trained["libtorch"], TORCH_VERSION);
+  EXPECT_FALSE(trained["instruction_set"]["libtorch"].is_null()) << trained;
+  EXPECT_EQ(trained["instruction_set"]["tensorquant"], simd_targets().front().name);
+
+  const std::string line = "libtorch    " + trained["libtorch"].get<std::string>() + ", ";
+  const std::string file = trained["blas_file"].get<std::string>() + "\n";
+  EXPECT_THAT(evaluate("net").out, AllOf(HasSubstr(line), HasSubstr(file)));
+  EXPECT_THAT(train("net").out, AllOf(HasSubstr("BLAS           "), HasSubstr(file)));
 }
 
 TEST_F(ModelCommands, TrainingTwiceGivesTheSameFile) {

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct QuantizeOptions {
   std::string spec;
   std::string in;
   std::string out;
@@ -103,7 +103,7 @@ Array integers_of(std::span<const T> values, const FixedPoint& format, const Sha
 }
 
 template <class T>
-void quantize_array(const Quantizer& quantizer, Array& array, const Options& options) {
+void quantize_array(const Quantizer& quantizer, Array& array, const QuantizeOptions& options) {
   const std::span<T> values = numbers<T>(array);
   quantizer.quantize(std::span<const T>(values), values, {.seed = options.seed});
   if (!options.integers) return;
@@ -120,7 +120,7 @@ void quantize_array(const Quantizer& quantizer, Array& array, const Options& opt
   }
 }
 
-void quantize(const Options& options) {
+void quantize(const QuantizeOptions& options) {
   const auto quantizer = quantizer_of(options.spec);
   const bool is_fixed_point =
       quantizer->format() != nullptr && std::holds_alternative<FixedPoint>(*quantizer->format());
@@ -151,7 +151,7 @@ void add_quantize(CLI::App& app) {
       "and shape. Random rounding uses stream 0 and step 0. A run that fails "
       "leaves an output\n"
       "that stood before as it was.\n");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuantizeOptions>();
   command->add_option("SPEC", options->spec, "Quantizer string, for example nearest,8,4")
       ->required();
   command->add_option("IN", options->in, "File to read: .npy, .npz, .f32 or .f64")->required();

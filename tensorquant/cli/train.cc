@@ -11,6 +11,7 @@
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/training_run.h"
 
@@ -19,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Options {
+struct TrainOptions {
   std::string model, checkpoint, initial;
   DataOptions data;
   MapOptions maps;
@@ -48,7 +49,8 @@ void require_finite(const ImageClassifier& model) {
 
 class TrainCommand {
  public:
-  TrainCommand(const CLI::App& command, Options& options) : command_(command), options_(options) {}
+  TrainCommand(const CLI::App& command, TrainOptions& options)
+      : command_(command), options_(options) {}
 
   void run();
 
@@ -66,7 +68,7 @@ class TrainCommand {
               double seconds) const;
 
   const CLI::App& command_;
-  Options& options_;
+  TrainOptions& options_;
   Override maps_;
 };
 
@@ -195,6 +197,7 @@ void TrainCommand::report(const Trainer& trainer, const ImageClassifier& model,
     object["checkpoint"] = options_.checkpoint;
     object["steps"] = trainer.steps();
     object["seconds"] = seconds;
+    object["libraries"] = to_json(numeric_libraries());
     object["non_finite"] = {{"weights", to_json(non_finite_weights(model))}};
     object["results"] = Settings::array();
     for (const EpochResult& epoch : trainer.results()) {
@@ -216,6 +219,7 @@ void TrainCommand::report(const Trainer& trainer, const ImageClassifier& model,
   }
   std::printf("%-14s %s\n%-14s %.1f\n", "checkpoint", options_.checkpoint.c_str(), "seconds",
               seconds);
+  std::printf("%s", to_text(numeric_libraries(), 15).c_str());
 }
 
 }  // namespace
@@ -228,7 +232,7 @@ void add_train(CLI::App& app) {
       "epoch OUT and OUT.train are written, each whole or not at all. Ctrl-C stops after the batch "
       "and writes them; --resume goes on from OUT.train to the same bits. While a run lasts, "
       "another one that would write the same files is refused.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainOptions>();
   add_model(*command, options->model);
   command->add_option("--checkpoint", options->checkpoint, "OUT, the weights to write")->required();
   command->add_option("--initial", options->initial,

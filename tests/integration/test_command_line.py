@@ -7,6 +7,7 @@ Usage: test_command_line.py PROGRAM
 import ast
 import json
 import math
+import os
 import pathlib
 import re
 import struct
@@ -74,9 +75,20 @@ class CommandLine(unittest.TestCase):
 class General(CommandLine):
     def test_help_and_version_are_no_errors(self):
         self.assertIn("quantize", self.good("--help"))
-        self.assertRegex(self.good("--version"), r"^\d+\.\d+\.\d+\n$")
+        self.assertRegex(self.good("--version"), r"^\d+\.\d+\.\d+\n")
         for command in ("list", "describe", "quantize", "explain", "train", "evaluate", "compare"):
             self.assertIn("--json" if command != "quantize" else "--integers", self.good(command, "--help"))
+
+    def test_the_version_names_the_libraries_that_compute(self):
+        lines = dict(re.findall(r"^(\S+) +(.+)$", self.good("--version"), re.MULTILINE))
+        self.assertEqual(list(lines), ["libtorch", "BLAS", "oneDNN", "kernels"])
+        self.assertRegex(lines["libtorch"], r"^\d+\.\d+\.\d+, \w+")
+        # What the loader itself says of whose sgemm libtorch calls; silent where libtorch has one inside.
+        env = {**os.environ, "LD_DEBUG": "bindings", "LD_BIND_NOW": "1"}
+        bindings = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, env=env).stderr
+        bound = re.search(r"binding file \S*libtorch\S* \[0\] to (\S+) \[0\]: normal symbol `sgemm_'", bindings)
+        file = pathlib.Path(lines["BLAS"].split(", ")[-1])
+        self.assertEqual(file, pathlib.Path(bound[1]).resolve() if bound else file.resolve(strict=True))
 
     def test_the_help_names_positionals_in_capitals_and_the_exit_status(self):
         self.assertIn("Exit status: 0 success, 1 failure, 2 wrong command line.", " ".join(self.good("--help").split()))

@@ -67,14 +67,14 @@ struct RoundedFunction : torch::autograd::Function<RoundedFunction> {
   }
 };
 
-bool needs_gradient(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
+bool is_differentiated(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
 
 }  // namespace
 
 at::Tensor with_gradient(const RoundedResult& result, const at::Tensor& a, const at::Tensor& b,
                          const at::Tensor& c, const FloatForward& function) {
   if (!at::GradMode::is_enabled() ||
-      !(needs_gradient(a) || needs_gradient(b) || needs_gradient(c))) {
+      !(is_differentiated(a) || is_differentiated(b) || is_differentiated(c))) {
     return result.y;
   }
   return RoundedFunction::apply(a, or_missing(b), or_missing(c), result, function);

@@ -9,6 +9,7 @@
 #include "tensorquant/base/random.h"                       // random words and streams
 #include "tensorquant/formats/context.h"     // Context: seed, stream and step of random rounding
 #include "tensorquant/formats/format.h"      // number formats as plain data, and their definitions
+#include "tensorquant/maps/assign.h"         // what each layer of a model gets, for front-ends
 #include "tensorquant/maps/override.h"       // the three maps of a model, and explain()
 #include "tensorquant/maps/quantizer_map.h"  // rules from layer names to quantizers
 #include "tensorquant/quantizers/quantizer.h"   // Quantizer and make_quantizer("nearest,16,8")

@@ -19,7 +19,7 @@ MODEL = ["--model", "lenet"]
 EPOCHS = 3
 LEARNING_RATE = 0.002
 FINE_TUNING_LEARNING_RATE = 0.001
-LARGE_LOSS = 0.02  # of accuracy; beyond it the network is fine-tuned through its quantizers
+LARGE_LOSS = 0.01  # of accuracy; beyond it the network is fine-tuned through its quantizers
 
 
 def parse_arguments():

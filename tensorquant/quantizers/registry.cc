@@ -11,6 +11,8 @@
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/format_quantizer.h"
 #include "tensorquant/quantizers/format_text.h"
+#include "tensorquant/quantizers/spec_error.h"
+#include "tensorquant/quantizers/spellings.h"
 
 namespace tensorquant {
 namespace {
@@ -54,9 +56,8 @@ QuantizerFactory find_factory(const std::string& name) {
   return found == r.entries.end() ? nullptr : found->second.factory;
 }
 
-}  // namespace
-
-std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec) {
+// A string of ours.
+std::shared_ptr<const Quantizer> make_own_quantizer(std::string_view spec) {
   SpecReader reader(spec);
   std::shared_ptr<const Quantizer> quantizer;
   if (const FormatEntry* entry = find_format(reader.name())) {
@@ -75,6 +76,21 @@ std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec) {
   }
   reader.expect_all_taken();
   return quantizer;
+}
+
+}  // namespace
+
+std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec) {
+  const std::optional<Spelling> theirs = spelling_of_others(spec);
+  if (!theirs) return make_own_quantizer(spec);
+  try {
+    return make_own_quantizer(theirs->ours + std::string(spec.substr(theirs->length)));
+  } catch (const SpecError& error) {  // points at the string that was given
+    const std::size_t behind = theirs->ours.size();
+    const std::size_t column =
+        error.column() > behind ? error.column() - behind + theirs->length : 1;
+    throw SpecError(std::string(spec), column, error.reason());
+  }
 }
 
 void register_quantizer(const std::string& name, const std::string& usage,

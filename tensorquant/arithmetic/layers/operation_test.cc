@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -97,6 +99,41 @@ TEST(Operation, KnowsWhatUnknownSizesLeaveOfItsShape) {
   EXPECT_EQ(result_shape(convolution(), {{kAny, 3, kAny, 9}, {4, 3, 3, 2}}),
             (TensorShape{kAny, 4, kAny, 10}));
   EXPECT_EQ(result_shape(LinearOperation{}, {{kAny, 3}, {2, kAny}}), (TensorShape{kAny, 2}));
+}
+
+Operation operation_of(const nlohmann::json& row) {
+  if (row["kind"] == "linear") return LinearOperation{};
+  if (row["kind"] == "average_pool") {
+    return AveragePoolOperation{.kernel = row["kernel"],
+                                .stride = row["stride"],
+                                .padding_begin = row["padding_begin"],
+                                .padding_end = row["padding_end"],
+                                .divisor = {}};
+  }
+  return ConvolutionOperation{.stride = row["stride"],
+                              .dilation = row["dilation"],
+                              .padding_begin = row["padding_begin"],
+                              .padding_end = row["padding_end"],
+                              .groups = row["groups"],
+                              .output_padding = {}};
+}
+
+// The table that Python's operations and libtorch's pools go by, too.
+TEST(Operation, DoesWhatTheTableSays) {
+  std::ifstream file(std::string(TENSORQUANT_SOURCE_DIR) + "/tests/operations.json");
+  const auto table = nlohmann::json::parse(file);
+  ASSERT_GT(table.size(), 10u);
+  for (const auto& row : table) {
+    SCOPED_TRACE(row);
+    const auto inputs = row["inputs"].get<std::vector<TensorShape>>();
+    const Operation operation = operation_of(row);
+    if (row.contains("shape")) {
+      EXPECT_EQ(result_shape(operation, inputs), row["shape"].get<TensorShape>());
+    } else {
+      EXPECT_THAT([&] { result_shape(operation, inputs); },
+                  ThrowsMessage<Error>(HasSubstr(row["error"].get<std::string>())));
+    }
+  }
 }
 
 TEST(Operation, SaysWhichShapesDoNotFit) {

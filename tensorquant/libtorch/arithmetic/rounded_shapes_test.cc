@@ -1,17 +1,22 @@
 // Rounded layers refuse the shapes and types that the float layers refuse, and no others.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include <cstdint>
 #include <exception>
+#include <fstream>
 #include <functional>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/arithmetic/pools.h"
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/libtorch/nn/nn.h"
 
@@ -236,6 +241,31 @@ TEST(RoundedShapes, OfAdditionsAreThoseOfTheFloatLayer) {
       expect_same_answer(pair, torch::ones(shape));
     }
   }
+}
+
+// The rows of the table that the core and Python's operations go by, too.
+TEST(RoundedShapes, OfPoolsAreThoseOfTheTable) {
+  std::ifstream file(std::string(TENSORQUANT_SOURCE_DIR) + "/tests/operations.json");
+  std::size_t count = 0;
+  for (const auto& row : nlohmann::json::parse(file)) {
+    if (row["kind"] != "average_pool") continue;
+    ++count;
+    SCOPED_TRACE(row);
+    const AveragePoolOperation pool{.kernel = row["kernel"],
+                                    .stride = row["stride"],
+                                    .padding_begin = row["padding_begin"],
+                                    .padding_end = row["padding_end"],
+                                    .divisor = {}};
+    const torch::Tensor x = torch::ones(row["inputs"][0].get<Sizes>());
+    if (row.contains("shape")) {
+      EXPECT_EQ(rounded_average_pool({}, x, pool).sizes(), row["shape"].get<Sizes>());
+    } else {
+      EXPECT_THAT(
+          [&] { rounded_average_pool({}, x, pool); },
+          testing::ThrowsMessage<Error>(testing::HasSubstr(row["error"].get<std::string>())));
+    }
+  }
+  EXPECT_GT(count, 5u);
 }
 
 // A parameter that the user has replaced.

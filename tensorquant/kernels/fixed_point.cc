@@ -116,16 +116,17 @@ HWY_INLINE V FromInteger(D d, V k, V x, const FixedPointConstants<hn::TFromD<D>>
       const V y = ValueOf(d, hn::IfThenElseZero(is_in_range, k), c);
       return hn::IfThenElse(hn::IsNaN(x), x, y);
     }
-    // An infinite k stands for a finite integer whose last bits are all zero.
-    const auto is_finite_k = hn::Le(hn::Abs(k), hn::Set(d, std::numeric_limits<T>::max()));
-    const V turns = hn::IfThenElseZero(is_finite_k, hn::Mul(k, hn::Set(d, T{1} / c.modulus)));
+    const V turns = hn::Mul(k, hn::Set(d, T{1} / c.modulus));
     const auto integer = [&]() HWY_ATTR {
       if (range == Range::wrap) return WrapSigned(d, turns, c);
       return c.overflow == FixedPoint::Overflow::wrap ? WrapUnsigned(d, turns, c)
                                                       : WrapSignMagnitude(d, turns, c);
     };
-    return hn::IfThenElse(hn::IsFinite(x), ValueOf(d, integer(), c),
-                          hn::Set(d, std::numeric_limits<T>::quiet_NaN()));
+    // An infinite k stands for a finite integer whose last bits are all zero; without this it would
+    // give NaN.
+    const auto is_finite_k = hn::Le(hn::Abs(k), hn::Set(d, std::numeric_limits<T>::max()));
+    const V y = ValueOf(d, hn::IfThenElseZero(is_finite_k, integer()), c);
+    return hn::IfThenElse(hn::IsFinite(x), y, hn::Set(d, std::numeric_limits<T>::quiet_NaN()));
   }
 }
 

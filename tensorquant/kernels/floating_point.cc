@@ -120,8 +120,8 @@ void RunScaled(const FloatingPoint& format, const RandomStream& random, const Pa
       const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
         return RoundVector<rounding>(dt, t, format.rounding);
       });
-      constexpr bool keeps_sign = kRoundingKeepsSign && rounding != kRareRounding;
-      return keeps_sign && !one_zero ? y : with_sign(d, y, x);
+      if constexpr (rounding == kRareRounding) return with_sign(d, y, x);
+      return kRoundingKeepsSign ? y : hn::CopySign(y, x);
     });
   }
 }
@@ -250,6 +250,10 @@ void RunRounding(const FloatingPoint& format, const RandomStream& random, const 
 
 template <class T>
 void RunFormat(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
+  // So that the loops of the others need not ask for it.
+  if (!format.has_negative_zero() && !is_random(format)) {
+    return RunRounding<kRareRounding>(format, random, part);
+  }
   WithRounding(format.rounding,
                [&](auto rounding) HWY_ATTR { RunRounding<rounding.value>(format, random, part); });
 }

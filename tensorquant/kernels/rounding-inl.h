@@ -61,16 +61,33 @@ HWY_INLINE V RoundTiesUp(D d, V t) {
   return hn::Add(below, hn::IfThenElseZero(goes_up, hn::Set(d, hn::TFromD<D>{1})));
 }
 
-// round_reference(t) for the rare roundings; a zero may lose its sign.
+// round_reference(t) for every rounding but stochastic; a zero may lose its sign.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V RoundVectorRarely(D d, V t, Rounding rounding) {
   using T = hn::TFromD<D>;
-  if (rounding == Rounding::nearest_up) return RoundTiesUp(d, t);
+  switch (rounding) {
+    case Rounding::even:
+      return hn::Round(t);
+    case Rounding::zero:
+      return hn::Trunc(t);
+    case Rounding::down:
+      return hn::Floor(t);
+    case Rounding::up:
+      return hn::Ceil(t);
+    case Rounding::nearest_up:
+      return RoundTiesUp(d, t);
+    default:
+      break;
+  }
   if (rounding == Rounding::nearest_down) return hn::Neg(RoundTiesUp(d, hn::Neg(t)));
   const V one = hn::Set(d, T{1});
   const V truncated = hn::Trunc(t);
   const V rest = hn::Sub(t, truncated);  // exact
   const V half = hn::Set(d, T{0.5});
+  if (rounding == Rounding::nearest) {
+    return hn::Add(truncated,
+                   hn::IfThenElseZero(hn::Ge(hn::Abs(rest), half), hn::CopySign(one, t)));
+  }
   if (rounding == Rounding::nearest_zero) {
     return hn::Add(truncated,
                    hn::IfThenElseZero(hn::Gt(hn::Abs(rest), half), hn::CopySign(one, t)));

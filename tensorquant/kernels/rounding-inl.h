@@ -20,7 +20,8 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Stands for the roundings that few ask for: one loop serves them all and looks in each vector
+// Stands for the roundings that few ask for, and for those of floats with one zero: one loop serves
+// them all and looks in each vector
 // which it is.
 inline constexpr auto kRareRounding = static_cast<Rounding>(-1);
 

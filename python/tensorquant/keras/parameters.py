@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from tensorquant._core import is_bias
 from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.keras.keras_internals import sublayers
 from tensorquant.keras.layers import is_whole, own_variables
@@ -41,7 +42,7 @@ def parameters(layer):
     for variable in (v for holder in holders for v in own_variables(holder)):
         if id(variable) in found or not keras.backend.is_float_dtype(variable.dtype):
             continue
-        role = "bias" if "bias" in variable.name or variable.name == "beta" else "weight"
+        role = "bias" if is_bias(variable.name) or variable.name == "beta" else "weight"
         found[id(variable)] = Parameter(variable, numbered(role, count[role]), [])
         count[role] += 1
     for holder in holders:

@@ -58,8 +58,8 @@ at::Tensor InputQuantizer::operator()(const at::Tensor& x, std::uint32_t step) c
 
 ApplyReport apply(ModelRef model, const Override& maps) {
   const std::vector<ModelLayer> layers = layers_of(model);
-  const std::vector<AssignableLayer> texts = assignable(layers);
-  Assignment assignment = assign(maps, texts);
+  const std::vector<AssignableLayer> told = assignable(layers);
+  Assignment assignment = assign(maps, told);
   ParameterOwners owners(*model);
   std::vector<std::shared_ptr<const QuantizableLayer::Plan>> plans;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -67,7 +67,7 @@ ApplyReport apply(ModelRef model, const Override& maps) {
     try {
       plans.push_back(layers[i].twin->plan(std::move(assignment.layers[i]), owners));
     } catch (const Error& error) {
-      assignment.faults.add_of_layer(texts[i].text(), error.what());
+      assignment.faults.add_of_layer(told[i].text(), error.what());
     }
   }
   assignment.faults.refuse();

@@ -56,7 +56,7 @@ template <class V> void visit_fields(Step& format, V& visitor) { visitor.argumen
 ARITHMETIC = {
     "arithmetic/grid_format.cc": [
         "template <class T> Bounds<double> ends(const Step&) { return {-1, 1}; }",
-        "template <class T> T highest(const Step&) { return 1; }",
+        "template <class T> Bounds<T> limits(const Step&) { return {-1, 1}; }",
         "GridFormat of_float32(const Step& format) { return format; }",
         "bool odd_is_enough(const Step&) { return true; }",
         "std::optional<int> modulus(const Step&) { return std::nullopt; }",

@@ -33,20 +33,24 @@ Bounds<double> ends(const Logarithmic& format) {
 
 // Infinite where converting a value of the format to T, ties to even, leaves no end of the format.
 template <class T>
-T highest(const Identity&) {
-  return std::numeric_limits<T>::infinity();
+Bounds<T> limits(const FixedPoint& format) {
+  return bounds<T>(format);
 }
 template <class T>
-T highest(const FixedPoint& format) {
-  return bounds<T>(format).highest;
+Bounds<T> no_limits() {
+  return {-std::numeric_limits<T>::infinity(), std::numeric_limits<T>::infinity()};
 }
 template <class T>
-T highest(const FloatingPoint&) {
-  return std::numeric_limits<T>::infinity();
+Bounds<T> limits(const Identity&) {
+  return no_limits<T>();
 }
 template <class T>
-T highest(const Logarithmic&) {
-  return std::numeric_limits<T>::infinity();
+Bounds<T> limits(const FloatingPoint&) {
+  return no_limits<T>();
+}
+template <class T>
+Bounds<T> limits(const Logarithmic&) {
+  return no_limits<T>();
 }
 
 GridFormat of_float32(const Identity&) { return kBinary32; }
@@ -139,14 +143,15 @@ Bounds<double> ends_of(const GridFormat& format) {
 }
 
 template <class T>
-T highest_in_type(const GridFormat& format) {
-  return std::visit([](const auto& f) { return highest<T>(f); }, format);
+Bounds<T> limits_in_type(const GridFormat& format) {
+  return std::visit([](const auto& f) { return limits<T>(f); }, format);
 }
 
 template <class T>
 T to_type(const GridFormat& format, double x) {
   if (std::isnan(x)) return std::numeric_limits<T>::quiet_NaN();
-  return std::min(static_cast<T>(x), highest_in_type<T>(format));
+  const Bounds<T> limits = limits_in_type<T>(format);
+  return std::clamp(static_cast<T>(x), limits.lowest, limits.highest);
 }
 
 GridFormat in_double(const GridFormat& format) {
@@ -175,8 +180,8 @@ double bound_after_rounding(const GridFormat& format, double sum, double count) 
 
 template Bounds<double> ends_of<float>(const GridFormat&);
 template Bounds<double> ends_of<double>(const GridFormat&);
-template float highest_in_type<float>(const GridFormat&);
-template double highest_in_type<double>(const GridFormat&);
+template Bounds<float> limits_in_type<float>(const GridFormat&);
+template Bounds<double> limits_in_type<double>(const GridFormat&);
 template float to_type<float>(const GridFormat&, double);
 template double to_type<double>(const GridFormat&, double);
 

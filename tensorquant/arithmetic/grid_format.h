@@ -42,10 +42,9 @@ Draw draw(const GridFormat& format, const RandomStream& random, std::uint64_t in
 template <class T>
 Bounds<double> ends_of(const GridFormat& format);
 
-// What to_type() clamps at: the format's highest value in T, or infinity where no value becomes
-// more.
+// What to_type() clamps at: the format's ends in T, or infinities where no value becomes more.
 template <class T>
-T highest_in_type(const GridFormat& format);
+Bounds<T> limits_in_type(const GridFormat& format);
 
 // The value of the tensor's type T that a value of the format becomes at the end: ties to even, but
 // never beyond the format's ends; every NaN is the quiet one without payload.

@@ -193,6 +193,10 @@ class Format:
             top = self.fixed.highest * TWO**-self.fraction
             if y.value == INF or y.value > self.type.largest_value_up_to(top):
                 y = y if y.negative else Number(self.type.largest_value_up_to(top))
+        if self.kind == "fixed" and self.fixed.lowest < 0:
+            bottom = self.type.largest_value_up_to(-self.fixed.lowest * TWO**-self.fraction)
+            if y.value == INF or y.value < -bottom:
+                y = Number(-bottom) if y.negative else y
         if y.value == INF:
             return self.type.encode_inf(y.negative)
         return self.type.encode(y.value, negative_zero=y.negative)

@@ -213,6 +213,10 @@ class Cases:
         for _ in range(20):
             self.batch_norm()
             self.sum()
+        # An end below zero that float32 rounds away from it.
+        self.formats = ["even,32,24,overflow=symmetric", "nearest,28,20,overflow=symmetric", "zero,40,30,overflow=symmetric"]
+        for _ in range(120):
+            self.matmul(TYPES["float32"], False)
         return "\n".join(self.lines) + "\n"
 
 

@@ -51,9 +51,10 @@ void store(const GridFormat& format, std::span<double> values, std::span<const s
 }  // namespace
 
 void store_as_float(const GridFormat& format, std::span<const double> values, float* out) {
-  const float highest = highest_in_type<float>(format);
+  const Bounds<float> limits = limits_in_type<float>(format);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const float y = std::min(static_cast<float>(values[i]), highest);
+    const float y =
+        std::max(std::min(static_cast<float>(values[i]), limits.highest), limits.lowest);
     out[i] = values[i] != values[i] ? std::numeric_limits<float>::quiet_NaN() : y;
   }
 }

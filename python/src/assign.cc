@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/override_of.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -62,10 +63,7 @@ void bind_assign(nb::module_& module) {
       "assign",
       [](const QuantizerMap& weights, const QuantizerMap& extrinsic, const QuantizerMap& intrinsic,
          bool strict, const std::vector<LayerTuple>& layers, bool has_input) {
-        Override maps;
-        maps.weights = weights;
-        maps.extrinsic = extrinsic;
-        maps.intrinsic = intrinsic;
+        Override maps = override_of(weights, extrinsic, intrinsic);
         maps.strict = strict;
         std::vector<AssignableLayer> all;
         for (const auto& [names, type, arithmetic, obstacle] : layers) {

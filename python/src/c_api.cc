@@ -310,9 +310,13 @@ int inside(TensorquantText spec, int type, std::size_t count, const void* x, boo
 }  // namespace
 
 const TensorquantApi& c_api() {
-  static constexpr TensorquantApi api = {
-      TENSORQUANT_API_VERSION, sizeof(TensorquantApi), quantize, gradient, result_shape, arithmetic,
-      inside};
+  static constexpr TensorquantApi api = {TENSORQUANT_API_VERSION,
+                                         sizeof(TensorquantApi),
+                                         quantize,
+                                         gradient,
+                                         result_shape,
+                                         arithmetic,
+                                         inside};
   return api;
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/override_of.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/maps/override.h"
@@ -134,15 +135,6 @@ using Three = std::tuple<QuantizerMap, QuantizerMap, QuantizerMap>;
 
 Three maps_of(const Override& override) {
   return {override.weights, override.extrinsic, override.intrinsic};
-}
-
-Override override_of(const QuantizerMap& weights, const QuantizerMap& extrinsic,
-                     const QuantizerMap& intrinsic) {
-  Override maps;
-  maps.weights = weights;
-  maps.extrinsic = extrinsic;
-  maps.intrinsic = intrinsic;
-  return maps;
 }
 
 // layer, and its rules of the three maps

@@ -13,8 +13,8 @@
 namespace tensorquant {
 
 // Fixed point in two's complement or unsigned: `bits` in all, a sign included, `fraction` of them
-// right of the point. Values are k * 2^-fraction for the integers k in [-2^(bits-1), 2^(bits-1) -
-// 1] or [0, 2^bits - 1].
+// right of the point. Values are k * 2^-fraction for the integers k of
+// [-2^(bits-1), 2^(bits-1) - 1] or of [0, 2^bits - 1].
 struct FixedPoint {
   // What becomes of an integer out of range. The names are those of IEEE 1666, in capitals.
   enum class Overflow {
@@ -34,6 +34,9 @@ struct FixedPoint {
   int random_bits = 0;  // Rounding::stochastic: see Draw
 
   bool wraps() const { return overflow == Overflow::wrap || overflow == Overflow::sign_magnitude; }
+  bool saturates() const {
+    return overflow == Overflow::saturate || overflow == Overflow::symmetric;
+  }
   int magnitude_bits() const { return is_unsigned ? bits : bits - 1; }
   // Ends that have more bits than a double are cut towards zero. No double lies between the two.
   double lowest_integer() const {

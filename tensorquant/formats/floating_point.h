@@ -54,6 +54,10 @@ struct FloatingPoint {
     return std::ldexp(2.0 - below_two, max_exponent());
   }
   double smallest() const { return std::ldexp(1.0, last_bit()); }
+  // Finite values; infinities are another matter.
+  bool saturates() const {
+    return overflow == Overflow::saturate || overflow == Overflow::propagate;
+  }
   bool has_negative_zero() const { return special != Special::fnuz; }
   static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const FloatingPoint&) const = default;

@@ -23,9 +23,9 @@ namespace HWY_NAMESPACE {
 enum class Range { clamp, wrap, rare };
 
 inline Range range_of(const FixedPoint& format) {
-  using enum FixedPoint::Overflow;
-  if (format.overflow == saturate || format.overflow == symmetric) return Range::clamp;
-  return format.overflow == wrap && !format.is_unsigned ? Range::wrap : Range::rare;
+  if (format.saturates()) return Range::clamp;
+  return format.overflow == FixedPoint::Overflow::wrap && !format.is_unsigned ? Range::wrap
+                                                                              : Range::rare;
 }
 
 // The format's constants in the tensor's type.

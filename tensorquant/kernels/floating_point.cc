@@ -23,12 +23,6 @@ namespace HWY_NAMESPACE {
 template <class T>
 inline constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
 
-// Whether finite values saturate; infinities are another matter.
-inline bool saturates(const FloatingPoint& format) {
-  return format.overflow == FloatingPoint::Overflow::saturate ||
-         format.overflow == FloatingPoint::Overflow::propagate;
-}
-
 // The results of scaled rounding beyond the format's largest value. Where they saturate, which is
 // no rare event, vectors do it themselves but for infinities.
 template <bool saturating, class T>
@@ -244,8 +238,8 @@ void RunRounding(const FloatingPoint& format, const RandomStream& random, const 
     }
     if (format.last_bit() < 1 - kMaxExponent<T>) return RunReference(format, random, part);
   }
-  saturates(format) ? RunScaled<rounding, true>(format, random, part)
-                    : RunScaled<rounding, false>(format, random, part);
+  format.saturates() ? RunScaled<rounding, true>(format, random, part)
+                     : RunScaled<rounding, false>(format, random, part);
 }
 
 template <class T>

@@ -13,9 +13,6 @@ namespace {
 
 constexpr std::string_view kSpaces = " \t\r\n";
 
-// Only ASCII: a quantizer string means the same in every locale.
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 std::string join(std::span<const std::string_view> choices) {
   std::string joined;
   for (std::string_view choice : choices) {
@@ -76,9 +73,7 @@ SpecReader::Part SpecReader::part(std::size_t begin, std::size_t end) const {
   const std::size_t first = text.find_first_not_of(kSpaces);
   if (first == std::string_view::npos) return {"", begin + 1};
   const std::size_t last = text.find_last_not_of(kSpaces);
-  std::string lowered(text.substr(first, last - first + 1));
-  std::transform(lowered.begin(), lowered.end(), lowered.begin(), lower);
-  return {std::move(lowered), begin + first + 1};
+  return {lower_case(text.substr(first, last - first + 1)), begin + first + 1};
 }
 
 int SpecReader::integer(std::string_view meaning, int lowest, int highest) {
@@ -226,6 +221,14 @@ std::size_t SpecReader::parse_choice(const Part& part, std::string_view meaning,
 
 void SpecReader::fail_expecting(const Part& part, const std::string& expected) const {
   throw SpecError(spec_, part.column, "expected " + expected + ", found '" + part.text + "'");
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return lower;
 }
 
 std::string shortest_decimal(double x) {

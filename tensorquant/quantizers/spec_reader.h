@@ -80,6 +80,9 @@ class SpecReader {
   std::vector<std::string> known_keywords_;  // those that the factory has asked for, for messages
 };
 
+// In lower case. ASCII alone: a quantizer string means the same in every locale.
+std::string lower_case(std::string_view text);
+
 // The shortest decimal that reads back as the same double: "0.5", "1e-30".
 std::string shortest_decimal(double x);
 

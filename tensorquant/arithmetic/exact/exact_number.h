@@ -25,8 +25,8 @@ ExactNumber exact_root(const ExactNumber& x);
 
 // x rounded once to the format, a value of it and so a double, with the format's own bounds. T,
 // float or double, is the tensor's type, which only Logarithmic's default bounds and Identity look
-// at: Identity rounds to T itself, ties to even. x may be given modulo
-// 2^modulus_of(format), with its sign.
+// at: Identity rounds to T itself, ties to even. x may be given modulo 2^modulus_of(format), with
+// its sign.
 template <class T>
 double round_exact(const GridFormat& format, const ExactNumber& x, Draw draw);
 

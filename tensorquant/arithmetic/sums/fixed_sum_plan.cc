@@ -12,10 +12,7 @@
 namespace tensorquant {
 namespace {
 
-bool saturates(const FixedPoint* format) {
-  return format != nullptr && (format->overflow == FixedPoint::Overflow::saturate ||
-                               format->overflow == FixedPoint::Overflow::symmetric);
-}
+bool saturates(const FixedPoint* format) { return format != nullptr && format->saturates(); }
 
 // In steps: the largest magnitude in the format's range, and the largest whose negative lies in it,
 // too.

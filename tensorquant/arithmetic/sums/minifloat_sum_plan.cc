@@ -31,10 +31,8 @@ std::optional<SumPlan> plan_minifloat(const SumBounds& bounds, SumConstants& c) 
                       std::pow(1 + power(-sum->significand_bits), taps);
   if (!(std::max(most, bounds.largest) < 0x1p120)) return {};
   const bool overflows = (product && bounds.largest > product->largest()) || most > sum->largest();
-  const auto saturates = [](const std::optional<FloatingPoint>& f) {
-    return !f || f->overflow == FloatingPoint::Overflow::saturate ||
-           f->overflow == FloatingPoint::Overflow::propagate;  // there are no infinities
-  };
+  // There are no infinities.
+  const auto saturates = [](const std::optional<FloatingPoint>& f) { return !f || f->saturates(); };
   if (overflows && !(saturates(product) && saturates(sum))) return {};
 
   const auto is_small = [](const FloatingPoint& f) {

@@ -65,13 +65,43 @@ struct FieldTaker {
   }
 };
 
+int integer_block(Input& input) { return 1 + input.take<std::uint16_t>() % 300; }
+
+// The element format with a scale that it can have, else alone.
+Format take_scaled(Input& input, const ElementFormat& element) {
+  constexpr std::array kRules = {Scale::Rule::max, Scale::Rule::floor, Scale::Rule::ceil,
+                                 Scale::Rule::e4m3};
+  const Scale scale = {.rule = kRules[static_cast<std::size_t>(input.between(0, 3))],
+                       .per = Scale::Per::block,
+                       .block = integer_block(input)};
+  const auto* ternary = std::get_if<Ternary>(&element);
+  const bool finds_threshold = ternary != nullptr && !ternary->threshold;
+  if (finds_threshold || largest_value<double>(element) <= 0) {
+    return std::visit([](const auto& f) { return Format(f); }, element);
+  }
+  return Scaled{element, scale};
+}
+
 Format take_format(Input& input) {
   const int last = static_cast<int>(format_list().size()) - 1;
   const FormatEntry& entry = format_list()[static_cast<std::size_t>(input.between(0, last))];
   Format format = entry.prototype;
-  FieldTaker taker{input, entry.takes_shape};
-  std::visit([&](auto& f) { visit_fields(f, taker); }, format);
-  return format;
+  FieldTaker taker{input, entry.shape != FormatEntry::Shape::implied};
+  return std::visit(
+      [&](auto& f) -> Format {
+        using F = std::decay_t<decltype(f)>;
+        if constexpr (std::is_same_v<F, Scaled>) {
+          std::visit([&](auto& element) { visit_fields(element, taker); }, f.element);
+          return take_scaled(input, f.element);
+        } else {
+          visit_fields(f, taker);
+          if constexpr (std::is_constructible_v<ElementFormat, F>) {
+            if (input.between(0, 1)) return take_scaled(input, f);
+          }
+          return f;
+        }
+      },
+      format);
 }
 
 std::string name_of(const Format& format) {

@@ -42,8 +42,8 @@ FORMAT = {
 QUESTIONS = [name for name in FORMAT if name not in ("plain data", "end of data")]
 
 KERNEL = """
-void quantize(const Step&, std::span<const float>, std::span<float>, const Context& = {});
-void quantize(const Step&, std::span<const double>, std::span<double>, const Context& = {});
+void quantize_part(const Step&, const RandomStream&, const Part<float>&);
+void quantize_part(const Step&, const RandomStream&, const Part<double>&);
 """
 
 FIELDS = """
@@ -77,8 +77,8 @@ class NewFormat(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.overlay = pathlib.Path(folder.name)
         self.write("formats/step.h", self.header())
-        self.change("formats/format.h", "Binary, Ternary>;", "Binary, Ternary, Step>;")
-        self.change("formats/format.h", "namespace tensorquant {", '#include "tensorquant/formats/step.h"\nnamespace tensorquant {')
+        self.change("formats/element_format.h", "Binary, Ternary>;", "Binary, Ternary, Step>;")
+        self.change("formats/element_format.h", "namespace tensorquant {", '#include "tensorquant/formats/step.h"\nnamespace tensorquant {')
 
     def header(self, without=None):
         return HEAD + "\n".join(line for name, line in FORMAT.items() if name != without) + "\n}\n"
@@ -114,8 +114,8 @@ class NewFormat(unittest.TestCase):
         source = "quantizers/format_quantizer.cc"
         self.assertIn("visit_fields", self.errors(source))
         self.change("quantizers/format_fields.h", "#endif", FIELDS + "#endif")
-        self.assertIn("quantize(", self.errors(source))
-        self.change("kernels/kernels.h", "\n// ternary_threshold_reference", KERNEL + "\n// ternary_threshold_reference")
+        self.assertIn("quantize_part(", self.errors(source))
+        self.change("kernels/kernels.h", "\n// out = quantize_reference", KERNEL + "\n// out = quantize_reference")
         self.assertEqual(self.errors(source), "")
 
     def test_must_answer_what_arithmetic_asks_of_a_grid(self):

@@ -2,9 +2,11 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "tensorquant/base/table.h"
@@ -14,6 +16,7 @@
 #include "tensorquant/cli/quantizer_option.h"
 #include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/scale_text.h"
 #include "tensorquant/quantizers/spec_reader.h"
 
 namespace tensorquant::cli {
@@ -39,7 +42,10 @@ template <class T>
 std::vector<Result> quantize_inputs(const Quantizer& quantizer, const DescribeOptions& options) {
   std::vector<T> x(options.inputs.begin(), options.inputs.end());
   std::vector<T> y(x.size());
-  quantizer.quantize(std::span<const T>(x), std::span<T>(y), {.seed = options.seed});
+  const std::size_t count = x.size();
+  const Layout one_line = {.channel = {1, 1, count}, .reduction = {1, count, 1}};
+  quantizer.quantize(std::span<const T>(x), std::span<T>(y),
+                     {.seed = options.seed, .layout = one_line});
   std::vector<Result> results;
   results.reserve(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) results.push_back({x[i], y[i]});
@@ -49,6 +55,40 @@ std::vector<Result> quantize_inputs(const Quantizer& quantizer, const DescribeOp
 // null says that the format sets no bound.
 ordered_json bound(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
 
+Format element_of(const Scaled& format) {
+  return std::visit([](const auto& f) { return Format(f); }, format.element);
+}
+
+std::optional<int> bits_of(const FormatFacts& facts) {
+  if (facts.bits || !facts.count) return facts.bits;
+  return bits_for(*facts.count);
+}
+
+// What a scale takes in memory, a zero point included; `bits` are the element format's.
+int scale_bits(const Scale& scale, int bits, int type_bits) {
+  if (scale.is_power_of_two() || scale.rule == Scale::Rule::e4m3) return 8;
+  return type_bits + (scale.rule == Scale::Rule::range ? bits : 0);
+}
+
+void describe_scale(const Scaled& format, std::optional<int> bits, int type_bits,
+                    ordered_json& json, std::vector<std::vector<std::string>>& rows) {
+  const Scale& scale = format.scale;
+  const bool has_blocks = scale.per == Scale::Per::block;
+  const std::string of = has_blocks ? "block of " + std::to_string(scale.block)
+                                    : std::string(granularity_text(scale));
+  rows.push_back({"scale", scale_text(scale) + ", one for each " + of});
+  json["scale"] = {{"rule", scale_text(scale)}, {"per", granularity_text(scale)}};
+  if (has_blocks) json["scale"]["block"] = scale.block;
+  if (!bits) return;
+  const int more = scale_bits(scale, *bits, type_bits);
+  json["scale"]["bits"] = more;
+  const double all = *bits + (has_blocks ? static_cast<double>(more) / scale.block : 0);
+  json["bits_per_value"] = has_blocks ? ordered_json(all) : ordered_json(nullptr);
+  rows.push_back({"bits a value", has_blocks ? shortest_decimal(all) + " with the scales"
+                                             : std::to_string(*bits) + ", and " +
+                                                   std::to_string(more) + " for each scale"});
+}
+
 void describe(const DescribeOptions& options) {
   const auto quantizer = quantizer_of(options.spec);
   const std::vector<Result> results = options.type == "float32"
@@ -56,11 +96,15 @@ void describe(const DescribeOptions& options) {
                                           : quantize_inputs<double>(*quantizer, options);
   ordered_json json = {{"quantizer", quantizer->spec()}, {"type", options.type}};
   std::vector<std::vector<std::string>> rows = {{"quantizer", quantizer->spec()}};
-  if (const Format* format = quantizer->format()) {
+  if (const Format* described = quantizer->format()) {
     const bool single = options.type == "float32";
-    const FormatFacts f = single ? facts<float>(*format) : facts<double>(*format);
+    // Of a format that finds its scales the numbers before they are multiplied.
+    const auto* scaled = std::get_if<Scaled>(described);
+    const bool in_units = scaled != nullptr && finds_scales(*scaled);
+    const Format format = in_units ? element_of(*scaled) : *described;
+    const FormatFacts f = single ? facts<float>(format) : facts<double>(format);
     const std::vector<double> all =
-        single ? values<float>(*format, kFewValues) : values<double>(*format, kFewValues);
+        single ? values<float>(format, kFewValues) : values<double>(format, kFewValues);
     json["lowest"] = bound(f.lowest);
     json["highest"] = bound(f.highest);
     json["step"] = f.step ? ordered_json(*f.step) : ordered_json(nullptr);
@@ -76,6 +120,14 @@ void describe(const DescribeOptions& options) {
     rows.push_back({"smallest > 0", f.smallest_positive ? shortest_decimal(*f.smallest_positive)
                                                         : "none of its own"});
     rows.push_back({"values", f.count ? std::to_string(*f.count) : own});
+    if (in_units) rows[1][1] += ", times the scale";
+    const std::optional<int> bits = bits_of(f);
+    json["bits"] = bits ? ordered_json(*bits) : ordered_json(nullptr);
+    if (scaled != nullptr && finds_scales(*scaled)) {
+      describe_scale(*scaled, bits, single ? 32 : 64, json, rows);
+    } else if (bits) {
+      rows.push_back({"bits a value", std::to_string(*bits)});
+    }
     if (!all.empty()) {
       std::string listed;
       for (double value : all) listed += (listed.empty() ? "" : " ") + shortest_decimal(value);

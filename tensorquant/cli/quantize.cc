@@ -30,6 +30,10 @@ struct QuantizeOptions {
   std::string out;
   std::uint64_t seed = 0;
   bool integers = false;
+  int axis = -1;
+  int channel_axis = 0;
+  std::uint32_t stream = 0;
+  std::uint32_t step = 0;
 };
 
 [[noreturn]] void fail_extension(const std::string& path, const std::string& known) {
@@ -80,6 +84,28 @@ std::span<T> numbers(Array& array) {
   return {reinterpret_cast<T*>(array.bytes.data()), array.bytes.size() / sizeof(T)};
 }
 
+Axis axis_of(const Shape& shape, int given, const char* option, const std::string& path) {
+  const int rank = static_cast<int>(shape.size());
+  const int axis = given < 0 ? given + rank : given;
+  if (axis < 0 || axis >= rank) {
+    throw CLI::ValidationError(std::string(option) + " " + std::to_string(given) + ": " + path +
+                               " has " + std::to_string(rank) + (rank == 1 ? " axis" : " axes"));
+  }
+  Axis result;
+  for (int i = 0; i < rank; ++i) {
+    (i < axis ? result.outer : i == axis ? result.length : result.inner) *=
+        shape[static_cast<std::size_t>(i)];
+  }
+  return result;
+}
+
+// A number without axes has one of length 1.
+Layout layout_of(const Shape& shape, const QuantizeOptions& options) {
+  const Shape axes = shape.empty() ? Shape{1} : shape;
+  return {.channel = axis_of(axes, options.channel_axis, "--channel-axis", options.in),
+          .reduction = axis_of(axes, options.axis, "--axis", options.in)};
+}
+
 // The type for the integers of a format: int32 where it holds them.
 DType integer_type(const FixedPoint& format) {
   if (format.magnitude_bits() <= 31) return DType::i32;
@@ -105,7 +131,11 @@ Array integers_of(std::span<const T> values, const FixedPoint& format, const Sha
 template <class T>
 void quantize_array(const Quantizer& quantizer, Array& array, const QuantizeOptions& options) {
   const std::span<T> values = numbers<T>(array);
-  quantizer.quantize(std::span<const T>(values), values, {.seed = options.seed});
+  const Context context = {.seed = options.seed,
+                           .stream = options.stream,
+                           .step = options.step,
+                           .layout = layout_of(array.shape, options)};
+  quantizer.quantize(std::span<const T>(values), values, context);
   if (!options.integers) return;
   const auto& format = std::get<FixedPoint>(*quantizer.format());
   switch (integer_type(format)) {
@@ -148,15 +178,26 @@ void add_quantize(CLI::App& app) {
       "FILE.npz:NAME is one of several\n"
       "arrays. Numbers are float32 or float64; float16 is taken as float32. The output, .npy or "
       "raw, has the input's type\n"
-      "and shape. Random rounding uses stream 0 and step 0. A run that fails "
-      "leaves an output\n"
-      "that stood before as it was.\n");
+      "and shape. Blocks and rows run along --axis. A run that fails leaves an "
+      "output that stood before as it was.\n");
   auto options = std::make_shared<QuantizeOptions>();
   command->add_option("SPEC", options->spec, "Quantizer string, for example nearest,8,4")
       ->required();
   command->add_option("IN", options->in, "File to read: .npy, .npz, .f32 or .f64")->required();
   command->add_option("OUT", options->out, "File to write")->required();
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
+  add_number(*command, "--stream", options->stream,
+             "Stream of random rounding: tells the tensors of a network apart")
+      ->capture_default_str();
+  add_number(*command, "--step", options->step,
+             "Step of random rounding: tells the calls of a training run apart")
+      ->capture_default_str();
+  add_number(*command, "--axis", options->axis,
+             "Axis that blocks and rows run along; -1 is the last one")
+      ->capture_default_str();
+  add_number(*command, "--channel-axis", options->channel_axis,
+             "Axis of the channels, for per=channel")
+      ->capture_default_str();
   command->add_flag(
       "--integers", options->integers,
       "Write the codes k of the values k * 2^-F of a fixed-point format: int32 (.npy or .i32), for "

@@ -17,7 +17,11 @@ struct FormatFacts {
   std::optional<double> step = {};  // the distance between neighbours, where it is one everywhere
   std::optional<std::uint64_t> count =
       {};  // of finite values, +0 and -0 counted once; nothing where it is the tensor type's own
+  std::optional<int> bits = {};  // of a code in memory; nothing where they are the tensor type's own
 };
+
+// The fewest bits that tell so many values apart.
+int bits_for(std::uint64_t count);
 
 // Ascending positive numbers with their negatives and a zero, in ascending order.
 std::vector<double> symmetric_values(const std::vector<double>& positive);

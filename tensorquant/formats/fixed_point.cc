@@ -26,7 +26,8 @@ FormatFacts facts(const FixedPoint& format) {
           .highest = highest,
           .smallest_positive = format.magnitude_bits() > 0 ? std::optional(step) : std::nullopt,
           .step = format.magnitude_bits() <= kDigits ? std::optional(step) : std::nullopt,
-          .count = format.is_unsigned ? positive + 1 : 2 * positive + (is_symmetric ? 1 : 2)};
+          .count = format.is_unsigned ? positive + 1 : 2 * positive + (is_symmetric ? 1 : 2),
+          .bits = format.bits};
 }
 
 template <class T>

@@ -18,7 +18,8 @@ FormatFacts facts(const FloatingPoint& format) {
   return {.lowest = -format.largest(),
           .highest = format.largest(),
           .smallest_positive = format.smallest(),
-          .count = 2 * values_of_a_sign(format) - 1};
+          .count = 2 * values_of_a_sign(format) - 1,
+          .bits = 1 + format.exponent_bits + format.significand_bits};
 }
 
 template <class T>

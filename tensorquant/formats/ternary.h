@@ -34,27 +34,50 @@ Bounds<T> bounds(const Ternary& format) {
 inline constexpr std::size_t kSumBlock = 1024;
 inline constexpr std::size_t kSumLanes = 16;
 
-// 0.7 times the mean magnitude of the finite elements: (0.7 * sum) / count, each operation rounded
-// to double, subnormals as well; 0 if there are none. A sum beyond double's range is that of the
-// elements times 2^-64, which brings every sum into it; the quotient is scaled back.
+// The sum of the magnitudes of those finite elements above a threshold, and how many they are.
+struct MagnitudeSum {
+  double sum;
+  double count;
+};
+
+// Each addition rounded to double. The elements are multiplied by a power of two, `scale`, first.
 template <class T>
-double ternary_threshold_reference(std::span<const T> x, double scale = 1) {
-  double sum = 0;
-  std::size_t count = 0;
+MagnitudeSum magnitude_sum_reference(std::span<const T> x, double threshold, double scale = 1) {
+  MagnitudeSum total = {0, 0};
   for (std::size_t begin = 0; begin < x.size(); begin += kSumBlock) {
     std::array<double, kSumLanes> lanes = {};
     for (std::size_t i = 0; i < kSumBlock && begin + i < x.size(); ++i) {
-      const T value = x[begin + i];
-      if (!std::isfinite(value)) continue;
-      lanes[i % kSumLanes] += std::abs(static_cast<double>(value)) * scale;
-      ++count;
+      const double magnitude = std::abs(static_cast<double>(x[begin + i]));
+      if (!std::isfinite(magnitude) || !(magnitude > threshold)) continue;
+      lanes[i % kSumLanes] += magnitude * scale;
+      ++total.count;
     }
     double block = 0;
     for (double lane : lanes) block += lane;
-    sum += block;
+    total.sum += block;
   }
-  if (std::isinf(sum)) return ternary_threshold_reference(x, 0x1p-64);
-  return count == 0 ? 0 : 0.7 * sum / static_cast<double>(count) / scale;
+  return total;
+}
+
+// `factor` times the mean magnitude of the finite elements above a threshold: (factor * sum) /
+// count, each operation rounded to double, subnormals as well; 0 if there are none. A sum beyond
+// double's range is that of the elements times 2^-64, which brings every sum into it; the quotient
+// is scaled back.
+template <class T>
+double mean_magnitude_reference(std::span<const T> x, double factor, double threshold = -1) {
+  double scale = 1;
+  MagnitudeSum total = magnitude_sum_reference(x, threshold, scale);
+  if (std::isinf(total.sum)) {
+    scale = 0x1p-64;
+    total = magnitude_sum_reference(x, threshold, scale);
+  }
+  return total.count == 0 ? 0 : factor * total.sum / total.count / scale;
+}
+
+inline constexpr double kTernaryThreshold = 0.7;
+template <class T>
+double ternary_threshold_reference(std::span<const T> x) {
+  return mean_magnitude_reference(x, kTernaryThreshold);
 }
 
 // The threshold of a tensor: the format's own, or the one of the tensor's elements.

@@ -201,18 +201,11 @@ namespace tensorquant {
 HWY_EXPORT(FixedPoint32);
 HWY_EXPORT(FixedPoint64);
 
-void quantize(const FixedPoint& format, std::span<const float> in, std::span<float> out,
-              const Context& context) {
-  for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(FixedPoint32)(format, context.random(), part);
-  });
+void quantize_part(const FixedPoint& format, const RandomStream& random, const Part<float>& part) {
+  HWY_DYNAMIC_DISPATCH(FixedPoint32)(format, random, part);
 }
-
-void quantize(const FixedPoint& format, std::span<const double> in, std::span<double> out,
-              const Context& context) {
-  for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(FixedPoint64)(format, context.random(), part);
-  });
+void quantize_part(const FixedPoint& format, const RandomStream& random, const Part<double>& part) {
+  HWY_DYNAMIC_DISPATCH(FixedPoint64)(format, random, part);
 }
 
 }  // namespace tensorquant

@@ -271,18 +271,11 @@ namespace tensorquant {
 HWY_EXPORT(FloatingPoint32);
 HWY_EXPORT(FloatingPoint64);
 
-void quantize(const FloatingPoint& format, std::span<const float> in, std::span<float> out,
-              const Context& context) {
-  for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(FloatingPoint32)(format, context.random(), part);
-  });
+void quantize_part(const FloatingPoint& format, const RandomStream& random, const Part<float>& part) {
+  HWY_DYNAMIC_DISPATCH(FloatingPoint32)(format, random, part);
 }
-
-void quantize(const FloatingPoint& format, std::span<const double> in, std::span<double> out,
-              const Context& context) {
-  for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(FloatingPoint64)(format, context.random(), part);
-  });
+void quantize_part(const FloatingPoint& format, const RandomStream& random, const Part<double>& part) {
+  HWY_DYNAMIC_DISPATCH(FloatingPoint64)(format, random, part);
 }
 
 }  // namespace tensorquant

@@ -80,18 +80,11 @@ namespace tensorquant {
 HWY_EXPORT(Logarithmic32);
 HWY_EXPORT(Logarithmic64);
 
-void quantize(const Logarithmic& format, std::span<const float> in, std::span<float> out,
-              const Context&) {
-  for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(Logarithmic32)(format, part);
-  });
+void quantize_part(const Logarithmic& format, const RandomStream&, const Part<float>& part) {
+  HWY_DYNAMIC_DISPATCH(Logarithmic32)(format, part);
 }
-
-void quantize(const Logarithmic& format, std::span<const double> in, std::span<double> out,
-              const Context&) {
-  for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(Logarithmic64)(format, part);
-  });
+void quantize_part(const Logarithmic& format, const RandomStream&, const Part<double>& part) {
+  HWY_DYNAMIC_DISPATCH(Logarithmic64)(format, part);
 }
 
 }  // namespace tensorquant

@@ -15,19 +15,6 @@
 #include "tensorquant/kernels/elementwise-inl.h"
 #include "tensorquant/kernels/part.h"
 
-#ifndef TENSORQUANT_KERNELS_MAGNITUDE_SUM_
-#define TENSORQUANT_KERNELS_MAGNITUDE_SUM_
-namespace tensorquant {
-
-// The sum of the magnitudes of a block's finite elements, and how many they are.
-struct MagnitudeSum {
-  double sum;
-  double count;
-};
-
-}  // namespace tensorquant
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
@@ -57,8 +44,8 @@ void RunBinary(T magnitude, const Part<T>& part) {
   });
 }
 
-// `threshold` is the largest value of T that the exact threshold reaches: values of T are above
-// both or above neither.
+// `threshold` is a value of T: the format's own, or the largest that a tensor's exact threshold
+// reaches, as values of T are above both or above neither.
 template <class T>
 void RunTernary(T magnitude, T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
@@ -237,67 +224,55 @@ double threshold_of(std::span<const T> x, const SumParts& sum_parts) {
   }
   // Beyond double's range, which is too rare to be fast.
   if (std::isinf(total.sum)) return ternary_threshold_reference(x);
-  return total.count == 0 ? 0 : 0.7 * total.sum / total.count;
+  return total.count == 0 ? 0 : kTernaryThreshold * total.sum / total.count;
 }
 
-// The threshold as a value of T; see RunTernary.
 template <class T>
-T comparable_threshold(const Ternary& format, std::span<const T> in) {
-  const DefaultFloatEnvironment environment;
-  return format.threshold ? static_cast<T>(*format.threshold)
-                          : round_down_to<T>(ternary_threshold(in));
+void quantize_ternary(Ternary format, std::span<const T> in, std::span<T> out,
+                      const Context& context) {
+  if (!format.threshold) {
+    const DefaultFloatEnvironment environment;
+    format.threshold = round_down_to<T>(ternary_threshold(in));
+  }
+  for_each_part(in, out,
+                [&](const Part<T>& part) { quantize_part(format, context.random(), part); });
 }
 
 }  // namespace
 
-void quantize(const Identity&, std::span<const float> in, std::span<float> out, const Context&) {
-  if (in.data() == out.data()) return;
-  for_each_part(in, out, [](const Part<float>& part) { HWY_DYNAMIC_DISPATCH(Copy32)(part); });
+void quantize_part(const Identity&, const RandomStream&, const Part<float>& part) {
+  HWY_DYNAMIC_DISPATCH(Copy32)(part);
 }
-void quantize(const Identity&, std::span<const double> in, std::span<double> out, const Context&) {
-  if (in.data() == out.data()) return;
-  for_each_part(in, out, [](const Part<double>& part) { HWY_DYNAMIC_DISPATCH(Copy64)(part); });
+void quantize_part(const Identity&, const RandomStream&, const Part<double>& part) {
+  HWY_DYNAMIC_DISPATCH(Copy64)(part);
 }
-
-void quantize(const Sparse& format, std::span<const float> in, std::span<float> out,
-              const Context&) {
-  for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(Sparse32)(static_cast<float>(format.threshold), part);
-  });
+void quantize_part(const Sparse& format, const RandomStream&, const Part<float>& part) {
+  HWY_DYNAMIC_DISPATCH(Sparse32)(static_cast<float>(format.threshold), part);
 }
-void quantize(const Sparse& format, std::span<const double> in, std::span<double> out,
-              const Context&) {
-  for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(Sparse64)(format.threshold, part);
-  });
+void quantize_part(const Sparse& format, const RandomStream&, const Part<double>& part) {
+  HWY_DYNAMIC_DISPATCH(Sparse64)(format.threshold, part);
 }
-
-void quantize(const Binary& format, std::span<const float> in, std::span<float> out,
-              const Context&) {
-  for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(Binary32)(static_cast<float>(format.magnitude), part);
-  });
+void quantize_part(const Binary& format, const RandomStream&, const Part<float>& part) {
+  HWY_DYNAMIC_DISPATCH(Binary32)(static_cast<float>(format.magnitude), part);
 }
-void quantize(const Binary& format, std::span<const double> in, std::span<double> out,
-              const Context&) {
-  for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(Binary64)(format.magnitude, part);
-  });
+void quantize_part(const Binary& format, const RandomStream&, const Part<double>& part) {
+  HWY_DYNAMIC_DISPATCH(Binary64)(format.magnitude, part);
+}
+void quantize_part(const Ternary& format, const RandomStream&, const Part<float>& part) {
+  HWY_DYNAMIC_DISPATCH(Ternary32)
+  (static_cast<float>(format.magnitude), static_cast<float>(*format.threshold), part);
+}
+void quantize_part(const Ternary& format, const RandomStream&, const Part<double>& part) {
+  HWY_DYNAMIC_DISPATCH(Ternary64)(format.magnitude, *format.threshold, part);
 }
 
 void quantize(const Ternary& format, std::span<const float> in, std::span<float> out,
-              const Context&) {
-  const float threshold = comparable_threshold(format, in);
-  for_each_part(in, out, [&](const Part<float>& part) {
-    HWY_DYNAMIC_DISPATCH(Ternary32)(static_cast<float>(format.magnitude), threshold, part);
-  });
+              const Context& context) {
+  quantize_ternary(format, in, out, context);
 }
 void quantize(const Ternary& format, std::span<const double> in, std::span<double> out,
-              const Context&) {
-  const double threshold = comparable_threshold(format, in);
-  for_each_part(in, out, [&](const Part<double>& part) {
-    HWY_DYNAMIC_DISPATCH(Ternary64)(format.magnitude, threshold, part);
-  });
+              const Context& context) {
+  quantize_ternary(format, in, out, context);
 }
 
 double ternary_threshold(std::span<const float> x) {

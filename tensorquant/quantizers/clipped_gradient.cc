@@ -6,10 +6,12 @@
 #include <string>
 #include <type_traits>
 #include <variant>
+#include <vector>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/kernels/kernels.h"
 #include "tensorquant/quantizers/half_precision.h"
 
 namespace tensorquant {
@@ -31,13 +33,24 @@ bool clips_gradient(const Quantizer& quantizer) {
 }
 
 template <class T>
-void find_inside(const Quantizer& quantizer, std::span<const T> x, std::span<bool> inside) {
+void find_inside(const Quantizer& quantizer, std::span<const T> x, std::span<bool> inside,
+                 const Context& context) {
   if (x.size() != inside.size()) {
     throw Error("quantizer '" + quantizer.spec() + "': the input has " + std::to_string(x.size()) +
                 " elements, the marks of its gradient " + std::to_string(inside.size()));
   }
   constexpr bool kIsHalf = std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>;
   using Number = std::conditional_t<kIsHalf, float, T>;
+  if (!has_elementwise_gradient(quantizer)) {
+    const auto& format = std::get<Scaled>(*quantizer.format());
+    if constexpr (kIsHalf) {
+      std::vector<float> numbers(x.size());
+      to_float(x, numbers);
+      return find_inside(format, std::span<const float>(numbers), inside, context);
+    } else {
+      return find_inside(format, x, inside, context);
+    }
+  }
   parallel_for(x.size(), kBlock, [&](std::size_t begin, std::size_t end) {
     const DefaultFloatEnvironment environment;  // the bounds may be subnormal
     const Bounds<Number> limits =
@@ -56,9 +69,9 @@ void find_inside(const Quantizer& quantizer, std::span<const T> x, std::span<boo
   });
 }
 
-template void find_inside(const Quantizer&, std::span<const float>, std::span<bool>);
-template void find_inside(const Quantizer&, std::span<const double>, std::span<bool>);
-template void find_inside(const Quantizer&, std::span<const Float16>, std::span<bool>);
-template void find_inside(const Quantizer&, std::span<const BFloat16>, std::span<bool>);
+template void find_inside(const Quantizer&, std::span<const float>, std::span<bool>, const Context&);
+template void find_inside(const Quantizer&, std::span<const double>, std::span<bool>, const Context&);
+template void find_inside(const Quantizer&, std::span<const Float16>, std::span<bool>, const Context&);
+template void find_inside(const Quantizer&, std::span<const BFloat16>, std::span<bool>, const Context&);
 
 }  // namespace tensorquant

@@ -21,7 +21,8 @@ namespace tensorquant {
 //   keyword_when(condition, ...)                     there only where fields before it say so
 //   shape_keyword(...)                               as keyword(), but a name such as "fp16"
 //   implies it
-// What a field may be can depend on those before it.
+// What a field may be can depend on those before it. A name in the list of formats can have another
+// choice where a keyword is left out.
 // Arguments that a name such as "fp16" implies are argument()s.
 
 template <class E>
@@ -30,15 +31,24 @@ struct Choice {
   E value;
 };
 
+inline constexpr std::array<Choice<Rounding>, 10> kRoundings = {
+    {{"even", Rounding::even},
+     {"nearest", Rounding::nearest},
+     {"nearest_up", Rounding::nearest_up},
+     {"nearest_down", Rounding::nearest_down},
+     {"nearest_zero", Rounding::nearest_zero},
+     {"zero", Rounding::zero},
+     {"down", Rounding::down},
+     {"up", Rounding::up},
+     {"odd", Rounding::odd},
+     {"stochastic", Rounding::stochastic}}};
+
 template <class V>
 void visit_fields(Identity&, V&) {}
 
 template <class V>
-void visit_fields(FixedPoint& format, V& visitor) {
+void visit_overflow(FixedPoint& format, V& visitor) {
   using enum FixedPoint::Overflow;
-  visitor.argument("W", format.bits, 1, 64);
-  visitor.argument("F", format.fraction, -64, 64);
-  visitor.flag("unsigned", format.is_unsigned);
   if (format.is_unsigned) {
     visitor.keyword("overflow", format.overflow,
                     std::array<Choice<FixedPoint::Overflow>, 3>{
@@ -52,7 +62,34 @@ void visit_fields(FixedPoint& format, V& visitor) {
                                                      {"zero", zero},
                                                      {"sign_magnitude", sign_magnitude}}});
   }
+}
+
+template <class V>
+void visit_fields(FixedPoint& format, V& visitor) {
+  visitor.argument("W", format.bits, 1, 64);
+  visitor.argument("F", format.fraction, -64, 64);
+  visitor.flag("unsigned", format.is_unsigned);
+  visit_overflow(format, visitor);
   if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
+}
+
+// Names of fixed point that imply the place of the point, but not how to round: F = 0, or F = W - 2.
+template <class V>
+void visit_integer_fields(FixedPoint& format, V& visitor) {
+  visitor.argument("W", format.bits, 1, 64);
+  format.fraction = 0;
+  visitor.flag("unsigned", format.is_unsigned);
+  visit_overflow(format, visitor);
+  visitor.keyword("rounding", format.rounding, kRoundings);
+  visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
+}
+template <class V>
+void visit_block_float_fields(FixedPoint& format, V& visitor) {
+  visitor.argument("W", format.bits, 2, 64);
+  format.fraction = format.bits - 2;
+  visit_overflow(format, visitor);
+  visitor.keyword("rounding", format.rounding, kRoundings);
+  visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
 }
 
 template <class V>
@@ -96,17 +133,7 @@ void visit_fields(FloatingPoint& format, V& visitor) {
                       std::array<Choice<Overflow>, 1>{{{"saturate", Overflow::saturate}}});
       break;
   }
-  visitor.keyword("rounding", format.rounding,
-                  std::array<Choice<Rounding>, 10>{{{"even", Rounding::even},
-                                                    {"nearest", Rounding::nearest},
-                                                    {"nearest_up", Rounding::nearest_up},
-                                                    {"nearest_down", Rounding::nearest_down},
-                                                    {"nearest_zero", Rounding::nearest_zero},
-                                                    {"zero", Rounding::zero},
-                                                    {"down", Rounding::down},
-                                                    {"up", Rounding::up},
-                                                    {"odd", Rounding::odd},
-                                                    {"stochastic", Rounding::stochastic}}});
+  visitor.keyword("rounding", format.rounding, kRoundings);
   visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
 }
 

@@ -11,10 +11,18 @@ namespace tensorquant {
 // A name that a quantizer string can start with. The one list of them is what the parser,
 // `tensorquant list`, the tests and the benchmarks expand.
 struct FormatEntry {
+  // Which arguments a string has.
+  enum class Shape {
+    given,        // all of the format
+    implied,      // none, the name itself says them: "fp16"
+    integer,      // of fixed point: W, and "unsigned"; F = 0
+    block_float,  // of fixed point: W; F = W - 2
+  };
+
   std::string_view name;
-  Format
-      prototype;  // what the name stands for; the string's arguments and keywords fill in the rest
-  bool takes_shape;  // false where the name itself gives the arguments, as in "fp16"
+  // What the name stands for; the string's arguments and keywords fill in the rest.
+  Format prototype;
+  Shape shape;
   std::string_view summary;
   std::vector<std::string_view> examples;  // strings that together reach every path of the kernels
 };

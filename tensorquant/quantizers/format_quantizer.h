@@ -24,11 +24,20 @@ class FormatQuantizer final : public Quantizer {
   void quantize(std::span<const double> in, std::span<double> out,
                 const Context& context) const override;
   void gradient(std::span<const float> x, std::span<const float> y, std::span<const float> dy,
-                std::span<float> dx) const override;
+                std::span<float> dx) const override {
+    gradient(x, y, dy, dx, {});
+  }
   void gradient(std::span<const double> x, std::span<const double> y, std::span<const double> dy,
-                std::span<double> dx) const override;
+                std::span<double> dx) const override {
+    gradient(x, y, dy, dx, {});
+  }
+  void gradient(std::span<const float> x, std::span<const float> y, std::span<const float> dy,
+                std::span<float> dx, const Context& context) const override;
+  void gradient(std::span<const double> x, std::span<const double> y, std::span<const double> dy,
+                std::span<double> dx, const Context& context) const override;
   std::string spec() const override { return spec_; }
   bool is_random() const override;
+  bool needs_layout() const override;
   bool is_straight_through() const override { return gradient_ == Gradient::straight_through; }
   const Format* format() const override { return &format_; }
 

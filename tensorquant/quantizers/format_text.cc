@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "tensorquant/quantizers/format_fields.h"
+#include "tensorquant/quantizers/scale_text.h"
 
 namespace tensorquant {
 namespace {
@@ -39,7 +43,9 @@ struct FieldReader {
                          const std::array<Choice<E>, N>& choices) {
     value = choices[reader.choice(meaning, words(choices))].value;
   }
-  void flag(std::string_view word, bool& value) { value = reader.flag(word); }
+  void flag(std::string_view word, bool& value) {
+    if (takes_shape) value = reader.flag(word);
+  }
   void keyword(std::string_view name, int& value, int, int lowest, int highest) {
     if (const auto given = reader.integer_keyword(name, lowest, highest)) value = *given;
   }
@@ -59,8 +65,45 @@ struct FieldReader {
   }
 };
 
+// The words of keywords as a format has them.
+using Words = std::map<std::string, std::string_view, std::less<>>;
+struct WordCollector {
+  Words words = {};
+
+  template <class... Field>
+  void argument(std::string_view, const Field&...) {}
+  template <class... Field>
+  void optional_argument(std::string_view, const Field&...) {}
+  void flag(std::string_view, bool) {}
+  void keyword(std::string_view, int, int, int, int) {}
+  template <class E, std::size_t N>
+  void keyword(std::string_view name, E& value, const std::array<Choice<E>, N>& choices) {
+    for (const auto& choice : choices) {
+      if (choice.value == value) words[std::string(name)] = choice.word;
+    }
+  }
+  template <class... Field>
+  void keyword_when(bool, Field&&... field) {
+    keyword(std::forward<Field>(field)...);
+  }
+  template <class... Field>
+  void shape_keyword(Field&&...) {}
+};
+
+// The word that is meant where a keyword is left out: the name's own, else the first one.
+template <class E, std::size_t N>
+std::string_view usual_word(const Words& usual, std::string_view keyword,
+                            const std::array<Choice<E>, N>& choices) {
+  const auto own = usual.find(keyword);
+  for (const auto& choice : choices) {
+    if (own != usual.end() && own->second == choice.word) return choice.word;
+  }
+  return choices[0].word;
+}
+
 struct FieldWriter {
   bool takes_shape;
+  Words usual;
   std::map<std::string, std::string> keywords;
   std::vector<std::string> arguments = {};
   std::size_t needed = 0;  // arguments behind these are left out where they say nothing new
@@ -86,15 +129,16 @@ struct FieldWriter {
     }
   }
   void flag(std::string_view word, bool& value) {
-    if (value) add(std::string(word), true);
+    if (takes_shape && value) add(std::string(word), true);
   }
   void keyword(std::string_view name, int& value, int when_left_out, int, int) {
     if (value != when_left_out) keywords[std::string(name)] = std::to_string(value);
   }
   template <class E, std::size_t N>
   void keyword(std::string_view name, E& value, const std::array<Choice<E>, N>& choices) {
+    const std::string_view when_left_out = usual_word(usual, name, choices);
     for (const auto& choice : choices) {
-      if (choice.value == value && value != choices[0].value) {
+      if (choice.value == value && choice.word != when_left_out) {
         keywords[std::string(name)] = std::string(choice.word);
       }
     }
@@ -111,6 +155,7 @@ struct FieldWriter {
 
 struct UsageWriter {
   bool takes_shape;
+  Words usual;
   std::string text;
 
   template <class... Limits>
@@ -124,15 +169,18 @@ struct UsageWriter {
   }
   template <class E, std::size_t N>
   void optional_argument(std::string_view, E&, const std::array<Choice<E>, N>& choices) {
-    text += "[," + alternatives(choices) + "]";
+    text += "[," + alternatives(choices, choices[0].word) + "]";
   }
-  void flag(std::string_view word, bool&) { text += "[," + std::string(word) + "]"; }
+  void flag(std::string_view word, bool&) {
+    if (takes_shape) text += "[," + std::string(word) + "]";
+  }
   void keyword(std::string_view name, int&, int, int, int) {
     text += "[," + std::string(name) + "=N]";
   }
   template <class E, std::size_t N>
   void keyword(std::string_view name, E&, const std::array<Choice<E>, N>& choices) {
-    text += "[," + std::string(name) + "=" + alternatives(choices) + "]";
+    text += "[," + std::string(name) + "=" +
+            alternatives(choices, usual_word(usual, name, choices)) + "]";
   }
   template <class... Field>
   void keyword_when(bool, Field&&... field) {
@@ -143,34 +191,109 @@ struct UsageWriter {
     if (takes_shape) keyword(std::forward<Field>(field)...);
   }
   template <class E, std::size_t N>
-  static std::string alternatives(const std::array<Choice<E>, N>& choices) {
-    std::string joined;
+  static std::string alternatives(const std::array<Choice<E>, N>& choices,
+                                  std::string_view first) {
+    std::string joined(first);
     for (const auto& choice : choices) {
-      joined += (joined.empty() ? "" : "|") + std::string(choice.word);
+      if (choice.word != first) joined += "|" + std::string(choice.word);
     }
     return joined;
   }
 };
 
+bool takes_shape(const FormatEntry& entry) {
+  return entry.shape != FormatEntry::Shape::implied;
+}
+
+template <class F>
+constexpr bool kIsElement = std::is_constructible_v<ElementFormat, F>;
+
+template <class F, class V>
+void visit_fields_of(const FormatEntry& entry, F& format, V& visitor) {
+  if constexpr (std::is_same_v<F, Scaled>) {
+    std::visit([&](auto& f) { visit_fields_of(entry, f, visitor); }, format.element);
+  } else if constexpr (std::is_same_v<F, FixedPoint>) {
+    switch (entry.shape) {
+      case FormatEntry::Shape::integer:
+        return visit_integer_fields(format, visitor);
+      case FormatEntry::Shape::block_float:
+        return visit_block_float_fields(format, visitor);
+      case FormatEntry::Shape::given:
+      case FormatEntry::Shape::implied:
+        return visit_fields(format, visitor);
+    }
+  } else {
+    visit_fields(format, visitor);
+  }
+}
 template <class V>
-void visit_fields_of(Format& format, V& visitor) {
-  std::visit([&](auto& f) { visit_fields(f, visitor); }, format);
+void visit_fields_of(const FormatEntry& entry, Format& format, V& visitor) {
+  std::visit([&](auto& f) { visit_fields_of(entry, f, visitor); }, format);
+}
+
+// The element format of a name, where it can have scales.
+std::optional<ElementFormat> element_of(const Format& format) {
+  return std::visit(
+      [](const auto& f) -> std::optional<ElementFormat> {
+        using F = std::decay_t<decltype(f)>;
+        if constexpr (std::is_same_v<F, Scaled>) {
+          return f.element;
+        } else if constexpr (kIsElement<F>) {
+          return ElementFormat(f);
+        } else {
+          return std::nullopt;
+        }
+      },
+      format);
+}
+
+Format format_of(const ElementFormat& element) {
+  return std::visit([](const auto& f) { return Format(f); }, element);
+}
+
+std::optional<Scale> implied_scale(const FormatEntry& entry) {
+  const auto* scaled = std::get_if<Scaled>(&entry.prototype);
+  return scaled == nullptr ? std::nullopt : std::optional(scaled->scale);
+}
+
+// What a name stands for; floats with scales saturate where the string does not say otherwise.
+Format prototype_of(const FormatEntry& entry, bool is_scaled) {
+  std::optional<ElementFormat> element = element_of(entry.prototype);
+  if (!element) return entry.prototype;
+  if (auto* floating = std::get_if<FloatingPoint>(&*element); floating != nullptr && is_scaled) {
+    floating->overflow = FloatingPoint::Overflow::saturate;
+  }
+  return format_of(*element);
+}
+
+Words usual_words(const FormatEntry& entry, bool is_scaled) {
+  WordCollector collector;
+  Format prototype = prototype_of(entry, is_scaled);
+  visit_fields_of(entry, prototype, collector);
+  return collector.words;
 }
 
 }  // namespace
 
 Format read_format(const FormatEntry& entry, SpecReader& reader) {
-  Format format = entry.prototype;
-  FieldReader visitor{reader, entry.takes_shape};
-  visit_fields_of(format, visitor);
-  return format;
+  const std::optional<Scale> implied = implied_scale(entry);
+  Format format = prototype_of(entry, implied || reader.has_keyword("scale"));
+  FieldReader visitor{reader, takes_shape(entry)};
+  visit_fields_of(entry, format, visitor);
+  const std::optional<ElementFormat> element = element_of(format);
+  if (!element) return format;
+  const std::optional<Scale> scale = read_scale(reader, implied, *element);
+  return scale ? Format(Scaled{*element, *scale}) : format;
 }
 
 std::string write_format(const FormatEntry& entry, const Format& format,
                          std::map<std::string, std::string> keywords) {
-  FieldWriter visitor{entry.takes_shape, std::move(keywords)};
+  const auto* scaled = std::get_if<Scaled>(&format);
+  if (scaled != nullptr) write_scale(scaled->scale, implied_scale(entry), keywords);
+  FieldWriter visitor{takes_shape(entry), usual_words(entry, scaled != nullptr),
+                      std::move(keywords)};
   Format copy = format;
-  visit_fields_of(copy, visitor);
+  visit_fields_of(entry, copy, visitor);
   std::string text(entry.name);
   for (std::size_t i = 0; i < visitor.needed; ++i) text += "," + visitor.arguments[i];
   for (const auto& [name, value] : visitor.keywords) {
@@ -180,10 +303,11 @@ std::string write_format(const FormatEntry& entry, const Format& format,
 }
 
 std::string format_usage(const FormatEntry& entry) {
-  UsageWriter visitor{entry.takes_shape, std::string(entry.name)};
+  UsageWriter visitor{takes_shape(entry), usual_words(entry, implied_scale(entry).has_value()),
+                      std::string(entry.name)};
   Format copy = entry.prototype;
-  visit_fields_of(copy, visitor);
-  return visitor.text;
+  visit_fields_of(entry, copy, visitor);
+  return visitor.text + (element_of(entry.prototype) ? scale_usage() : "");
 }
 
 }  // namespace tensorquant

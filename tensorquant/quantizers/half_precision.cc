@@ -122,16 +122,15 @@ void quantize(const Quantizer& quantizer, std::span<const Half> in, std::span<Ha
 
 template <class Half>
 void gradient(const Quantizer& quantizer, std::span<const Half> x, std::span<const Half> y,
-              std::span<const Half> dy, std::span<Half> dx) {
+              std::span<const Half> dy, std::span<Half> dx, const Context& context) {
   require_one_size(x.size(), y.size());
   require_one_size(x.size(), dy.size());
   require_one_size(x.size(), dx.size());
-  const bool is_built_in = quantizer.format() != nullptr;
-  in_pieces(is_built_in, x.size(), [&](std::size_t begin, std::size_t count) {
+  in_pieces(has_elementwise_gradient(quantizer), x.size(), [&](std::size_t begin, std::size_t count) {
     const Floats in(x.subspan(begin, count)), out(y.subspan(begin, count));
     const Floats values(dy.subspan(begin, count));
     quantizer.gradient(std::span<const float>(in.span), std::span<const float>(out.span),
-                       std::span<const float>(values.span), values.span);
+                       std::span<const float>(values.span), values.span, context);
     from_float(values.span, dx.subspan(begin, count));
   });
 }
@@ -141,8 +140,8 @@ template void quantize(const Quantizer&, std::span<const Float16>, std::span<Flo
 template void quantize(const Quantizer&, std::span<const BFloat16>, std::span<BFloat16>,
                        const Context&);
 template void gradient(const Quantizer&, std::span<const Float16>, std::span<const Float16>,
-                       std::span<const Float16>, std::span<Float16>);
+                       std::span<const Float16>, std::span<Float16>, const Context&);
 template void gradient(const Quantizer&, std::span<const BFloat16>, std::span<const BFloat16>,
-                       std::span<const BFloat16>, std::span<BFloat16>);
+                       std::span<const BFloat16>, std::span<BFloat16>, const Context&);
 
 }  // namespace tensorquant

@@ -36,7 +36,7 @@ void quantize(const Quantizer& quantizer, std::span<const Half> in, std::span<Ha
               const Context& context = {});
 template <class Half>
 void gradient(const Quantizer& quantizer, std::span<const Half> x, std::span<const Half> y,
-              std::span<const Half> dy, std::span<Half> dx);
+              std::span<const Half> dy, std::span<Half> dx, const Context& context = {});
 
 }  // namespace tensorquant
 

@@ -1,6 +1,7 @@
 #include "tensorquant/quantizers/quantizer.h"
 
 #include <algorithm>
+#include <variant>
 
 #include "tensorquant/base/error.h"
 
@@ -32,8 +33,24 @@ void Quantizer::gradient(std::span<const double>, std::span<const double>,
   copy_gradient(spec(), dy, dx);
 }
 
+void Quantizer::gradient(std::span<const float> x, std::span<const float> y,
+                         std::span<const float> dy, std::span<float> dx, const Context&) const {
+  gradient(x, y, dy, dx);
+}
+
+void Quantizer::gradient(std::span<const double> x, std::span<const double> y,
+                         std::span<const double> dy, std::span<double> dx, const Context&) const {
+  gradient(x, y, dy, dx);
+}
+
 bool is_elementwise(const Quantizer& quantizer) {
   return quantizer.format() != nullptr && is_elementwise(*quantizer.format());
+}
+
+bool has_elementwise_gradient(const Quantizer& quantizer) {
+  if (quantizer.format() == nullptr) return false;
+  const auto* scaled = std::get_if<Scaled>(quantizer.format());
+  return scaled == nullptr || quantizer.is_straight_through() || !finds_scales(*scaled);
 }
 
 }  // namespace tensorquant

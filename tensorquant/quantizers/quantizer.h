@@ -19,7 +19,8 @@ class Quantizer {
   virtual ~Quantizer() = default;
 
   // out = q(in), element by element in C order. The spans have one size (an Error otherwise) and
-  // are either the same memory or do not overlap. Only random quantizers look at the context.
+  // are either the same memory or do not overlap. Of the context, random quantizers look at seed,
+  // stream and step, those that need_layout() at the layout.
   virtual void quantize(std::span<const float> in, std::span<float> out,
                         const Context& context = {}) const = 0;
   // Throws an Error unless overridden.
@@ -34,11 +35,24 @@ class Quantizer {
   virtual void gradient(std::span<const double> x, std::span<const double> y,
                         std::span<const double> dy, std::span<double> dx) const;
 
+  // The same, where the gradient depends on the context of the call of quantize(). Those above
+  // unless overridden.
+  virtual void gradient(std::span<const float> x, std::span<const float> y,
+                        std::span<const float> dy, std::span<float> dx,
+                        const Context& context) const;
+  virtual void gradient(std::span<const double> x, std::span<const double> y,
+                        std::span<const double> dy, std::span<double> dx,
+                        const Context& context) const;
+
   // The canonical quantizer string: make_quantizer(q.spec()) is the same quantizer.
   virtual std::string spec() const = 0;
 
   // True where the result depends on the context; such results are never cached.
   virtual bool is_random() const { return false; }
+  // True where it asks the context for the meaning of the tensor's axes, which front-ends know. Of
+  // the built-in ones those with per=row or blocks take the tensor as one line where nobody tells,
+  // those with per=channel throw an Error.
+  virtual bool needs_layout() const { return false; }
   // A promise that gradient() is dx = dy, which lets a front-end leave it out and keep neither x
   // nor y for it.
   virtual bool is_straight_through() const { return false; }
@@ -54,6 +68,10 @@ std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec);
 // that any part of a tensor can be quantized in any order. False for a user's own quantizer, of
 // which nothing is known.
 bool is_elementwise(const Quantizer& quantizer);
+
+// The same of the gradient. Random rounding has no part in it, scales that are found in the tensor
+// have.
+bool has_elementwise_gradient(const Quantizer& quantizer);
 
 }  // namespace tensorquant
 

@@ -132,6 +132,20 @@ std::optional<std::size_t> SpecReader::choice_keyword(std::string_view keyword,
   return parse_choice(*value, keyword, choices);
 }
 
+std::optional<std::variant<double, std::size_t>> SpecReader::number_or_choice_keyword(
+    std::string_view keyword, std::span<const std::string_view> choices) {
+  const Part* value = take(keyword);
+  if (value == nullptr) return std::nullopt;
+  const auto word = std::find(choices.begin(), choices.end(), value->text);
+  if (word != choices.end()) return static_cast<std::size_t>(word - choices.begin());
+  return parse_number(*value, std::string(keyword) + " to be a number, " + join(choices));
+}
+
+bool SpecReader::has_keyword(std::string_view keyword) const {
+  return std::any_of(keywords_.begin(), keywords_.end(),
+                     [&](const Keyword& given) { return given.name.text == keyword; });
+}
+
 std::vector<std::string> SpecReader::take_arguments() {
   std::vector<std::string> taken;
   while (has_argument()) taken.push_back(arguments_[next_argument_++].text);

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace tensorquant {
@@ -36,8 +37,14 @@ class SpecReader {
   // A keyword's value; nothing where it is not given.
   std::optional<int> integer_keyword(std::string_view keyword, int lowest, int highest);
   std::optional<double> number_keyword(std::string_view keyword);
+  // A number or one of the choices.
+  std::optional<std::variant<double, std::size_t>> number_or_choice_keyword(
+      std::string_view keyword, std::span<const std::string_view> choices);
   std::optional<std::size_t> choice_keyword(std::string_view keyword,
                                             std::span<const std::string_view> choices);
+
+  // Whether a keyword is given, which stays to be taken.
+  bool has_keyword(std::string_view keyword) const;
 
   // All that has not been taken, for factories that read it by rules of their own.
   std::vector<std::string> take_arguments();

@@ -63,7 +63,16 @@ TEST(Spec, NumbersThatTheTensorsTypeLacksAreErrorsWhereItIsQuantized) {
             "quantizer 'ternary,1,1e+39': t = 1e+39 is infinite in float32");
   EXPECT_EQ(error_of_quantizing_with<float>("sparse,1e39"),
             "quantizer 'sparse,1e+39': T = 1e+39 is infinite in float32");
-  for (const char* spec : {"binary,1e39", "ternary,1e-50", "ternary,1,1e39", "sparse,1e39"}) {
+  EXPECT_EQ(error_of_quantizing_with<float>("int,8,scale=1e-50"),
+            "quantizer 'int,8,scale=1e-50': scale = 1e-50 is zero in float32");
+  EXPECT_EQ(error_of_quantizing_with<float>("int,8,scale=1e-40"),
+            "quantizer 'int,8,scale=1e-40': scale = 1e-40 is subnormal in float32");
+  EXPECT_EQ(error_of_quantizing_with<float>("int,8,scale=1e39"),
+            "quantizer 'int,8,scale=1e+39': scale = 1e+39 is infinite in float32");
+  EXPECT_EQ(error_of_quantizing_with<float>("binary,1e39,scale=max"),
+            "quantizer 'binary,1e+39,scale=max': m = 1e+39 is infinite in float32");
+  for (const char* spec : {"binary,1e39", "ternary,1e-50", "ternary,1,1e39", "sparse,1e39",
+                           "int,8,scale=1e-50", "int,8,scale=1e39"}) {
     EXPECT_EQ(error_of_quantizing_with<double>(spec), "") << spec;
   }
   for (const char* spec : {"ternary,1,1e-50", "sparse,1e-50", "binary,1e-45", "binary,3e38"}) {
@@ -107,6 +116,22 @@ TEST(Spec, HasACanonicalForm) {
       {"ternary,1", "ternary"},
       {"ternary,1,0.5", "ternary,1,0.5"},
       {"ternary,0.70,0", "ternary,0.7,0"},
+      {"int,8,rounding=even,per=tensor,scale=MAX", "int,8,scale=max"},
+      {"int,8,scale=5e-2,overflow=saturate,zero=0", "int,8,scale=0.05"},
+      {"e5m2,scale=max,overflow=saturate", "e5m2,scale=max"},
+      {"e5m2,scale=max,overflow=infinity", "e5m2,overflow=infinity,scale=max"},
+      {"e5m2,scale=2", "e5m2,scale=2"},
+      {"mxfp4,scale=floor,block=32", "mxfp4"},
+      {"mxfp4,scale=ceil,block=16", "mxfp4,block=16,scale=ceil"},
+      {"mxfp4,per=row", "mxfp4,per=row"},
+      {"mxfp4,per=tensor", "mxfp4,per=tensor"},
+      {"mxfp4,scale=0.5", "mxfp4,scale=0.5"},
+      {"mxfp8_e5m2,overflow=saturate", "mxfp8_e5m2"},
+      {"mxint8,overflow=symmetric", "mxint8"},
+      {"mxint8,overflow=saturate", "mxint8,overflow=saturate"},
+      {"nvfp4,block=32", "nvfp4,block=32"},
+      {"bfp,4,rounding=even", "bfp,4"},
+      {"int,8,block=1,scale=range", "int,8,block=1,scale=range"},
   };
   for (const auto& [spec, wanted] : canonical) {
     EXPECT_EQ(make_quantizer(spec)->spec(), wanted) << spec;
@@ -191,6 +216,40 @@ constexpr Fault kFaults[] = {
     {"binary,0", 8, "expected a finite number m > 0, found '0'"},
     {"ternary,1,-1", 11, "expected a finite number t >= 0, found '-1'"},
     {"ternary,1,1,1", 13, "'1' is one too many"},
+    {"int,8,scale=0", 13, "a scale is a normal number > 0, found 0"},
+    {"int,8,scale=-1", 13, "a scale is a normal number > 0, found -1"},
+    {"int,8,scale=1e-310", 13, "a scale is a normal number > 0, found 1e-310"},
+    {"int,8,scale=inf", 13, "expected scale to be a number, 'max', 'range'"},
+    {"int,8,scale=nan", 13, "found 'nan'"},
+    {"int,8,scale=flor", 13, "'e4m3' or 'mean', found 'flor'"},
+    {"int,8,per=channel", 11, "'per' needs scale=max, floor ..."},
+    {"int,8,block=32", 13, "'block' needs scale=max, floor ..."},
+    {"int,8,zero=3", 12, "'zero' needs scale=N"},
+    {"int,8,block=32,per=row,scale=max", 13, "'per' and 'block' exclude each other"},
+    {"int,8,per=col,scale=max", 11, "expected per to be 'tensor', 'channel' or 'row', found 'col'"},
+    {"int,8,block=0,scale=max", 13, "expected an integer block in [1, 65536], found '0'"},
+    {"int,8,block=65537,scale=max", 13, "found '65537'"},
+    {"int,8,per=channel,scale=0.5", 11, "a scale that is a number is the whole tensor's"},
+    {"int,8,block=4,scale=0.5", 13, "a scale that is a number is the whole tensor's"},
+    {"int,8,scale=max,zero=3", 22, "a zero point wants a scale that is a number"},
+    {"int,8,scale=0.5,zero=128", 22, "expected an integer zero in [-128, 127], found '128'"},
+    {"nearest,8,4,scale=0.5,zero=1", 28, "a zero point wants integers (F = 0)"},
+    {"int,8,overflow=wrap,scale=range", 27, "scale=range wants integers (F = 0)"},
+    {"even,25,0,scale=range", 17, "of at most 24 bits"},
+    {"e4m3fn,scale=range", 14, "scale=range wants integers"},
+    {"int,8,scale=mean", 13, "scale=mean wants 'binary' or 'ternary' without arguments"},
+    {"ternary,1,0.5,scale=mean", 21, "scale=mean wants 'binary' or 'ternary' without arguments"},
+    {"ternary,scale=max", 15, "'ternary' wants a threshold t, or scale=mean"},
+    {"e2m1,scale=e4m3", 12, "scale=e4m3 wants block="},
+    {"nvfp4,per=channel", 1, "scale=e4m3 wants block="},
+    {"nearest,1,0,scale=max", 19, "the format has no positive value to scale"},
+    {"binary,block=4,scale=round", 22, "scale=round wants fixed point or a float"},
+    {"none,scale=max", 6, "'none' has no keyword 'scale'"},
+    {"sparse,1,scale=max", 10, "'sparse' has no keyword 'scale'"},
+    {"int,8,4", 7, "'int' takes 1 argument, '4' is one too many"},
+    {"bfp,1", 5, "expected an integer W in [2, 64], found '1'"},
+    {"mxfp4,8", 7, "'mxfp4' takes 0 arguments"},
+    {"mxfp4,scal=max", 7, "did you mean 'scale'?"},
     {"nearest,8,4,grad=none", 18, "expected grad to be 'ste' or 'clipped', found 'none'"},
 };
 
@@ -225,18 +284,21 @@ TEST(ListQuantizers, ShowsHowToWriteEach) {
   for (const QuantizerInfo& info : list_quantizers()) usage[info.name] = info.usage;
   EXPECT_EQ(usage["nearest"],
             "nearest,W,F[,unsigned][,overflow=saturate|wrap|symmetric|zero|sign_magnitude]"
-            "[,grad=ste|clipped]");
+            "[,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["stochastic"],
             "stochastic,W,F[,unsigned][,overflow=saturate|wrap|symmetric|zero|sign_magnitude]"
-            "[,random_bits=N][,grad=ste|clipped]");
+            "[,random_bits=N][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(
       usage["fp16"],
       "fp16[,overflow=infinity|saturate|propagate][,rounding=even|nearest|nearest_up|nearest_down|"
       "nearest_zero|"
-      "zero|down|up|odd|stochastic][,random_bits=N][,grad=ste|clipped]");
+      "zero|down|up|odd|stochastic][,random_bits=N][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["e4m3fn"].substr(0, 32), "e4m3fn[,overflow=saturate|nan][,");
-  EXPECT_EQ(usage["logarithmic"], "logarithmic[,nearest|down][,max=N][,min=N][,grad=ste|clipped]");
-  EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,grad=ste|clipped]");
+  EXPECT_EQ(usage["logarithmic"], "logarithmic[,nearest|down][,max=N][,min=N][,scale=...][,grad=ste|clipped]");
+  EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,scale=...][,grad=ste|clipped]");
+  EXPECT_EQ(usage["int"].substr(0, 35), "int,W[,unsigned][,overflow=saturate");
+  EXPECT_EQ(usage["mxint8"].substr(0, 34), "mxint8[,overflow=symmetric|saturat");
+  EXPECT_EQ(usage["mxfp8_e5m2"].substr(0, 29), "mxfp8_e5m2[,overflow=saturate");
   EXPECT_EQ(usage["sparse"], "sparse,T[,grad=ste|clipped]");
 }
 

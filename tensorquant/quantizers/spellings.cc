@@ -18,7 +18,7 @@ struct Pair {
 
 // In lower case. What overflows where there is no infinity saturates, as in our short names: in
 // ml_dtypes it gives NaN.
-constexpr Pair kFloats[] = {
+constexpr Pair kTypes[] = {
     {"float8_e4m3fn", "e4m3fn"},
     {"float8_e4m3fnuz", "e4m3fnuz"},
     {"float8_e4m3b11fnuz", "e4m3b11fnuz"},
@@ -33,6 +33,16 @@ constexpr Pair kFloats[] = {
     {"half", "fp16"},
     {"bfloat16", "bf16"},
     {"float32", "float,8,23"},
+    {"int2", "int,2"},
+    {"int4", "int,4"},
+    {"int8", "int,8"},
+    {"int16", "int,16"},
+    {"uint2", "int,2,unsigned"},
+    {"uint4", "int,4,unsigned"},
+    {"uint8", "int,8,unsigned"},
+    {"uint16", "int,16,unsigned"},
+    {"qint8", "int,8"},
+    {"quint8", "int,8,unsigned"},
 };
 constexpr std::string_view kModules[] = {"torch.", "ml_dtypes.", "jnp.", "np.", "numpy."};
 
@@ -101,9 +111,9 @@ std::optional<Spelling> spelling_of_others(std::string_view spec) {
   for (const std::string_view module : kModules) {
     if (bare.starts_with(module)) bare.remove_prefix(module.size());
   }
-  const auto* const found = std::find_if(std::begin(kFloats), std::end(kFloats),
+  const auto* const found = std::find_if(std::begin(kTypes), std::end(kTypes),
                                          [&](const Pair& pair) { return pair.theirs == bare; });
-  if (found == std::end(kFloats)) return std::nullopt;
+  if (found == std::end(kTypes)) return std::nullopt;
   return Spelling{std::string(found->ours), last};
 }
 

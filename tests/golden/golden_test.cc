@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -41,10 +42,28 @@ std::vector<T> read_values(const fs::path& path) {
   return values;
 }
 
+Axis axis_of(const std::vector<std::size_t>& shape, std::size_t axis) {
+  Axis result;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    (i < axis ? result.outer : i == axis ? result.length : result.inner) *= shape[i];
+  }
+  return result;
+}
+
+std::optional<Layout> layout_of(const json& entry) {
+  const bool has_reduction = entry.contains("reduction_axis");
+  if (!has_reduction && !entry.contains("channel_axis")) return std::nullopt;
+  const auto shape = entry["shape"].get<std::vector<std::size_t>>();
+  const std::size_t last = shape.size() - 1;
+  return Layout{.channel = axis_of(shape, entry.value("channel_axis", std::size_t{0})),
+                .reduction = axis_of(shape, entry.value("reduction_axis", last))};
+}
+
 Context context_of(const json& entry) {
   return {.seed = entry.value("seed", std::uint64_t{0}),
           .stream = entry.value("stream", std::uint32_t{0}),
-          .step = entry.value("step", std::uint32_t{0})};
+          .step = entry.value("step", std::uint32_t{0}),
+          .layout = layout_of(entry)};
 }
 
 template <class T>
@@ -103,9 +122,11 @@ TEST(VectorsOfFormats, AreEqualBitForBitOnEveryTarget) {
 // The one list of formats, and what must follow it.
 TEST(EveryListedName, HasVectorsOfASecondHand) {
   std::set<std::string> tested;
-  for (const json& entry : read_manifest(golden_folder() / "vectors")) {
-    const auto spec = entry["quantizer"].get<std::string>();
-    tested.insert(spec.substr(0, spec.find(',')));
+  for (const char* folder : {"vectors", "formats"}) {
+    for (const json& entry : read_manifest(golden_folder() / folder)) {
+      const auto spec = entry["quantizer"].get<std::string>();
+      tested.insert(spec.substr(0, spec.find(',')));
+    }
   }
   for (const FormatEntry& entry : format_list()) {
     EXPECT_TRUE(tested.contains(std::string(entry.name))) << entry.name;

@@ -74,8 +74,8 @@ void describe_scale(const Scaled& format, std::optional<int> bits, int type_bits
                     ordered_json& json, std::vector<std::vector<std::string>>& rows) {
   const Scale& scale = format.scale;
   const bool has_blocks = scale.per == Scale::Per::block;
-  const std::string of = has_blocks ? "block of " + std::to_string(scale.block)
-                                    : std::string(granularity_text(scale));
+  const std::string of =
+      has_blocks ? "block of " + std::to_string(scale.block) : std::string(granularity_text(scale));
   rows.push_back({"scale", scale_text(scale) + ", one for each " + of});
   json["scale"] = {{"rule", scale_text(scale)}, {"per", granularity_text(scale)}};
   if (has_blocks) json["scale"]["block"] = scale.block;

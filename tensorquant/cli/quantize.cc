@@ -93,8 +93,9 @@ Axis axis_of(const Shape& shape, int given, const char* option, const std::strin
   }
   Axis result;
   for (int i = 0; i < rank; ++i) {
-    (i < axis ? result.outer : i == axis ? result.length : result.inner) *=
-        shape[static_cast<std::size_t>(i)];
+    (i < axis    ? result.outer
+     : i == axis ? result.length
+                 : result.inner) *= shape[static_cast<std::size_t>(i)];
   }
   return result;
 }

@@ -5,7 +5,9 @@
 
 namespace tensorquant {
 
-int bits_for(std::uint64_t count) { return std::max(1, static_cast<int>(std::bit_width(count - 1))); }
+int bits_for(std::uint64_t count) {
+  return std::max(1, static_cast<int>(std::bit_width(count - 1)));
+}
 
 std::vector<double> symmetric_values(const std::vector<double>& positive) {
   std::vector<double> all;

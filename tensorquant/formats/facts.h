@@ -17,7 +17,8 @@ struct FormatFacts {
   std::optional<double> step = {};  // the distance between neighbours, where it is one everywhere
   std::optional<std::uint64_t> count =
       {};  // of finite values, +0 and -0 counted once; nothing where it is the tensor type's own
-  std::optional<int> bits = {};  // of a code in memory; nothing where they are the tensor type's own
+  std::optional<int> bits =
+      {};  // of a code in memory; nothing where they are the tensor type's own
 };
 
 // The fewest bits that tell so many values apart.

@@ -9,11 +9,11 @@ namespace {
 
 void check_size(const char* name, const Axis& axis, std::size_t size) {
   // Checked by division: products of what a caller made up may overflow.
-  const bool fits = size == 0 ? axis.outer == 0 || axis.length == 0 || axis.inner == 0
-                              : axis.outer != 0 && axis.length != 0 && axis.inner != 0 &&
-                                    size % axis.outer == 0 &&
-                                    size / axis.outer % axis.length == 0 &&
-                                    size / axis.outer / axis.length == axis.inner;
+  const bool fits = size == 0
+                        ? axis.outer == 0 || axis.length == 0 || axis.inner == 0
+                        : axis.outer != 0 && axis.length != 0 && axis.inner != 0 &&
+                              size % axis.outer == 0 && size / axis.outer % axis.length == 0 &&
+                              size / axis.outer / axis.length == axis.inner;
   if (fits) return;
   throw Error("a layout whose " + std::string(name) + " axis has " + std::to_string(axis.outer) +
               " x " + std::to_string(axis.length) + " x " + std::to_string(axis.inner) +
@@ -41,8 +41,8 @@ Grouping grouping(const Scale& scale, std::size_t size, const Context& context) 
   }
   const Axis axis = context.layout ? context.layout->reduction : whole;
   check_size("reduction", axis, size);
-  const std::size_t block = scale.per == Scale::Per::row ? axis.length
-                                                         : static_cast<std::size_t>(scale.block);
+  const std::size_t block =
+      scale.per == Scale::Per::row ? axis.length : static_cast<std::size_t>(scale.block);
   return {axis, std::max<std::size_t>(block, 1), false};
 }
 

@@ -54,9 +54,7 @@ struct Grouping {
   bool by_index;      // one group for each k
 
   std::size_t blocks() const { return axis.length == 0 ? 0 : (axis.length - 1) / block + 1; }
-  std::size_t groups() const {
-    return by_index ? axis.length : axis.outer * blocks() * axis.inner;
-  }
+  std::size_t groups() const { return by_index ? axis.length : axis.outer * blocks() * axis.inner; }
   std::size_t group_of(std::size_t index) const {
     const std::size_t i = index % axis.inner, k = index / axis.inner % axis.length;
     const std::size_t o = index / axis.inner / axis.length;

@@ -91,8 +91,8 @@ GroupScale<T> group_scale(const Scaled& format, std::span<const T> group, T of_t
   }
   if (scale.rule == Scale::Rule::e4m3) {
     const T in_units = amax / (largest * of_tensor);
-    const T block = quantize_reference(
-        kE4M3, std::clamp<T>(in_units, T(kE4M3.smallest()), T(kE4M3.largest())));
+    const T block =
+        quantize_reference(kE4M3, std::clamp<T>(in_units, T(kE4M3.smallest()), T(kE4M3.largest())));
     return {.scale = std::max(block * of_tensor, kSmallestScale<T>)};
   }
   return {.scale = std::max(amax / largest, kSmallestScale<T>)};
@@ -157,8 +157,7 @@ template <class T>
 Bounds<T> group_bounds(const Scaled& format, const GroupScale<T>& group) {
   Bounds<T> limits = std::visit([](const auto& f) { return bounds<T>(f); }, format.element);
   if (format.scale.has_zero_point()) {
-    const auto [lowest, highest] =
-        shifted_ends(std::get<FixedPoint>(format.element), group.zero);
+    const auto [lowest, highest] = shifted_ends(std::get<FixedPoint>(format.element), group.zero);
     limits = {static_cast<T>(lowest), static_cast<T>(highest)};
   }
   return {finite(group.scale * limits.lowest), finite(group.scale * limits.highest)};
@@ -174,9 +173,9 @@ PowerOfTwoRule power_of_two_rule(const Scaled& format, double largest) {
       return {exponent, std::nextafter(std::ldexp(largest, -exponent), kNever)};
     case Scale::Rule::round: {
       const auto* floating = std::get_if<FloatingPoint>(&format.element);
-      const int significand_bits =
-          floating != nullptr ? floating->significand_bits
-                              : std::get<FixedPoint>(format.element).magnitude_bits() - 1;
+      const int significand_bits = floating != nullptr
+                                       ? floating->significand_bits
+                                       : std::get<FixedPoint>(format.element).magnitude_bits() - 1;
       return {exponent, 2 - std::ldexp(1.0, -significand_bits - 1)};
     }
     default:
@@ -209,7 +208,8 @@ void clipped_gradient_reference(const Scaled& format, std::span<const T> x, std:
   for_each_group(format, x, context, [&](const GroupScale<T>& group, const auto& indices) {
     const Bounds<T> limits = group_bounds(format, group);
     for (const std::size_t i : indices) {
-      const bool is_inside = !std::isnan(group.scale) && limits.lowest <= x[i] && x[i] <= limits.highest;
+      const bool is_inside =
+          !std::isnan(group.scale) && limits.lowest <= x[i] && x[i] <= limits.highest;
       dx[i] = is_inside ? dy[i] : T{0};
     }
   });

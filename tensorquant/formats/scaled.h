@@ -100,9 +100,7 @@ void clipped_gradient_reference(const Scaled& format, std::span<const T> x, std:
                                 std::span<T> dx, const Context& context = {});
 
 // Whether it looks for them in the tensor.
-inline bool finds_scales(const Scaled& format) {
-  return format.scale.rule != Scale::Rule::number;
-}
+inline bool finds_scales(const Scaled& format) { return format.scale.rule != Scale::Rule::number; }
 bool is_random(const Scaled& format);
 bool is_elementwise(const Scaled& format);
 // Whether it asks the context for the meaning of axes.

@@ -56,9 +56,8 @@ ScaleRule<T>::ScaleRule(const Scaled& format, BitsOf<T> tensor_magnitude)
   }
   overflow_begins_ = std::numeric_limits<T>::max() / most / 2;
   if (scale_.is_power_of_two()) power_of_two_ = power_of_two_rule(format, largest_);
-  multiplies_ =
-      scale_.is_power_of_two() ||
-      (scale_.rule == Scale::Rule::number && is_power_of_two(static_cast<T>(scale_.number)));
+  multiplies_ = scale_.is_power_of_two() || (scale_.rule == Scale::Rule::number &&
+                                             is_power_of_two(static_cast<T>(scale_.number)));
   const auto* fixed = std::get_if<FixedPoint>(&format.element);
   keeps_nan_ = fixed == nullptr || !fixed->wraps();
   if (scale_.rule == Scale::Rule::e4m3) {
@@ -112,8 +111,8 @@ void ScaleRule<T>::set_powers_of_two(std::span<const BitsOf<T>> magnitudes,
     const int exponent =
         static_cast<int>(bits >> kSignificandBits<T>) - kBias - (is_small ? 64 : 0);
     const int up = (bits & kFraction) >= threshold ? 1 : 0;
-    const int e = std::clamp(exponent + up - power_of_two_.exponent, -kMaxScaleExponent,
-                             kMaxScaleExponent);
+    const int e =
+        std::clamp(exponent + up - power_of_two_.exponent, -kMaxScaleExponent, kMaxScaleExponent);
     scales.before[g] = power_of_two<T>(-e);
     T behind = magnitude == 0 ? T{0} : power_of_two<T>(e);
     scales.behind[g] = magnitude >= kInfinityBits<T> ? kNan<T> : behind;
@@ -125,11 +124,10 @@ void ScaleRule<T>::set_ranges(const GroupExtremes<T>& extremes, GroupScales<T>& 
   const auto magnitudes = extremes.magnitudes();
   for (std::size_t g = 0; g < magnitudes.size(); ++g) {
     const T lo = extremes.lowest()[g], hi = extremes.highest()[g];
-    const T scale = std::max(finite<T>(hi - lo) / static_cast<T>(highest_integer_ - lowest_integer_),
-                             kSmallestScale<T>);
-    const double zero =
-        std::clamp(lowest_integer_ - round_reference(lo / scale, Rounding::even), lowest_integer_,
-                   highest_integer_);
+    const T scale = std::max(
+        finite<T>(hi - lo) / static_cast<T>(highest_integer_ - lowest_integer_), kSmallestScale<T>);
+    const double zero = std::clamp(lowest_integer_ - round_reference(lo / scale, Rounding::even),
+                                   lowest_integer_, highest_integer_);
     const bool is_nan = magnitudes[g] >= kInfinityBits<T>;
     scales.before[g] = is_nan ? T{1} : scale;
     scales.behind[g] = is_nan ? kNan<T> : scale;

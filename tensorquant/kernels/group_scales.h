@@ -88,9 +88,9 @@ class ScaleRule {
   ElementFormat element_;
   Scale scale_;
   T largest_;
-  Bounds<T> ends_;       // of the element format
-  T overflow_begins_;    // the largest scale with which none of its values can overflow
-  T of_tensor_ = 1;      // Rule::e4m3
+  Bounds<T> ends_;     // of the element format
+  T overflow_begins_;  // the largest scale with which none of its values can overflow
+  T of_tensor_ = 1;    // Rule::e4m3
   PowerOfTwoRule power_of_two_ = {0, 2};
   double lowest_integer_ = 0, highest_integer_ = 0;  // with a zero point
   bool multiplies_ = false;

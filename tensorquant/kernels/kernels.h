@@ -36,8 +36,8 @@ void quantize_part(const Ternary& format, const RandomStream&, const Part<double
 template <class F, class T>
 void quantize(const F& format, std::span<const T> in, std::span<T> out,
               const Context& context = {}) {
-  for_each_part(
-      in, out, [&](const Part<T>& part) { quantize_part(format, context.random(), part); });
+  for_each_part(in, out,
+                [&](const Part<T>& part) { quantize_part(format, context.random(), part); });
 }
 template <class T>
 void quantize(const Identity& format, std::span<const T> in, std::span<T> out,

@@ -38,9 +38,9 @@ constexpr std::size_t kShortRun = 256;
 struct Unit {
   std::size_t first_group;
   std::size_t groups;
-  std::size_t begin;    // the index of the first group's first element
-  std::size_t length;   // of a group, of the last one `rest`
-  std::size_t stride;   // between the elements of a group; 1: groups are one behind the other
+  std::size_t begin;     // the index of the first group's first element
+  std::size_t length;    // of a group, of the last one `rest`
+  std::size_t stride;    // between the elements of a group; 1: groups are one behind the other
   std::size_t elements;  // all groups together
 };
 
@@ -52,8 +52,7 @@ class ScaledTensor {
         in_(in),
         grouping_(as_one_line(grouping(format.scale, in.size(), context))),
         random_(context.random()),
-        rule_(format, format.scale.rule == Scale::Rule::e4m3 ? tensor_magnitude()
-                                                             : BitsOf<T>{0}) {}
+        rule_(format, format.scale.rule == Scale::Rule::e4m3 ? tensor_magnitude() : BitsOf<T>{0}) {}
 
   void quantize(std::span<T> out) const {
     if (in_.empty()) return;
@@ -117,9 +116,8 @@ class ScaledTensor {
     if (grouping_.by_index) {
       find_extremes_by_index(extremes);
     } else if (has_short_groups() || grouping_.axis.inner > 1) {
-      for_each_unit([&](const Unit& unit) {
-        find_extremes(unit, extremes.view().behind(unit.first_group));
-      });
+      for_each_unit(
+          [&](const Unit& unit) { find_extremes(unit, extremes.view().behind(unit.first_group)); });
     } else {
       for (std::size_t group = 0; group < groups; ++group) {
         const std::size_t blocks = grouping_.blocks(), k = group % blocks * grouping_.block;

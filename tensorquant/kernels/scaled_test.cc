@@ -1,5 +1,5 @@
-// Scaled formats: every granularity and rule equals its reference, bit for bit, on every instruction
-// set, whatever the axes; and the laws that hold inside a group.
+// Scaled formats: every granularity and rule equals its reference, bit for bit, on every
+// instruction set, whatever the axes; and the laws that hold inside a group.
 
 #include <gtest/gtest.h>
 
@@ -56,8 +56,8 @@ struct Shape {
   }
 };
 
-// Lines one behind the other and side by side, ragged and not, short ones, ones longer than a cache,
-// and many and few of them.
+// Lines one behind the other and side by side, ragged and not, short ones, ones longer than a
+// cache, and many and few of them.
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> shapes = {
       {{.channel = {1, 5, 70}, .reduction = {5, 70, 1}}},
@@ -247,8 +247,8 @@ TYPED_TEST(ScaledFormat, IsMonotoneInsideAGroup) {
 TYPED_TEST(ScaledFormat, QuantizedTwiceByPowersOfTwoChangesNothing) {
   using T = TypeParam;
   const std::vector<T> x = random_values<T>(5000, 9);
-  for (const char* spec : {"mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "mxint8", "bfp,4", "int,8,scale=ceil",
-                           "mxfp4,scale=ceil"}) {
+  for (const char* spec : {"mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "mxint8", "bfp,4",
+                           "int,8,scale=ceil", "mxfp4,scale=ceil"}) {
     std::vector<T> once(x.size()), twice(x.size());
     const auto q = make_quantizer(spec);
     q->quantize(std::span<const T>(x), once);

@@ -107,17 +107,18 @@ HWY_INLINE void RunRuns(const T* x, std::size_t groups, std::size_t length, Extr
     const auto bits = static_cast<BitsOf<T>>(hn::GetLane(hn::MaxOfLanes(di, seen.magnitudes)));
     extremes.magnitudes[g] = std::max(extremes.magnitudes[g], bits);
     if constexpr (has_range) {
-      extremes.lowest[g] = std::min(extremes.lowest[g], hn::GetLane(hn::MinOfLanes(d, seen.lowest)));
-      extremes.highest[g] = std::max(extremes.highest[g], hn::GetLane(hn::MaxOfLanes(d, seen.highest)));
+      extremes.lowest[g] =
+          std::min(extremes.lowest[g], hn::GetLane(hn::MinOfLanes(d, seen.lowest)));
+      extremes.highest[g] =
+          std::max(extremes.highest[g], hn::GetLane(hn::MaxOfLanes(d, seen.highest)));
     }
   }
 }
 
 template <class T>
 void ExtremesOfRuns(const T* x, std::size_t groups, std::size_t length, Extremes<T> extremes) {
-  WithFlag(extremes.lowest != nullptr, [&](auto has_range) HWY_ATTR {
-    RunRuns<has_range.value>(x, groups, length, extremes);
-  });
+  WithFlag(extremes.lowest != nullptr,
+           [&](auto has_range) HWY_ATTR { RunRuns<has_range.value>(x, groups, length, extremes); });
 }
 
 // A vector of groups.
@@ -163,7 +164,8 @@ void ExtremesOfColumns(const T* x, std::size_t groups, std::size_t rows, std::si
   if (groups < lanes) return ExtremesOfFewColumns(x, groups, rows, stride, extremes);
   WithFlag(extremes.lowest != nullptr, [&](auto has_range) HWY_ATTR {
     for (std::size_t g = 0; g < groups; g += lanes) {
-      const std::size_t first = std::min(g, groups - lanes);  // to see a group twice changes nothing
+      const std::size_t first =
+          std::min(g, groups - lanes);  // to see a group twice changes nothing
       RunColumns<has_range.value>(d, x + first, rows, stride, extremes.behind(first));
     }
   });
@@ -216,8 +218,8 @@ HWY_INLINE void RunUp(const T* q, const T* x, std::size_t count, const BehindEle
   const std::size_t lanes = hn::Lanes(d);
   const auto quiet = hn::Set(d, std::numeric_limits<T>::quiet_NaN());
   const auto largest = hn::Set(d, std::numeric_limits<T>::max());
-  const auto keeps_nan = hn::MaskFromVec(hn::BitCast(
-      d, hn::Set(BitsTag<decltype(d)>(), behind.keeps_nan ? -1 : 0)));
+  const auto keeps_nan =
+      hn::MaskFromVec(hn::BitCast(d, hn::Set(BitsTag<decltype(d)>(), behind.keeps_nan ? -1 : 0)));
   const auto scaled = [&](auto v, auto number, std::size_t i, std::size_t n) HWY_ATTR {
     auto y = hn::Mul(v, FactorsAt<varies>(d, behind.factors.values, i, n));
     if constexpr (mends) {

@@ -69,9 +69,13 @@ void find_inside(const Quantizer& quantizer, std::span<const T> x, std::span<boo
   });
 }
 
-template void find_inside(const Quantizer&, std::span<const float>, std::span<bool>, const Context&);
-template void find_inside(const Quantizer&, std::span<const double>, std::span<bool>, const Context&);
-template void find_inside(const Quantizer&, std::span<const Float16>, std::span<bool>, const Context&);
-template void find_inside(const Quantizer&, std::span<const BFloat16>, std::span<bool>, const Context&);
+template void find_inside(const Quantizer&, std::span<const float>, std::span<bool>,
+                          const Context&);
+template void find_inside(const Quantizer&, std::span<const double>, std::span<bool>,
+                          const Context&);
+template void find_inside(const Quantizer&, std::span<const Float16>, std::span<bool>,
+                          const Context&);
+template void find_inside(const Quantizer&, std::span<const BFloat16>, std::span<bool>,
+                          const Context&);
 
 }  // namespace tensorquant

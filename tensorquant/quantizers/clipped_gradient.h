@@ -12,7 +12,8 @@ namespace tensorquant {
 bool clips_gradient(const Quantizer& quantizer);
 
 // For such a quantizer: inside[i] is whether gradient() gives dy at x[i]; it gives 0 elsewhere. T
-// is float, double, Float16 or BFloat16; the spans have one size; the context is that of quantize().
+// is float, double, Float16 or BFloat16; the spans have one size; the context is that of
+// quantize().
 template <class T>
 void find_inside(const Quantizer& quantizer, std::span<const T> x, std::span<bool> inside,
                  const Context& context = {});

@@ -73,7 +73,8 @@ void visit_fields(FixedPoint& format, V& visitor) {
   if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
 }
 
-// Names of fixed point that imply the place of the point, but not how to round: F = 0, or F = W - 2.
+// Names of fixed point that imply the place of the point, but not how to round: F = 0, or F = W
+// - 2.
 template <class V>
 void visit_integer_fields(FixedPoint& format, V& visitor) {
   visitor.argument("W", format.bits, 1, 64);

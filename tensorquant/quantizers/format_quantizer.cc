@@ -50,8 +50,10 @@ void check_scale(const std::string& spec, double scale) {
   const T rounded = static_cast<T>(scale);
   if (std::isnormal(rounded)) return;
   throw Error("quantizer '" + spec + "': scale = " + shortest_decimal(scale) + " is " +
-              (rounded > 1 ? "infinite" : rounded > 0 ? "subnormal" : "zero") + " in " +
-              type_name<T>());
+              (rounded > 1   ? "infinite"
+               : rounded > 0 ? "subnormal"
+                             : "zero") +
+              " in " + type_name<T>());
 }
 
 // Visits a format's fields: see format_fields.h.

@@ -191,8 +191,7 @@ struct UsageWriter {
     if (takes_shape) keyword(std::forward<Field>(field)...);
   }
   template <class E, std::size_t N>
-  static std::string alternatives(const std::array<Choice<E>, N>& choices,
-                                  std::string_view first) {
+  static std::string alternatives(const std::array<Choice<E>, N>& choices, std::string_view first) {
     std::string joined(first);
     for (const auto& choice : choices) {
       if (choice.word != first) joined += "|" + std::string(choice.word);
@@ -201,9 +200,7 @@ struct UsageWriter {
   }
 };
 
-bool takes_shape(const FormatEntry& entry) {
-  return entry.shape != FormatEntry::Shape::implied;
-}
+bool takes_shape(const FormatEntry& entry) { return entry.shape != FormatEntry::Shape::implied; }
 
 template <class F>
 constexpr bool kIsElement = std::is_constructible_v<ElementFormat, F>;

@@ -126,13 +126,14 @@ void gradient(const Quantizer& quantizer, std::span<const Half> x, std::span<con
   require_one_size(x.size(), y.size());
   require_one_size(x.size(), dy.size());
   require_one_size(x.size(), dx.size());
-  in_pieces(has_elementwise_gradient(quantizer), x.size(), [&](std::size_t begin, std::size_t count) {
-    const Floats in(x.subspan(begin, count)), out(y.subspan(begin, count));
-    const Floats values(dy.subspan(begin, count));
-    quantizer.gradient(std::span<const float>(in.span), std::span<const float>(out.span),
-                       std::span<const float>(values.span), values.span, context);
-    from_float(values.span, dx.subspan(begin, count));
-  });
+  in_pieces(has_elementwise_gradient(quantizer), x.size(),
+            [&](std::size_t begin, std::size_t count) {
+              const Floats in(x.subspan(begin, count)), out(y.subspan(begin, count));
+              const Floats values(dy.subspan(begin, count));
+              quantizer.gradient(std::span<const float>(in.span), std::span<const float>(out.span),
+                                 std::span<const float>(values.span), values.span, context);
+              from_float(values.span, dx.subspan(begin, count));
+            });
 }
 
 template void quantize(const Quantizer&, std::span<const Float16>, std::span<Float16>,

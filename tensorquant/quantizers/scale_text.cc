@@ -60,9 +60,8 @@ void check_integers(const SpecReader& reader, std::string_view keyword,
     return;
   }
   const std::string what = keyword == "zero" ? "a zero point" : "scale=range";
-  reader.fail_at(keyword,
-                  what + " wants integers (F = 0) of at most " +
-                      std::to_string(kMaxZeroPointBits) + " bits that saturate");
+  reader.fail_at(keyword, what + " wants integers (F = 0) of at most " +
+                              std::to_string(kMaxZeroPointBits) + " bits that saturate");
 }
 
 void read_zero(SpecReader& reader, Scale& scale, const ElementFormat& element) {

@@ -294,7 +294,8 @@ TEST(ListQuantizers, ShowsHowToWriteEach) {
       "nearest_zero|"
       "zero|down|up|odd|stochastic][,random_bits=N][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["e4m3fn"].substr(0, 32), "e4m3fn[,overflow=saturate|nan][,");
-  EXPECT_EQ(usage["logarithmic"], "logarithmic[,nearest|down][,max=N][,min=N][,scale=...][,grad=ste|clipped]");
+  EXPECT_EQ(usage["logarithmic"],
+            "logarithmic[,nearest|down][,max=N][,min=N][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["int"].substr(0, 35), "int,W[,unsigned][,overflow=saturate");
   EXPECT_EQ(usage["mxint8"].substr(0, 34), "mxint8[,overflow=symmetric|saturat");

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "tensorquant/libtorch/layers/layer_axes.h"
 #include "tensorquant/libtorch/layers/parameter_handles.h"
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
 #include "tensorquant/libtorch/tensors/result_tensors.h"
@@ -134,6 +135,8 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
     return detail::layer_type(c10::demangle(typeid(Named).name()));
   }
   bool only_moves_values() const override { return only_moves_values_v<Impl>; }
+  TensorAxes weight_axes() const override { return weight_axes_v<Impl>; }
+  int output_axis() const override { return output_axis_v<Impl>; }
   bool can_round_arithmetic() const override { return detail::RoundsArithmetic<Impl, A...>; }
   std::string opaque_result() const override {
     return detail::tensors_in<R>() == detail::Tensors::found ? "" : c10::demangle(typeid(R).name());

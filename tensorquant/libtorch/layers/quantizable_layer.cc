@@ -156,8 +156,9 @@ std::uint32_t QuantizableLayer::begin_call(bool training) {
   return training ? training_step_.fetch_add(1) : inference_step_.load();
 }
 
-Context QuantizableLayer::context(std::uint32_t stream, std::uint32_t step) const {
-  return {plan_->quantizers.seed, stream, step};
+Context QuantizableLayer::context(std::uint32_t stream, std::uint32_t step, at::IntArrayRef sizes,
+                                  TensorAxes axes) const {
+  return {plan_->quantizers.seed, stream, step, layout_of(sizes, axes)};
 }
 
 void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles, bool training,
@@ -192,7 +193,8 @@ void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles,
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     if (fresh) fresh->keys.emplace_back(*chosen[i]);
     *chosen[i] = named(plan_->quantizers.layer, [&] {
-      return quantize(*chosen[i], parameters[i]->quantizer, context(parameters[i]->stream, step));
+      return quantize(*chosen[i], parameters[i]->quantizer,
+                      context(parameters[i]->stream, step, chosen[i]->sizes(), weight_axes()));
     });
     if (fresh) fresh->tensors.push_back(*chosen[i]);
   }
@@ -232,9 +234,9 @@ void QuantizableLayer::finish_output(at::Tensor& output, std::uint32_t step, int
   if (!output.defined() || !output.is_floating_point()) return;
   const int number = index++;
   if (quantizes_outputs()) {
+    const Context context = output_context(number, step, output);
     output = named(plan_->quantizers.layer, [&] {
-      return quantize_consuming(std::move(output), plan_->quantizers.output,
-                                output_context(number, step));
+      return quantize_consuming(std::move(output), plan_->quantizers.output, context);
     });
   }
   observe(output, number);
@@ -245,16 +247,18 @@ void QuantizableLayer::refuse_output(const std::string& reason) const {
 }
 
 at::Tensor QuantizableLayer::finish_relu(at::Tensor&& input, std::uint32_t step) const {
+  const Context context = output_context(0, step, input);
   at::Tensor output = named(plan_->quantizers.layer, [&] {
-    return quantize_relu_consuming(std::move(input), plan_->quantizers.output,
-                                   output_context(0, step));
+    return quantize_relu_consuming(std::move(input), plan_->quantizers.output, context);
   });
   observe(output, 0);
   return output;
 }
 
-Context QuantizableLayer::output_context(int index, std::uint32_t step) const {
-  return context(stream_of(plan_->quantizers.layer, Place::output, index), step);
+Context QuantizableLayer::output_context(int index, std::uint32_t step,
+                                         const at::Tensor& output) const {
+  return context(stream_of(plan_->quantizers.layer, Place::output, index), step, output.sizes(),
+                 {.channel = output_axis(), .reduction = output_axis()});
 }
 
 void QuantizableLayer::observe(const at::Tensor& output, int index) const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tensorquant/libtorch/arithmetic/layer_arithmetic.h"
+#include "tensorquant/libtorch/tensors/tensor_layout.h"
 #include "tensorquant/maps/layer_quantizers.h"
 #include "tensorquant/quantizers/quantizer.h"
 
@@ -40,6 +41,9 @@ class QuantizableLayer {
   // True for layers without arithmetic, such as ReLU and max pooling: an intrinsic map has nothing
   // to round in them.
   virtual bool only_moves_values() const = 0;
+  // See weight_axes_v and output_axis_v.
+  virtual TensorAxes weight_axes() const = 0;
+  virtual int output_axis() const = 0;
   // True for layers whose arithmetic an intrinsic map can round: see RoundedForward.
   virtual bool can_round_arithmetic() const = 0;
   // The type that forward() returns if nothing tells where the tensors in it are; else empty.
@@ -123,8 +127,10 @@ class QuantizableLayer {
  private:
   struct Cache;
 
-  Context context(std::uint32_t stream, std::uint32_t step) const;
-  Context output_context(int index, std::uint32_t step) const;
+  // Of a call that quantizes a tensor of these sizes.
+  Context context(std::uint32_t stream, std::uint32_t step, at::IntArrayRef sizes,
+                  TensorAxes axes) const;
+  Context output_context(int index, std::uint32_t step, const at::Tensor& output) const;
   void observe(const at::Tensor& output, int index) const;
 
   std::shared_ptr<const Plan> plan_;

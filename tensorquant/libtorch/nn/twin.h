@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tensorquant/libtorch/layers/q_layer.h"
+#include "tensorquant/libtorch/nn/axes.h"
 
 namespace tensorquant::nn {
 

@@ -70,15 +70,16 @@ at::Tensor quantize_values(const at::Tensor& x, const Quantizer& quantizer,
 }
 
 // True where a gradient passes the quantizer, which clips gradients; in the order of x's memory.
-at::Tensor inside_of(const at::Tensor& x, const Quantizer& quantizer) {
+at::Tensor inside_of(const at::Tensor& x, const Quantizer& quantizer, const Context& context) {
   const at::NoGradGuard no_gradient;
-  const bool is_dense = x.is_non_overlapping_and_dense() && !x.is_neg();
-  const at::Tensor in = is_dense ? x : contiguous_copy(x);
+  const bool is_ordered =
+      has_elementwise_gradient(quantizer) ? x.is_non_overlapping_and_dense() : x.is_contiguous();
+  const at::Tensor in = is_ordered && !x.is_neg() ? x : contiguous_copy(x);
   at::Tensor inside = at::empty_like(in, in.options().dtype(at::kBool));
   if (in.scalar_type() == at::kFloat) {
-    find_inside<float>(quantizer, values<const float>(in), values<bool>(inside));
+    find_inside<float>(quantizer, values<const float>(in), values<bool>(inside), context);
   } else {
-    find_inside<double>(quantizer, values<const double>(in), values<bool>(inside));
+    find_inside<double>(quantizer, values<const double>(in), values<bool>(inside), context);
   }
   return inside;
 }
@@ -103,7 +104,7 @@ struct ClippedFunction : torch::autograd::Function<ClippedFunction> {
                             const std::shared_ptr<const Quantizer>& quantizer,
                             const Context& context) {
     graph->set_materialize_grads(false);
-    graph->save_for_backward({inside_of(x, *quantizer)});
+    graph->save_for_backward({inside_of(x, *quantizer, context)});
     return quantize_values(x, *quantizer, context);
   }
 
@@ -115,20 +116,22 @@ struct ClippedFunction : torch::autograd::Function<ClippedFunction> {
   }
 };
 
-struct SavedQuantizer : torch::CustomClassHolder {
-  explicit SavedQuantizer(std::shared_ptr<const Quantizer> q) : quantizer(std::move(q)) {}
+struct SavedCall : torch::CustomClassHolder {
+  SavedCall(std::shared_ptr<const Quantizer> its_quantizer, const Context& its_context)
+      : quantizer(std::move(its_quantizer)), context(its_context) {}
   std::shared_ptr<const Quantizer> quantizer;
+  Context context;
 };
 
 template <class T>
-at::Tensor input_gradient(const Quantizer& quantizer, const at::Tensor& x, const at::Tensor& y,
+at::Tensor input_gradient(const SavedCall& call, const at::Tensor& x, const at::Tensor& y,
                           const at::Tensor& dy) {
   const at::Tensor x_ordered = x.contiguous(), y_ordered = y.contiguous();
   const at::Tensor dy_ordered = dy.contiguous();
   const at::Tensor dx = at::empty(x.sizes(), x_ordered.options());
   if (x.numel() > 0) {
-    quantizer.gradient(values<const T>(x_ordered), values<const T>(y_ordered),
-                       values<const T>(dy_ordered), values<T>(dx));
+    call.quantizer->gradient(values<const T>(x_ordered), values<const T>(y_ordered),
+                             values<const T>(dy_ordered), values<T>(dx), call.context);
   }
   return dx;
 }
@@ -143,24 +146,24 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
     graph->set_materialize_grads(false);
     at::Tensor y = quantize_values(x, *quantizer, context);
     graph->save_for_backward({x, y.clone()});
-    graph->saved_data["quantizer"] =
-        at::IValue::make_capsule(c10::make_intrusive<SavedQuantizer>(quantizer));
+    graph->saved_data["call"] =
+        at::IValue::make_capsule(c10::make_intrusive<SavedCall>(quantizer, context));
     return y;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* graph,
                                                  torch::autograd::variable_list gradients) {
     if (!gradients[0].defined()) return {at::Tensor(), at::Tensor(), at::Tensor()};
-    const auto capsule = graph->saved_data["quantizer"].toCapsule();
-    const Quantizer& quantizer = *static_cast<const SavedQuantizer&>(*capsule).quantizer;
+    const auto capsule = graph->saved_data["call"].toCapsule();
+    const auto& call = static_cast<const SavedCall&>(*capsule);
     if (at::GradMode::is_enabled()) {
-      throw Error("the gradient of " + quantizer.spec() + " has no gradient of its own");
+      throw Error("the gradient of " + call.quantizer->spec() + " has no gradient of its own");
     }
     const at::Tensor dy = gradients[0].is_sparse() ? gradients[0].to_dense() : gradients[0];
     const auto saved = graph->get_saved_variables();
     at::Tensor dx = dy.scalar_type() == at::kFloat
-                        ? input_gradient<float>(quantizer, saved[0], saved[1], dy)
-                        : input_gradient<double>(quantizer, saved[0], saved[1], dy);
+                        ? input_gradient<float>(call, saved[0], saved[1], dy)
+                        : input_gradient<double>(call, saved[0], saved[1], dy);
     return {std::move(dx), at::Tensor(), at::Tensor()};
   }
 };

@@ -37,8 +37,8 @@ class Calibrator {
   // All of a batch has been observed. Only `average` needs to know; what comes behind the last call
   // is a batch, too.
   void end_batch();
-  // Where the method has two passes(): the same numbers come once more, in any order. An Error where
-  // it has not, or where the second pass has begun.
+  // Where the method has two passes(): the same numbers come once more, in any order. An Error
+  // where it has not, or where the second pass has begun.
   void begin_second_pass();
 
   const CalibrationMethod& method() const { return method_; }

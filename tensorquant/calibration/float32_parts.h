@@ -46,8 +46,8 @@ void for_each_chunk(std::span<const double> values, const Count& count) {
   }
 }
 
-// Adds values to `sum`, on several threads where there are more than `block` of them: each adds to an
-// empty() sum of its own, which is merged. count(sum, chunk) adds a chunk to a sum.
+// Adds values to `sum`, on several threads where there are more than `block` of them: each adds to
+// an empty() sum of its own, which is merged. count(sum, chunk) adds a chunk to a sum.
 template <class T, class Sum, class Empty, class Count>
 void add_in_parts(std::span<const T> values, std::size_t block, Sum& sum, const Empty& empty,
                   const Count& count) {

@@ -15,8 +15,10 @@ constexpr float kLargest = std::numeric_limits<float>::max();
 
 float largest_value(const Quantizer& element) {
   if (!is_elementwise(element)) {
-    throw Error("calibration method 'mse' wants a format whose results depend on the number alone"
-                ", unlike quantizer '" + element.spec() + "'");
+    throw Error(
+        "calibration method 'mse' wants a format whose results depend on the number alone"
+        ", unlike quantizer '" +
+        element.spec() + "'");
   }
   const double largest = facts<float>(*element.format()).highest;
   if (!(largest > 0 && std::isfinite(largest))) {

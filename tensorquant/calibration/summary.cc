@@ -46,11 +46,13 @@ void count(Summary& summary, std::span<const float> chunk) {
 }  // namespace
 
 void Summary::add(std::span<const float> values) {
-  add_in_parts(values, kBlock, *this, [] { return Summary(); }, count);
+  add_in_parts(
+      values, kBlock, *this, [] { return Summary(); }, count);
 }
 
 void Summary::add(std::span<const double> values) {
-  add_in_parts(values, kBlock, *this, [] { return Summary(); }, count);
+  add_in_parts(
+      values, kBlock, *this, [] { return Summary(); }, count);
 }
 
 void Summary::merge(const Summary& other) {

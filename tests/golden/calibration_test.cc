@@ -1,4 +1,5 @@
-// Every line of calibration/calibration.jsonl, bit for bit. README.md here says whose hand wrote it.
+// Every line of calibration/calibration.jsonl, bit for bit. README.md here says whose hand wrote
+// it.
 
 #include <gtest/gtest.h>
 
@@ -92,8 +93,8 @@ void check(const json& line, const std::vector<T>& values, const Sizes& sizes) {
     EXPECT_SAME_BITS(calibrator.amax(*element_of(line), "x"), from_hex(line["amax"])) << line;
   } else {
     const ValueRange range = calibrator.range("x");
-    EXPECT_SAME_BITS(static_cast<float>(range.low), from_hex(line["lo"])) << line;
-    EXPECT_SAME_BITS(static_cast<float>(range.high), from_hex(line["hi"])) << line;
+    EXPECT_SAME_BITS(range.low, double{from_hex(line["lo"])}) << line;
+    EXPECT_SAME_BITS(range.high, double{from_hex(line["hi"])}) << line;
   }
 }
 

@@ -11,6 +11,16 @@ namespace tensorquant {
 
 using Kind = CalibrationMethod::Kind;
 
+void check_element(const CalibrationMethod& method, const Quantizer& element,
+                   const std::string& what) {
+  try {
+    if (method.kind == Kind::mse) mse_largest(element);
+    if (method.kind == Kind::entropy) entropy_levels(element);
+  } catch (const Error& error) {
+    throw Error(what + ": " + error.what());
+  }
+}
+
 Calibrator::Calibrator(const CalibrationMethod& method) : method_(method) {
   if (method.kind == Kind::percentile || method.kind == Kind::mse) counters_.emplace();
   if (method.kind == Kind::average) past_.emplace(method.number);
@@ -69,6 +79,7 @@ ValueRange Calibrator::range(const std::string& what) const {
 }
 
 float Calibrator::amax(const Quantizer& element, const std::string& what) const {
+  check_element(method_, element, what);
   summary().require_finite(what);
   switch (method_.kind) {
     case Kind::percentile:
@@ -92,13 +103,12 @@ ValueRange Calibrator::average() const {
 }
 
 float Calibrator::entropy(const Quantizer& element, const std::string& what) const {
-  const std::size_t levels = entropy_levels(element);
   if (!bins_ || bins_->total() != summary_.finite) {
     throw Error(what + ": calibration method 'entropy' wants all numbers a second time, " +
                 std::to_string(summary_.finite) + " finite ones, and has seen " +
                 std::to_string(bins_ ? bins_->total() : 0));
   }
-  return entropy_amax(*bins_, levels);
+  return entropy_amax(*bins_, entropy_levels(element));
 }
 
 }  // namespace tensorquant

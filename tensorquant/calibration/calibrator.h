@@ -16,6 +16,11 @@
 
 namespace tensorquant {
 
+// Throws an Error that names `what` where the method cannot find an amax for this element: to be
+// asked before the data run through.
+void check_element(const CalibrationMethod& method, const Quantizer& element,
+                   const std::string& what);
+
 // Watches one tensor of a network, such as a layer's output, while data runs through, and finds the
 // range that a scale is to cover. It keeps what its method needs, never the numbers: 512 KB at
 // most. But for `average` the results depend on the numbers alone, not on batches, their order or
@@ -50,8 +55,8 @@ class Calibrator {
   ValueRange range(const std::string& what) const;
   // The largest magnitude to be covered, 0 where all numbers were 0. `mse` and `entropy` look at
   // the element, which is the quantizer without a scale. Throws an Error that names `what` where
-  // there was no finite number, where a second pass is missing or had other numbers, or where the
-  // method cannot take the element.
+  // there was no finite number, where a second pass is missing or had other numbers, or as
+  // check_element() does.
   float amax(const Quantizer& element, const std::string& what) const;
 
  private:

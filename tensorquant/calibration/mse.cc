@@ -13,21 +13,6 @@ namespace {
 
 constexpr float kLargest = std::numeric_limits<float>::max();
 
-float largest_value(const Quantizer& element) {
-  if (!is_elementwise(element)) {
-    throw Error(
-        "calibration method 'mse' wants a format whose results depend on the number alone"
-        ", unlike quantizer '" +
-        element.spec() + "'");
-  }
-  const double largest = facts<float>(*element.format()).highest;
-  if (!(largest > 0 && std::isfinite(largest))) {
-    throw Error("calibration method 'mse' wants a format with a largest value, which quantizer '" +
-                element.spec() + "' has not");
-  }
-  return static_cast<float>(largest);
-}
-
 class SquaredError {
  public:
   SquaredError(const std::vector<Counter>& counters, const Quantizer& element)
@@ -55,9 +40,24 @@ class SquaredError {
 
 }  // namespace
 
+float mse_largest(const Quantizer& element) {
+  if (!is_elementwise(element)) {
+    throw Error(
+        "calibration method 'mse' wants a format whose results depend on the number alone, unlike "
+        "quantizer '" +
+        element.spec() + "'");
+  }
+  const double largest = facts<float>(*element.format()).highest;
+  if (!(largest > 0 && std::isfinite(largest))) {
+    throw Error("calibration method 'mse' wants a format with a largest value, which quantizer '" +
+                element.spec() + "' has not");
+  }
+  return static_cast<float>(largest);
+}
+
 float mse_amax(const Counters& counters, const Quantizer& element) {
   const DefaultFloatEnvironment environment;
-  const float largest = largest_value(element);
+  const float largest = mse_largest(element);
   const float amax0 = counters.summary().amax();
   const std::vector<Counter> ascending = counters.ascending();
   SquaredError squared_error(ascending, element);

@@ -91,9 +91,9 @@ TEST(EqualBins, AreMergedWithThoseOfTheSameAmaxAlone) {
 
 TEST(EntropyAmax, DivergesLeast) {
   std::vector<float> values = random_values<float>(20'000, 5);
-  for (const float outlier : {0.0f, 40.0f, 200.0f}) {
+  for (const float outlier : {0.0f, 200.0f}) {
     values.push_back(outlier);
-    for (const std::size_t levels : {2, 8, 100, 128, 300}) {
+    for (const std::size_t levels : {8, 128, 300}) {
       EXPECT_SAME_BITS(entropy_amax(bins_of(values, largest_magnitude(values)), levels),
                        amax_of(values, levels))
           << levels << " levels, " << outlier;

@@ -7,6 +7,7 @@
 #include "tensorquant/arithmetic/layers/matrix_product.h"  // matrix products, likewise
 #include "tensorquant/base/error.h"                        // Error, what every bad input throws
 #include "tensorquant/base/random.h"                       // random words and streams
+#include "tensorquant/calibration/calibrator.h"            // what range a scale has to cover
 #include "tensorquant/formats/context.h"     // Context: seed, stream and step of random rounding
 #include "tensorquant/formats/format.h"      // number formats as plain data, and their definitions
 #include "tensorquant/maps/assign.h"         // what each layer of a model gets, for front-ends

@@ -9,6 +9,7 @@ void bind_quantizers(nanobind::module_& module);
 void bind_maps(nanobind::module_& module);
 void bind_assign(nanobind::module_& module);
 void bind_arithmetic(nanobind::module_& module);
+void bind_calibration(nanobind::module_& module);
 void bind_c_api(nanobind::module_& module);
 
 }  // namespace tensorquant::python

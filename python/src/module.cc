@@ -29,5 +29,6 @@ NB_MODULE(_core, module) {
   tensorquant::python::bind_maps(module);
   tensorquant::python::bind_assign(module);
   tensorquant::python::bind_arithmetic(module);
+  tensorquant::python::bind_calibration(module);
   tensorquant::python::bind_c_api(module);
 }

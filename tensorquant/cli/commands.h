@@ -11,6 +11,7 @@ void add_list(CLI::App& app);
 void add_describe(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_matmul(CLI::App& app);
+void add_calibrate(CLI::App& app);
 void add_explain(CLI::App& app);
 void add_train(CLI::App& app);
 void add_evaluate(CLI::App& app);

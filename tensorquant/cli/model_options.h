@@ -11,7 +11,7 @@
 #include "tensorquant/maps/override.h"
 #include "tensorquant/models/model.h"
 
-// Options that train, evaluate and explain share. Faults of the command line are
+// Options that train, evaluate, explain and calibrate share. Faults of the command line are
 // CLI::ValidationError, faults of a file are Error.
 namespace tensorquant::cli {
 

@@ -12,12 +12,6 @@
 #include "tensorquant/models/suggestion.h"
 
 namespace tensorquant::cli {
-namespace {
-
-constexpr std::size_t kBatch = 128;
-
-}  // namespace
-
 void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
   const char* group = "Suggest a map";
   data.limit = 512;
@@ -57,9 +51,9 @@ void suggest(const std::string& model_name, SuggestOptions options) {
   std::vector<LayerRanges> ranges;
   {
     Progress progress(data.count);
-    ranges = observe_ranges(info, *model, data, kBatch, [&](std::size_t done) {
+    ranges = observe_ranges(info, *model, data, [&](std::size_t done, std::size_t all) {
       interrupt.check();
-      progress.update(done, "image " + std::to_string(done) + "/" + std::to_string(data.count));
+      progress.update(done, "image " + std::to_string(done) + "/" + std::to_string(all));
     });
   }
   const Override maps = suggest_maps(options.bits, ranges);

@@ -1,6 +1,7 @@
 #include "tensorquant/formats/scaled.h"
 
 #include <algorithm>
+#include <array>
 #include <type_traits>
 
 #include "tensorquant/base/error.h"
@@ -192,6 +193,16 @@ MeanScale<T> mean_scale(const ElementFormat& element, std::span<const T> group) 
 }
 
 template <class T>
+std::optional<Scale> given_scale(const Scaled& format, T lowest, T highest) {
+  const std::array<T, 2> ends = {lowest, highest};
+  const GroupScale<T> found = group_scale<T>(format, ends, 1);
+  if (!(found.scale > 0) || (lowest == 0 && highest == 0)) return std::nullopt;
+  return Scale{.rule = Scale::Rule::number,
+               .number = static_cast<double>(found.scale),
+               .zero = static_cast<int>(found.zero)};
+}
+
+template <class T>
 void quantize_reference(const Scaled& format, std::span<const T> in, std::span<T> out,
                         const Context& context) {
   const RandomStream random = context.random();
@@ -261,6 +272,8 @@ std::vector<double> values(const Scaled& format) {
 
 template MeanScale<float> mean_scale(const ElementFormat&, std::span<const float>);
 template MeanScale<double> mean_scale(const ElementFormat&, std::span<const double>);
+template std::optional<Scale> given_scale(const Scaled&, float, float);
+template std::optional<Scale> given_scale(const Scaled&, double, double);
 template void quantize_reference(const Scaled&, std::span<const float>, std::span<float>,
                                  const Context&);
 template void quantize_reference(const Scaled&, std::span<const double>, std::span<double>,

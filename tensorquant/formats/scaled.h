@@ -67,6 +67,11 @@ struct MeanScale {
 template <class T>
 MeanScale<T> mean_scale(const ElementFormat& element, std::span<const T> group);
 
+// The number, and the zero point, that the format would find in a group with these ends; nothing for
+// a group of zeros or one that is not finite. Not for Rule::e4m3 and Rule::mean.
+template <class T>
+std::optional<Scale> given_scale(const Scaled& format, T lowest, T highest);
+
 // The ends of the integers q - z for the zero point z.
 struct IntegerEnds {
   double lowest;

@@ -2,11 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
 #include <map>
 #include <utility>
 
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
-#include "tensorquant/libtorch/model/observers.h"
+#include "tensorquant/models/calibration.h"
 
 namespace tensorquant {
 namespace {
@@ -19,14 +20,14 @@ void include(const at::Tensor& values, const std::string& what, ValueRange& rang
 }  // namespace
 
 std::vector<LayerRanges> observe_ranges(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data, std::size_t batch_size,
-    const std::function<void(std::size_t images)>& after_batch) {
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+    const std::function<void(std::size_t done, std::size_t all)>& after_image) {
   const at::NoGradGuard no_grad;
-  model.eval();
   std::vector<LayerRanges> ranges;
   std::map<std::string, std::size_t> index;
   const auto modules = model.named_modules();
-  for (const std::string& name : layer_names(model)) {
+  const std::vector<std::string> names = layer_names(model);
+  for (const std::string& name : names) {
     index[name] = ranges.size();
     LayerRanges& layer = ranges.emplace_back();
     layer.layer = name;
@@ -35,18 +36,16 @@ std::vector<LayerRanges> observe_ranges(
               is_bias(item.key()) ? layer.bias : layer.weight);
     }
   }
-  set_output_observer(model, [&](const std::string& name, const at::Tensor& output) {
-    // Further outputs of a layer are "name:output1"; one quantizer is for all of them.
-    const std::string layer = name.substr(0, name.find(':'));
-    include(output, "the output of " + layer, ranges[index.at(layer)].output);
-  });
-  for (std::size_t done = 0; done < data.count;) {
-    const std::vector<std::size_t> indices = batch_indices(data, done, batch_size);
-    model.forward(preprocess(info, data, indices));
-    done += indices.size();
-    if (after_batch) after_batch(done);
+  const std::map<std::string, Calibrator> outputs =
+      observe_outputs(info, model, data, {CalibrationMethod::Kind::minmax}, names, after_image);
+  for (const auto& [name, calibrator] : outputs) {
+    const Summary& seen = calibrator.summary();
+    const std::string what = "the output of " + name;
+    ValueRange& range = ranges[index.at(name)].output;
+    if (seen.nan + seen.infinite > 0)
+      range.include(0, std::numeric_limits<double>::infinity(), what);
+    if (seen.finite > 0) range = calibrator.range(what);
   }
-  set_output_observer(model, {});
   return ranges;
 }
 

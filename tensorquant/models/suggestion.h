@@ -18,11 +18,10 @@ struct LayerRanges {
   ValueRange weight, bias, output;
 };
 
-// The ranges of all weights, and of all outputs while the model runs over the data, in evaluation
-// mode. after_batch sees the number of images done.
+// The ranges of all weights, and of all outputs as observe_outputs() finds them.
 std::vector<LayerRanges> observe_ranges(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data, std::size_t batch_size,
-    const std::function<void(std::size_t images)>& after_batch = {});
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+    const std::function<void(std::size_t done, std::size_t all)>& after_image = {});
 
 // Maps with nearest,bits,F for each layer's weights, biases and outputs, each with its own F.
 Override suggest_maps(int bits, const std::vector<LayerRanges>& ranges);

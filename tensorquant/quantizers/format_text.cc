@@ -299,6 +299,20 @@ std::string write_format(const FormatEntry& entry, const Format& format,
   return text;
 }
 
+std::string element_spec(const ElementFormat& element) {
+  const Format format = format_of(element);
+  const auto writes = [&](const FormatEntry& entry) {
+    if (entry.shape != FormatEntry::Shape::given) return false;
+    // Names of fixed point say how to round.
+    const auto* fixed = std::get_if<FixedPoint>(&format);
+    const auto* named = std::get_if<FixedPoint>(&entry.prototype);
+    return entry.prototype.index() == format.index() &&
+           (fixed == nullptr || fixed->rounding == named->rounding);
+  };
+  const auto& list = format_list();
+  return write_format(*std::find_if(list.begin(), list.end(), writes), format, {});
+}
+
 std::string format_usage(const FormatEntry& entry) {
   UsageWriter visitor{takes_shape(entry), usual_words(entry, implied_scale(entry).has_value()),
                       std::string(entry.name)};

@@ -18,6 +18,9 @@ Format read_format(const FormatEntry& entry, SpecReader& reader);
 std::string write_format(const FormatEntry& entry, const Format& format,
                          std::map<std::string, std::string> keywords);
 
+// The canonical string of an element format alone, without a short name.
+std::string element_spec(const ElementFormat& element);
+
 // "nearest,W,F[,overflow=saturate|wrap]": the first word of a choice is what holds where it is left
 // out.
 std::string format_usage(const FormatEntry& entry);

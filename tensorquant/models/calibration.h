@@ -1,0 +1,41 @@
+#ifndef TENSORQUANT_MODELS_CALIBRATION_H_
+#define TENSORQUANT_MODELS_CALIBRATION_H_
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tensorquant/calibration/calibrator.h"
+#include "tensorquant/data/dataset.h"
+#include "tensorquant/maps/override.h"
+#include "tensorquant/models/model.h"
+
+namespace tensorquant {
+
+// What the outputs of layers are while the model runs over the data as it is, in evaluation mode,
+// each image alone: so that it depends on the images, not on their order. after_image sees how many
+// forward passes are done of how many.
+std::map<std::string, Calibrator> observe_outputs(
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+    const CalibrationMethod& method, const std::vector<std::string>& layers,
+    const std::function<void(std::size_t done, std::size_t all)>& after_image = {});
+
+struct CalibratedMaps {
+  Override maps;
+  std::vector<std::string> warnings;  // a line each
+};
+
+// The maps with numbers in place of the rules that find one scale in a whole output. The extrinsic
+// map becomes one rule for each layer that it hits; the others stay as they are. The model runs
+// without quantizers. Throws an Error where no output has such a rule, or where the method does not
+// suit one, before the model runs.
+CalibratedMaps calibrate(
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data, const Override& maps,
+    const CalibrationMethod& method,
+    const std::function<void(std::size_t done, std::size_t all)>& after_image = {});
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_MODELS_CALIBRATION_H_

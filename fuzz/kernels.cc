@@ -43,6 +43,9 @@ struct FieldTaker {
   void optional_argument(std::string_view, std::optional<double>& value) {
     if (input.between(0, 1)) value = magnitude();
   }
+  void optional_argument(std::string_view, int& value, int, int lowest, int highest) {
+    if (input.between(0, 1)) value = integer(lowest, highest);
+  }
   void keyword(std::string_view, int& value, int, int lowest, int highest) {
     if (input.between(0, 1)) value = integer(lowest, highest);
   }

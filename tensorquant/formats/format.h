@@ -18,6 +18,7 @@
 #include "tensorquant/formats/floating_point.h"
 #include "tensorquant/formats/identity.h"
 #include "tensorquant/formats/logarithmic.h"
+#include "tensorquant/formats/posit.h"
 #include "tensorquant/formats/sparse.h"
 #include "tensorquant/formats/ternary.h"
 
@@ -25,7 +26,7 @@ namespace tensorquant {
 
 // Every number format, as plain data.
 using Format =
-    std::variant<Identity, FixedPoint, FloatingPoint, Logarithmic, Sparse, Binary, Ternary>;
+    std::variant<Identity, FixedPoint, FloatingPoint, Posit, Logarithmic, Sparse, Binary, Ternary>;
 
 // A format whose results may depend on random bits takes them behind the number.
 template <class F>

@@ -21,6 +21,10 @@ void quantize(const FloatingPoint& format, std::span<const float> in, std::span<
               const Context& context = {});
 void quantize(const FloatingPoint& format, std::span<const double> in, std::span<double> out,
               const Context& context = {});
+void quantize(const Posit& format, std::span<const float> in, std::span<float> out,
+              const Context& context = {});
+void quantize(const Posit& format, std::span<const double> in, std::span<double> out,
+              const Context& context = {});
 void quantize(const Logarithmic& format, std::span<const float> in, std::span<float> out,
               const Context& context = {});
 void quantize(const Logarithmic& format, std::span<const double> in, std::span<double> out,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <string_view>
 
 #include "tensorquant/formats/format.h"
@@ -14,6 +15,7 @@ namespace tensorquant {
 //   argument(meaning, integer, lowest, highest)      must be given
 //   argument(meaning, number)                        must be given, >= 0
 //   optional_argument(meaning, number or optional)   may be left out: 1, or nothing
+//   optional_argument(meaning, integer, when_left_out, lowest, highest)
 //   optional_argument(meaning, value, choices)       may be left out: the first choice
 //   flag(word, value)                                an argument, true where it is given
 //   keyword(name, integer, when_left_out, lowest, highest)
@@ -108,6 +110,14 @@ void visit_fields(FloatingPoint& format, V& visitor) {
                                                     {"odd", Rounding::odd},
                                                     {"stochastic", Rounding::stochastic}}});
   visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
+}
+
+template <class V>
+void visit_fields(Posit& format, V& visitor) {
+  visitor.argument("N", format.bits, 3, 32);
+  // All exponents are those of float32, and their negatives too.
+  const int most = std::bit_width(static_cast<unsigned>(126 / (format.bits - 2))) - 1;
+  visitor.optional_argument("es", format.exponent_bits, 2, 0, most);
 }
 
 template <class V>

@@ -34,6 +34,9 @@ struct FieldReader {
   void optional_argument(std::string_view meaning, std::optional<double>& value) {
     if (reader.has_argument()) value = reader.number(meaning, false);
   }
+  void optional_argument(std::string_view meaning, int& value, int, int lowest, int highest) {
+    if (reader.has_argument()) value = reader.integer(meaning, lowest, highest);
+  }
   template <class E, std::size_t N>
   void optional_argument(std::string_view meaning, E& value,
                          const std::array<Choice<E>, N>& choices) {
@@ -79,6 +82,9 @@ struct FieldWriter {
   void optional_argument(std::string_view, std::optional<double>& value) {
     if (value) add(shortest_decimal(*value), true);
   }
+  void optional_argument(std::string_view, int& value, int when_left_out, int, int) {
+    add(std::to_string(value), value != when_left_out);
+  }
   template <class E, std::size_t N>
   void optional_argument(std::string_view, E& value, const std::array<Choice<E>, N>& choices) {
     for (const auto& choice : choices) {
@@ -120,6 +126,9 @@ struct UsageWriter {
   void argument(std::string_view meaning, double&) { text += "," + std::string(meaning); }
   template <class Number>
   void optional_argument(std::string_view meaning, Number&) {
+    text += "[," + std::string(meaning) + "]";
+  }
+  void optional_argument(std::string_view meaning, int&, int, int, int) {
     text += "[," + std::string(meaning) + "]";
   }
   template <class E, std::size_t N>

@@ -33,6 +33,7 @@ bool wraps(const Quantizer& q) {
 }
 // Where numbers are out of range.
 bool gives_nan(const Quantizer& q) {
+  if (std::holds_alternative<Posit>(*q.format())) return true;  // infinities
   const auto* floating = std::get_if<FloatingPoint>(q.format());
   return floating != nullptr && floating->overflow == FloatingPoint::Overflow::nan;
 }

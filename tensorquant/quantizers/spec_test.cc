@@ -95,6 +95,8 @@ TEST(Spec, HasACanonicalForm) {
       {"float,4,3,rounding=stochastic,random_bits=4",
        "float,4,3,random_bits=4,rounding=stochastic"},
       {"fp16,grad=clipped", "fp16,grad=clipped"},
+      {"posit,8,2", "posit,8"},
+      {"posit,8,0", "posit,8,0"},
       {"logarithmic,nearest", "logarithmic"},
       {"logarithmic,min=-1074,max=1023", "logarithmic"},
       {"logarithmic,down,min=-2,max=5", "logarithmic,down,max=5,min=-2"},
@@ -179,6 +181,9 @@ constexpr Fault kFaults[] = {
     {"float,8,3,bias=126", 16, "expected an integer bias in [127, 147], found '126'"},
     {"e4m3fn,special=ieee", 8, "'e4m3fn' has no keyword 'special'"},
     {"float,5,2,random_bits=4", 11, "no keyword 'random_bits'"},
+    {"posit,2", 7, "expected an integer N in [3, 32], found '2'"},
+    {"posit,16,4", 10, "expected an integer es in [0, 3], found '4'"},
+    {"posit,32,3", 10, "expected an integer es in [0, 2], found '3'"},
     {"logarithmic,up", 13, "expected rounding to be 'nearest' or 'down', found 'up'"},
     {"logarithmic,min=3,max=2", 17, "expected an integer min in [-1074, 2], found '3'"},
     {"logarithmic,min=0.5", 17, "expected an integer min in [-1074, 1023], found '0.5'"},
@@ -236,6 +241,7 @@ TEST(ListQuantizers, ShowsHowToWriteEach) {
       "zero|down|up|odd|stochastic][,random_bits=N][,grad=ste|clipped]");
   EXPECT_EQ(usage["e4m3fn"].substr(0, 32), "e4m3fn[,overflow=saturate|nan][,");
   EXPECT_EQ(usage["logarithmic"], "logarithmic[,nearest|down][,max=N][,min=N][,grad=ste|clipped]");
+  EXPECT_EQ(usage["posit"], "posit,N[,es][,grad=ste|clipped]");
   EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,grad=ste|clipped]");
   EXPECT_EQ(usage["sparse"], "sparse,T[,grad=ste|clipped]");
 }

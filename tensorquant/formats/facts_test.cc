@@ -52,7 +52,10 @@ TEST(Values, AreAsManyAsTheFactsSay) {
       Posit{.bits = 8},
       Posit{.bits = 9, .exponent_bits = 0},
       Posit{.bits = 3, .exponent_bits = 6},
+      P3109{.bits = 8, .precision = 1},
+      P3109{.bits = 9, .precision = 4, .is_unsigned = true, .domain = P3109::Domain::finite},
       Logarithmic{.min_exponent = -7, .max_exponent = 8},
+      Logarithmic{.min_exponent = -149, .max_exponent = -120, .fraction = 3},
       Binary{},
       Ternary{}};
   for (const Format& format : formats) {
@@ -137,6 +140,14 @@ TEST(Fits, WhereTheTypeHasEveryValue) {
   }
   for (int e = 2; e <= 6; ++e) {
     for (int m = 1; m <= 11; ++m) formats.push_back(FloatingPoint{e, m});
+  }
+  formats.push_back(NormalFloat4{});
+  for (int bits = 2; bits <= 7; ++bits) formats.push_back(AdditivePowers{bits, bits % 2 == 0});
+  for (int bits = 2; bits <= 14; ++bits) {
+    for (int precision = std::max(1, bits - 7); precision < bits; ++precision) {
+      formats.push_back(P3109{bits, precision});
+      formats.push_back(P3109{bits, precision, true, P3109::Domain::finite});
+    }
   }
   for (int bits = 3; bits <= 16; ++bits) {
     for (int e = 0; (bits - 2) << e <= 126; ++e) formats.push_back(Posit{bits, e});

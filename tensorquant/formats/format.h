@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tensorquant/base/random.h"
+#include "tensorquant/formats/additive_powers.h"
 #include "tensorquant/formats/binary.h"
 #include "tensorquant/formats/context.h"
 #include "tensorquant/formats/facts.h"
@@ -18,6 +19,8 @@
 #include "tensorquant/formats/floating_point.h"
 #include "tensorquant/formats/identity.h"
 #include "tensorquant/formats/logarithmic.h"
+#include "tensorquant/formats/normal_float.h"
+#include "tensorquant/formats/p3109.h"
 #include "tensorquant/formats/posit.h"
 #include "tensorquant/formats/sparse.h"
 #include "tensorquant/formats/ternary.h"
@@ -25,8 +28,8 @@
 namespace tensorquant {
 
 // Every number format, as plain data.
-using Format =
-    std::variant<Identity, FixedPoint, FloatingPoint, Posit, Logarithmic, Sparse, Binary, Ternary>;
+using Format = std::variant<Identity, FixedPoint, FloatingPoint, P3109, Posit, Logarithmic,
+                            NormalFloat4, AdditivePowers, Sparse, Binary, Ternary>;
 
 // A format whose results may depend on random bits takes them behind the number.
 template <class F>

@@ -21,6 +21,10 @@ void quantize(const FloatingPoint& format, std::span<const float> in, std::span<
               const Context& context = {});
 void quantize(const FloatingPoint& format, std::span<const double> in, std::span<double> out,
               const Context& context = {});
+void quantize(const P3109& format, std::span<const float> in, std::span<float> out,
+              const Context& context = {});
+void quantize(const P3109& format, std::span<const double> in, std::span<double> out,
+              const Context& context = {});
 void quantize(const Posit& format, std::span<const float> in, std::span<float> out,
               const Context& context = {});
 void quantize(const Posit& format, std::span<const double> in, std::span<double> out,
@@ -28,6 +32,14 @@ void quantize(const Posit& format, std::span<const double> in, std::span<double>
 void quantize(const Logarithmic& format, std::span<const float> in, std::span<float> out,
               const Context& context = {});
 void quantize(const Logarithmic& format, std::span<const double> in, std::span<double> out,
+              const Context& context = {});
+void quantize(const NormalFloat4& format, std::span<const float> in, std::span<float> out,
+              const Context& context = {});
+void quantize(const NormalFloat4& format, std::span<const double> in, std::span<double> out,
+              const Context& context = {});
+void quantize(const AdditivePowers& format, std::span<const float> in, std::span<float> out,
+              const Context& context = {});
+void quantize(const AdditivePowers& format, std::span<const double> in, std::span<double> out,
               const Context& context = {});
 void quantize(const Sparse& format, std::span<const float> in, std::span<float> out,
               const Context& context = {});

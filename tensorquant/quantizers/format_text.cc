@@ -43,6 +43,11 @@ struct FieldReader {
     value = choices[reader.choice(meaning, words(choices))].value;
   }
   void flag(std::string_view word, bool& value) { value = reader.flag(word); }
+  void flag_just_when(bool condition, std::string_view word, bool& value) {
+    value = condition && reader.flag(word);
+    if (condition && !value)
+      reader.fail("'" + reader.spec() + "' wants '" + std::string(word) + "'");
+  }
   void keyword(std::string_view name, int& value, int, int lowest, int highest) {
     if (const auto given = reader.integer_keyword(name, lowest, highest)) value = *given;
   }
@@ -94,6 +99,7 @@ struct FieldWriter {
   void flag(std::string_view word, bool& value) {
     if (value) add(std::string(word), true);
   }
+  void flag_just_when(bool, std::string_view word, bool& value) { flag(word, value); }
   void keyword(std::string_view name, int& value, int when_left_out, int, int) {
     if (value != when_left_out) keywords[std::string(name)] = std::to_string(value);
   }
@@ -136,6 +142,7 @@ struct UsageWriter {
     text += "[," + alternatives(choices) + "]";
   }
   void flag(std::string_view word, bool&) { text += "[," + std::string(word) + "]"; }
+  void flag_just_when(bool, std::string_view word, bool& value) { flag(word, value); }
   void keyword(std::string_view name, int&, int, int, int) {
     text += "[," + std::string(name) + "=N]";
   }

@@ -34,6 +34,9 @@ bool wraps(const Quantizer& q) {
 // Where numbers are out of range.
 bool gives_nan(const Quantizer& q) {
   if (std::holds_alternative<Posit>(*q.format())) return true;  // infinities
+  if (const auto* p3109 = std::get_if<P3109>(q.format())) {
+    return p3109->is_unsigned && std::isnan(p3109->negative_value());
+  }
   const auto* floating = std::get_if<FloatingPoint>(q.format());
   return floating != nullptr && floating->overflow == FloatingPoint::Overflow::nan;
 }
@@ -63,8 +66,16 @@ class EveryQuantizer : public testing::Test {};
 using Types = testing::Types<float, double>;
 TYPED_TEST_SUITE(EveryQuantizer, Types);
 
+// Values that are rounded down to the tensor's type lie below their own border.
+bool takes_values_below_their_border(const Quantizer& q) {
+  const auto* powers = std::get_if<Logarithmic>(q.format());
+  return powers != nullptr && powers->fraction > 0 &&
+         powers->rounding == Logarithmic::Rounding::down;
+}
+
 TYPED_TEST(EveryQuantizer, QuantizingTwiceChangesNothing) {
   for (const auto& q : all_quantizers()) {
+    if (takes_values_below_their_border(*q)) continue;
     const std::vector<TypeParam> once = quantized(*q, inputs<TypeParam>());
     const std::vector<TypeParam> twice = quantized(*q, once);
     for (std::size_t i = 0; i < once.size(); ++i) {

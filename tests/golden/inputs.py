@@ -8,6 +8,15 @@ from elements import philox4x32_10
 ELEMENT_FAMILIES = {
     "posits": ["posit,8", "posit,16", "posit,32", "posit,3", "posit,4", "posit,8,0", "posit,9,0", "posit,6,1", "posit,3,6",
                "posit,32,0", "posit,17,3"],
+    "p3109": ["p3109,8,3", "p3109,8,4,domain=finite", "p3109,8,1", "p3109,8,3,unsigned", "p3109,8,3,unsigned,overflow=saturate",
+              "p3109,6,3,overflow=propagate", "p3109,8,1,rounding=odd", "p3109,8,4,rounding=odd", "p3109,8,1,unsigned", "p3109,2,1",
+              "p3109,9,2,unsigned,domain=finite", "p3109,16,9,rounding=nearest", "p3109,7,1,rounding=nearest_up",
+              "p3109,8,3,rounding=zero", "p3109,8,3,rounding=down", "p3109,8,3,rounding=stochastic",
+              "p3109,8,1,random_bits=8,rounding=stochastic"],
+    "steps": ["logarithmic,exponent", "logarithmic,fraction=1", "logarithmic,down,fraction=1", "logarithmic,exponent,fraction=2",
+              "logarithmic,fraction=3,max=4,min=-8", "logarithmic,exponent,fraction=5,max=3,min=-140",
+              "logarithmic,down,fraction=4,max=-120,min=-130", "logarithmic,fraction=8", "logarithmic,exponent,max=3,min=-4"],
+    "tables": ["nf4", "apot,3", "apot,5", "apot,7", "apot,2,unsigned", "apot,4,unsigned", "apot,6,unsigned"],
 }  # fmt: skip
 FAMILY_RANDOM = 150  # bit patterns and normal numbers, as many of each
 

@@ -36,18 +36,30 @@ void RunFormat(const NormalFloat4& format, const Part<T>& part) {
 }
 
 // All borders are multiples of one unit, so that what a magnitude becomes is a function of how many
-// units reach it.
+// units reach it: a table for each number of terms.
+template <class T>
+const std::vector<T>& ResultsOfUnits(int terms) {
+  static const std::array<std::vector<T>, 3> all = [] {
+    std::array<std::vector<T>, 3> results;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const AdditivePowers format{.bits = 2 * static_cast<int>(i + 1), .is_unsigned = true};
+      const T units = std::ldexp(T{1}, format.last_place() + 1);
+      for (T unit = 0; unit <= bounds<T>(format).highest * units; ++unit) {
+        results[i].push_back(quantize_reference(format, unit / units));
+      }
+    }
+    return results;
+  }();
+  return all[static_cast<std::size_t>(terms - 1)];
+}
+
 template <class T>
 void RunFormat(const AdditivePowers& format, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const hn::RebindToSigned<decltype(d)> di;
   const T units = std::ldexp(T{1}, format.last_place() + 1);
   const Bounds<T> ends = bounds<T>(format);
-  std::vector<T> results;
-  for (T unit = 0; unit <= ends.highest * units; ++unit) {
-    results.push_back(quantize_reference(format, unit / units));
-  }
-  const T* table = results.data();
+  const T* table = ResultsOfUnits<T>(format.terms()).data();
   const auto scale = hn::Set(d, units);
   const auto last = hn::Set(d, ends.highest * units);
   const auto lowest = hn::Set(d, format.is_unsigned ? T{0} : -std::numeric_limits<T>::infinity());

@@ -43,6 +43,9 @@ struct FieldTaker {
   void optional_argument(std::string_view, std::optional<double>& value) {
     if (input.between(0, 1)) value = magnitude();
   }
+  void optional_argument(std::string_view, int& value, int, int lowest, int highest) {
+    if (input.between(0, 1)) value = integer(lowest, highest);
+  }
   void keyword(std::string_view, int& value, int, int lowest, int highest) {
     if (input.between(0, 1)) value = integer(lowest, highest);
   }
@@ -59,6 +62,7 @@ struct FieldTaker {
     if (takes_shape) keyword(std::forward<Field>(field)...);
   }
   void flag(std::string_view, bool& value) { value = input.between(0, 1) != 0; }
+  void flag_just_when(bool condition, std::string_view, bool& value) { value = condition; }
   template <class... Field>
   void keyword_when(bool condition, Field&&... field) {
     if (condition) keyword(std::forward<Field>(field)...);

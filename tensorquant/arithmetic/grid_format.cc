@@ -68,7 +68,10 @@ bool odd_is_enough(const FixedPoint& format) {
   return !format.wraps() && format.bits <= (format.rounding == Rounding::stochastic ? 26 : 50);
 }
 bool odd_is_enough(const FloatingPoint&) { return true; }
-bool odd_is_enough(const Logarithmic&) { return true; }
+// The root of two, a border, is no double: an odd neighbour may lie beyond it.
+bool odd_is_enough(const Logarithmic& format) {
+  return format.rounding != Logarithmic::Rounding::exponent;
+}
 
 std::optional<int> modulus(const Identity&) { return std::nullopt; }
 std::optional<int> modulus(const FixedPoint& format) {

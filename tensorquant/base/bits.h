@@ -13,6 +13,8 @@ namespace tensorquant {
 template <class T>
 using BitsOf = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
 
+__extension__ using Uint128 = unsigned __int128;  // of GCC and Clang
+
 template <class T>
 constexpr BitsOf<T> to_bits(T x) {
   return std::bit_cast<BitsOf<T>>(x);

@@ -49,7 +49,13 @@ TEST(Values, AreAsManyAsTheFactsSay) {
                     .significand_bits = 3,
                     .special = FloatingPoint::Special::fnuz,
                     .own_bias = 11},
+      Posit{.bits = 8},
+      Posit{.bits = 9, .exponent_bits = 0},
+      Posit{.bits = 3, .exponent_bits = 6},
+      P3109{.bits = 8, .precision = 1},
+      P3109{.bits = 9, .precision = 4, .is_unsigned = true, .domain = P3109::Domain::finite},
       Logarithmic{.min_exponent = -7, .max_exponent = 8},
+      Logarithmic{.min_exponent = -149, .max_exponent = -120, .fraction = 3},
       Binary{},
       Ternary{}};
   for (const Format& format : formats) {
@@ -87,6 +93,22 @@ TEST(Facts, AreThoseOfTheStandards) {
   }
 }
 
+// Every string but NaR is a value; float32 has those with 23 bits of fraction: from 2^-20 to 2^20,
+// where a posit of 32 bits has up to four more, every sixteenth of them.
+TEST(Facts, OfPositsAreThoseOfTheStandard) {
+  EXPECT_EQ(facts<float>(Posit{.bits = 8}).highest, 0x1p24);
+  EXPECT_EQ(facts<float>(Posit{.bits = 16}).smallest_positive, 0x1p-56);
+  EXPECT_EQ(facts<float>(Posit{.bits = 16}).count, 0xFFFFu);
+  EXPECT_EQ(facts<double>(Posit{.bits = 32}).count, 0xFFFFFFFFu);
+  EXPECT_EQ(facts<double>(Posit{.bits = 32}).highest, 0x1p120);
+  std::uint64_t positive = 1;
+  for (int regime = -30; regime <= 29; ++regime) {
+    const int run = regime < 0 ? -regime : regime + 1;
+    positive += std::uint64_t{1} << std::min(30 - run, 25);
+  }
+  EXPECT_EQ(facts<float>(Posit{.bits = 32}).count, 2 * positive + 1);
+}
+
 // 2^24 - 1 integers below 2^24, and 2^23 in each of the powers of two above, of both signs.
 TEST(Facts, CountTheValuesThatTheTypeHas) {
   EXPECT_EQ(facts<float>(FixedPoint{.bits = 25}).count, std::uint64_t{1} << 25);
@@ -118,6 +140,17 @@ TEST(Fits, WhereTheTypeHasEveryValue) {
   }
   for (int e = 2; e <= 6; ++e) {
     for (int m = 1; m <= 11; ++m) formats.push_back(FloatingPoint{e, m});
+  }
+  formats.push_back(NormalFloat4{});
+  for (int bits = 2; bits <= 7; ++bits) formats.push_back(AdditivePowers{bits, bits % 2 == 0});
+  for (int bits = 2; bits <= 14; ++bits) {
+    for (int precision = std::max(1, bits - 7); precision < bits; ++precision) {
+      formats.push_back(P3109{bits, precision});
+      formats.push_back(P3109{bits, precision, true, P3109::Domain::finite});
+    }
+  }
+  for (int bits = 3; bits <= 16; ++bits) {
+    for (int e = 0; (bits - 2) << e <= 126; ++e) formats.push_back(Posit{bits, e});
   }
   int fitting = 0;
   for (const FloatingPoint& type : types) {

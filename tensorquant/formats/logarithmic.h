@@ -3,25 +3,34 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "tensorquant/base/bits.h"
 #include "tensorquant/formats/bounds.h"
 #include "tensorquant/formats/facts.h"
-#include "tensorquant/formats/rounding.h"
+#include "tensorquant/formats/roots_of_two.h"
 
 namespace tensorquant {
 
-// Signed powers of two and zero: values are +-2^e for the integers e in [min_exponent,
-// max_exponent], +0 and -0.
+// Signed powers of two and zero: values are +-2^(k / steps()) for the integers k from
+// min_exponent * steps() to max_exponent * steps(), each rounded once to the tensor's type, +0 and
+// -0.
 struct Logarithmic {
-  // Rounding::nearest: the closest power of two, a tie goes up in magnitude. Rounding::down: e =
-  // floor(log2(abs(x))).
+  enum class Rounding {
+    nearest,   // the closest value; a tie, which only whole exponents have, goes up in magnitude
+    down,      // k = floor(log2(abs(x)) * steps())
+    exponent,  // k = log2(abs(x)) * steps() rounded to the nearest integer: no number is a tie
+  };
+
   Rounding rounding = Rounding::nearest;
   // The default is all that any tensor type has; each type cuts it to its own exponents, subnormals
   // included.
   int min_exponent = kMinExponent<double>;
   int max_exponent = kMaxExponent<double>;
-  static constexpr bool is_grid = true;  // see GridFormat
+  int fraction = 0;  // bits of the exponent behind the point, 0..8
+
+  int steps() const { return 1 << fraction; }  // in a power of two
+  static constexpr bool is_grid = true;        // see GridFormat
   bool operator==(const Logarithmic&) const = default;
 };
 
@@ -41,23 +50,44 @@ Bounds<T> bounds(const Logarithmic& format) {
   return {-largest, largest};
 }
 
-// Below half of the smallest power (Rounding::down: below it) the result is zero, above the largest
-// it is the largest, for infinities too. NaN stays as it is, zeros keep their sign.
+// The number of [1, 2] from which on a significand goes to 2^((step + 1) / steps()) and no longer
+// to 2^(step / steps()); kRootBits are behind its point. Where it is not exact no significand of
+// float64 is so near to it that its wrong bits could decide.
+Uint128 border(const Logarithmic& format, int step);
+
+// How many of an octave's borders lie at or below a significand.
+int borders_reached(const Logarithmic& format, Uint128 significand);
+
+// A power of two in steps of 1 / format.steps(), as a value of T.
+template <class T>
+T power_of_two_in_steps(const Logarithmic& format, int k) {
+  const int exponent = k >> format.fraction;  // rounds down
+  const int step = k - exponent * format.steps();
+  return power_of_two<T>(exponent, step * (kRootSteps / format.steps()));
+}
+
+// Below half of the smallest power (Rounding::down, exponent: where k is less than the smallest)
+// the result is zero, above the largest it is the largest, for infinities too. NaN stays as it is,
+// zeros keep their sign.
 template <class T>
 T quantize_reference(const Logarithmic& format, T x) {
   if (std::isnan(x) || x == 0) return x;
   const int lowest = min_exponent<T>(format);
   const int highest = max_exponent<T>(format);
   if (std::isinf(x)) return static_cast<T>(std::copysign(std::ldexp(1.0, highest), x));
-  int e = std::ilogb(x);
-  const double significand = std::abs(std::ldexp(static_cast<double>(x), -e));  // in [1, 2)
-  const bool is_nearest = format.rounding == Rounding::nearest;
-  if (e < lowest - (is_nearest ? 1 : 0)) return std::copysign(T{0}, x);
-  if (is_nearest && significand >= 1.5) ++e;
-  return static_cast<T>(std::copysign(std::ldexp(1.0, std::clamp(e, lowest, highest)), x));
+  const int e = std::ilogb(x);
+  const bool is_nearest = format.rounding == Logarithmic::Rounding::nearest;
+  if (is_nearest && e < lowest - 1) return std::copysign(T{0}, x);
+  const double scaled = std::abs(std::ldexp(static_cast<double>(x), 52 - e));  // an integer
+  const Uint128 significand = Uint128{static_cast<std::uint64_t>(scaled)} << (kRootBits - 52);
+  const int k = e * format.steps() + borders_reached(format, significand);
+  if (!is_nearest && k < lowest * format.steps()) return std::copysign(T{0}, x);
+  const int in_range = std::clamp(k, lowest * format.steps(), highest * format.steps());
+  return std::copysign(power_of_two_in_steps<T>(format, in_range), x);
 }
 
-inline bool fits_doubles(const Logarithmic&) { return true; }
+// Other values than whole powers are those of one type.
+inline bool fits_doubles(const Logarithmic& format) { return format.fraction == 0; }
 inline bool is_random(const Logarithmic&) { return false; }
 inline bool is_elementwise(const Logarithmic&) { return true; }
 

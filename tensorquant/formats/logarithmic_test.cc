@@ -22,7 +22,7 @@ TEST(Logarithmic, TakesTheClosestPowerAndTiesGoUp) {
 }
 
 TEST(Logarithmic, DownTakesTheExponent) {
-  const Logarithmic down{.rounding = Rounding::down};
+  const Logarithmic down{.rounding = Logarithmic::Rounding::down};
   EXPECT_SAME_BITS(quantize_reference(down, 1.99f), 1.0f);
   EXPECT_SAME_BITS(quantize_reference(down, -3.99f), -2.0f);
   EXPECT_SAME_BITS(quantize_reference(down, 3 * 0x1p-149f), 0x1p-148f);
@@ -33,7 +33,8 @@ TEST(Logarithmic, BoundsItsExponents) {
   EXPECT_SAME_BITS(quantize_reference(nearest, 0.125f), 0.25f);  // half of the smallest
   EXPECT_SAME_BITS(quantize_reference(nearest, -0.1249f), -0.0f);
   EXPECT_SAME_BITS(quantize_reference(nearest, 100.0f), 8.0f);
-  const Logarithmic down{.rounding = Rounding::down, .min_exponent = -2, .max_exponent = 3};
+  const Logarithmic down{
+      .rounding = Logarithmic::Rounding::down, .min_exponent = -2, .max_exponent = 3};
   EXPECT_SAME_BITS(quantize_reference(down, 0.2499f), 0.0f);
   EXPECT_SAME_BITS(quantize_reference(down, 0.25f), 0.25f);
 }

@@ -164,6 +164,13 @@ Bounds<T> group_bounds(const Scaled& format, const GroupScale<T>& group) {
   return {finite(group.scale * limits.lowest), finite(group.scale * limits.highest)};
 }
 
+// The explicit bits of its largest values' significands.
+int significand_bits(const ElementFormat& element) {
+  if (const auto* f = std::get_if<FloatingPoint>(&element)) return f->significand_bits;
+  if (const auto* f = std::get_if<P3109>(&element)) return f->precision - 1;
+  return std::get<FixedPoint>(element).magnitude_bits() - 1;
+}
+
 }  // namespace
 
 PowerOfTwoRule power_of_two_rule(const Scaled& format, double largest) {
@@ -173,11 +180,7 @@ PowerOfTwoRule power_of_two_rule(const Scaled& format, double largest) {
     case Scale::Rule::ceil:
       return {exponent, std::nextafter(std::ldexp(largest, -exponent), kNever)};
     case Scale::Rule::round: {
-      const auto* floating = std::get_if<FloatingPoint>(&format.element);
-      const int significand_bits = floating != nullptr
-                                       ? floating->significand_bits
-                                       : std::get<FixedPoint>(format.element).magnitude_bits() - 1;
-      return {exponent, 2 - std::ldexp(1.0, -significand_bits - 1)};
+      return {exponent, 2 - std::ldexp(1.0, -significand_bits(format.element) - 1)};
     }
     default:
       return {exponent, kNever};

@@ -10,32 +10,43 @@
 #include <limits>
 
 #include "tensorquant/kernels/elementwise-inl.h"
+#include "tensorquant/kernels/octave.h"
 #include "tensorquant/kernels/part.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
+// Of T, the smallest magnitude that does not give zero.
+template <class T>
+T SmallestKept(const Logarithmic& format) {
+  const int lowest = min_exponent<T>(format);
+  switch (format.rounding) {
+    case Logarithmic::Rounding::nearest:  // half of the smallest subnormal is no value of T
+      return static_cast<T>(std::ldexp(1.0, std::max(lowest - 1, kMinExponent<T>)));
+    case Logarithmic::Rounding::down:
+      return static_cast<T>(std::ldexp(1.0, lowest));
+    case Logarithmic::Rounding::exponent:
+      break;
+  }
+  return number_from<T>(border(format, format.steps() - 1), lowest - 1);
+}
+
 // `has_zone`: there are magnitudes of T, not zero, below the format's smallest power.
 template <bool has_zone, class T>
-void RunFormat(const Logarithmic& format, const Part<T>& part) {
+void RunPowers(const Logarithmic& format, const Part<T>& part) {
   using Limits = std::numeric_limits<T>;
   const hn::ScalableTag<T> d;
   const hn::RebindToUnsigned<decltype(d)> du;
-  const bool is_nearest = format.rounding == Rounding::nearest;
   const T lowest_power = static_cast<T>(std::ldexp(1.0, min_exponent<T>(format)));
   const T highest_power = static_cast<T>(std::ldexp(1.0, max_exponent<T>(format)));
   const auto lowest = hn::Set(d, lowest_power);
-  // Magnitudes below this give zero. Half of the smallest subnormal is no value of T; the next one
-  // is.
-  const int first_exponent = min_exponent<T>(format) - (is_nearest ? 1 : 0);
-  const auto first =
-      hn::Set(d, static_cast<T>(std::ldexp(1.0, std::max(first_exponent, kMinExponent<T>))));
+  const auto first = hn::Set(d, SmallestKept<T>(format));
   const auto exponent_field = hn::Set(du, to_bits(Limits::infinity()));
-  // Half of the last place of the exponent field: it carries where the significand is 1.5 or more.
-  const auto half = hn::Set(du, is_nearest ? to_bits(T{1.5}) - to_bits(T{1}) : 0);
+  // It carries into the exponent field from the border on.
+  const auto rise = hn::Set(du, to_bits(T{2}) - to_bits(number_from<T>(border(format, 0), 0)));
   const auto power_of = [=](auto magnitude) HWY_ATTR {
-    return hn::BitCast(d, hn::And(hn::Add(hn::BitCast(du, magnitude), half), exponent_field));
+    return hn::BitCast(d, hn::And(hn::Add(hn::BitCast(du, magnitude), rise), exponent_field));
   };
   // Subnormals have no exponent field of their own; scaled up, they do. So all are scaled, but for
   // those that have no room.
@@ -61,10 +72,71 @@ void RunFormat(const Logarithmic& format, const Part<T>& part) {
   });
 }
 
+// Subnormal numbers, which are too rare to be fast.
+template <class T>
+struct SpecialSubnormals {
+  template <class D, class V>
+  HWY_INLINE bool occurs(D, V x0, V x1, V x2, V x3) const {
+    const hn::RebindToUnsigned<D> du;
+    const auto one = hn::Set(du, 1);
+    const auto bits = [&](V x) HWY_ATTR { return hn::BitCast(du, hn::Abs(x)); };
+    const auto below = [&](V x) HWY_ATTR { return hn::Sub(bits(x), one); };  // zero is far above
+    const auto largest = hn::Max(hn::Max(bits(x0), bits(x1)), hn::Max(bits(x2), bits(x3)));
+    const auto smallest = hn::Min(hn::Min(below(x0), below(x1)), hn::Min(below(x2), below(x3)));
+    const auto infinity = hn::Set(du, to_bits(std::numeric_limits<T>::infinity()));
+    const auto last = hn::Set(du, to_bits(std::numeric_limits<T>::min()) - 1);
+    return !hn::AllFalse(du, hn::Or(hn::Gt(largest, infinity), hn::Lt(smallest, last)));
+  }
+  template <class D, class V>
+  HWY_INLINE V result(D d, V y, V x) const {
+    HWY_ALIGN T numbers[HWY_MAX_BYTES / sizeof(T)], results[HWY_MAX_BYTES / sizeof(T)];
+    hn::Store(x, d, numbers);
+    hn::Store(y, d, results);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) {
+      if (std::fpclassify(numbers[i]) == FP_SUBNORMAL) {
+        results[i] = quantize_reference(format, numbers[i]);
+      }
+    }
+    return hn::Load(d, results);
+  }
+  Logarithmic format;
+};
+
+// The exponent stays, or is raised by the result of the significand, which is 1 to 2.
+template <class T>
+void RunSteps(const Logarithmic& format, const Part<T>& part) {
+  const hn::ScalableTag<T> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  using I = hn::TFromD<decltype(di)>;
+  constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
+  const Octave<T>& octave = octave_of<T>(format);
+  const I* borders = octave.borders.data();
+  const I* results = octave.results.data();
+  const int cell_shift = kStoredBits - octave.cell_bits;
+  const auto stored = hn::Set(di, (I{1} << kStoredBits) - 1);
+  const auto lowest = hn::Set(d, static_cast<T>(std::ldexp(1.0, min_exponent<T>(format))));
+  const auto highest = hn::Set(d, static_cast<T>(std::ldexp(1.0, max_exponent<T>(format))));
+  const auto first = hn::Set(d, SmallestKept<T>(format));
+  ForEachVector(part, SpecialSubnormals<T>{format}, [&](auto x) HWY_ATTR {
+    const auto magnitude = hn::Abs(x);
+    const auto bits = hn::BitCast(di, magnitude);
+    const auto significand = hn::And(bits, stored);
+    const auto cell = hn::ShiftRightSame(significand, cell_shift);
+    const auto is_below = hn::Lt(significand, hn::GatherIndex(di, borders, cell));
+    const auto second = hn::IfThenZeroElse(is_below, hn::Set(di, I{1}));
+    const auto result = hn::GatherIndex(di, results, hn::Add(hn::Add(cell, cell), second));
+    const auto raised = hn::BitCast(d, hn::Add(hn::AndNot(stored, bits), result));
+    const auto in_range = hn::Max(hn::Min(raised, highest), lowest);
+    const auto y = hn::IfThenElseZero(hn::Ge(magnitude, first), in_range);
+    return hn::CopySignToAbs(y, x);
+  });
+}
+
 template <class T>
 void RunFormat(const Logarithmic& format, const Part<T>& part) {
-  min_exponent<T>(format) > kMinExponent<T> ? RunFormat<true>(format, part)
-                                            : RunFormat<false>(format, part);
+  if (format.fraction > 0) return RunSteps(format, part);
+  min_exponent<T>(format) > kMinExponent<T> ? RunPowers<true>(format, part)
+                                            : RunPowers<false>(format, part);
 }
 
 void Logarithmic32(const Logarithmic& format, const Part<float>& part) { RunFormat(format, part); }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <string_view>
 
 #include "tensorquant/formats/format.h"
@@ -14,8 +15,11 @@ namespace tensorquant {
 //   argument(meaning, integer, lowest, highest)      must be given
 //   argument(meaning, number)                        must be given, >= 0
 //   optional_argument(meaning, number or optional)   may be left out: 1, or nothing
+//   optional_argument(meaning, integer, when_left_out, lowest, highest)
 //   optional_argument(meaning, value, choices)       may be left out: the first choice
 //   flag(word, value)                                an argument, true where it is given
+//   flag_just_when(condition, word, value)           an argument that must be there where fields
+//   before it say so, and nowhere else
 //   keyword(name, integer, when_left_out, lowest, highest)
 //   keyword(name, value, choices)                    left out: the first choice
 //   keyword_when(condition, ...)                     there only where fields before it say so
@@ -73,6 +77,13 @@ void visit_fields(FixedPoint& format, V& visitor) {
   if (is_random(format)) visitor.keyword("random_bits", format.random_bits, 0, 1, 24);
 }
 
+// Of formats whose name does not say how they round.
+template <class F, class V>
+void visit_rounding(F& format, V& visitor) {
+  visitor.keyword("rounding", format.rounding, kRoundings);
+  visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
+}
+
 // Names of fixed point that imply the place of the point, but not how to round: F = 0, or F = W
 // - 2.
 template <class V>
@@ -81,16 +92,14 @@ void visit_integer_fields(FixedPoint& format, V& visitor) {
   format.fraction = 0;
   visitor.flag("unsigned", format.is_unsigned);
   visit_overflow(format, visitor);
-  visitor.keyword("rounding", format.rounding, kRoundings);
-  visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
+  visit_rounding(format, visitor);
 }
 template <class V>
 void visit_block_float_fields(FixedPoint& format, V& visitor) {
   visitor.argument("W", format.bits, 2, 64);
   format.fraction = format.bits - 2;
   visit_overflow(format, visitor);
-  visitor.keyword("rounding", format.rounding, kRoundings);
-  visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
+  visit_rounding(format, visitor);
 }
 
 template <class V>
@@ -134,15 +143,56 @@ void visit_fields(FloatingPoint& format, V& visitor) {
                       std::array<Choice<Overflow>, 1>{{{"saturate", Overflow::saturate}}});
       break;
   }
-  visitor.keyword("rounding", format.rounding, kRoundings);
-  visitor.keyword_when(is_random(format), "random_bits", format.random_bits, 0, 1, 24);
+  visit_rounding(format, visitor);
+}
+
+template <class V>
+void visit_fields(P3109& format, V& visitor) {
+  using Overflow = P3109::Overflow;
+  visitor.argument("K", format.bits, 2, 16);
+  visitor.argument("P", format.precision, std::max(1, format.bits - 7), format.bits - 1);
+  visitor.flag("unsigned", format.is_unsigned);
+  visitor.keyword("domain", format.domain,
+                  std::array<Choice<P3109::Domain>, 2>{
+                      {{"extended", P3109::Domain::extended}, {"finite", P3109::Domain::finite}}});
+  if (format.domain == P3109::Domain::extended) {
+    visitor.keyword("overflow", format.overflow,
+                    std::array<Choice<Overflow>, 3>{{{"infinity", Overflow::infinity},
+                                                     {"saturate", Overflow::saturate},
+                                                     {"propagate", Overflow::propagate}}});
+  } else {
+    format.overflow = Overflow::saturate;
+    visitor.keyword("overflow", format.overflow,
+                    std::array<Choice<Overflow>, 1>{{{"saturate", Overflow::saturate}}});
+  }
+  visit_rounding(format, visitor);
+}
+
+template <class V>
+void visit_fields(NormalFloat4&, V&) {}
+
+template <class V>
+void visit_fields(AdditivePowers& format, V& visitor) {
+  visitor.argument("B", format.bits, 2, 7);
+  // A magnitude has 2, 4 or 6 bits.
+  visitor.flag_just_when(format.bits % 2 == 0, "unsigned", format.is_unsigned);
+}
+
+template <class V>
+void visit_fields(Posit& format, V& visitor) {
+  visitor.argument("N", format.bits, 3, 32);
+  // All exponents are those of float32, and their negatives too.
+  const int most = std::bit_width(static_cast<unsigned>(126 / (format.bits - 2))) - 1;
+  visitor.optional_argument("es", format.exponent_bits, 2, 0, most);
 }
 
 template <class V>
 void visit_fields(Logarithmic& format, V& visitor) {
-  visitor.optional_argument(
-      "rounding", format.rounding,
-      std::array<Choice<Rounding>, 2>{{{"nearest", Rounding::nearest}, {"down", Rounding::down}}});
+  using enum Logarithmic::Rounding;
+  visitor.optional_argument("rounding", format.rounding,
+                            std::array<Choice<Logarithmic::Rounding>, 3>{
+                                {{"nearest", nearest}, {"down", down}, {"exponent", exponent}}});
+  visitor.keyword("fraction", format.fraction, 0, 0, 8);
   constexpr int lowest = kMinExponent<double>;
   constexpr int highest = kMaxExponent<double>;
   visitor.keyword("max", format.max_exponent, highest, lowest, highest);

@@ -70,9 +70,11 @@ struct NumberCheck {
   }
   // Fields that are no numbers of the tensor's type.
   void argument(const char*, int, int, int) {}
+  void optional_argument(const char*, int, int, int, int) {}
   template <class E, std::size_t N>
   void optional_argument(const char*, E, const std::array<Choice<E>, N>&) {}
   void flag(const char*, bool) {}
+  void flag_just_when(bool, const char*, bool) {}
   template <class... Field>
   void keyword(const char*, const Field&...) {}
   template <class... Field>

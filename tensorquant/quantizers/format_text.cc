@@ -38,6 +38,9 @@ struct FieldReader {
   void optional_argument(std::string_view meaning, std::optional<double>& value) {
     if (reader.has_argument()) value = reader.number(meaning, false);
   }
+  void optional_argument(std::string_view meaning, int& value, int, int lowest, int highest) {
+    if (reader.has_argument()) value = reader.integer(meaning, lowest, highest);
+  }
   template <class E, std::size_t N>
   void optional_argument(std::string_view meaning, E& value,
                          const std::array<Choice<E>, N>& choices) {
@@ -45,6 +48,11 @@ struct FieldReader {
   }
   void flag(std::string_view word, bool& value) {
     if (takes_shape) value = reader.flag(word);
+  }
+  void flag_just_when(bool condition, std::string_view word, bool& value) {
+    value = condition && reader.flag(word);
+    if (condition && !value)
+      reader.fail("'" + reader.spec() + "' wants '" + std::string(word) + "'");
   }
   void keyword(std::string_view name, int& value, int, int lowest, int highest) {
     if (const auto given = reader.integer_keyword(name, lowest, highest)) value = *given;
@@ -75,6 +83,7 @@ struct WordCollector {
   template <class... Field>
   void optional_argument(std::string_view, const Field&...) {}
   void flag(std::string_view, bool) {}
+  void flag_just_when(bool, std::string_view, bool) {}
   void keyword(std::string_view, int, int, int, int) {}
   template <class E, std::size_t N>
   void keyword(std::string_view name, E& value, const std::array<Choice<E>, N>& choices) {
@@ -122,6 +131,9 @@ struct FieldWriter {
   void optional_argument(std::string_view, std::optional<double>& value) {
     if (value) add(shortest_decimal(*value), true);
   }
+  void optional_argument(std::string_view, int& value, int when_left_out, int, int) {
+    add(std::to_string(value), value != when_left_out);
+  }
   template <class E, std::size_t N>
   void optional_argument(std::string_view, E& value, const std::array<Choice<E>, N>& choices) {
     for (const auto& choice : choices) {
@@ -131,6 +143,7 @@ struct FieldWriter {
   void flag(std::string_view word, bool& value) {
     if (takes_shape && value) add(std::string(word), true);
   }
+  void flag_just_when(bool, std::string_view word, bool& value) { flag(word, value); }
   void keyword(std::string_view name, int& value, int when_left_out, int, int) {
     if (value != when_left_out) keywords[std::string(name)] = std::to_string(value);
   }
@@ -167,6 +180,9 @@ struct UsageWriter {
   void optional_argument(std::string_view meaning, Number&) {
     text += "[," + std::string(meaning) + "]";
   }
+  void optional_argument(std::string_view meaning, int&, int, int, int) {
+    text += "[," + std::string(meaning) + "]";
+  }
   template <class E, std::size_t N>
   void optional_argument(std::string_view, E&, const std::array<Choice<E>, N>& choices) {
     text += "[," + alternatives(choices, choices[0].word) + "]";
@@ -174,6 +190,7 @@ struct UsageWriter {
   void flag(std::string_view word, bool&) {
     if (takes_shape) text += "[," + std::string(word) + "]";
   }
+  void flag_just_when(bool, std::string_view word, bool& value) { flag(word, value); }
   void keyword(std::string_view name, int&, int, int, int) {
     text += "[," + std::string(name) + "=N]";
   }
@@ -257,8 +274,11 @@ std::optional<Scale> implied_scale(const FormatEntry& entry) {
 Format prototype_of(const FormatEntry& entry, bool is_scaled) {
   std::optional<ElementFormat> element = element_of(entry.prototype);
   if (!element) return entry.prototype;
-  if (auto* floating = std::get_if<FloatingPoint>(&*element); floating != nullptr && is_scaled) {
-    floating->overflow = FloatingPoint::Overflow::saturate;
+  if (is_scaled) {
+    if (auto* floating = std::get_if<FloatingPoint>(&*element)) {
+      floating->overflow = FloatingPoint::Overflow::saturate;
+    }
+    if (auto* p3109 = std::get_if<P3109>(&*element)) p3109->overflow = P3109::Overflow::saturate;
   }
   return format_of(*element);
 }
@@ -310,7 +330,13 @@ std::string element_spec(const ElementFormat& element) {
            (fixed == nullptr || fixed->rounding == named->rounding);
   };
   const auto& list = format_list();
-  return write_format(*std::find_if(list.begin(), list.end(), writes), format, {});
+  const auto named = std::find_if(list.begin(), list.end(), writes);
+  if (named != list.end()) return write_format(*named, format, {});
+  // A name that always has a scale: with 1 it is the element format.
+  const auto scaled = std::find_if(list.begin(), list.end(), [&](const FormatEntry& entry) {
+    return element_of(entry.prototype) == element;
+  });
+  return std::string(scaled->name) + ",scale=1";
 }
 
 std::string format_usage(const FormatEntry& entry) {

@@ -40,8 +40,15 @@ bool wraps(const Quantizer& q) {
   const auto* fixed = std::get_if<FixedPoint>(q.format());
   return fixed != nullptr && fixed->wraps();
 }
+// And has an infinity for the positive one.
+bool gives_nan_to_negatives(const Quantizer& q) {
+  const auto* p3109 = std::get_if<P3109>(q.format());
+  return p3109 != nullptr && p3109->is_unsigned && std::isnan(p3109->negative_value());
+}
 // Where numbers are out of range.
 bool gives_nan(const Quantizer& q) {
+  if (std::holds_alternative<Posit>(*q.format())) return true;  // infinities
+  if (gives_nan_to_negatives(q)) return true;
   const auto* floating = std::get_if<FloatingPoint>(q.format());
   return floating != nullptr && floating->overflow == FloatingPoint::Overflow::nan;
 }
@@ -71,8 +78,16 @@ class EveryQuantizer : public testing::Test {};
 using Types = testing::Types<float, double>;
 TYPED_TEST_SUITE(EveryQuantizer, Types);
 
+// Values that are rounded down to the tensor's type lie below their own border.
+bool takes_values_below_their_border(const Quantizer& q) {
+  const auto* powers = std::get_if<Logarithmic>(q.format());
+  return powers != nullptr && powers->fraction > 0 &&
+         powers->rounding == Logarithmic::Rounding::down;
+}
+
 TYPED_TEST(EveryQuantizer, QuantizingTwiceChangesNothing) {
   for (const auto& q : all_quantizers()) {
+    if (takes_values_below_their_border(*q)) continue;
     const std::vector<TypeParam> once = quantized(*q, inputs<TypeParam>());
     const std::vector<TypeParam> twice = quantized(*q, once);
     for (std::size_t i = 0; i < once.size(); ++i) {
@@ -111,7 +126,9 @@ TYPED_TEST(EveryQuantizer, LeavesNanAsItCameUnlessItWraps) {
         ASSERT_TRUE(!std::isnan(y[i]) || (wraps(*q) && std::isinf(all[i])) ||
                     (gives_nan(*q) && is_beyond))
             << q->spec();
-        ASSERT_TRUE(std::isnan(y[i]) || !std::isinf(all[i]) || !(wraps(*q) || gives_nan(*q)));
+        const bool has_infinity = all[i] > 0 && gives_nan_to_negatives(*q);
+        ASSERT_TRUE(std::isnan(y[i]) || !std::isinf(all[i]) || has_infinity ||
+                    !(wraps(*q) || gives_nan(*q)));
       } else if (wraps(*q)) {
         ASSERT_TRUE(same_bits(y[i], std::numeric_limits<TypeParam>::quiet_NaN())) << q->spec();
       } else {

@@ -94,7 +94,7 @@ void check_rule(const SpecReader& reader, const Scale& scale, const ElementForma
   }
   if (scale.rule == Scale::Rule::range) check_integers(reader, "scale", element);
   if (scale.rule == Scale::Rule::round && !std::holds_alternative<FixedPoint>(element) &&
-      !std::holds_alternative<FloatingPoint>(element)) {
+      !std::holds_alternative<FloatingPoint>(element) && !std::holds_alternative<P3109>(element)) {
     fail("scale=round wants fixed point or a float");
   }
 }

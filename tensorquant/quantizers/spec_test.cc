@@ -36,7 +36,8 @@ TEST(Spec, NamesTheFormat) {
   EXPECT_EQ(format_of<FloatingPoint>("fp16"), format_of<FloatingPoint>("float,5,10"));
   EXPECT_EQ(format_of<FloatingPoint>("bf16"), format_of<FloatingPoint>("float,8,7"));
   EXPECT_EQ(format_of<Logarithmic>("logarithmic,down,min=-8,max=3"),
-            (Logarithmic{.rounding = Rounding::down, .min_exponent = -8, .max_exponent = 3}));
+            (Logarithmic{
+                .rounding = Logarithmic::Rounding::down, .min_exponent = -8, .max_exponent = 3}));
   EXPECT_EQ(format_of<Sparse>("sparse,0.25"), Sparse{0.25});
   EXPECT_EQ(format_of<Binary>("binary"), Binary{1});
   EXPECT_EQ(format_of<Ternary>("ternary,0.5,0.25"), (Ternary{0.5, 0.25}));
@@ -104,6 +105,12 @@ TEST(Spec, HasACanonicalForm) {
       {"float,4,3,rounding=stochastic,random_bits=4",
        "float,4,3,random_bits=4,rounding=stochastic"},
       {"fp16,grad=clipped", "fp16,grad=clipped"},
+      {"posit,8,2", "posit,8"},
+      {"p3109,8,4,domain=extended,rounding=even", "p3109,8,4"},
+      {"p3109,8,3,Unsigned,domain=finite,overflow=saturate", "p3109,8,3,unsigned,domain=finite"},
+      {"apot,4,unsigned", "apot,4,unsigned"},
+      {"logarithmic,fraction=0", "logarithmic"},
+      {"posit,8,0", "posit,8,0"},
       {"logarithmic,nearest", "logarithmic"},
       {"logarithmic,min=-1074,max=1023", "logarithmic"},
       {"logarithmic,down,min=-2,max=5", "logarithmic,down,max=5,min=-2"},
@@ -204,7 +211,16 @@ constexpr Fault kFaults[] = {
     {"float,8,3,bias=126", 16, "expected an integer bias in [127, 147], found '126'"},
     {"e4m3fn,special=ieee", 8, "'e4m3fn' has no keyword 'special'"},
     {"float,5,2,random_bits=4", 11, "no keyword 'random_bits'"},
-    {"logarithmic,up", 13, "expected rounding to be 'nearest' or 'down', found 'up'"},
+    {"apot,4", 1, "'apot,4' wants 'unsigned'"},
+    {"apot,5,unsigned", 8, "'unsigned' is one too many"},
+    {"p3109,8,8", 9, "expected an integer P in [1, 7], found '8'"},
+    {"p3109,16,8", 10, "expected an integer P in [9, 15], found '8'"},
+    {"p3109,8,4,domain=finite,overflow=infinity", 34, "expected overflow to be 'saturate'"},
+    {"posit,2", 7, "expected an integer N in [3, 32], found '2'"},
+    {"posit,16,4", 10, "expected an integer es in [0, 3], found '4'"},
+    {"posit,32,3", 10, "expected an integer es in [0, 2], found '3'"},
+    {"logarithmic,up", 13, "expected rounding to be 'nearest', 'down' or 'exponent', found 'up'"},
+    {"logarithmic,fraction=9", 22, "expected an integer fraction in [0, 8], found '9'"},
     {"logarithmic,min=3,max=2", 17, "expected an integer min in [-1074, 2], found '3'"},
     {"logarithmic,min=0.5", 17, "expected an integer min in [-1074, 1023], found '0.5'"},
     {"sparse", 7, "'sparse' wants a finite number T >= 0"},
@@ -295,7 +311,8 @@ TEST(ListQuantizers, ShowsHowToWriteEach) {
       "zero|down|up|odd|stochastic][,random_bits=N][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["e4m3fn"].substr(0, 32), "e4m3fn[,overflow=saturate|nan][,");
   EXPECT_EQ(usage["logarithmic"],
-            "logarithmic[,nearest|down][,max=N][,min=N][,scale=...][,grad=ste|clipped]");
+            "logarithmic[,nearest|down|exponent][,fraction=N][,max=N][,min=N][,scale=...][,grad=ste|clipped]");
+  EXPECT_EQ(usage["posit"], "posit,N[,es][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["int"].substr(0, 35), "int,W[,unsigned][,overflow=saturate");
   EXPECT_EQ(usage["mxint8"].substr(0, 34), "mxint8[,overflow=symmetric|saturat");

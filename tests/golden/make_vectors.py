@@ -4,7 +4,7 @@
     python3 make_vectors.py            write vectors/
     python3 make_vectors.py --check    recompute everything, name each file that differs; exit 1 if any
 
-Needs nothing but Python >= 3.10. Everything is a function of this file, oracle.py and elements.py: random
+Needs nothing but Python >= 3.10. Everything is a function of the files here: random
 inputs come from the oracle's own Philox, and no library function with platform-dependent last
 bits (log, cos, ...) takes part.
 """
@@ -15,7 +15,8 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from elements import FLOAT32, FLOAT64, TWO, RandomSource, philox4x32_10
+from elements import FLOAT32, FLOAT64, TWO, RandomSource
+from inputs import ELEMENT_FAMILIES, Draw, around, family_input, specials, to_bits
 from oracle import clipped_gradient, make_format, quantize, ternary_threshold
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
@@ -142,61 +143,6 @@ def deterministic_strings(type):
 
 
 # --- Inputs ---------------------------------------------------------------------------------
-
-
-class Draw:
-    """Random inputs: a stream of Philox words, one stream a purpose."""
-
-    def __init__(self, purpose):
-        self._purpose, self._counter, self._words = purpose, 0, []
-
-    def word(self):
-        if not self._words:
-            self._words = list(philox4x32_10((self._counter, 0, self._purpose, 0), (0x54510001, 0)))
-            self._counter += 1
-        return self._words.pop()
-
-    def bits(self, n):
-        return (self.word() << 32 | self.word()) >> (64 - n)
-
-    def below(self, n):
-        return self.word() * n >> 32
-
-    def normal(self, scale):
-        """Nearly normal: a sum of twelve uniform numbers, exact."""
-        return scale * (Fraction(sum(self.bits(53) for _ in range(12)), 2**53) - 6)
-
-    def shuffle(self, items):
-        for last in range(len(items) - 1, 0, -1):
-            other = self.below(last + 1)
-            items[last], items[other] = items[other], items[last]
-
-
-def to_bits(type, x):
-    """Bits of the value nearest to x."""
-    rounded = type.nearest_value(x)
-    return type.encode(rounded, negative_zero=x < 0)
-
-
-def around(type, x):
-    """Bits of x (rounded to the type) and of its two neighbours; none if x is out of range."""
-    if abs(x) > type.largest:
-        return []
-    bits = to_bits(type, x)
-    return [bits - 1, bits, bits + 1] if bits & ~type.sign_bit else [bits, bits + 1]
-
-
-def specials(type):
-    """Zeros, infinities, NaNs of all sorts, the ends of the type."""
-    quiet = type.quiet_nan_bits
-    magnitudes = [
-        0, 1, 2, 3,
-        2**type.stored_bits - 1, 2**type.stored_bits, 2**type.stored_bits + 1,  # around the smallest normal
-        type.inf_bits - 2, type.inf_bits - 1,  # the largest finite values
-        type.inf_bits, quiet, quiet + 0x1234,
-        type.inf_bits + 1, type.inf_bits + 0x2345,  # signalling NaNs
-    ]  # fmt: skip
-    return [m | sign for m in magnitudes for sign in (0, type.sign_bit)]
 
 
 def grid_points(type, draw):
@@ -421,6 +367,12 @@ def make():
             collection.quantized(type, string, input)
         for string, *random in RANDOM:
             collection.quantized(type, string, input, random)
+        for number, (family, strings) in enumerate(ELEMENT_FAMILIES.items()):
+            formats = [make_format(string, type) for string in strings]
+            family = collection.add(type, family, family_input(type, formats, Draw(100 + number)))
+            for string in strings:
+                random = (50, 1, number) if "stochastic" in string else None
+                collection.quantized(type, string, family, random)
         for case in STOCHASTIC_EDGES:
             name, string, _, *random = case
             edges = collection.add(type, name, stochastic_edges(type, case))

@@ -10,13 +10,14 @@ Elements travel as bit patterns (ints), so that signed zeros and NaN payloads ar
     >>> hex(out[0])
     '0x3f800000'
 
-Element types, random numbers and rounding are those of elements.py. Read it top-down: formats, the
+Element types, random numbers and rounding are those of elements.py, newer formats those of element_formats.py. Read it top-down: formats, the
 parser, `quantize`, `clipped_gradient`.
 """
 
 import math
 from fractions import Fraction
 
+from element_formats import P3109, LogarithmicSteps, Posit, apot, nf4
 from elements import INF, NAN, ROUNDINGS, TWO, RandomSource, floor_log2, round_to_integer
 
 # --- Formats: one class a row of the table, apply() takes and gives an element ---------------
@@ -333,7 +334,22 @@ def make_format(string, type, seed=0, stream=0, step=0):
             raise ValueError(f"{string!r}: no such overflow")
         made = FixedPoint(type, name, W, F, unsigned, overflow, random_source(name))
     elif name == "logarithmic":
-        made = Logarithmic(type, arguments == ["down"], integer("min"), integer("max"))
+        fraction, rounding = integer("fraction") or 0, arguments[0] if arguments else "nearest"
+        if fraction == 0 and rounding != "exponent":
+            made = Logarithmic(type, rounding == "down", integer("min"), integer("max"))
+        else:
+            made = LogarithmicSteps(type, rounding, fraction, integer("min"), integer("max"))
+    elif name == "posit":
+        made = Posit(type, int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 2)
+    elif name == "nf4" and keywords.pop("scale", None) == "1":  # its values as they are
+        made = nf4(type)
+    elif name == "apot":
+        made = apot(type, int(arguments[0]), arguments[1:] == ["unsigned"])
+    elif name == "p3109":
+        K, P = map(int, arguments[:2])
+        rounding = keywords.pop("rounding", "even")
+        made = P3109(type, K, P, arguments[2:] == ["unsigned"], keywords.pop("domain", "extended"), rounding,
+                     keywords.pop("overflow", None), random_source(rounding))  # fmt: skip
     elif name == "sparse":
         made = Sparse(type, Fraction(arguments[0]))
     elif name == "binary":

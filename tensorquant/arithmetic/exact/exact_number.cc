@@ -106,13 +106,13 @@ template <class T>
 double round_to(const Logarithmic& format, const ExactNumber& x, Draw) {
   const int lowest = min_exponent<T>(format);
   const int highest = max_exponent<T>(format);
-  const bool is_nearest = format.rounding == Rounding::nearest;
+  const bool is_nearest = format.rounding == Logarithmic::Rounding::nearest;
   const double sign = x.negative ? -1.0 : 1.0;
   int e = leading_exponent(x);
-  if (e < lowest - (is_nearest ? 1 : 0)) return std::copysign(0.0, sign);
-  const int width = bit_width(x.significand);
-  const bool upper_half = width > 1 && ((x.significand >> (width - 2)) & 1) != 0;
-  if (is_nearest && upper_half) ++e;
+  if (is_nearest && e < lowest - 1) return std::copysign(0.0, sign);
+  const Uint128 significand = x.significand << (kRootBits + 1 - bit_width(x.significand));
+  if (significand >= border(format, 0)) ++e;
+  if (!is_nearest && e < lowest) return std::copysign(0.0, sign);
   return std::copysign(std::ldexp(1.0, std::clamp(e, lowest, highest)), sign);
 }
 

@@ -5,8 +5,6 @@
 
 namespace tensorquant {
 
-__extension__ using Uint128 = unsigned __int128;  // of GCC and Clang
-
 // A non-zero real number: (-1)^negative * (significand + r) * 2^exponent, where 0 < r < 1 if
 // is_cut, else r = 0. Where it is cut the significand has at least 62 bits, so that r is far below
 // what any format or random number can tell.

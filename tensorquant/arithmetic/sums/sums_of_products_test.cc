@@ -151,7 +151,9 @@ constexpr const char* kProducts[] = {"none",
                                      "float,8,23",
                                      "float,4,3,rounding=zero",
                                      "logarithmic",
+                                     "logarithmic,exponent",
                                      "logarithmic,min=-6,max=3",
+                                     "logarithmic,exponent",
                                      "stochastic,16,8",
                                      "stochastic,12,6,random_bits=8",
                                      "stochastic,20,10,random_bits=20"};
@@ -178,6 +180,7 @@ constexpr const char* kAccumulators[] = {"none",
                                          "bf16",
                                          "float,8,23,rounding=down",
                                          "logarithmic",
+                                         "logarithmic,exponent",
                                          "stochastic,20,6",
                                          "stochastic,32,16"};
 constexpr const char* kModes[] = {"step", "once", "chunk:3", "fused"};

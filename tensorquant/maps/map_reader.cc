@@ -146,9 +146,8 @@ std::shared_ptr<const Quantizer> MapReader::read_quantizer(const JsonValue& valu
 }
 
 Accumulate MapReader::read_accumulate(const JsonValue& value) const {
-  constexpr std::string_view kExpected = R"("step", "once", "chunk:N" or "fused")";
   if (value.type != Type::string) {
-    source_.fail(value.offset, expected_but_found(kExpected, value.type));
+    source_.fail(value.offset, expected_but_found(kAccumulateWords, value.type));
   }
   try {
     return make_accumulate(value.string);

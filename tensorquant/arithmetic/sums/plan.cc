@@ -89,6 +89,12 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
     job.plan.reason = "there is no output";
     return job.plan;
   }
+  if (arithmetic.outer || sums.has_scales() ||
+      arithmetic.accumulate.mode == Accumulate::Mode::align) {
+    sums_of_products_reference(arithmetic, context, sums, report);
+    job.plan.reason = "aligned or two-level sums";
+    return job.plan;
+  }
   job.plan = plan(SumBounds(arithmetic, sums), job.constants);
   if (report != nullptr || sums.outside != nullptr) {
     // The tiles look. Where they may be wrong in a last bit, the reference has the last word.

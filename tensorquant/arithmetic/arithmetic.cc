@@ -28,7 +28,7 @@ Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulato
   if (outer) {
     arithmetic.outer = OuterAccumulator{Identity{}, outer->every};
     if (outer->accumulator != nullptr) {
-      arithmetic.outer->accumulator = format_of(*outer->accumulator, "accumulator");
+      arithmetic.outer->accumulator = format_of(*outer->accumulator, "outer accumulator");
     }
   }
   return arithmetic;

@@ -207,8 +207,8 @@ class Cases:
         r = self.random
         keys = {}
         if r.random() < 0.6:
-            keys["outer"] = {"every": r.choice([0, 1, 2, 3, 4, 4, 5, 8])}
-            accumulator = r.choice(OUTER_SUMS)
+            every, accumulator = r.choice([0, 1, 2, 3, 4, 4, 5, 8]), r.choice(OUTER_SUMS)
+            keys["outer"] = {"every": every} if every else {"accumulator": "none"}
             if accumulator is not None:
                 keys["outer"]["accumulator"] = accumulator
         if exponents:

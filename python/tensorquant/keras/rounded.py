@@ -46,6 +46,8 @@ def _operation(make, quantizers, options):
         quantizers.product,
         quantizers.accumulator,
         quantizers.accumulate,
+        outer=quantizers.outer and {"accumulator": quantizers.outer, "every": quantizers.every},
+        order=quantizers.order,
         seed=quantizers.seed,
         product_stream=quantizers.stream("product"),
         accumulator_stream=quantizers.stream("accumulator"),

@@ -22,8 +22,11 @@ def context_of(entry):
 
 
 def arithmetic_vectors(kind):
+    """But for those of what no Operation says: scales, and the formats of operands."""
+    beyond = ("scales", "data_min_exponent", "weight_min_exponent")
     with (FOLDER / "arithmetic.jsonl").open() as lines:
-        return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+        entries = [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+    return [e for e in entries if all(e.get(key) is None for key in beyond)]
 
 
 def from_hex(digits, dtype, shape):

@@ -16,7 +16,8 @@ from tensorquant import ops
 
 def common_of(entry):
     names = ("product", "accumulator", "accumulate", "seed", "product_stream", "accumulator_stream")
-    return {name: entry[name] for name in names}
+    common = {name: entry[name] for name in names}
+    return common | {name: entry[name] for name in ("outer", "order") if name in entry}
 
 
 def check(framework, operation, entry, inputs, shape):
@@ -41,6 +42,19 @@ def test_linear_has_the_golden_bits(framework):
         a = golden.from_hex(entry["a"], entry["type"], (m, k))
         b = golden.from_hex(entry["b"], entry["type"], (k, n))
         inputs = with_bias(entry, [a, np.ascontiguousarray(b.T)], n)
+        check(framework, ops.linear(**common_of(entry)), entry, inputs, (m, n))
+
+
+def test_linear_of_two_levels_has_the_golden_bits(framework):
+    """Every 5th: JAX compiles each shape anew."""
+    entries = golden.arithmetic_vectors("linear")[::5]
+    assert len(entries) > 40
+    assert sum("outer" in entry for entry in entries) > 20
+    for entry in entries:
+        m, k, n = (entry["shape"][name] for name in "mkn")
+        x = golden.from_hex(entry["a"], entry["type"], (m, k))
+        w = golden.from_hex(entry["b"], entry["type"], (n, k))
+        inputs = with_bias(entry, [x, w], n)
         check(framework, ops.linear(**common_of(entry)), entry, inputs, (m, n))
 
 

@@ -112,11 +112,14 @@ void sums_of_products_reference(const Arithmetic& given, const ArithmeticContext
       const Products<T> products(arithmetic, context, sums, row, column, index, counts);
       OutputSum<T> sum(arithmetic, context, index, counts,
                        sums.outside != nullptr ? sums.outside + place : nullptr);
-      sums.y[place] = to_type<T>(
-          arithmetic.last_accumulator(),
-          sum.add_up(
-              ends, products, [&](std::size_t k) { return products.scales(k); },
-              bias_of(sums, row, column)));
+      const double result = sum.add_up(
+          ends, products, [&](std::size_t k) { return products.scales(k); },
+          bias_of(sums, row, column));
+      if (sums.unconverted != nullptr) {
+        sums.unconverted[place] = result;
+      } else {
+        sums.y[place] = to_type<T>(arithmetic.last_accumulator(), result);
+      }
     }
     if (report == nullptr) return;
     const std::lock_guard lock(mutex);

@@ -55,6 +55,8 @@ struct SumsOfProducts {
   const T* row_bias = nullptr;
   const T* column_bias = nullptr;  // not both
   T* y = nullptr;
+  // In place of y: the sums as values of the accumulator's format.
+  double* unconverted = nullptr;
   // If given, has y's indices: set where the sum before the accumulator's last rounding lies
   // outside the accumulator's range.
   bool* outside = nullptr;
@@ -74,6 +76,7 @@ enum class SumKernel {
   fixed_float,   // fixed-point products and sums as integers in float32
   fixed_double,  // the same in float64
   minifloat,     // floats in float32 or float64
+  align,         // aligned products in float64
   stochastic,    // fixed-point products rounded at random, int32 sums
 };
 std::string to_string(SumKernel kernel);

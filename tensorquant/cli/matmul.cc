@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ namespace {
 struct MatmulOptions {
   std::string a, b, out, bias;
   std::string product = "none", accumulator = "none", accumulate = "step", outer;
-  std::int64_t every = 0;
+  std::uint64_t every = 0;
   std::string hardware;
   std::string a_format = "none", b_format = "none";
   std::uint64_t seed = 0;
@@ -51,8 +52,8 @@ RuleValue value_of(const MatmulOptions& options) {
     throw CLI::ValidationError("--accumulate", error.reason());
   }
   if (!options.outer.empty() || options.every > 0) {
-    value.outer =
-        OuterSum{quantizer_of(options.outer.empty() ? "none" : options.outer), options.every};
+    value.outer = OuterSum{quantizer_of(options.outer.empty() ? "none" : options.outer),
+                           static_cast<std::int64_t>(options.every)};
   }
   return value;
 }
@@ -193,10 +194,10 @@ void add_matmul(CLI::App& app) {
       "--outer", options->outer,
       "Quantizer string of a second accumulator, which adds up the sums and the bias");
   CLI::Option* const every =
-      add_number<std::int64_t>(*command, "--every", options->every,
-                               "After how many products the second accumulator takes the sum and "
-                               "the first begins anew; left out: at the end",
-                               {1});
+      add_number<std::uint64_t>(*command, "--every", options->every,
+                                "After how many products the second accumulator takes the sum and "
+                                "the first begins anew; left out: at the end",
+                                {1, std::numeric_limits<std::int64_t>::max()});
   command
       ->add_option("--hardware", options->hardware,
                    "A processor's arithmetic in place of all that: a name of 'tensorquant list "

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes arithmetic.jsonl: cases of rounded arithmetic and what arithmetic_oracle.py makes of them.
+"""Writes arithmetic.jsonl: cases of rounded arithmetic and what arithmetic_oracle.py and arithmetic_layers.py make of them.
 
     python3 make_arithmetic_vectors.py            # writes the file
     python3 make_arithmetic_vectors.py --check    # computes it anew and says whether it differs
@@ -12,7 +12,7 @@ import random
 import struct
 import sys
 
-import arithmetic_oracle
+import arithmetic_layers
 from elements import TYPES
 
 OUT = pathlib.Path(__file__).resolve().parent / "arithmetic.jsonl"
@@ -122,7 +122,7 @@ class Cases:
             **arrays,
         }
         digits = 2 * type.size
-        case["y"] = "".join(f"{bits:0{digits}x}" for bits in arithmetic_oracle.outputs(case))
+        case["y"] = "".join(f"{bits:0{digits}x}" for bits in arithmetic_layers.outputs(case))
         self.lines.append(json.dumps(case, separators=(",", ":")))
 
     def matmul(self, type, everyday):
@@ -246,7 +246,6 @@ class Cases:
         self.add("linear", type, {"m": m, "k": k, "n": n}, {**arrays, **levels}, False)
 
     def all_of_hardware(self):
-        r = self.random
         self.formats = ["none", "none", "none", "nearest,16,8", "float,8,7", "e4m3fn", "stochastic,16,8"]
         self.sums = TENSOR_CORE_SUMS
         self.modes = ALIGNED_MODES

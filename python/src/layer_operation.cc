@@ -37,6 +37,11 @@ std::optional<OuterSum> read_outer(const nlohmann::json& json) {
                   outer.value("every", std::int64_t{0})};
 }
 
+std::optional<int> read_min_exponent(const nlohmann::json& json, const char* operand) {
+  if (!json.contains(operand)) return {};
+  return smallest_normal_exponent(*make_quantizer(json.at(operand).get<std::string>()));
+}
+
 Operation read_kind(const nlohmann::json& json) {
   const auto kind = json.at("kind").get<std::string>();
   if (kind == "linear") return LinearOperation{};
@@ -57,6 +62,8 @@ LayerOperation read_operation(std::string_view text) {
                         *make_quantizer(json.at("accumulator").get<std::string>()),
                         make_accumulate(json.at("accumulate").get<std::string>()), read_outer(json),
                         make_tap_order(json.value("order", "channel")));
+    layer.arithmetic.data_min_exponent = read_min_exponent(json, "x_format");
+    layer.arithmetic.weight_min_exponent = read_min_exponent(json, "w_format");
     json.at("seed").get_to(layer.context.seed);
     json.at("product_stream").get_to(layer.context.product_stream);
     json.at("accumulator_stream").get_to(layer.context.accumulator_stream);

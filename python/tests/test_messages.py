@@ -26,7 +26,7 @@ def _calls():
     formats |= {"step": 0, "ranges": None, "outer": None, "order": "channel"}
     shape = {"stride": 1, "padding": 0}
     text = {"product": "none", "accumulator": "nearest,8,4", "accumulate": "step", **numbers}
-    text |= {"outer": {"every": 2}, "order": "tap"}
+    text |= {"outer": {"every": 2}, "order": "tap", "x_format": "fp16"}
     padding = {"padding_begin": [0], "padding_end": [0]}
     operation = ops.linear("none", "nearest,8,4")
     yield tq.Quantizer, {"spec": "none"}

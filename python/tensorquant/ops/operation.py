@@ -40,6 +40,8 @@ def linear(
     *,
     outer: Any = None,
     order: str = "channel",
+    x_format: Any = None,
+    w_format: Any = None,
     seed: Seed = 0,
     product_stream: Stream = 0,
     accumulator_stream: Stream = 1,
@@ -54,6 +56,8 @@ def linear(
         outer: a second accumulator: a dictionary of its "accumulator", as above, and "every", after
             how many products it adds up; or None. "grad=clipped" is then its matter.
         order: in which order convolutions add up: "channel" or "tap".
+        x_format, w_format: quantizers of whose values x and w are made: "align" takes the exponents
+            of subnormal ones from them. None for the tensor's type.
         seed, product_stream, accumulator_stream: where random rounding takes its numbers from.
 
     Raises:
@@ -65,7 +69,8 @@ def linear(
         (5, 2)
     """
     sums = (product, accumulator, accumulate, outer, order)
-    return _operation("linear", sums, (seed, product_stream, accumulator_stream), {})
+    formats = {"x_format": x_format, "w_format": w_format}
+    return _operation("linear", sums, formats, (seed, product_stream, accumulator_stream), {})
 
 
 @checked
@@ -76,6 +81,8 @@ def convolution(
     *,
     outer: Any = None,
     order: str = "channel",
+    x_format: Any = None,
+    w_format: Any = None,
     stride: Sequence[int],
     dilation: Sequence[int] | None = None,
     padding_begin: Sequence[int] | None = None,
@@ -113,7 +120,10 @@ def convolution(
         "groups": groups,
     }
     sums = (product, accumulator, accumulate, outer, order)
-    return _operation("convolution", sums, (seed, product_stream, accumulator_stream), shape)
+    formats = {"x_format": x_format, "w_format": w_format}
+    return _operation(
+        "convolution", sums, formats, (seed, product_stream, accumulator_stream), shape
+    )
 
 
 @checked
@@ -124,6 +134,7 @@ def average_pool(
     *,
     outer: Any = None,
     order: str = "channel",
+    x_format: Any = None,
     kernel: Sequence[int],
     stride: Sequence[int] | None = None,
     padding_begin: Sequence[int] | None = None,
@@ -159,7 +170,13 @@ def average_pool(
         "count_include_pad": bool(count_include_pad),
     }
     sums = (product, accumulator, accumulate, outer, order)
-    return _operation("average_pool", sums, (seed, product_stream, accumulator_stream), shape)
+    return _operation(
+        "average_pool",
+        sums,
+        {"x_format": x_format},
+        (seed, product_stream, accumulator_stream),
+        shape,
+    )
 
 
 def check_operation(operation: Any, float_function: Any) -> None:
@@ -180,7 +197,7 @@ def _sizes(
     return [check_integer(name, size, least, 2**63 - 1) for size in sizes]
 
 
-def _operation(kind: str, sums: tuple, numbers: tuple, shape: dict) -> Operation:
+def _operation(kind: str, sums: tuple, formats: dict, numbers: tuple, shape: dict) -> Operation:
     product, accumulator, accumulate, outer, order = sums
     product, accumulator = spec_of(product, "product"), spec_of(accumulator, "accumulator")
     seed, product_stream, accumulator_stream = numbers
@@ -193,6 +210,11 @@ def _operation(kind: str, sums: tuple, numbers: tuple, shape: dict) -> Operation
             "accumulate": accumulate,
             **({"outer": outer._json} if outer else {}),
             "order": order,
+            **{
+                name: spec_of(format, name)
+                for name, format in formats.items()
+                if format is not None
+            },
             "seed": seed,
             "product_stream": product_stream,
             "accumulator_stream": accumulator_stream,

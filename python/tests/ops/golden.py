@@ -22,11 +22,15 @@ def context_of(entry):
 
 
 def arithmetic_vectors(kind):
-    """But for those of what no Operation says: scales, and the formats of operands."""
-    beyond = ("scales", "data_min_exponent", "weight_min_exponent")
+    """But for those with scales, which no Operation has."""
     with (FOLDER / "arithmetic.jsonl").open() as lines:
         entries = [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
-    return [e for e in entries if all(e.get(key) is None for key in beyond)]
+    return [e for e in entries if not any((e.get("scales") or {}).values())]
+
+
+def format_of(entry, operand):
+    """A quantizer with the smallest normal exponent that a vector gives to its data or weights."""
+    return {None: None, -6: "e4m3fn", -14: "fp16"}[entry.get(f"{operand}_min_exponent")]
 
 
 def from_hex(digits, dtype, shape):

@@ -276,6 +276,19 @@ TEST(RoundedLayers, TheLastAccumulatorClipsTheGradient) {
   EXPECT_TRUE(at::equal(x.grad(), torch::tensor({{0.0f, 0, 0, 0}, {1, 1, 1, 1}})));
 }
 
+// The weights are 2^-9, subnormal in E4M3: as such their exponent is -6, by their value -9.
+TEST(RoundedLayers, AlignmentKnowsTheFormatOfTheWeights) {
+  nn::Linear layer(o::LinearOptions(2, 1).bias(false));
+  const torch::NoGradGuard no_grad;
+  layer->weight.fill_(0x1p-9);
+  const torch::Tensor x = torch::tensor({{1.0f, 0.5f}});
+  const std::string align = R"("intrinsic": {"": {"accumulate": "align:2:2"}}})";
+  apply(layer, Override::from_json("{" + align));
+  EXPECT_EQ(layer->forward(x).item<float>(), 1.5f * 0x1p-9f);
+  apply(layer, Override::from_json(R"({"weights": "e4m3fn", )" + align));
+  EXPECT_EQ(layer->forward(x).item<float>(), 0);
+}
+
 TEST(RoundedLayers, AConvolutionAddsUpByTap) {
   nn::Conv1d layer(o::Conv1dOptions(2, 1, 2).bias(false));
   const torch::NoGradGuard no_grad;

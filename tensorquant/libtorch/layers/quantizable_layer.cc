@@ -129,6 +129,9 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
     } catch (const Error& error) {
       throw Error(place + ": " + error.what());
     }
+    if (quantizers.weight != nullptr) {
+      arithmetic.arithmetic.weight_min_exponent = smallest_normal_exponent(*quantizers.weight);
+    }
     arithmetic.context = {quantizers.seed, stream_of(quantizers.layer, Place::product),
                           stream_of(quantizers.layer, Place::accumulator), 0};
     const auto& last = quantizers.outer ? quantizers.outer->accumulator : quantizers.accumulator;

@@ -270,10 +270,12 @@ TEST(RoundedLayers, TheLastAccumulatorClipsTheGradient) {
   apply(layer, intrinsic(R"({"": {"accumulator": "nearest,4,0",
                                   "outer": {"accumulator": "nearest,4,0,grad=clipped",
                                             "every": 2}}})"));
-  const torch::Tensor x = torch::tensor({{7.0f, 7, 7, 7}, {7, 7, -7, 0}}).requires_grad_();
+  const torch::Tensor x =
+      torch::tensor({{7.0F, 7.0F, 7.0F, 7.0F}, {7.0F, 7.0F, -7.0F, 0.0F}}).requires_grad_();
   layer->forward(x).sum().backward();
   // 14 lies outside; 0 does not, though the first accumulator has saturated.
-  EXPECT_TRUE(at::equal(x.grad(), torch::tensor({{0.0f, 0, 0, 0}, {1, 1, 1, 1}})));
+  EXPECT_TRUE(
+      at::equal(x.grad(), torch::tensor({{0.0F, 0.0F, 0.0F, 0.0F}, {1.0F, 1.0F, 1.0F, 1.0F}})));
 }
 
 // The weights are 2^-9, subnormal in E4M3: as such their exponent is -6, by their value -9.
@@ -281,7 +283,7 @@ TEST(RoundedLayers, AlignmentKnowsTheFormatOfTheWeights) {
   nn::Linear layer(o::LinearOptions(2, 1).bias(false));
   const torch::NoGradGuard no_grad;
   layer->weight.fill_(0x1p-9);
-  const torch::Tensor x = torch::tensor({{1.0f, 0.5f}});
+  const torch::Tensor x = torch::tensor({{1.0F, 0.5F}});
   const std::string align = R"("intrinsic": {"": {"accumulate": "align:2:2"}}})";
   apply(layer, Override::from_json("{" + align));
   EXPECT_EQ(layer->forward(x).item<float>(), 1.5f * 0x1p-9f);
@@ -293,7 +295,7 @@ TEST(RoundedLayers, AConvolutionAddsUpByTap) {
   nn::Conv1d layer(o::Conv1dOptions(2, 1, 2).bias(false));
   const torch::NoGradGuard no_grad;
   layer->weight.fill_(1);
-  const torch::Tensor x = torch::tensor({7.0f, -7, 7, -7}).view({1, 2, 2});
+  const torch::Tensor x = torch::tensor({7.0F, -7.0F, 7.0F, -7.0F}).view({1, 2, 2});
   apply(layer, intrinsic(R"({"": {"accumulator": "nearest,4,0"}})"));
   EXPECT_EQ(layer->forward(x).item<float>(), 0);
   apply(layer, intrinsic(R"({"": {"accumulator": "nearest,4,0", "order": "tap"}})"));

@@ -56,10 +56,10 @@ Accumulate make_accumulate(std::string_view text) {
   if (text.starts_with(kAlign)) {
     const std::size_t colon = std::min(text.find(':', kAlign.size()), text.size());
     const int chunk = read_chunk(text, kAlign.size(), colon);
-    const int fraction = read_integer(
-        text, std::min(colon + 1, text.size()), text.size(), 1, kMaxAlignFraction,
-        "the fraction of '" + whole + "' must be an integer from 1 to " +
-            std::to_string(kMaxAlignFraction) + ", as 13 in align:32:13");
+    const int fraction =
+        read_integer(text, std::min(colon + 1, text.size()), text.size(), 1, kMaxAlignFraction,
+                     "the fraction of '" + whole + "' must be an integer from 1 to " +
+                         std::to_string(kMaxAlignFraction) + ", as 13 in align:32:13");
     return {Accumulate::Mode::align, chunk, fraction};
   }
   throw SpecError(whole, 1,

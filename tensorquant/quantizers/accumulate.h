@@ -24,9 +24,9 @@ struct Accumulate {
 
   // How many of so many terms are added up at once.
   std::size_t together(std::size_t terms) const {
-    return mode == Mode::once                             ? terms
+    return mode == Mode::once                           ? terms
            : mode == Mode::chunk || mode == Mode::align ? static_cast<std::size_t>(chunk)
-                                                          : 1;
+                                                        : 1;
   }
 };
 

@@ -129,7 +129,8 @@ class Operand {
 };
 
 TEST(GoldenHardwareArithmetic, IsThatOfTheSecondHand) {
-  const auto path = std::filesystem::path(TENSORQUANT_SOURCE_DIR) / "tests/golden/arithmetic2.jsonl";
+  const auto path =
+      std::filesystem::path(TENSORQUANT_SOURCE_DIR) / "tests/golden/arithmetic2.jsonl";
   std::ifstream file(path);
   ASSERT_TRUE(file.is_open()) << path;
   int checked = 0, skipped = 0;
@@ -148,10 +149,10 @@ TEST(GoldenHardwareArithmetic, IsThatOfTheSecondHand) {
       outer = OuterSum{make_quantizer(row["outer"]["accumulator"].get<std::string>()),
                        row["outer"].value("every", 0)};
     }
-    Arithmetic arithmetic = make_arithmetic(
-        *make_quantizer(row["product"].get<std::string>()),
-        *make_quantizer(row["accumulator"].get<std::string>()),
-        make_accumulate(row["accumulate"].get<std::string>()), outer);
+    Arithmetic arithmetic =
+        make_arithmetic(*make_quantizer(row["product"].get<std::string>()),
+                        *make_quantizer(row["accumulator"].get<std::string>()),
+                        make_accumulate(row["accumulate"].get<std::string>()), outer);
     arithmetic.data_min_exponent = a.min_exponent;
     arithmetic.weight_min_exponent = b.min_exponent;
     const std::vector<float> wanted = values_of(row["y"]);

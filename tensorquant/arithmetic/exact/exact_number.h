@@ -17,7 +17,7 @@ struct ExactNumber {
   bool is_cut = false;
 };
 
-ExactNumber exact_number(double x);  // x is finite and not 0
+ExactNumber exact_number(double x);          // x is finite and not 0
 int leading_exponent(const ExactNumber& x);  // floor(log2 |x|)
 // x without the bits below 2^last_bit; its significand is 0 where nothing is left.
 ExactNumber cut_to(ExactNumber x, int last_bit);

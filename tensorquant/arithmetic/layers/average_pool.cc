@@ -86,8 +86,9 @@ class PoolSum {
       return term_of(value, is_number ? aligned_exponent(value, min_exponent) : 0);
     };
     OutputSum<T> sum(arithmetic_, context_, index_, report_, outside_);
-    return sum.add_up(segment_ends(arithmetic_, offsets.size()), term,
-                      [](std::size_t) { return std::pair<T, T>(1, 1); }, nullptr);
+    return sum.add_up(
+        segment_ends(arithmetic_, offsets.size()), term,
+        [](std::size_t) { return std::pair<T, T>(1, 1); }, nullptr);
   }
 
   const Arithmetic& arithmetic_;
@@ -267,8 +268,8 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
   if constexpr (std::is_same_v<T, float>) {
     const bool by_step = arithmetic.accumulate.mode == Accumulate::Mode::step ||
                          arithmetic.accumulate.mode == Accumulate::Mode::fused;
-    if (by_step && !arithmetic.outer && report == nullptr && outside == nullptr && takes_odd(arithmetic.product) &&
-        takes_odd(arithmetic.accumulator)) {
+    if (by_step && !arithmetic.outer && report == nullptr && outside == nullptr &&
+        takes_odd(arithmetic.product) && takes_odd(arithmetic.accumulator)) {
       const std::size_t plane_work = static_cast<std::size_t>(outputs) * taps;
       const std::size_t block = 256;  // planes
       parallel_for(static_cast<std::size_t>(pool.planes) * plane_work, block * plane_work,

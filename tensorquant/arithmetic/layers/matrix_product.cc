@@ -86,7 +86,8 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
                                   std::int64_t, std::int64_t, const T*, const T*, const T*, T*,    \
                                   RangeReport*);                                                   \
   template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t, std::int64_t, \
-                          std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*, const LinearScales<T>&)
+                          std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*,     \
+                          const LinearScales<T>&)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

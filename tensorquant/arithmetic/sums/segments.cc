@@ -32,9 +32,8 @@ std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic, const SumsOf
   const auto changes = [](const Factor<T>& factor, std::size_t k) {
     return factor.scales && factor.scales->taps[k] != factor.scales->taps[k - 1];
   };
-  return ends_of_segments(arithmetic, sums.taps(), [&](std::size_t k) {
-    return changes(sums.a, k) || changes(sums.b, k);
-  });
+  return ends_of_segments(arithmetic, sums.taps(),
+                          [&](std::size_t k) { return changes(sums.a, k) || changes(sums.b, k); });
 }
 
 std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic, std::size_t taps) {

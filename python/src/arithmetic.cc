@@ -3,6 +3,8 @@
 #include "tensorquant/arithmetic/arithmetic.h"
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
@@ -13,6 +15,7 @@
 
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
+#include "python/src/outer_pair.h"
 #include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/arithmetic/layers/operation.h"
 #include "tensorquant/base/error.h"
@@ -116,13 +119,20 @@ void bind_arithmetic(nb::module_& module) {
       .def(
           "__init__",
           [](Setting* self, const Quantizer& product, const Quantizer& accumulator,
-             const std::string& accumulate, std::uint64_t seed, std::uint32_t product_stream,
-             std::uint32_t accumulator_stream, std::uint32_t step) {
-            new (self) Setting{make_arithmetic(product, accumulator, make_accumulate(accumulate)),
-                               {seed, product_stream, accumulator_stream, step}};
+             const std::string& accumulate, const std::optional<OuterPair>& outer,
+             const std::string& order, const Quantizer& data_format, const Quantizer& weight_format,
+             std::uint64_t seed, std::uint32_t product_stream, std::uint32_t accumulator_stream,
+             std::uint32_t step) {
+            Arithmetic arithmetic =
+                make_arithmetic(product, accumulator, make_accumulate(accumulate),
+                                outer_sum_of(outer), make_tap_order(order));
+            arithmetic.data_min_exponent = smallest_normal_exponent(data_format);
+            arithmetic.weight_min_exponent = smallest_normal_exponent(weight_format);
+            new (self) Setting{arithmetic, {seed, product_stream, accumulator_stream, step}};
           },
-          "product"_a, "accumulator"_a, "accumulate"_a, "seed"_a, "product_stream"_a,
-          "accumulator_stream"_a, "step"_a);
+          "product"_a, "accumulator"_a, "accumulate"_a, "outer"_a.none(), "order"_a,
+          "data_format"_a, "weight_format"_a, "seed"_a, "product_stream"_a, "accumulator_stream"_a,
+          "step"_a);
   bind_calls<float>(module);
   bind_calls<double>(module);
 }

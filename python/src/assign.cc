@@ -3,6 +3,7 @@
 #include "tensorquant/maps/assign.h"
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/outer_pair.h"
 #include "python/src/override_of.h"
 
 namespace nb = nanobind;
@@ -54,6 +56,10 @@ void bind_assign(nb::module_& module) {
       .def_prop_ro(
           "accumulate",
           [](const LayerQuantizers& quantizers) { return to_string(quantizers.accumulate); })
+      .def_prop_ro("outer",
+                   [](const LayerQuantizers& quantizers) { return pair_of(quantizers.outer); })
+      .def_prop_ro("order",
+                   [](const LayerQuantizers& quantizers) { return to_string(quantizers.order); })
       .def_ro("rule", &LayerQuantizers::rule)
       .def_ro("intrinsic", &LayerQuantizers::intrinsic)
       .def_prop_ro("any", &LayerQuantizers::any);

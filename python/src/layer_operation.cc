@@ -1,6 +1,8 @@
 #include "python/src/layer_operation.h"
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "tensorquant/base/error.h"
@@ -28,6 +30,18 @@ AveragePoolOperation read_average_pool(const nlohmann::json& json) {
   return operation;
 }
 
+std::optional<OuterSum> read_outer(const nlohmann::json& json) {
+  if (!json.contains("outer")) return {};
+  const nlohmann::json& outer = json.at("outer");
+  return OuterSum{make_quantizer(outer.at("accumulator").get<std::string>()),
+                  outer.value("every", std::int64_t{0})};
+}
+
+std::optional<int> read_min_exponent(const nlohmann::json& json, const char* operand) {
+  if (!json.contains(operand)) return {};
+  return smallest_normal_exponent(*make_quantizer(json.at(operand).get<std::string>()));
+}
+
 Operation read_kind(const nlohmann::json& json) {
   const auto kind = json.at("kind").get<std::string>();
   if (kind == "linear") return LinearOperation{};
@@ -43,9 +57,13 @@ LayerOperation read_operation(std::string_view text) {
     const auto json = nlohmann::json::parse(text);
     LayerOperation layer;
     layer.operation = read_kind(json);
-    layer.arithmetic = make_arithmetic(*make_quantizer(json.at("product").get<std::string>()),
-                                       *make_quantizer(json.at("accumulator").get<std::string>()),
-                                       make_accumulate(json.at("accumulate").get<std::string>()));
+    layer.arithmetic =
+        make_arithmetic(*make_quantizer(json.at("product").get<std::string>()),
+                        *make_quantizer(json.at("accumulator").get<std::string>()),
+                        make_accumulate(json.at("accumulate").get<std::string>()), read_outer(json),
+                        make_tap_order(json.value("order", "channel")));
+    layer.arithmetic.data_min_exponent = read_min_exponent(json, "x_format");
+    layer.arithmetic.weight_min_exponent = read_min_exponent(json, "w_format");
     json.at("seed").get_to(layer.context.seed);
     json.at("product_stream").get_to(layer.context.product_stream);
     json.at("accumulator_stream").get_to(layer.context.accumulator_stream);

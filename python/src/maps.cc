@@ -5,6 +5,7 @@
 #include <nanobind/operators.h>
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -19,10 +20,12 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/outer_pair.h"
 #include "python/src/override_of.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/maps/override.h"
+#include "tensorquant/quantizers/hardware.h"
 #include "tensorquant/quantizers/spec_error.h"
 
 namespace nb = nanobind;
@@ -59,6 +62,8 @@ void bind_rule(nb::module_& module) {
       .def_prop_ro("product", &part_of<&RuleValue::product>)
       .def_prop_ro("accumulator", &part_of<&RuleValue::accumulator>)
       .def_prop_ro("accumulate", [](const Rule& rule) { return to_string(rule.value.accumulate); })
+      .def_prop_ro("outer", [](const Rule& rule) { return pair_of(rule.value.outer); })
+      .def_prop_ro("order", [](const Rule& rule) { return to_string(rule.value.order); })
       .def_ro("text", &Rule::text)
       .def_ro("origin", &Rule::origin);
 }
@@ -96,6 +101,18 @@ void bind_map(nb::module_& module) {
           },
           "key"_a, "quantizer"_a.none())
       .def(
+          "add_string",
+          [](QuantizerMap& self, std::string key, std::string_view text) {
+            RuleValue value;
+            try {
+              value = string_value(text, self.kind());
+            } catch (const Error& error) {
+              throw Error("rule " + std::to_string(self.rules().size() + 1) + ": " + error.what());
+            }
+            self.add(std::move(key), std::move(value));
+          },
+          "key"_a, "text"_a)
+      .def(
           "add_weights",
           [](QuantizerMap& self, std::string key, QuantizerPointer weight, QuantizerPointer bias) {
             self.add(std::move(key),
@@ -105,19 +122,26 @@ void bind_map(nb::module_& module) {
       .def(
           "add_intrinsic",
           [](QuantizerMap& self, std::string key, QuantizerPointer product,
-             QuantizerPointer accumulator, std::string_view accumulate) {
+             QuantizerPointer accumulator, std::string_view accumulate,
+             const std::optional<OuterPair>& outer, std::string_view order) {
             RuleValue value;
             value.product = product ? std::move(product) : make_quantizer("none");
             value.accumulator = std::move(accumulator);
-            try {
-              value.accumulate = make_accumulate(accumulate);
-            } catch (const SpecError& error) {
-              throw Error("rule " + std::to_string(self.rules().size() + 1) +
-                          ": accumulate: " + error.reason());
-            }
+            const auto part = [&](const char* name, const auto& make, std::string_view text) {
+              try {
+                return make(text);
+              } catch (const SpecError& error) {
+                throw Error("rule " + std::to_string(self.rules().size() + 1) + ": " + name + ": " +
+                            error.reason());
+              }
+            };
+            value.accumulate = part("accumulate", make_accumulate, accumulate);
+            value.order = part("order", make_tap_order, order);
+            value.outer = outer_sum_of(outer);
             self.add(std::move(key), std::move(value));
           },
-          "key"_a, "product"_a.none(), "accumulator"_a.none(), "accumulate"_a)
+          "key"_a, "product"_a.none(), "accumulator"_a.none(), "accumulate"_a, "outer"_a.none(),
+          "order"_a)
       .def("find", &QuantizerMap::find, "layer"_a)
       .def(
           "find_rule",
@@ -148,6 +172,15 @@ using ExplainedIdle = std::tuple<std::string, Rule, std::optional<Rule>, std::st
 void bind_maps(nb::module_& module) {
   bind_rule(module);
   bind_map(module);
+  module.def("list_hardware", [] {
+    std::vector<std::tuple<std::string, std::string, std::string>> lines;
+    for (const Hardware& hardware : hardware_list()) {
+      lines.emplace_back(
+          hardware.name, hardware.summary,
+          to_json(string_value(hardware.name, MapKind::intrinsic), MapKind::intrinsic));
+    }
+    return lines;
+  });
   module.def(
       "override_from_file",
       [](const std::filesystem::path& path) { return maps_of(Override::from_file(path)); },

@@ -9,9 +9,11 @@ Example:
 
 from tensorquant._core import Error, __version__
 from tensorquant.maps.explain import Explanation, IdleRule, LayerExplanation, explain
+from tensorquant.maps.hardware import Hardware, list_hardware
 from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import QuantizerMap, Rule, quantizer_map
 from tensorquant.numbers.arithmetic import Plan, Ranges, average_pool, convolve, matmul
+from tensorquant.numbers.outer_sum import OuterSum
 from tensorquant.numbers.quantizer import (
     Facts,
     Quantizer,
@@ -26,8 +28,10 @@ __all__ = [
     "Error",
     "Explanation",
     "Facts",
+    "Hardware",
     "IdleRule",
     "LayerExplanation",
+    "OuterSum",
     "Override",
     "Plan",
     "Quantizer",
@@ -41,6 +45,7 @@ __all__ = [
     "convolve",
     "explain",
     "get_num_threads",
+    "list_hardware",
     "list_quantizers",
     "matmul",
     "quantizer_map",

@@ -103,6 +103,12 @@ def test_a_part_that_an_intrinsic_rule_leaves_out_is_exact():
         ({"a": {}}, "weights", "rule 1: an empty dictionary"),
         ({"a": {"weight": "x"}}, "weights", "rule 1, weight: quantizer 'x', column 1: unknown"),
         ({"a": {"weight": None}}, "extrinsic", "expected a quantizer string"),
+        ({"a": {"outer": {}}}, "intrinsic", "rule 1, outer: an empty dictionary"),
+        ({"a": {"outer": {"every": 0}}}, "intrinsic", "rule 1, outer, every: 0 is not between 1"),
+        ({"a": {"outer": {"B": 1}}}, "intrinsic", "rule 1, outer: unknown key 'B'"),
+        ({"a": {"outer": {"accumulator": "x"}}}, "intrinsic", "rule 1, outer, accumulator: "),
+        ({"a": {"order": "depth"}}, "intrinsic", "rule 1: order: unknown order 'depth'"),
+        ({"a": "hoper_fp8"}, "intrinsic", "rule 1: quantizer 'hoper_fp8', column 1: unknown name"),
         ({"a": {"accumulate": "twice"}}, "intrinsic", "rule 1: accumulate: "),
         ([("a", None), ("a", None)], "weights", "rule 2: duplicate key 'a', first at rule 1"),
         ({"re:(": None}, "weights", "rule 1: "),
@@ -193,3 +199,34 @@ def test_a_table_is_straight_whatever_the_layers_names_hold():
         '畳み    "fp16"   -          -',
         'e\u0301       "fp16"   -          -',
     ]
+
+
+def test_two_accumulators_and_the_order_of_taps_come_back_from_a_map():
+    rules = {
+        "a": {"accumulate": "align:32:13", "outer": {"accumulator": "float,8,23", "every": 128}},
+        "b": {"outer": {"every": 4}, "order": "tap"},
+        "c": "fp16",
+    }
+    m = tq.quantizer_map(rules, "intrinsic")
+    a, b, c = m.rules
+    assert (a.accumulate, a.outer, a.order) == (
+        "align:32:13",
+        tq.OuterSum(tq.Quantizer("float,8,23"), 128),
+        "channel",
+    )
+    assert (b.outer, b.order) == (tq.OuterSum(tq.Quantizer("none"), 4), "tap")
+    assert (c.outer, c.order) == (None, "channel")
+    assert tq.quantizer_map(m.to_json(), "intrinsic") == m
+    assert pickle.loads(pickle.dumps(m)) == m
+    assert len({hash(rule) for rule in m}) == 3
+
+
+def test_a_name_of_hardware_stands_for_its_value():
+    assert len(tq.list_hardware()) >= 9
+    for hardware in tq.list_hardware():
+        by_name = tq.quantizer_map({"": hardware.name}, "intrinsic")
+        assert by_name == tq.quantizer_map(hardware.name, "intrinsic")
+        assert by_name == tq.quantizer_map({"": hardware.arithmetic}, "intrinsic")
+        assert by_name.rules[0].text == hardware.text
+        with pytest.raises(tq.Error, match="is no quantizer but a value of intrinsic maps"):
+            tq.Quantizer(hardware.name)

@@ -23,9 +23,10 @@ def _calls():
     quantizer_map = tq.quantizer_map(None)
     numbers = {"seed": 0, "product_stream": 0, "accumulator_stream": 1}
     formats = {"product": "nearest,8,4", "accumulator": None, "accumulate": "step", **numbers}
-    formats |= {"step": 0, "ranges": None}
+    formats |= {"step": 0, "ranges": None, "outer": None, "order": "channel"}
     shape = {"stride": 1, "padding": 0}
     text = {"product": "none", "accumulator": "nearest,8,4", "accumulate": "step", **numbers}
+    text |= {"outer": {"every": 2}, "order": "tap", "x_format": "fp16"}
     padding = {"padding_begin": [0], "padding_end": [0]}
     operation = ops.linear("none", "nearest,8,4")
     yield tq.Quantizer, {"spec": "none"}
@@ -46,7 +47,7 @@ def _calls():
     yield tq.Override.from_json, {"text": "{}", "seed": 0, "strict": False}
     yield tq.Override.from_file, {"path": "missing.json", "seed": 0, "strict": False}
     yield tq.explain, {"override": override, "layers": ["a"]}
-    yield tq.matmul, {"a": A, "b": A, "bias": None, **formats, "on_plan": None}
+    yield tq.matmul, {"a": A, "b": A, "bias": None, "a_format": None, **formats, "on_plan": None}
     x, w = A[None], A[:, :, None]
     convolution = {"dilation": 1, "groups": 1, "transposed": False, "output_padding": 0}
     yield tq.convolve, {"x": x, "w": w, "bias": None, **shape, **convolution, **formats}
@@ -59,7 +60,18 @@ def _calls():
     yield ops.backend, {"name": "numpy"}
     for place in ("key", "weight", "pair"):
         yield _map_with(place), {"value": "none"}
-    yield (lambda value: tq.quantizer_map({"a": {"accumulate": value}}, "intrinsic")), {"value": ""}
+    for part in ("accumulate", "outer", "order"):
+        yield _intrinsic_with(part), {"value": ""}
+    for part in ("accumulator", "every"):
+        yield _intrinsic_with("outer", part), {"value": 1}
+
+
+def _intrinsic_with(part, of_part=None):
+    def make(value):
+        parts = {part: {of_part: value} if of_part else value}
+        return tq.quantizer_map({"a": parts}, "intrinsic")
+
+    return make
 
 
 def _map_with(place):
@@ -86,9 +98,9 @@ def test_wrong_arguments_are_told_in_one_line(number, hostile):
 
 def test_every_public_function_is_asked():
     known = {getattr(function, "__name__", "") for function, _ in CALLS} | {"Quantizer"}
-    takes_nothing = {"get_num_threads", "list_quantizers"}
+    takes_nothing = {"get_num_threads", "list_hardware", "list_quantizers"}
     values = {"Error", "Explanation", "Facts", "IdleRule", "LayerExplanation", "Operation", "Plan"}
-    values |= {"QuantizerInfo", "Ranges", "Rule", "UserQuantizer"}
+    values |= {"Hardware", "OuterSum", "QuantizerInfo", "Ranges", "Rule", "UserQuantizer"}
     for module in (tq, ops):
         public = {n for n in module.__all__ if callable(getattr(module, n))}
         assert public <= known | takes_nothing | values

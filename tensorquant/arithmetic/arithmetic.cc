@@ -20,8 +20,24 @@ GridFormat format_of(const Quantizer& quantizer, const char* place) {
 }  // namespace
 
 Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulator,
-                           const Accumulate& accumulate) {
-  return {format_of(product, "product"), format_of(accumulator, "accumulator"), accumulate};
+                           const Accumulate& accumulate, const std::optional<OuterSum>& outer,
+                           TapOrder order) {
+  Arithmetic arithmetic{format_of(product, "product"), format_of(accumulator, "accumulator"),
+                        accumulate};
+  arithmetic.order = order;
+  if (outer) {
+    arithmetic.outer = OuterAccumulator{Identity{}, outer->every};
+    if (outer->accumulator != nullptr) {
+      arithmetic.outer->accumulator = format_of(*outer->accumulator, "outer accumulator");
+    }
+  }
+  return arithmetic;
+}
+
+std::optional<int> smallest_normal_exponent(const Quantizer& quantizer) {
+  const Format* format = quantizer.format();
+  const auto* floating = format == nullptr ? nullptr : std::get_if<FloatingPoint>(format);
+  return floating == nullptr ? std::nullopt : std::optional(floating->min_exponent());
 }
 
 void RangeReport::merge(const RangeReport& other) {

@@ -2,14 +2,24 @@
 #define TENSORQUANT_ARITHMETIC_ARITHMETIC_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "tensorquant/arithmetic/grid_format.h"
 #include "tensorquant/base/random.h"
 #include "tensorquant/quantizers/accumulate.h"
+#include "tensorquant/quantizers/outer_sum.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/tap_order.h"
 
 namespace tensorquant {
+
+// The second of two accumulators: see OuterSum.
+struct OuterAccumulator {
+  GridFormat accumulator = Identity{};
+  std::int64_t every = 0;  // 0: only scales end a segment
+  bool operator==(const OuterAccumulator&) const = default;
+};
 
 // How y = sum over k of x_k * w_k, + b is computed: each product rounded to one format, the sum to
 // another, in the order of k. Both formats act on exact real numbers with their own bounds, and
@@ -18,13 +28,28 @@ struct Arithmetic {
   GridFormat product = Identity{};      // Identity: the exact product
   GridFormat accumulator = Identity{};  // Identity: the tensor's type, ties to even
   Accumulate accumulate = {};
+  // Adds up the sums of segments, and then the bias. Without one there is one segment, or, where
+  // factors have scales, the tensor's type adds up.
+  std::optional<OuterAccumulator> outer = {};
+  TapOrder order = TapOrder::channel;
+  // For Accumulate::align: the smallest normal exponents of the data's and the weights' formats.
+  // The tensor type's where nothing is known of them.
+  std::optional<int> data_min_exponent = {}, weight_min_exponent = {};
   bool operator==(const Arithmetic&) const = default;
+
+  // The format of the last sum, and of the bias's addition.
+  const GridFormat& last_accumulator() const { return outer ? outer->accumulator : accumulator; }
 };
+
+// The smallest normal exponent of a quantizer's values; nothing where the tensor type's stands for
+// it, as for all but floats.
+std::optional<int> smallest_normal_exponent(const Quantizer& quantizer);
 
 // The arithmetic of an intrinsic map's value. Throws an Error for quantizers that do not round to a
 // grid: sparse, binary, ternary and a user's own.
 Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulator,
-                           const Accumulate& accumulate);
+                           const Accumulate& accumulate, const std::optional<OuterSum>& outer = {},
+                           TapOrder order = TapOrder::channel);
 
 // Where random rounding takes its numbers from.
 struct ArithmeticContext {
@@ -39,6 +64,9 @@ struct ArithmeticContext {
 
 // The tap that stands for the addition of the bias in random rounding.
 inline constexpr std::uint32_t kBiasTap = 0xFFFFFFFF;
+// The tap that stands for the outer accumulator's addition of segment 0; the others follow. Its
+// random words are those of the accumulator's stream.
+inline constexpr std::uint32_t kFirstOuterTap = 0x80000000;
 
 // What a layer's products and sums would have needed. Numbers that are not finite do not count.
 struct RangeReport {

@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,7 +15,9 @@
 #include "tensorquant/cli/quantizer_option.h"
 #include "tensorquant/cli/range_table.h"
 #include "tensorquant/data/npy.h"
+#include "tensorquant/maps/rule.h"
 #include "tensorquant/quantizers/accumulate.h"
+#include "tensorquant/quantizers/hardware.h"
 #include "tensorquant/quantizers/spec_error.h"
 
 namespace tensorquant::cli {
@@ -22,19 +25,46 @@ namespace {
 
 struct MatmulOptions {
   std::string a, b, out, bias;
-  std::string product = "none", accumulator = "none", accumulate = "step";
+  std::string product = "none", accumulator = "none", accumulate = "step", outer;
+  std::uint64_t every = 0;
+  std::string hardware;
+  std::string a_format = "none", b_format = "none";
   std::uint64_t seed = 0;
   bool ranges = false;
   bool as_json = false;
 };
 
-Arithmetic arithmetic_of(const MatmulOptions& options) {
-  const auto product = quantizer_of(options.product);
-  const auto accumulator = quantizer_of(options.accumulator);
+// The value of an intrinsic map that the options make.
+RuleValue value_of(const MatmulOptions& options) {
+  if (!options.hardware.empty()) {
+    if (find_hardware(options.hardware) == nullptr) {
+      throw CLI::ValidationError("--hardware", "unknown name '" + options.hardware +
+                                                   "'; 'tensorquant list --hardware' shows all");
+    }
+    return string_value(options.hardware, MapKind::intrinsic);
+  }
+  RuleValue value;
+  value.product = quantizer_of(options.product);
+  value.accumulator = quantizer_of(options.accumulator);
   try {
-    return make_arithmetic(*product, *accumulator, make_accumulate(options.accumulate));
+    value.accumulate = make_accumulate(options.accumulate);
   } catch (const SpecError& error) {
     throw CLI::ValidationError("--accumulate", error.reason());
+  }
+  if (!options.outer.empty() || options.every > 0) {
+    value.outer = OuterSum{quantizer_of(options.outer.empty() ? "none" : options.outer),
+                           static_cast<std::int64_t>(options.every)};
+  }
+  return value;
+}
+
+Arithmetic arithmetic_of(const MatmulOptions& options, const RuleValue& value) {
+  try {
+    Arithmetic arithmetic = make_arithmetic(*value.product, *value.accumulator, value.accumulate,
+                                            value.outer, value.order);
+    arithmetic.data_min_exponent = smallest_normal_exponent(*quantizer_of(options.a_format));
+    arithmetic.weight_min_exponent = smallest_normal_exponent(*quantizer_of(options.b_format));
+    return arithmetic;
   } catch (const Error& error) {
     throw CLI::ValidationError(error.what());
   }
@@ -72,7 +102,8 @@ SumPlan multiply(const MatmulOptions& options, const Arithmetic& arithmetic, con
 }
 
 void matmul(const MatmulOptions& options) {
-  const Arithmetic arithmetic = arithmetic_of(options);
+  const RuleValue value = value_of(options);
+  const Arithmetic arithmetic = arithmetic_of(options, value);
   if (!options.out.ends_with(".npy")) {
     throw CLI::ValidationError(options.out + ": the extension must be .npy");
   }
@@ -103,12 +134,16 @@ void matmul(const MatmulOptions& options) {
     nlohmann::ordered_json result = {{"rows", a.shape[0]},
                                      {"taps", a.shape[1]},
                                      {"columns", b.shape[1]},
-                                     {"product", options.product},
-                                     {"accumulator", options.accumulator},
+                                     {"product", value.product->spec()},
+                                     {"accumulator", value.accumulator->spec()},
                                      {"accumulate", to_string(arithmetic.accumulate)},
                                      {"seed", options.seed},
                                      {"kernel", to_string(plan.kernel)},
                                      {"reason", plan.reason}};
+    if (value.outer) {
+      result["outer"] = {{"accumulator", value.outer->accumulator->spec()}};
+      if (value.outer->every > 0) result["outer"]["every"] = value.outer->every;
+    }
     if (options.ranges) {
       result["ranges"] = to_json(std::vector{ranges})[0];
       result["ranges"].erase("layer");
@@ -131,25 +166,53 @@ void add_matmul(CLI::App& app) {
       "OUT (rows, columns).\n"
       "Every output begins with 0, adds its products in the order of the taps, then the bias. "
       "--accumulate is one of\n"
-      "step     s = A(s + P(a b)), each sum rounded to the accumulator's format\n"
-      "once     s = A(exact sum of every P(a b))\n"
-      "chunk:N  s = A(s + exact sum of the next N P(a b))\n"
-      "fused    s = A(s + a b), products not rounded\n"
+      "step       s = A(s + P(a b)), each sum rounded to the accumulator's format\n"
+      "once       s = A(exact sum of every P(a b))\n"
+      "chunk:N    s = A(s + exact sum of the next N P(a b))\n"
+      "fused      s = A(s + a b), products not rounded\n"
+      "align:N:F  as chunk:N, s and products cut to F bits below the largest exponent\n"
       "Random rounding uses stream 0 for products, stream 1 for sums, and step 0.\n");
   auto options = std::make_shared<MatmulOptions>();
   command->add_option("A", options->a, "Left matrix, a .npy or .npz file")->required();
   command->add_option("B", options->b, "Right matrix, a .npy or .npz file")->required();
   command->add_option("OUT", options->out, "Product to write, a .npy file")->required();
+  CLI::Option* const product =
+      command
+          ->add_option("--product", options->product,
+                       "Quantizer string of the products; none keeps them exact")
+          ->capture_default_str();
+  CLI::Option* const accumulator =
+      command
+          ->add_option("--accumulator", options->accumulator,
+                       "Quantizer string of the sums; none rounds them to the matrices' type")
+          ->capture_default_str();
+  CLI::Option* const accumulate = command
+                                      ->add_option("--accumulate", options->accumulate,
+                                                   "step, once, chunk:N, align:N:F or fused")
+                                      ->capture_default_str();
+  CLI::Option* const outer = command->add_option(
+      "--outer", options->outer,
+      "Quantizer string of a second accumulator, which adds up the sums and the bias");
+  CLI::Option* const every =
+      add_number<std::uint64_t>(*command, "--every", options->every,
+                                "After how many products the second accumulator takes the sum and "
+                                "the first begins anew; left out: at the end",
+                                {1, std::numeric_limits<std::int64_t>::max()});
   command
-      ->add_option("--product", options->product,
-                   "Quantizer string of the products; none keeps them exact")
-      ->capture_default_str();
+      ->add_option("--hardware", options->hardware,
+                   "A processor's arithmetic in place of all that: a name of 'tensorquant list "
+                   "--hardware'")
+      ->excludes(product)
+      ->excludes(accumulator)
+      ->excludes(accumulate)
+      ->excludes(outer)
+      ->excludes(every);
   command
-      ->add_option("--accumulator", options->accumulator,
-                   "Quantizer string of the sums; none rounds them to the matrices' type")
+      ->add_option("--a-format", options->a_format,
+                   "Quantizer string of A's values: align takes the exponents of subnormal "
+                   "ones from it; none: those of the matrices' type")
       ->capture_default_str();
-  command->add_option("--accumulate", options->accumulate, "step, once, chunk:N or fused")
-      ->capture_default_str();
+  command->add_option("--b-format", options->b_format, "Likewise of B's")->capture_default_str();
   command->add_option("--bias", options->bias, "Numbers added to each column, a .npy or .npz file");
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag("--ranges", options->ranges,

@@ -59,6 +59,8 @@ LayerQuantizers quantizers_of(const LayerExplanation& rules, std::uint64_t seed)
   chosen.product = rules.intrinsic->value.product;
   chosen.accumulator = rules.intrinsic->value.accumulator;
   chosen.accumulate = rules.intrinsic->value.accumulate;
+  chosen.outer = rules.intrinsic->value.outer;
+  chosen.order = rules.intrinsic->value.order;
   chosen.intrinsic = rules.intrinsic->text;
   std::erase(chosen.intrinsic, '"');  // JSON: a string, or an object with the parts
   return chosen;
@@ -150,8 +152,11 @@ class Assigner {
                                 layer.text());
     }
     bool is_wrong = false;
+    const Quantizer* outer = chosen.outer ? chosen.outer->accumulator.get() : nullptr;
     for (const auto& [quantizer, place] : {std::pair{chosen.product.get(), "product"},
-                                           std::pair{chosen.accumulator.get(), "accumulator"}}) {
+                                           std::pair{chosen.accumulator.get(), "accumulator"},
+                                           std::pair{outer, "outer accumulator"}}) {
+      if (quantizer == nullptr) continue;
       const std::string fault = grid_fault(*quantizer, place);
       if (fault.empty()) continue;
       is_wrong = true;

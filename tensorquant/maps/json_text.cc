@@ -111,7 +111,8 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
   }
 
   bool leaf(JsonValue::Type type) {
-    place({type, next_token(), {}, {}});
+    const std::size_t offset = next_token();
+    place({type, offset, std::string(text_.substr(offset, cursor_ - offset)), {}});
     return true;
   }
 

@@ -16,7 +16,7 @@ struct JsonValue {
   Type type = Type::null;
   std::size_t offset =
       0;  // of its first character, in bytes from the start of the text, behind a byte order mark
-  std::string string;           // of a string, decoded
+  std::string string;           // of a string, decoded; of a number or a word, as it is written
   std::vector<Member> members;  // of an object, all keys different; of an array, without keys
 };
 

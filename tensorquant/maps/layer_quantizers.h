@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "tensorquant/quantizers/accumulate.h"
+#include "tensorquant/quantizers/outer_sum.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/tap_order.h"
 
 namespace tensorquant {
 
@@ -17,6 +20,8 @@ struct LayerQuantizers {
   // The arithmetic inside the layer; both are null or none is.
   std::shared_ptr<const Quantizer> product, accumulator;
   Accumulate accumulate = {};
+  std::optional<OuterSum> outer = {};
+  TapOrder order = TapOrder::channel;
   std::uint64_t seed = 0;
   std::string rule;       // which rules chose them, for people to read
   std::string intrinsic;  // the intrinsic map's value, likewise; "" for none

@@ -134,7 +134,7 @@ TEST(MapErrors, PointAtAWrongAccumulate) {
   const auto accumulate = [](const std::string& text) {
     return error_of("{\"fc\": {\"accumulate\": " + text + "}}", MapKind::intrinsic);
   };
-  const std::string expected = R"(expected "step", "once", "chunk:N" or "fused")";
+  const std::string expected = R"(expected "step", "once", "chunk:N", "align:N:F" or "fused")";
   EXPECT_EQ(accumulate("\"twice\""), "line 1, column 23: unknown accumulate 'twice', " + expected);
   EXPECT_EQ(accumulate("\"Step\""), "line 1, column 23: unknown accumulate 'Step', " + expected);
   EXPECT_EQ(accumulate("\"chunk\""), "line 1, column 23: unknown accumulate 'chunk', " + expected);
@@ -147,7 +147,57 @@ TEST(MapErrors, PointAtAWrongAccumulate) {
   }
   EXPECT_EQ(error_of(R"({"fc": {"weight": "fp16"}})", MapKind::intrinsic),
             "line 1, column 9: unknown key 'weight' in an intrinsic map, expected 'product', "
-            "'accumulator' or 'accumulate'");
+            "'accumulator', 'accumulate', 'outer' or 'order'");
+}
+
+TEST(MapErrors, PointAtAWrongAlignment) {
+  const auto accumulate = [](const std::string& text) {
+    return error_of("{\"fc\": {\"accumulate\": \"" + text + "\"}}", MapKind::intrinsic);
+  };
+  for (const std::string chunk : {"", "0", "x", "-1", "2.5"}) {
+    const std::string text = "align:" + chunk + ":13";
+    EXPECT_EQ(accumulate(text),
+              "line 1, column 30: the chunk of '" + text + "' must be an integer of 1 or more");
+  }
+  for (const std::string fraction : {"", ":", ":0", ":65", ":x", ":13:", ":-1", ":+1", ": 1"}) {
+    const std::string text = "align:32" + fraction;
+    EXPECT_EQ(accumulate(text), "line 1, column " + std::string(fraction.empty() ? "32" : "33") +
+                                    ": the fraction of '" + text +
+                                    "' must be an integer from 1 to 64, as 13 in align:32:13");
+  }
+}
+
+TEST(MapErrors, PointAtAWrongOuterSum) {
+  const auto outer = [](const std::string& text) {
+    return error_of("{\"fc\": {\"outer\": " + text + "}}", MapKind::intrinsic);
+  };
+  const std::string every = "line 1, column 27: 'every' must be an integer of 1 or more";
+  EXPECT_EQ(outer("\"fp16\""),
+            "line 1, column 18: expected an object with 'accumulator' and 'every', found a string");
+  EXPECT_EQ(outer("null"),
+            "line 1, column 18: expected an object with 'accumulator' and 'every', found null");
+  EXPECT_EQ(outer("{}"),
+            "line 1, column 18: an empty object, expected one with 'accumulator' or 'every'");
+  EXPECT_EQ(outer("{\"B\": 1}"),
+            "line 1, column 19: unknown key 'B' in 'outer', expected 'accumulator' or 'every'");
+  EXPECT_EQ(
+      outer("{\"accumulator\": \"neares\"}"),
+      "line 1, column 35: quantizer 'neares': unknown name 'neares', did you mean 'nearest'?");
+  for (const char* number : {"0", "-1", "1.5", "1e3", "99999999999999999999", "\"8\"", "true"}) {
+    EXPECT_EQ(outer("{\"every\":" + std::string(number) + "}"), every) << number;
+  }
+  EXPECT_EQ(error_of(R"({"fc": {"order": "depth"}})", MapKind::intrinsic),
+            "line 1, column 18: unknown order 'depth', expected \"channel\" or \"tap\"");
+  EXPECT_EQ(error_of(R"({"fc": {"order": 1}})", MapKind::intrinsic),
+            "line 1, column 18: expected \"channel\" or \"tap\", found a number");
+  EXPECT_EQ(error_of(R"({"fc": {"outer": {"every": 2}}})"),
+            "line 1, column 9: unknown key 'outer' in a weights map, expected 'weight' or 'bias'");
+}
+
+TEST(MapErrors, SayThatAPieceOfHardwareIsNoQuantizer) {
+  EXPECT_EQ(error_of(R"({"fc": "hopper_fp8"})"),
+            "line 1, column 9: quantizer 'hopper_fp8': 'hopper_fp8' is no quantizer but a value of "
+            "intrinsic maps");
 }
 
 TEST(MapErrors, NestingTooDeepIsAnErrorAndNotACrash) {
@@ -195,6 +245,8 @@ TEST(MapErrors, EveryTruncationAndEveryChangedByteIsAMapOrAnError) {
        "\"bias\":null},\"re:a[0-9]+\": \"sparse,0.5\"}",
        MapKind::weights},
       {R"({"": {"product":"none", "accumulator" : "nearest,8,2", "accumulate":"chunk:8"}})",
+       MapKind::intrinsic},
+      {R"({"a": "mx", "": {"accumulate":"align:4:9", "outer": {"accumulator": "fp16", "every": 8}}})",
        MapKind::intrinsic},
       {R"("nearest\u002c8,4")", MapKind::extrinsic},
       {R"({"a": [1, -2.5e3, true, "\ud83d\ude00"]})", MapKind::extrinsic},

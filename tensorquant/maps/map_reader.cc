@@ -1,6 +1,7 @@
 #include "tensorquant/maps/map_reader.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <fstream>
 #include <iterator>
@@ -20,11 +21,11 @@ std::string expected_but_found(std::string_view expected, Type found) {
   return "expected " + std::string(expected) + ", found " + std::string(describe(found));
 }
 
-// "'product', 'accumulator' or 'accumulate'": the keys of an object that is a rule's value.
+// "'weight' or 'bias'": the keys of an object that is a rule's value.
 std::string keys_of(MapKind kind, std::string_view conjunction) {
   std::vector<std::string> keys;
   for (const Place place : places_of(kind)) keys.push_back(to_string(place));
-  if (kind == MapKind::intrinsic) keys.emplace_back("accumulate");
+  if (kind == MapKind::intrinsic) keys.insert(keys.end(), {"accumulate", "outer", "order"});
   std::string joined;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (i > 0) joined += i + 1 < keys.size() ? ", " : ' ' + std::string(conjunction) + ' ';
@@ -94,6 +95,18 @@ void MapReader::refuse_three_in_one(const JsonValue& rules) const {
                                   found->key + "'");
 }
 
+template <class Make>
+auto MapReader::at_its_place(const JsonValue& value, const Make& make) const {
+  try {
+    return make();
+  } catch (const SpecError& error) {
+    source_.fail(source_.offset_in_string(value.offset, error.column() - 1),
+                 "quantizer '" + value.string + "': " + error.reason());
+  } catch (const Error& error) {
+    source_.fail(value.offset, error.what());
+  }
+}
+
 RuleValue MapReader::read_rule(const JsonValue& value, MapKind kind) const {
   if (value.type == Type::object && takes_objects(kind)) {
     if (value.members.empty()) {
@@ -104,7 +117,8 @@ RuleValue MapReader::read_rule(const JsonValue& value, MapKind kind) const {
   if (value.type != Type::string && value.type != Type::null) {
     source_.fail(value.offset, expected_but_found(expected_value(kind), value.type));
   }
-  return plain_value(read_quantizer(value), kind);
+  if (value.type == Type::null) return {};
+  return at_its_place(value, [&] { return string_value(value.string, kind); });
 }
 
 RuleValue MapReader::read_parts(const JsonValue& object, MapKind kind) const {
@@ -117,6 +131,10 @@ RuleValue MapReader::read_parts(const JsonValue& object, MapKind kind) const {
       rule[found->place] = read_quantizer(value);
     } else if (kind == MapKind::intrinsic && key == "accumulate") {
       rule.accumulate = read_accumulate(value);
+    } else if (kind == MapKind::intrinsic && key == "outer") {
+      rule.outer = read_outer(value);
+    } else if (kind == MapKind::intrinsic && key == "order") {
+      rule.order = read_order(value);
     } else {
       source_.fail(offset, "unknown key '" + key + "' in " +
                                (kind == MapKind::weights ? "a " : "an ") + to_string(kind) +
@@ -135,28 +153,56 @@ std::shared_ptr<const Quantizer> MapReader::read_quantizer(const JsonValue& valu
   if (value.type != Type::string) {
     source_.fail(value.offset, expected_but_found("a quantizer string or null", value.type));
   }
-  try {
-    return make_quantizer(value.string);
-  } catch (const SpecError& error) {
-    source_.fail(source_.offset_in_string(value.offset, error.column() - 1),
-                 "quantizer '" + value.string + "': " + error.reason());
-  } catch (const Error& error) {
-    source_.fail(value.offset, error.what());
-  }
+  return at_its_place(value, [&] { return make_quantizer(value.string); });
 }
 
-Accumulate MapReader::read_accumulate(const JsonValue& value) const {
-  constexpr std::string_view kExpected = R"("step", "once", "chunk:N" or "fused")";
+template <class Make>
+auto MapReader::read_word(const JsonValue& value, std::string_view expected,
+                          const Make& make) const {
   if (value.type != Type::string) {
-    source_.fail(value.offset, expected_but_found(kExpected, value.type));
+    source_.fail(value.offset, expected_but_found(expected, value.type));
   }
   try {
-    return make_accumulate(value.string);
+    return make(value.string);
   } catch (const SpecError& error) {
     source_.fail(error.column() == 1 ? value.offset
                                      : source_.offset_in_string(value.offset, error.column() - 1),
                  error.reason());
   }
+}
+
+Accumulate MapReader::read_accumulate(const JsonValue& value) const {
+  return read_word(value, kAccumulateWords, make_accumulate);
+}
+
+TapOrder MapReader::read_order(const JsonValue& value) const {
+  return read_word(value, kTapOrderWords, make_tap_order);
+}
+
+OuterSum MapReader::read_outer(const JsonValue& value) const {
+  constexpr std::string_view kExpected = "an object with 'accumulator' and 'every'";
+  if (value.type != Type::object) {
+    source_.fail(value.offset, expected_but_found(kExpected, value.type));
+  }
+  if (value.members.empty()) {
+    source_.fail(value.offset, "an empty object, expected one with 'accumulator' or 'every'");
+  }
+  OuterSum outer;
+  for (const auto& [key, offset, part] : value.members) {
+    if (key == "accumulator") {
+      outer.accumulator = read_quantizer(part);
+    } else if (key == "every") {
+      const char* const end = part.string.data() + part.string.size();
+      const auto [stop, error] = std::from_chars(part.string.data(), end, outer.every);
+      if (part.type != Type::number || error != std::errc{} || stop != end || outer.every < 1) {
+        source_.fail(part.offset, "'every' must be an integer of 1 or more");
+      }
+    } else {
+      source_.fail(offset,
+                   "unknown key '" + key + "' in 'outer', expected 'accumulator' or 'every'");
+    }
+  }
+  return outer;
 }
 
 }  // namespace tensorquant

@@ -31,7 +31,15 @@ class MapReader {
   RuleValue read_parts(const JsonValue& object, MapKind kind) const;
   // Null for null.
   std::shared_ptr<const Quantizer> read_quantizer(const JsonValue& value) const;
+  // make(), its Errors with the place in the string that it reads.
+  template <class Make>
+  auto at_its_place(const JsonValue& value, const Make& make) const;
+  // One of the words that make_accumulate or make_tap_order takes.
   Accumulate read_accumulate(const JsonValue& value) const;
+  TapOrder read_order(const JsonValue& value) const;
+  template <class Make>
+  auto read_word(const JsonValue& value, std::string_view expected, const Make& make) const;
+  OuterSum read_outer(const JsonValue& value) const;
 
   const JsonText& source_;
 };

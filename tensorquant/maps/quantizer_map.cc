@@ -56,7 +56,7 @@ QuantizerMap QuantizerMap::from_argument(std::string_view argument, MapKind kind
   };
   QuantizerMap map({}, kind);
   try {
-    map.append("", plain_value(make_quantizer(argument), kind), rule_origin(0));
+    map.append("", string_value(argument, kind), rule_origin(0));
   } catch (const Error& error) {
     if (is_directory || looks_like_path(argument)) read_map_file(path);  // says what is wrong
     const auto* spec_error = dynamic_cast<const SpecError*>(&error);
@@ -72,13 +72,13 @@ QuantizerMap::QuantizerMap(std::initializer_list<std::pair<std::string, std::str
 QuantizerMap::QuantizerMap(const Rules& rules, MapKind kind) : kind_(kind) {
   for (const auto& [key, spec] : rules) {
     const std::string origin = rule_origin(rules_.size());
-    std::shared_ptr<const Quantizer> quantizer;
+    RuleValue value;
     try {
-      quantizer = make_quantizer(spec);
+      value = string_value(spec, kind);
     } catch (const Error& error) {
       throw Error(origin + ": " + error.what());
     }
-    append(key, plain_value(std::move(quantizer), kind), origin);
+    append(key, std::move(value), origin);
   }
 }
 

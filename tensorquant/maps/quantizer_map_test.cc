@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/quantizers/hardware.h"
 
 namespace tensorquant {
 namespace {
@@ -128,8 +129,45 @@ TEST(QuantizerMap, ReadsEveryWayToAccumulate) {
   EXPECT_EQ(accumulate("fused"), (Accumulate{Accumulate::Mode::fused, 0}));
   EXPECT_EQ(accumulate("chunk:1"), (Accumulate{Accumulate::Mode::chunk, 1}));
   EXPECT_EQ(accumulate("chunk:2147483647"), (Accumulate{Accumulate::Mode::chunk, 2147483647}));
-  for (const char* text : {"step", "once", "chunk:8", "fused"}) {
+  EXPECT_EQ(accumulate("align:32:13"), (Accumulate{Accumulate::Mode::align, 32, 13}));
+  for (const char* text : {"step", "once", "chunk:8", "fused", "align:4:23", "align:1:64"}) {
     EXPECT_EQ(to_string(accumulate(text)), text);
+  }
+}
+
+TEST(QuantizerMap, ReadsTwoAccumulatorsAndTheOrderOfTaps) {
+  const RuleValue value = value_of(
+      R"({"product": "none", "outer": {"every": 128, "accumulator": "float,8,23"}, "order": "tap"})",
+      MapKind::intrinsic);
+  ASSERT_TRUE(value.outer.has_value());
+  EXPECT_EQ(value.outer->every, 128);
+  EXPECT_EQ(value.outer->accumulator->spec(), "float,8,23");
+  EXPECT_EQ(value.order, TapOrder::tap);
+  // A part that is left out.
+  const RuleValue lone = value_of(R"({"outer": {"every": 4}})", MapKind::intrinsic);
+  EXPECT_EQ(lone.outer->accumulator->spec(), "none");
+  EXPECT_EQ(lone.order, TapOrder::channel);
+  EXPECT_EQ(value_of(R"({"outer": {"accumulator": null}})", MapKind::intrinsic).outer->every, 0);
+  EXPECT_FALSE(value_of(R"({"order": "channel"})", MapKind::intrinsic).outer.has_value());
+}
+
+TEST(QuantizerMap, ANameOfHardwareStandsForItsArithmetic) {
+  EXPECT_EQ(
+      canonical(R"("hopper_fp8")", MapKind::intrinsic),
+      R"({"product":"none","accumulator":"float,8,13,rounding=zero","accumulate":"align:32:13"})");
+  EXPECT_EQ(canonical(R"("deepseek_fp8")", MapKind::intrinsic),
+            R"({"product":"none","accumulator":"float,8,13,rounding=zero",)"
+            R"("accumulate":"align:32:13","outer":{"accumulator":"float,8,23","every":128}})");
+  EXPECT_EQ(canonical(R"("mx")", MapKind::intrinsic),
+            R"({"product":"none","accumulator":"none","accumulate":"once",)"
+            R"("outer":{"accumulator":"float,8,23"},"order":"tap"})");
+  EXPECT_GE(hardware_list().size(), 9u);
+  for (const Hardware& hardware : hardware_list()) {
+    const std::string name(hardware.name);
+    const QuantizerMap from_list({{"", name}}, MapKind::intrinsic);
+    EXPECT_EQ(from_list, QuantizerMap::from_argument(name, MapKind::intrinsic)) << name;
+    EXPECT_EQ(from_list, QuantizerMap::from_json(from_list.to_json(), MapKind::intrinsic)) << name;
+    EXPECT_THROW(make_quantizer(name), Error) << name;
   }
 }
 
@@ -149,6 +187,11 @@ TEST(QuantizerMap, EqualMeaningsHaveOneCanonicalText) {
   EXPECT_EQ(intrinsic(R"({"accumulate": "chunk:08", "accumulator": "fp16"})"),
             R"({"product":"none","accumulator":"fp16","accumulate":"chunk:8"})");
   EXPECT_EQ(intrinsic(R"({"accumulate": "step"})"), R"({"product":"none","accumulator":"none"})");
+  EXPECT_EQ(intrinsic(R"({"order": "channel", "accumulate": "align:08:013"})"),
+            R"({"product":"none","accumulator":"none","accumulate":"align:8:13"})");
+  EXPECT_EQ(
+      intrinsic(R"({"outer": {"accumulator": "none"}, "product": "fp16", "accumulator": "fp16"})"),
+      R"({"product":"fp16","accumulator":"fp16","outer":{"accumulator":"none"}})");
 }
 
 TEST(QuantizerMap, CanonicalJsonReadsBackAsTheSameMap) {
@@ -233,6 +276,14 @@ TEST(QuantizerMap, RefusesValuesOfAnotherKind) {
               ThrowsMessage<Error>(HasSubstr("an 'accumulate' in a map of kind 'extrinsic'")));
   EXPECT_THAT(add(MapKind::intrinsic, {.product = q, .accumulate = {Accumulate::Mode::chunk, 0}}),
               ThrowsMessage<Error>("rule 1: a chunk must be an integer of 1 or more"));
+  EXPECT_THAT(add(MapKind::intrinsic, {.accumulate = {Accumulate::Mode::align, 4, 65}}),
+              ThrowsMessage<Error>("rule 1: align's fraction must be an integer from 1 to 64"));
+  EXPECT_THAT(add(MapKind::intrinsic, {.outer = OuterSum{q, -1}}),
+              ThrowsMessage<Error>("rule 1: 'every' must be an integer of 1 or more"));
+  EXPECT_THAT(add(MapKind::weights, {.outer = OuterSum{q, 1}}),
+              ThrowsMessage<Error>(HasSubstr("an 'outer' in a map of kind 'weights'")));
+  EXPECT_THAT(add(MapKind::extrinsic, {.order = TapOrder::tap}),
+              ThrowsMessage<Error>(HasSubstr("an 'order' in a map of kind 'extrinsic'")));
 }
 
 TEST(QuantizerMap, AFailedAddLeavesTheMapAsItWas) {

@@ -7,6 +7,7 @@
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/maps/json_text.h"
+#include "tensorquant/quantizers/hardware.h"
 
 namespace tensorquant {
 namespace {
@@ -36,7 +37,18 @@ std::string parts_to_json(const RuleValue& value, MapKind kind) {
   if (value.accumulate != Accumulate{}) {
     add("accumulate", json_quoted(to_string(value.accumulate)));
   }
+  if (value.outer) {
+    std::string outer = "{\"accumulator\":" + json_quoted(value.outer->accumulator->spec());
+    if (value.outer->every > 0) outer += ",\"every\":" + std::to_string(value.outer->every);
+    add("outer", outer + '}');
+  }
+  if (value.order != TapOrder::channel) add("order", json_quoted(to_string(value.order)));
   return text + '}';
+}
+
+// Whether the value says more than its quantizers do.
+bool has_settings(const RuleValue& value) {
+  return value.accumulate != Accumulate{} || value.outer || value.order != TapOrder::channel;
 }
 
 }  // namespace
@@ -56,6 +68,20 @@ RuleValue plain_value(std::shared_ptr<const Quantizer> quantizer, MapKind kind) 
   return value;
 }
 
+RuleValue string_value(std::string_view text, MapKind kind) {
+  const Hardware* hardware = kind == MapKind::intrinsic ? find_hardware(text) : nullptr;
+  if (hardware == nullptr) return plain_value(make_quantizer(text), kind);
+  RuleValue value;
+  value.product = make_quantizer(hardware->product);
+  value.accumulator = make_quantizer(hardware->accumulator);
+  value.accumulate = make_accumulate(hardware->accumulate);
+  if (const auto& outer = hardware->outer) {
+    value.outer = OuterSum{make_quantizer(outer->accumulator), outer->every};
+  }
+  value.order = hardware->order;
+  return value;
+}
+
 RuleValue normalized(RuleValue value, MapKind kind) {
   const auto refuse = [kind](const std::string& part) {
     throw Error(part + " in a map of kind '" + to_string(kind) + "'");
@@ -66,19 +92,23 @@ RuleValue normalized(RuleValue value, MapKind kind) {
     if (entry.kind != kind) refuse("a quantizer for '" + std::string(entry.name) + "'");
     is_set = true;
   }
-  Accumulate& accumulate = value.accumulate;
-  if (accumulate.mode != Accumulate::Mode::chunk) {
-    accumulate.chunk = 0;
-  } else if (accumulate.chunk < 1) {
-    throw Error("a chunk must be an integer of 1 or more");
+  const std::string fault = accumulate_fault(value.accumulate);
+  if (!fault.empty()) throw Error(fault);
+  value.accumulate = make_accumulate(to_string(value.accumulate));  // without unused numbers
+  if (value.outer) {
+    if (value.outer->every < 0) throw Error("'every' must be an integer of 1 or more");
+    if (value.outer->accumulator == nullptr) value.outer->accumulator = make_quantizer("none");
   }
-  const bool accumulates = accumulate != Accumulate{};
-  if (accumulates && kind != MapKind::intrinsic) refuse("an 'accumulate'");
+  if (kind != MapKind::intrinsic) {
+    if (value.accumulate != Accumulate{}) refuse("an 'accumulate'");
+    if (value.outer) refuse("an 'outer'");
+    if (value.order != TapOrder::channel) refuse("an 'order'");
+  }
 
   for (const Place place : places_of(kind)) {
     if (kind != MapKind::intrinsic) {
       if (is_none(value[place])) value[place].reset();
-    } else if (!value[place] && (is_set || accumulates)) {
+    } else if (!value[place] && (is_set || has_settings(value))) {
       value[place] = make_quantizer("none");
     }
   }
@@ -92,7 +122,7 @@ std::string to_json(const RuleValue& value, MapKind kind) {
     return quoted_or_null(value[place]) == first;
   });
   // As a plain string "none" would leave the layer alone.
-  const bool is_plain = are_equal && value.accumulate == Accumulate{} &&
+  const bool is_plain = are_equal && !has_settings(value) &&
                         (!value[places.front()] || !is_none(value[places.front()]));
   return is_plain ? first : parts_to_json(value, kind);
 }

@@ -2,12 +2,16 @@
 #define TENSORQUANT_MAPS_RULE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "tensorquant/maps/layer_pattern.h"
 #include "tensorquant/maps/place.h"
 #include "tensorquant/quantizers/accumulate.h"
+#include "tensorquant/quantizers/outer_sum.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/tap_order.h"
 
 namespace tensorquant {
 
@@ -21,7 +25,10 @@ struct RuleValue {
   std::shared_ptr<const Quantizer> output = nullptr;
   std::shared_ptr<const Quantizer> product = nullptr;
   std::shared_ptr<const Quantizer> accumulator = nullptr;
-  Accumulate accumulate = {};  // of intrinsic maps
+  // Of intrinsic maps alone.
+  Accumulate accumulate = {};
+  std::optional<OuterSum> outer = {};
+  TapOrder order = TapOrder::channel;
 
   std::shared_ptr<const Quantizer>& operator[](Place place);
   const std::shared_ptr<const Quantizer>& operator[](Place place) const;
@@ -31,9 +38,13 @@ struct RuleValue {
 // "none" leave the layer alone.
 RuleValue plain_value(std::shared_ptr<const Quantizer> quantizer, MapKind kind);
 
+// What a string gives to a layer: plain_value() of a quantizer string or, in an intrinsic map, the
+// value that the name of a piece of hardware stands for. Throws as make_quantizer().
+RuleValue string_value(std::string_view text, MapKind kind);
+
 // The value in the form that a map keeps: the identity quantizer is null outside intrinsic maps,
 // and there a missing product or accumulator is the identity. Throws an Error for a part that is
-// not of the kind and for a chunk below 1.
+// not of the kind and for numbers that make no sense.
 RuleValue normalized(RuleValue value, MapKind kind);
 
 // The normalized value as compact JSON; equal values have equal texts.

@@ -9,7 +9,7 @@
 namespace tensorquant {
 
 // Why arithmetic cannot round exact products or sums to the quantizer's format; empty where it can.
-// `place` is "product" or "accumulator".
+// `place` is "product", "accumulator" or "outer accumulator".
 std::string grid_fault(const Quantizer& quantizer, std::string_view place);
 
 }  // namespace tensorquant

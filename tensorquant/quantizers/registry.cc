@@ -11,6 +11,7 @@
 #include "tensorquant/quantizers/format_list.h"
 #include "tensorquant/quantizers/format_quantizer.h"
 #include "tensorquant/quantizers/format_text.h"
+#include "tensorquant/quantizers/hardware.h"
 #include "tensorquant/quantizers/spec_error.h"
 #include "tensorquant/quantizers/spellings.h"
 
@@ -66,6 +67,8 @@ std::shared_ptr<const Quantizer> make_own_quantizer(std::string_view spec) {
     quantizer = factory(reader);
     if (quantizer == nullptr)
       reader.fail("the factory of '" + reader.name() + "' gave no quantizer");
+  } else if (find_hardware(reader.name()) != nullptr) {
+    reader.fail("'" + reader.name() + "' is no quantizer but a value of intrinsic maps");
   } else {
     std::vector<std::string> names;
     for (const QuantizerInfo& info : list_quantizers()) names.push_back(info.name);
@@ -106,7 +109,7 @@ void register_quantizer(const std::string& name, const std::string& usage,
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
   const bool is_new =
-      find_format(name) == nullptr &&
+      find_format(name) == nullptr && find_hardware(name) == nullptr &&
       r.entries.try_emplace(name, Registration{{name, usage, summary}, std::move(factory)}).second;
   if (!is_new) throw Error("register_quantizer: the name '" + name + "' is taken");
 }

@@ -6,16 +6,25 @@ Numbers are `fractions.Fraction`, so nothing is rounded except where the definit
   bounds. P = none keeps the exact product; A = none rounds to the tensor's type, ties to even.
 * step: s = A(s + P(x_k w_k)). once: s = A(exact sum of P(x_k w_k)). chunk:N: s = A(s + exact sum of the next N P(x_k w_k)).
   fused: s = A(s + x_k w_k). s begins as +0; with a bias y = A(s + b), without y = s.
-* An exact sum that is zero is -0 only where all its addends are -0; the sum of a chunk (or of all, in once) that is zero is +0.
+* align:N:F: of s and the next N products P(x_k w_k), E is the largest exponent of those that are not zero; each is cut towards
+  zero to a multiple of 2^(E-F); s = A(their exact sum). The exponent of s is floor(log2 |s|), that of a product the sum of
+  max(floor(log2 |q|), smallest normal exponent of q's format) over both factors q, with the type's where no format is known. An
+  average pool's input counts as a product with 1.
+* outer {B, every: N}, or scales S of the factors: t begins as +0; for each segment t = B(t + S_x S_w s), s being its sum as above.
+  A segment is the longest run of k that shares both scales, cut also at multiples of N; its numbering of chunks goes on from the
+  one before. With a bias y = B(t + b). B = none rounds to the type; so does a left out B where there are scales.
+* A convolution's k runs over (input channel, kernel position); with order tap over (kernel position, input channel).
+* An exact sum that is zero is -0 only where all its addends are -0; the sum of a chunk (or of all, in once; or in align) that is zero is +0.
   What is rounded to zero keeps its sign, but in fixed point, which has +0 alone.
 * Infinities and NaN follow IEEE 754, then P or A as quantizers do; every NaN in y is the quiet one without payload.
 * y becomes a value of the type at the end: ties to even, but never above the largest value of the type within A's range.
 * Random rounding takes output o's tile, block and word as an array's element o does, with the tap in place of the block's high
-  32 bits: k of the product; for sums k (step, fused), the chunk's number, 0 (once), 0xFFFFFFFF for + b.
+  32 bits: k of the product; for sums k (step, fused), the chunk's number (also in align and once), 2^31 plus the segment's number
+  for B, 0xFFFFFFFF for + b.
 * Average pool: s adds up the window, then P(s / divisor). Batch normalization: scale = P(gamma P(1 / P(sqrt(var + eps)))),
   y = A(P(x scale) + A(beta - P(mean scale))). There P = none rounds roots, quotients and scale to the type.
 
-Read it top-down: numbers, formats, sums, layers.
+Read it top-down: numbers, formats, sums. The layers are in arithmetic_layers.py.
 """
 
 import itertools
@@ -23,9 +32,10 @@ import math
 from fractions import Fraction
 
 import oracle
-from elements import INF, MASK32, NAN, TWO, TYPES, floor_log2, philox4x32_10, round_to_integer
+from elements import INF, MASK32, NAN, TWO, floor_log2, philox4x32_10, round_to_integer
 
 BIAS_TAP = MASK32
+FIRST_OUTER_TAP = 1 << 31
 
 
 # --- Numbers: a Fraction, INF or NAN, and a sign that zeros and infinities keep ---------------
@@ -46,12 +56,19 @@ class Number:
 
 
 ZERO = Number(Fraction(0))
+ONE = Number(Fraction(1))
 NOT_A_NUMBER = Number(NAN)
 
 
 def decoded(type, bits):
     element = type.decode(bits)
     return Number(element.value, element.negative)
+
+
+def all_decoded(type, text):
+    """Of bits in hexadecimal, one element after the other."""
+    digits = 2 * type.size
+    return [decoded(type, int(text[i : i + digits], 16)) for i in range(0, len(text), digits)]
 
 
 def product(x, y):
@@ -209,7 +226,17 @@ class Arithmetic:
     def __init__(self, case, type):
         self.type = type
         self.P, self.A = Format(case["product"], type), Format(case["accumulator"], type)
-        self.mode = case["accumulate"]
+        self.mode, *numbers = case["accumulate"].split(":")
+        self.numbers = [int(n) for n in numbers]
+        self.order = case.get("order", "channel")
+        outer = case.get("outer")
+        self.has_outer = outer is not None or any((case.get("scales") or {}).values())
+        self.B = Format((outer or {}).get("accumulator", "none"), type)
+        self.every = (outer or {}).get("every", 0)
+        self.data_exponent, self.weight_exponent = (
+            type.min_exponent if case.get(key) is None else case[key]
+            for key in ("data_min_exponent", "weight_min_exponent")
+        )
         self.products = Draw(case["seed"], case["product_stream"], case["step"])
         self.sums = Draw(case["seed"], case["accumulator_stream"], case["step"])
 
@@ -224,178 +251,71 @@ class Arithmetic:
         """P, where none rounds to the type."""
         return self.P.rounded(number, self.products, output, tap)
 
-    def add_up(self, terms, output):
+    def B_of(self, number, output, tap):
+        return self.B.rounded(number, self.sums, output, tap)
+
+    def add_up(self, terms, output, exponents, scales=None):
+        """s or, of two levels, t. exponents: of the terms; scales: (S_x, S_w, what names both) of each."""
+        if not self.has_outer:
+            return self.add_up_segment(terms, exponents, output, itertools.count())
+        scales = scales or [(ONE, ONE, 0)] * len(terms)
+        numbers = itertools.count()
+        t = ZERO
+        for segment, (first, last) in enumerate(self.segments([name for _, _, name in scales])):
+            s = self.add_up_segment(terms[first:last], exponents[first:last], output, numbers)
+            s_x, s_w, _ = scales[first]
+            t = self.B_of(total([t, product(product(s_x, s_w), s)]), output, FIRST_OUTER_TAP + segment)
+        return t
+
+    def segments(self, names):
+        first = 0
+        for k in range(1, len(names) + 1):
+            cut = k == len(names) or names[k] != names[k - 1] or (self.every and k % self.every == 0)
+            if cut:
+                yield first, k
+                first = k
+
+    def add_up_segment(self, terms, exponents, output, numbers):
         s = ZERO
-        if self.mode in ("step", "fused"):
-            for k, term in enumerate(terms):
-                s = self.A_of(total([s, term]), output, k)
-            return s
-        if self.mode == "once":
-            return self.A_of(total([ZERO, *terms]), output, 0)
-        size = int(self.mode.split(":")[1])
-        for number, first in enumerate(range(0, len(terms), size)):
-            s = self.A_of(total([s, total([ZERO, *terms[first : first + size]])]), output, number)
+        size = {"step": 1, "fused": 1, "once": len(terms)}.get(self.mode) or (self.numbers and self.numbers[0]) or 1
+        for first in range(0, len(terms), size):
+            some = terms[first : first + size]
+            if self.mode == "align":
+                sum = aligned_total([s, *some], [own_exponent(s), *exponents[first : first + size]], self.numbers[1])
+            elif self.mode in ("step", "fused"):
+                sum = total([s, *some])
+            else:
+                sum = total([s, total([ZERO, *some])])
+            s = self.A_of(sum, output, next(numbers))
         return s
 
-    def dot(self, pairs, bias, output):
+    def product_exponent(self, x, w):
+        if any(not q.is_finite or q.is_zero for q in (x, w)):
+            return None
+        return max(floor_log2(abs(x.value)), self.data_exponent) + max(floor_log2(abs(w.value)), self.weight_exponent)
+
+    def dot(self, pairs, bias, output, scales=None):
         """The bits of the output."""
         exact = [product(x, w) for x, w in pairs]
+        exponents = [self.product_exponent(x, w) for x, w in pairs]
         if self.mode != "fused":
             exact = [self.P_of(p, output, k) for k, p in enumerate(exact)]
-        s = self.add_up(exact, output)
+        s = self.add_up(exact, output, exponents, scales)
+        last = self.B if self.has_outer else self.A
         if bias is not None:
-            s = self.A_of(total([s, bias]), output, BIAS_TAP)
-        return self.A.encoded(s)
+            s = last.rounded(total([s, bias]), self.sums, output, BIAS_TAP)
+        return last.encoded(s)
 
 
-# --- Layers: numbers in C order, bits out -----------------------------------------------------
+def own_exponent(x):
+    return floor_log2(abs(x.value)) if x.is_finite and not x.is_zero else None
 
 
-def matmul(arithmetic, shape, a, b, bias):
-    m, k, n = shape["m"], shape["k"], shape["n"]
-    return [
-        arithmetic.dot([(a[i * k + l], b[l * n + j]) for l in range(k)], bias[j] if bias else None, i * n + j)
-        for i in range(m)
-        for j in range(n)
-    ]
-
-
-def conv(arithmetic, shape, x, w, bias):
-    (batch, channels, *size), (outs, ins, *kernel) = shape["x"], shape["w"]
-    stride, padding, dilation, groups = shape["stride"], shape["padding"], shape["dilation"], shape["groups"]
-    output = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, d, k, s in zip(size, padding, dilation, kernel, stride)
-    ]
-    y = []
-    for b, o, place in itertools.product(range(batch), range(outs), points(output)):
-        group = o // (outs // groups)
-        pairs = []
-        for c, tap in itertools.product(range(ins), points(kernel)):
-            at = [q * s - p + t * d for q, s, p, t, d in zip(place, stride, padding, tap, dilation)]
-            pairs.append((element(x, [channels, *size], b, [group * ins + c, *at]), w[index([outs, ins, *kernel], [o, c, *tap])]))
-        y.append(arithmetic.dot(pairs, bias[o] if bias else None, len(y)))
-    return y
-
-
-def conv_transpose(arithmetic, shape, x, w, bias):
-    (batch, channels, *size), (_, outs, *kernel) = shape["x"], shape["w"]
-    stride, padding, dilation, groups = shape["stride"], shape["padding"], shape["dilation"], shape["groups"]
-    output = [
-        (n - 1) * s - 2 * p + d * (k - 1) + extra + 1
-        for n, s, p, d, k, extra in zip(size, stride, padding, dilation, kernel, shape["output_padding"])
-    ]
-    y = []
-    for b, o, place in itertools.product(range(batch), range(outs * groups), points(output)):
-        group, ins = o // outs, channels // groups
-        pairs = []
-        for c, tap in itertools.product(range(ins), points(kernel)):
-            # Input i adds to output i * stride - padding + tap * dilation.
-            at = [Fraction(q + p - t * d, s) for q, p, t, d, s in zip(place, padding, tap, dilation, stride)]
-            meets = all(i.denominator == 1 for i in at)
-            value = element(x, [channels, *size], b, [group * ins + c, *map(int, at)]) if meets else ZERO
-            pairs.append((value, w[index([channels, outs, *kernel], [group * ins + c, o % outs, *tap])]))
-        y.append(arithmetic.dot(pairs, bias[o] if bias else None, len(y)))
-    return y
-
-
-def avg_pool(arithmetic, shape, x):
-    (batch, channels, *size), kernel = shape["x"], shape["kernel"]
-    output = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(size, shape["padding"], kernel, shape["stride"])]
-    divisor = Number(Fraction(shape["divisor"]))
-    y = []
-    for b, c, place in itertools.product(range(batch), range(channels), points(output)):
-        taps = []
-        for tap in points(kernel):
-            at = [q * s - p + t for q, s, p, t in zip(place, shape["stride"], shape["padding"], tap)]
-            taps.append(element(x, [channels, *size], b, [c, *at]))
-        s = arithmetic.add_up(taps, len(y))
-        quotient = Number(s.value / divisor.value, s.negative) if s.is_finite else s
-        y.append(arithmetic.P.encoded(arithmetic.P_stored(quotient, len(y), 0)))
-    return y
-
-
-def batch_norm(arithmetic, shape, x, gamma, beta, mean, var, eps):
-    channels, plane = shape["x"][1], math.prod(shape["x"][2:])
-    scales, shifts = [], []
-    for c in range(channels):
-        root = arithmetic.P_stored(square_root(total([var[c], eps[0]])), c, 1)
-        inverse = arithmetic.P_stored(reciprocal(root), c, 2)
-        scale = arithmetic.P_stored(product(gamma[c] if gamma else Number(Fraction(1)), inverse), c, 3)
-        moved = arithmetic.P_of(product(mean[c], scale), c, 4)
-        scales.append(scale)
-        shifts.append(arithmetic.A_of(total([beta[c] if beta else ZERO, negated(moved)]), c, 2))
-    y = []
-    for i, value in enumerate(x):
-        c = i // plane % channels
-        scaled = arithmetic.P_of(product(value, scales[c]), i, 0)
-        y.append(arithmetic.A.encoded(arithmetic.A_of(total([scaled, shifts[c]]), i, 0)))
-    return y
-
-
-def add(arithmetic, a, b):
-    return [arithmetic.A.encoded(arithmetic.A_of(total([x, z]), i, 0)) for i, (x, z) in enumerate(zip(a, b))]
-
-
-def square_root(x):
-    """The root to 400 bits, with a last one that says whether it was exact: more than any format sees."""
-    if x.value in (INF, NAN) or x.is_zero:
-        return NOT_A_NUMBER if x.value == INF and x.negative else x
-    if x.negative:
-        return NOT_A_NUMBER
-    scale = 4**400
-    numerator, denominator = x.value.numerator * scale, x.value.denominator
-    root = math.isqrt(numerator // denominator)
-    if Fraction(root * root) == Fraction(numerator, denominator):
-        return Number(Fraction(root, 2**400))
-    return Number(Fraction(2 * root + 1, 2**401))
-
-
-def reciprocal(x):
-    if x.value == NAN:
-        return x
-    if x.value == INF:
-        return Number(Fraction(0), x.negative)
-    return Number(INF, x.negative) if x.is_zero else Number(1 / x.value)
-
-
-def points(size):
-    return itertools.product(*map(range, size))
-
-
-def index(size, place):
-    i = 0
-    for n, p in zip(size, place):
-        i = i * n + p
-    return i
-
-
-def element(x, size, batch, place):
-    """x[batch, *place], +0 on the padding."""
-    if not all(0 <= p < n for p, n in zip(place, size)):
-        return ZERO
-    return x[batch * math.prod(size) + index(size, place)]
-
-
-def outputs(case):
-    """The bits of a case's y."""
-    type = TYPES[case["type"]]
-    arithmetic = Arithmetic(case, type)
-
-    def numbers(key):
-        text = case.get(key)
-        digits = 2 * type.size
-        return text and [decoded(type, int(text[i : i + digits], 16)) for i in range(0, len(text), digits)]
-
-    shape, a, b = case["shape"], numbers("a") or [], numbers("b") or []
-    kind = case["kind"]
-    if kind == "matmul":
-        return matmul(arithmetic, shape, a, b, numbers("bias"))
-    if kind == "conv":
-        return conv(arithmetic, shape, a, b, numbers("bias"))
-    if kind == "conv_transpose":
-        return conv_transpose(arithmetic, shape, a, b, numbers("bias"))
-    if kind == "avg_pool":
-        return avg_pool(arithmetic, shape, a)
-    if kind == "batch_norm":
-        return batch_norm(arithmetic, shape, a, *map(numbers, ("gamma", "beta", "mean", "var", "eps")))
-    return add(arithmetic, a, b)
+def aligned_total(terms, exponents, fraction):
+    """The sum of what is left of the terms above a common last bit; +0 where it is zero."""
+    live = [e for x, e in zip(terms, exponents) if x.is_finite and not x.is_zero]
+    if not live:
+        return total([ZERO, *terms])
+    bit = TWO ** (max(live) - fraction)
+    cut = [Number(math.trunc(x.value / bit) * bit) if x.is_finite else x for x in terms]
+    return total([ZERO, *cut])

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,17 @@ const T* pointer(const std::vector<T>& values) {
   return values.empty() ? nullptr : values.data();
 }
 
+std::optional<OuterSum> outer_of(const json& entry) {
+  if (!entry.contains("outer")) return {};
+  const json& outer = entry["outer"];
+  return OuterSum{make_quantizer(outer.value("accumulator", "none")), outer.value("every", 0)};
+}
+
+std::optional<int> optional_number(const json& entry, const char* key) {
+  if (!entry.contains(key) || entry[key].is_null()) return {};
+  return entry[key].get<int>();
+}
+
 template <class T>
 class Case {
  public:
@@ -56,14 +68,19 @@ class Case {
         shape_(entry.value("shape", json::object())),
         arithmetic_(make_arithmetic(*make_quantizer(entry["product"].get<std::string>()),
                                     *make_quantizer(entry["accumulator"].get<std::string>()),
-                                    make_accumulate(entry["accumulate"].get<std::string>()))),
+                                    make_accumulate(entry["accumulate"].get<std::string>()),
+                                    outer_of(entry),
+                                    make_tap_order(entry.value("order", "channel")))),
         context_{entry["seed"], entry["product_stream"], entry["accumulator_stream"],
                  entry["step"]},
         a_(values_of<T>(entry["a"])),
         b_(optional_values<T>(entry, "b")),
         bias_(optional_values<T>(entry, "bias")),
         wanted_(values_of<T>(entry["y"])),
-        y_(wanted_.size()) {}
+        y_(wanted_.size()) {
+    arithmetic_.data_min_exponent = optional_number(entry, "data_min_exponent");
+    arithmetic_.weight_min_exponent = optional_number(entry, "weight_min_exponent");
+  }
 
   // What the vector says, and what is found.
   const std::vector<T>& wanted() const { return wanted_; }
@@ -72,6 +89,8 @@ class Case {
     if (kind == "matmul") {
       matrix_product<T>(arithmetic_, context_, shape_["m"], shape_["k"], shape_["n"], a_.data(),
                         b_.data(), pointer(bias_), y_.data());
+    } else if (kind == "linear") {
+      linear_layer();
     } else if (kind == "conv" || kind == "conv_transpose") {
       convolution(kind == "conv_transpose");
     } else if (kind == "avg_pool") {
@@ -88,6 +107,19 @@ class Case {
 
  private:
   Sizes sizes(const char* key) const { return shape_[key].get<Sizes>(); }
+
+  void linear_layer() {
+    const json scales = entry_.value("scales", json::object());
+    const auto of = [&](const char* which, std::vector<T>& values) -> ScalesAlongK<T> {
+      if (!scales.contains(which) || scales[which].is_null()) return {};
+      values = values_of<T>(scales[which]["values"]);
+      return {values, scales[which]["block"], scales[which]["stride"]};
+    };
+    std::vector<T> data, weights;
+    linear<T>(arithmetic_, context_, shape_["m"], shape_["k"], shape_["n"], a_.data(), b_.data(),
+              pointer(bias_), y_.data(), nullptr, nullptr,
+              {of("data", data), of("weights", weights)});
+  }
 
   void convolution(bool is_transposed) {
     const Sizes x = sizes("x"), w = sizes("w");
@@ -171,6 +203,7 @@ TEST(GoldenArithmetic, IsThatOfTheSecondHandOnEveryTarget) {
     }
   }
   EXPECT_GT(kinds["matmul"], 2000);
+  EXPECT_GT(kinds["linear"], 1000);
   EXPECT_GT(kinds["conv"], 100);
   EXPECT_GT(kinds["conv_transpose"], 50);
   EXPECT_GT(kinds["avg_pool"], 30);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes arithmetic.jsonl: cases of rounded arithmetic and what arithmetic_oracle.py makes of them.
+"""Writes arithmetic.jsonl: cases of rounded arithmetic and what arithmetic_oracle.py and arithmetic_layers.py make of them.
 
     python3 make_arithmetic_vectors.py            # writes the file
     python3 make_arithmetic_vectors.py --check    # computes it anew and says whether it differs
@@ -12,7 +12,7 @@ import random
 import struct
 import sys
 
-import arithmetic_oracle
+import arithmetic_layers
 from elements import TYPES
 
 OUT = pathlib.Path(__file__).resolve().parent / "arithmetic.jsonl"
@@ -42,6 +42,16 @@ FORMATS_LIKE_HARDWARE = (
 FLOATS_WITH_SPECIAL_CODES = ["e4m3fn", "e4m3fn", "e4m3fn,overflow=nan", "e4m3fn,rounding=stochastic", "e5m2,overflow=propagate", "e4m3fnuz",
                              "e4m3fnuz,overflow=nan", "e5m2fnuz", "e4m3b11fnuz", "e3m2", "e2m3", "e2m1", "e2m1,rounding=odd",
                              "float,5,10,bias=20,special=fn", "float,8,13", "float,8,7,bias=130", "float,8,23,rounding=zero", "none"]
+# What tensor cores and their software round sums to.
+TENSOR_CORE_SUMS = ["float,8,13,rounding=zero", "float,8,13,rounding=zero", "float,8,23,rounding=zero", "float,8,23,rounding=zero", "fp16",
+                    "bf16", "float,8,23", "none", "nearest,16,6", "even,32,0,overflow=wrap", "stochastic,16,8", "float,5,2,rounding=down",
+                    "logarithmic", "float,4,3,overflow=saturate", "e4m3fnuz", "down,20,10,overflow=wrap"]
+OUTER_SUMS = [None, "none", "float,8,23", "float,8,23", "bf16", "fp16", "fp16,overflow=saturate", "nearest,24,12", "even,16,6,overflow=wrap",
+              "stochastic,16,8", "float,8,7,rounding=stochastic", "zero,12,4", "logarithmic,down"]
+ALIGNED_MODES = ["align:4:23", "align:8:24", "align:16:13", "align:16:25", "align:32:13", "align:32:25", "align:1:1", "align:3:2", "align:5:64",
+                 "align:2:10"]
+# Smallest normal exponents: E4M3's, binary16's and E5M2's, the type's.
+MIN_EXPONENTS = [-6, -6, -14, None, None]
 MODES = ["step", "step", "once", "fused", "chunk:1", "chunk:2", "chunk:3", "chunk:7"]
 
 
@@ -50,6 +60,8 @@ class Cases:
         self.random = random.Random(20261124)
         self.lines = []
         self.formats = FORMATS
+        self.sums = None  # formats of accumulators, where not all
+        self.modes = MODES
 
     # Elements, as bits of a type.
 
@@ -73,6 +85,10 @@ class Cases:
             return self.from_float(type, r.gauss(0, 1) * 2.0 ** r.randint(4, 40))
         if kind == "tiny":
             return self.from_float(type, r.gauss(0, 1) * 2.0 ** r.randint(-140, -60))
+        if kind == "fp8":  # values of E4M3, many of them subnormal
+            return self.from_float(type, r.choice([-1, 1]) * r.randint(0, 15) * 2.0 ** r.choice([-9, -9, -8, -6, -3, 0, 3, 5]))
+        if kind == "cancel":  # large numbers that go, small ones that stay
+            return self.from_float(type, r.choice([1.0, -1.0]) * 2.0 ** r.choice([20, 20, 24, 12, 0, -1, -3, -13, -24]) * r.choice([1, 1, 1.5]))
         if kind == "signs":  # sums that cancel, zeros of both signs
             return self.from_float(type, r.choice([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0**-20, -(2.0**-20)]))
         bits = r.getrandbits(8 * type.size)  # anything, but what is not finite is rare
@@ -96,8 +112,8 @@ class Cases:
             "kind": kind,
             "type": type.name,
             "product": r.choice(EVERYDAY_PRODUCTS if everyday else self.formats),
-            "accumulator": r.choice(EVERYDAY_SUMS if everyday else self.formats),
-            "accumulate": r.choice(MODES),
+            "accumulator": r.choice(EVERYDAY_SUMS if everyday else self.sums or self.formats),
+            "accumulate": r.choice(self.modes),
             "seed": r.getrandbits(64),
             "product_stream": r.getrandbits(32),
             "accumulator_stream": r.getrandbits(32),
@@ -106,7 +122,7 @@ class Cases:
             **arrays,
         }
         digits = 2 * type.size
-        case["y"] = "".join(f"{bits:0{digits}x}" for bits in arithmetic_oracle.outputs(case))
+        case["y"] = "".join(f"{bits:0{digits}x}" for bits in arithmetic_layers.outputs(case))
         self.lines.append(json.dumps(case, separators=(",", ":")))
 
     def matmul(self, type, everyday):
@@ -124,7 +140,7 @@ class Cases:
                   "bias": self.elements(type, n) if r.random() < 0.4 and n else None}
         self.add("matmul", type, {"m": m, "k": k, "n": n}, arrays, everyday)
 
-    def convolution(self, transposed):
+    def convolution(self, transposed, keys=None):
         r, type = self.random, TYPES[self.random.choice(["float32"] * 5 + ["float64"])]
         d = r.choice([1, 1, 2, 2, 2, 3])
         while True:
@@ -151,10 +167,10 @@ class Cases:
         if transposed:
             shape["output_padding"] = extra
         arrays = {"a": self.elements(type, math.prod(x)), "b": self.elements(type, math.prod(w)),
-                  "bias": self.elements(type, outs) if r.random() < 0.5 else None}
+                  "bias": self.elements(type, outs) if r.random() < 0.5 else None, **(keys or {})}
         self.add("conv_transpose" if transposed else "conv", type, shape, arrays, r.random() < 0.5)
 
-    def avg_pool(self):
+    def avg_pool(self, keys=None):
         r, type = self.random, TYPES[self.random.choice(["float32", "float32", "float64"])]
         d = r.choice([1, 2, 2, 3])
         size = [r.randint(2, 5) for _ in range(d)]
@@ -163,7 +179,7 @@ class Cases:
         x = [r.choice([1, 2]), r.choice([1, 2]), *size]
         shape = {"x": x, "kernel": kernel, "stride": [r.randint(1, 2) for _ in range(d)], "padding": padding,
                  "divisor": r.choice([math.prod(kernel), math.prod(kernel), 7])}
-        self.add("avg_pool", type, shape, {"a": self.elements(type, math.prod(x))}, r.random() < 0.5)
+        self.add("avg_pool", type, shape, {"a": self.elements(type, math.prod(x)), **(keys or {})}, r.random() < 0.5)
 
     def batch_norm(self):
         r, type = self.random, TYPES[self.random.choice(["float32", "float32", "float32", "float64"])]
@@ -183,6 +199,67 @@ class Cases:
         type = TYPES[self.random.choice(["float32", "float32", "float64"])]
         count = self.random.choice([1, 5, 40, 70])
         self.add("add", type, {}, {"a": self.elements(type, count), "b": self.elements(type, count)})
+
+    # Two levels, tensor cores, the order of taps.
+
+    def levels(self, exponents):
+        """Keys that a case takes beside the others."""
+        r = self.random
+        keys = {}
+        if r.random() < 0.6:
+            every, accumulator = r.choice([0, 1, 2, 3, 4, 4, 5, 8]), r.choice(OUTER_SUMS)
+            keys["outer"] = {"every": every} if every else {"accumulator": "none"}
+            if accumulator is not None:
+                keys["outer"]["accumulator"] = accumulator
+        if exponents:
+            keys["data_min_exponent"], keys["weight_min_exponent"] = r.choice(MIN_EXPONENTS), r.choice(MIN_EXPONENTS)
+        return keys
+
+    def scales(self, type, lines, taps):
+        """Of a matrix along its lines: None, one, one a line, or one a block."""
+        r = self.random
+        kind = r.choice(["none", "tensor", "line", "block", "block", "block"])
+        if kind == "none" or not lines or not taps:
+            return None
+        block = r.choice([1, 2, 3, 4, 8]) if kind == "block" else taps
+        blocks = -(-taps // block)
+        stride = {"tensor": 0, "line": 1, "block": blocks}[kind]
+        count = (lines - 1) * stride + blocks
+        power = r.random() < 0.5
+        values = [2.0 ** r.randint(-6, 6) if power else abs(r.gauss(0, 1)) * 2.0 ** r.randint(-8, 3) + 2.0**-20 for _ in range(count)]
+        bits = [self.from_float(type, v) for v in values]
+        if r.random() < 0.05:
+            bits[r.randrange(count)] = type.quiet_nan_bits
+        if r.random() < 0.03:
+            bits[r.randrange(count)] = r.choice([1, type.inf_bits - 1, type.inf_bits])
+        return {"values": "".join(f"{b:0{2 * type.size}x}" for b in bits), "block": block, "stride": stride}
+
+    def linear(self, type, everyday):
+        r = self.random
+        m, k, n = r.choice([1, 2, 3]), r.choice([0, 1, 3, 4, 8, 9, 13, 17, 40]), r.choice([1, 2, 3])
+        kinds = ["coarse", "few", "fine", "integers", "normal", "fp8", "fp8", "signs"] if everyday else [*self.KINDS, "fp8", "cancel"]
+        arrays = {"a": self.elements(type, m * k, r.choice(kinds)), "b": self.elements(type, k * n, r.choice(kinds)),
+                  "bias": self.elements(type, n, r.choice(kinds)) if r.random() < 0.4 else None}
+        levels = self.levels(exponents=r.random() < 0.5)
+        if r.random() < 0.6:
+            levels["scales"] = {"data": self.scales(type, m, k), "weights": self.scales(type, n, k)}
+        self.add("linear", type, {"m": m, "k": k, "n": n}, {**arrays, **levels}, False)
+
+    def all_of_hardware(self):
+        self.formats = ["none", "none", "none", "nearest,16,8", "float,8,7", "e4m3fn", "stochastic,16,8"]
+        self.sums = TENSOR_CORE_SUMS
+        self.modes = ALIGNED_MODES
+        for i in range(700):
+            self.linear(TYPES["float64" if i % 7 == 0 else "float32"], i % 2 == 0)
+        self.modes = ["step", "step", "once", "once", "fused", "chunk:2", "chunk:3", "align:4:13"]
+        for i in range(500):
+            self.linear(TYPES["float64" if i % 7 == 0 else "float32"], i % 2 == 0)
+        for i in range(60):
+            self.convolution(False, {"order": "tap", **self.levels(exponents=False)})
+            self.convolution(True, {"order": "tap", **self.levels(exponents=False)})
+        for i in range(20):
+            self.convolution(False, self.levels(exponents=True))
+            self.avg_pool(self.levels(exponents=True))
 
     def all(self):
         for i in range(2600):
@@ -217,6 +294,7 @@ class Cases:
         self.formats = ["even,32,24,overflow=symmetric", "nearest,28,20,overflow=symmetric", "zero,40,30,overflow=symmetric"]
         for _ in range(120):
             self.matmul(TYPES["float32"], False)
+        self.all_of_hardware()
         return "\n".join(self.lines) + "\n"
 
 

@@ -115,6 +115,15 @@ class List(CommandLine):
             self.assertIn(listed[name]["usage"], self.good("list"))
         self.assertTrue(listed["nearest"]["usage"].startswith("nearest,W,F"))
 
+    def test_lists_the_hardware_whose_arithmetic_has_a_name(self):
+        listed = {row["name"]: row["value"] for row in json.loads(self.good("list", "--hardware", "--json"))}
+        self.assertEqual(listed["a100_fp16"]["accumulate"], "align:8:24")
+        self.assertEqual(listed["deepseek_fp8"]["outer"], {"accumulator": "float,8,23", "every": 128})
+        table = self.good("list", "--hardware")
+        for name in "v100_fp16 a100_fp16 h100_fp16 ada_fp8 hopper_fp8 deepseek_fp8 b200_fp8 int8_int32 mx".split():
+            self.assertIn(name, listed)
+            self.assertIn(name, table)
+
 
 class Describe(CommandLine):
     def test_shows_range_step_values_and_results(self):
@@ -346,6 +355,31 @@ class Matmul(CommandLine):
             self.good("matmul", a, b, y, "--product", "nearest,8,0", "--accumulator", "nearest,4,0", "--accumulate", mode)
             self.assertEqual(read_npy(y)[2], [wanted], mode)
 
+    def test_adds_up_in_two_levels(self):
+        a, b, y = self.matrices([[6.0, 6.0, 6.0, -6.0]], [[1.0]] * 4)
+        inner = ("--accumulator", "nearest,4,0")  # -8 .. 7
+        self.good("matmul", a, b, y, *inner, "--outer", "nearest,6,0", "--every", "2")
+        self.assertEqual(read_npy(y)[2], [7.0])  # 7 and 0
+        result = json.loads(self.good("matmul", a, b, y, *inner, "--every", "1", "--json"))
+        self.assertEqual(read_npy(y)[2], [12.0])
+        self.assertEqual(result["outer"], {"accumulator": "none", "every": 1})
+
+    def test_adds_up_as_a_named_piece_of_hardware_does(self):
+        # 2^-14 lies below the last bit that is left beside 1.
+        a, b, y = self.matrices([[1.0] + [2.0**-14] * 31], [[1.0]] * 32)
+        result = json.loads(self.good("matmul", a, b, y, "--hardware", "hopper_fp8", "--json"))
+        self.assertEqual(read_npy(y)[2], [1.0])
+        self.assertEqual((result["accumulator"], result["accumulate"]), ("float,8,13,rounding=zero", "align:32:13"))
+        self.good("matmul", a, b, y, "--hardware", "h100_fp16")
+        self.assertEqual(read_npy(y)[2], [1.0 + 31 * 2.0**-14])
+
+    def test_takes_exponents_from_the_format_of_subnormal_numbers(self):
+        a, b, y = self.matrices([[2.0**-9, 2.0**-9]], [[1.0], [0.5]])
+        self.good("matmul", a, b, y, "--accumulate", "align:2:2")
+        self.assertEqual(read_npy(y)[2], [1.5 * 2.0**-9])
+        self.good("matmul", a, b, y, "--accumulate", "align:2:2", "--a-format", "e4m3fn")
+        self.assertEqual(read_npy(y)[2], [0.0])
+
     def test_adds_the_bias_last(self):
         a, b, y = self.matrices([[6.0], [1.0]], [[1.0, 1.0]])
         bias = self.dir / "bias.npy"
@@ -378,7 +412,12 @@ class Matmul(CommandLine):
         a, b, y = self.matrices([[1.0]], [[1.0]])
         self.fails(2, "matmul", a, b, y, "--product", "neares,8,4", says="column 1")
         self.fails(2, "matmul", a, b, y, "--product", "ternary", says="'ternary' cannot be the format of a product")
-        self.fails(2, "matmul", a, b, y, "--accumulate", "twice", says='expected "step", "once", "chunk:N" or "fused"')
+        self.fails(2, "matmul", a, b, y, "--accumulate", "twice", says='expected "step", "once", "chunk:N", "align:N:F" or "fused"')
+        self.fails(2, "matmul", a, b, y, "--accumulate", "align:4", says="the fraction of 'align:4' must be an integer from 1 to 64")
+        self.fails(2, "matmul", a, b, y, "--outer", "ternary", says="'ternary' cannot be the format of an outer accumulator")
+        self.fails(2, "matmul", a, b, y, "--every", "0", says="--every")
+        self.fails(2, "matmul", a, b, y, "--hardware", "hoper", says="'tensorquant list --hardware' shows all")
+        self.fails(2, "matmul", a, b, y, "--hardware", "mx", "--every", "4", says="--every")
         self.fails(2, "matmul", a, b, self.dir / "y.txt", says="must be .npy")
         bias = self.dir / "bias.npy"
         write_npy(bias, "<f4", (2,), struct.pack("<2f", 1.0, 2.0))

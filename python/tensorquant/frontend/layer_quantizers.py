@@ -23,6 +23,9 @@ class LayerQuantizers:
     product: Quantizer | None = None  # with the accumulator: both are None or none is
     accumulator: Quantizer | None = None
     accumulate: str = "step"
+    outer: str | None = None  # the string of a second accumulator, if there is one
+    every: int = 0  # after how many products it adds; 0: at the end
+    order: str = "channel"
     intrinsic: str = ""  # the intrinsic map's value, for people to read
     rule: str = ""  # which rules chose them, likewise
     seed: int = 0
@@ -46,7 +49,9 @@ class LayerQuantizers:
         """What the core's assign() chose."""
         quantizers = {part: Quantizer._of(getattr(core, part)) for part in _PARTS}
         texts = {"accumulate": core.accumulate, "intrinsic": core.intrinsic, "rule": core.rule}
-        return cls(core.layer, **quantizers, **texts, seed=seed)
+        outer, every = core.outer or (None, 0)
+        sums = {"outer": outer and outer.spec, "every": every, "order": core.order}
+        return cls(core.layer, **quantizers, **texts, **sums, seed=seed)
 
     @property
     def is_random(self):

@@ -16,6 +16,7 @@ from tensorquant.keras import einsum
 from tensorquant.keras.backend import arithmetic
 from tensorquant.keras.keras_internals import get_keras_mask
 from tensorquant.keras.twin import float_class
+from tensorquant.numbers.quantizer import Quantizer
 from tensorquant.ops import average_pool, convolution, linear
 
 
@@ -42,14 +43,19 @@ class LayerArithmetic:
 
 @functools.lru_cache(maxsize=4096)
 def _operation(make, quantizers, options):
+    options = dict(options)
+    if make is not average_pool and isinstance(quantizers.weight, Quantizer):
+        options["w_format"] = quantizers.weight
     return make(
         quantizers.product,
         quantizers.accumulator,
         quantizers.accumulate,
+        outer=quantizers.outer and {"accumulator": quantizers.outer, "every": quantizers.every},
+        order=quantizers.order,
         seed=quantizers.seed,
         product_stream=quantizers.stream("product"),
         accumulator_stream=quantizers.stream("accumulator"),
-        **dict(options),
+        **options,
     )
 
 

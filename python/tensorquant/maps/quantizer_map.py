@@ -8,15 +8,16 @@ from typing import Any
 from tensorquant import _core
 from tensorquant._core import Error
 from tensorquant.numbers.checks import check_text, checked, wrong
+from tensorquant.numbers.outer_sum import OuterSum
 from tensorquant.numbers.quantizer import Quantizer
 
 # What a rule may give to a layer.
-Value = str | Quantizer | Mapping[str, "str | Quantizer | None"] | None
+Value = str | Quantizer | Mapping[str, "str | Quantizer | Mapping | None"] | None
 
 _PARTS = {
     "weights": ("weight", "bias"),
     "extrinsic": (),
-    "intrinsic": ("product", "accumulator", "accumulate"),
+    "intrinsic": ("product", "accumulator", "accumulate", "outer", "order"),
 }
 
 
@@ -31,7 +32,9 @@ class Rule:
         output: Quantizer of outputs in an extrinsic map.
         product: Quantizer of products in an intrinsic map.
         accumulator: Quantizer of sums in an intrinsic map.
-        accumulate: How an intrinsic map adds up: "step", "once", "chunk:N" or "fused".
+        accumulate: How an intrinsic map adds up: "step", "once", "chunk:N", "align:N:F", "fused".
+        outer: The second accumulator of an intrinsic map, an OuterSum; None for a single one.
+        order: In which order an intrinsic map adds up a convolution: "channel" or "tap".
         text: The value as canonical JSON.
         origin: Where the rule stands: "maps/8bit.json:3:5" or "rule 2".
     """
@@ -43,6 +46,8 @@ class Rule:
     product: Quantizer | None
     accumulator: Quantizer | None
     accumulate: str
+    outer: OuterSum | None
+    order: str
     text: str
     origin: str = field(compare=False)
 
@@ -57,7 +62,9 @@ class Rule:
             return None
         parts = (core.weight, core.bias, core.output, core.product, core.accumulator)
         quantizers = map(Quantizer._of, parts)
-        return Rule(core.key, *quantizers, core.accumulate, core.text, core.origin)
+        outer = core.outer and OuterSum(Quantizer._of(core.outer[0]), core.outer[1])
+        settings = (core.accumulate, outer, core.order)
+        return Rule(core.key, *quantizers, *settings, core.text, core.origin)
 
     def _value(self) -> Value:
         """What makes the same rule again."""
@@ -68,6 +75,8 @@ class Rule:
                 "product": self.product,
                 "accumulator": self.accumulator,
                 "accumulate": self.accumulate,
+                "outer": self.outer,
+                "order": self.order,
             }
         return self.output
 
@@ -80,7 +89,8 @@ class QuantizerMap:
     Args:
         rules: A dictionary or pairs of keys and values. A value is a quantizer string, a Quantizer,
             None, or a dictionary of parts: weight and bias in a map of weights; product,
-            accumulator and accumulate in an intrinsic one.
+            accumulator, accumulate, outer and order in an intrinsic one, which also takes a name of
+            list_hardware().
         kind: "weights", "extrinsic" or "intrinsic".
 
     Raises:
@@ -113,6 +123,9 @@ class QuantizerMap:
         return quantizer_map
 
     def _add(self, key: str, value: Value, place: str) -> None:
+        if isinstance(value, str):
+            self._native.add_string(key, check_text(place, value))
+            return
         if not isinstance(value, Mapping):
             self._native.add_plain(key, _core_quantizer(value, place))
             return
@@ -130,8 +143,12 @@ class QuantizerMap:
         if self.kind == "weights":
             self._native.add_weights(key, **parts)
         else:
-            accumulate = check_text(f"{place}, accumulate", value.get("accumulate", "step"))
-            self._native.add_intrinsic(key, **parts, accumulate=accumulate)
+            words = {
+                name: check_text(f"{place}, {name}", value.get(name, default))
+                for name, default in (("accumulate", "step"), ("order", "channel"))
+            }
+            outer = OuterSum.of(value.get("outer"), f"{place}, outer")
+            self._native.add_intrinsic(key, **parts, **words, outer=outer and outer._native)
 
     @property
     def kind(self) -> str:

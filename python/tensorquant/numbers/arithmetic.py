@@ -9,9 +9,11 @@ from tensorquant import _core
 from tensorquant._core import Error
 from tensorquant.numbers.arrays import Array, borrow
 from tensorquant.numbers.checks import Range, Seed, Step, Stream, checked
+from tensorquant.numbers.outer_sum import OuterSum
 from tensorquant.numbers.quantizer import Quantizer
 
 Format = str | Quantizer | None
+Outer = Any  # as OuterSum.of() takes
 
 
 class Ranges(_core.Ranges):
@@ -81,6 +83,10 @@ def matmul(
     product: Format = None,
     accumulator: Format = None,
     accumulate: str = "step",
+    outer: Outer = None,
+    order: str = "channel",
+    a_format: Format = None,
+    b_format: Format = None,
     seed: Seed = 0,
     product_stream: Stream = 0,
     accumulator_stream: Stream = 1,
@@ -100,7 +106,15 @@ def matmul(
         product: Format of the products: a quantizer string, a Quantizer, or None for exact ones.
         accumulator: Format of the sums; None for the arrays' type.
         accumulate: "step" rounds after every addition, "once" at the end, "chunk:N" after every N
-            products, "fused" after every addition of an exact product.
+            products, "fused" after every addition of an exact product; "align:N:F" adds N products
+            as a tensor core does.
+        outer: A second accumulator, which adds up the first one's sums and the bias: a dictionary
+            of its "accumulator", a format, and "every", after how many products it does so. None
+            for a single one.
+        order: "channel" or "tap", as in convolve(); for a matrix product both are the same.
+        a_format: A quantizer of whose values a is made: "align" takes the exponents of subnormal
+            ones from it. None for the arrays' type.
+        b_format: Likewise of b.
         seed: Of random rounding, with the streams and the step; see Quantizer.__call__().
         product_stream: Of the products.
         accumulator_stream: Of the sums.
@@ -131,15 +145,17 @@ def matmul(
             f"matmul: expected shapes (..., taps) and (taps, columns), got {x.data.shape} and"
             f" {w.data.shape}"
         )
-    *outer, taps = x.data.shape
+    *leading, taps = x.data.shape
     columns = w.data.shape[1]
     if addend is not None and addend.data.shape != (columns,):
         raise Error(f"matmul: expected a bias of shape ({columns},), got {addend.data.shape}")
     setting = _setting(
-        product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
+        (product, accumulator, accumulate, outer, order),
+        (a_format, b_format),
+        (seed, product_stream, accumulator_stream, step),
     )
-    y = x.empty((*outer, columns))
-    rows = int(np.prod(outer, dtype=np.int64))
+    y = x.empty((*leading, columns))
+    rows = int(np.prod(leading, dtype=np.int64))
     plan = _core.matrix_product(
         setting, x.data, w.data, addend and addend.data, y, rows, taps, columns, ranges
     )
@@ -162,6 +178,10 @@ def convolve(
     product: Format = None,
     accumulator: Format = None,
     accumulate: str = "step",
+    outer: Outer = None,
+    order: str = "channel",
+    x_format: Format = None,
+    w_format: Format = None,
     seed: Seed = 0,
     product_stream: Stream = 0,
     accumulator_stream: Stream = 1,
@@ -171,7 +191,8 @@ def convolve(
 ) -> Any:
     """A convolution of any number of dimensions with every product and every sum rounded.
 
-    Products are added up in the order of (input channel, kernel position), padding included.
+    Products are added up in the order of (input channel, kernel position), or as `order` says,
+    padding included.
 
     Args:
         x: An array of shape (batch, channels, *sizes) of any of the libraries, float32 or float64.
@@ -187,6 +208,11 @@ def convolve(
         product: As the following arguments, see matmul().
         accumulator: See matmul().
         accumulate: See matmul().
+        outer: See matmul().
+        order: "channel" adds up for each input channel all kernel positions, "tap" for each kernel
+            position all input channels.
+        x_format: As a_format in matmul().
+        w_format: As b_format in matmul().
         seed: See matmul().
         product_stream: See matmul().
         accumulator_stream: See matmul().
@@ -216,7 +242,9 @@ def convolve(
     operation.is_transposed = transposed
     operation.output_padding = _expanded(output_padding, dimensions, "output_padding")
     setting = _setting(
-        product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
+        (product, accumulator, accumulate, outer, order),
+        (x_format, w_format),
+        (seed, product_stream, accumulator_stream, step),
     )
     inputs = [source, weights] if addend is None else [source, weights, addend]
     y, plan = _run("convolve", operation, setting, inputs, ranges)
@@ -236,6 +264,9 @@ def average_pool(
     product: Format = None,
     accumulator: Format = None,
     accumulate: str = "step",
+    outer: Outer = None,
+    order: str = "channel",
+    x_format: Format = None,
     seed: Seed = 0,
     product_stream: Stream = 0,
     accumulator_stream: Stream = 1,
@@ -254,6 +285,9 @@ def average_pool(
         product: Format of the quotients; the others as in matmul().
         accumulator: See matmul().
         accumulate: See matmul().
+        outer: See matmul().
+        order: "channel" or "tap"; for a pool both are the same.
+        x_format: As a_format in matmul().
         seed: See matmul().
         product_stream: See matmul().
         accumulator_stream: See matmul().
@@ -283,7 +317,9 @@ def average_pool(
     operation.count_include_pad = count_include_pad
     operation.divisor = divisor
     setting = _setting(
-        product, accumulator, accumulate, seed, product_stream, accumulator_stream, step
+        (product, accumulator, accumulate, outer, order),
+        (x_format, None),
+        (seed, product_stream, accumulator_stream, step),
     )
     y, _ = _run("average_pool", operation, setting, [source], ranges)
     return source.give_back(y)
@@ -324,8 +360,17 @@ def _borrow(bias: Any, **arrays: Any) -> list[Array | None]:
     return [*(borrowed[name] for name in arrays), borrowed.get("bias")]
 
 
-def _setting(product: Format, accumulator: Format, *others: Any) -> _core.Setting:
-    return _core.Setting(*map(_quantizer, (product, accumulator)), *others)
+def _setting(arithmetic: tuple, formats: tuple, numbers: tuple) -> _core.Setting:
+    product, accumulator, accumulate, outer, order = arithmetic
+    outer = OuterSum.of(outer)
+    return _core.Setting(
+        *map(_quantizer, (product, accumulator)),
+        accumulate,
+        outer and outer._native,
+        order,
+        *map(_quantizer, formats),
+        *numbers,
+    )
 
 
 def _quantizer(format: Format) -> _core.Quantizer:

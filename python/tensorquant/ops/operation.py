@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from tensorquant import _core as native
 from tensorquant.numbers.checks import Range, Seed, Stream, check_integer, checked, wrong
+from tensorquant.numbers.outer_sum import OuterSum
 from tensorquant.ops.common import spec_of, traits
 
 
@@ -37,6 +38,10 @@ def linear(
     accumulator: Any,
     accumulate: str = "step",
     *,
+    outer: Any = None,
+    order: str = "channel",
+    x_format: Any = None,
+    w_format: Any = None,
     seed: Seed = 0,
     product_stream: Stream = 0,
     accumulator_stream: Stream = 1,
@@ -47,7 +52,12 @@ def linear(
         product: the quantizer of each product, a string or an object with one as its ``spec``; "none" is the exact product.
         accumulator: the quantizer of each sum; "none" rounds to the tensor's type. With
             "grad=clipped" no gradient passes where the last sum lies outside its range.
-        accumulate: "step", "once", "chunk:N" or "fused".
+        accumulate: "step", "once", "chunk:N", "align:N:F" or "fused".
+        outer: a second accumulator: a dictionary of its "accumulator", as above, and "every", after
+            how many products it adds up; or None. "grad=clipped" is then its matter.
+        order: in which order convolutions add up: "channel" or "tap".
+        x_format, w_format: quantizers of whose values x and w are made: "align" takes the exponents
+            of subnormal ones from them. None for the tensor's type.
         seed, product_stream, accumulator_stream: where random rounding takes its numbers from.
 
     Raises:
@@ -58,9 +68,9 @@ def linear(
         >>> ops.linear("nearest,8,4", "nearest,16,8").result_shape((5, 3), (2, 3))
         (5, 2)
     """
-    return _operation(
-        "linear", product, accumulator, accumulate, seed, product_stream, accumulator_stream, {}
-    )
+    sums = (product, accumulator, accumulate, outer, order)
+    formats = {"x_format": x_format, "w_format": w_format}
+    return _operation("linear", sums, formats, (seed, product_stream, accumulator_stream), {})
 
 
 @checked
@@ -69,6 +79,10 @@ def convolution(
     accumulator: Any,
     accumulate: str = "step",
     *,
+    outer: Any = None,
+    order: str = "channel",
+    x_format: Any = None,
+    w_format: Any = None,
     stride: Sequence[int],
     dilation: Sequence[int] | None = None,
     padding_begin: Sequence[int] | None = None,
@@ -105,15 +119,10 @@ def convolution(
         "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
         "groups": groups,
     }
+    sums = (product, accumulator, accumulate, outer, order)
+    formats = {"x_format": x_format, "w_format": w_format}
     return _operation(
-        "convolution",
-        product,
-        accumulator,
-        accumulate,
-        seed,
-        product_stream,
-        accumulator_stream,
-        shape,
+        "convolution", sums, formats, (seed, product_stream, accumulator_stream), shape
     )
 
 
@@ -123,6 +132,9 @@ def average_pool(
     accumulator: Any,
     accumulate: str = "step",
     *,
+    outer: Any = None,
+    order: str = "channel",
+    x_format: Any = None,
     kernel: Sequence[int],
     stride: Sequence[int] | None = None,
     padding_begin: Sequence[int] | None = None,
@@ -157,14 +169,12 @@ def average_pool(
         "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
         "count_include_pad": bool(count_include_pad),
     }
+    sums = (product, accumulator, accumulate, outer, order)
     return _operation(
         "average_pool",
-        product,
-        accumulator,
-        accumulate,
-        seed,
-        product_stream,
-        accumulator_stream,
+        sums,
+        {"x_format": x_format},
+        (seed, product_stream, accumulator_stream),
         shape,
     )
 
@@ -187,23 +197,24 @@ def _sizes(
     return [check_integer(name, size, least, 2**63 - 1) for size in sizes]
 
 
-def _operation(
-    kind: str,
-    product: str,
-    accumulator: str,
-    accumulate: str,
-    seed: int,
-    product_stream: int,
-    accumulator_stream: int,
-    shape: dict,
-) -> Operation:
+def _operation(kind: str, sums: tuple, formats: dict, numbers: tuple, shape: dict) -> Operation:
+    product, accumulator, accumulate, outer, order = sums
     product, accumulator = spec_of(product, "product"), spec_of(accumulator, "accumulator")
+    seed, product_stream, accumulator_stream = numbers
+    outer = OuterSum.of(outer)
     text = json.dumps(
         {
             "kind": kind,
             "product": product,
             "accumulator": accumulator,
             "accumulate": accumulate,
+            **({"outer": outer._json} if outer else {}),
+            "order": order,
+            **{
+                name: spec_of(format, name)
+                for name, format in formats.items()
+                if format is not None
+            },
             "seed": seed,
             "product_stream": product_stream,
             "accumulator_stream": accumulator_stream,
@@ -211,8 +222,9 @@ def _operation(
         }
     )
     native.op_check(text)
+    last = outer._json["accumulator"] if outer else accumulator
     return Operation(
         text,
-        is_random=traits(product).is_random or traits(accumulator).is_random,
-        clips_gradient=not traits(accumulator).is_straight_through,
+        is_random=any(traits(spec).is_random for spec in (product, accumulator, last)),
+        clips_gradient=not traits(last).is_straight_through,
     )

@@ -11,6 +11,12 @@ import tensorquant as tq
 import tensorquant.keras as tqk
 
 FORMATS = {"product": "even,10,5", "accumulator": "down,12,4", "accumulate": "chunk:3"}
+TWO_LEVELS = {
+    **FORMATS,
+    "accumulate": "align:2:6",
+    "outer": {"accumulator": "even,12,3", "every": 3},
+    "order": "tap",
+}
 RANDOM = {"product": "stochastic,10,5", "accumulator": "stochastic,12,4"}
 
 
@@ -51,11 +57,24 @@ def test_dense_has_the_golden_bits():
         assert cases.same_bits(keras.ops.convert_to_numpy(layer(a)), wanted), entry
 
 
-@pytest.mark.parametrize("formats", [FORMATS, RANDOM], ids=["rounded", "random"])
+@pytest.mark.parametrize(
+    "formats", [FORMATS, TWO_LEVELS, RANDOM], ids=["rounded", "two levels", "random"]
+)
 def test_dense_has_the_bits_of_matmul(formats):
     x = cases.normal(2, 3, 5)
     found, (kernel, bias) = _rounded(L.Dense(4, name="it"), x, formats, seed=11)
     assert cases.same_bits(found, tq.matmul(x, kernel, bias, **_context(formats, seed=11)))
+
+
+def test_alignment_knows_the_format_of_the_weights():
+    """They are 2^-9, subnormal in E4M3: as such their exponent is -6, by their value -9."""
+    for weights, wanted in ((None, 1.5 * 2.0**-9), ("e4m3fn", 0.0)):
+        layer = L.Dense(1, use_bias=False, name="it")
+        layer.build((None, 2))
+        layer.set_weights([np.full((2, 1), 2.0**-9, np.float32)])
+        tqk.quantize_model(layer, weights=weights, intrinsic={"": {"accumulate": "align:2:2"}})
+        y = layer(np.array([[1.0, 0.5]], np.float32))
+        assert keras.ops.convert_to_numpy(y).item() == wanted
 
 
 def test_the_activation_comes_after_the_arithmetic():
@@ -116,6 +135,18 @@ CONVOLUTIONS = [
         [(1, 1)] * 2,
     ),
 ]
+
+
+def test_a_convolution_adds_up_by_tap_in_two_levels():
+    x = cases.normal(2, 5, 4, 3)
+    found, (kernel, bias) = _rounded(L.Conv2D(4, (3, 2), name="it"), x, TWO_LEVELS)
+    x, w = np.moveaxis(x, -1, 1), np.transpose(kernel, (3, 2, 0, 1))
+    wanted = [
+        tq.convolve(x, w, bias, **_context({**TWO_LEVELS, "order": order}))
+        for order in ("tap", "channel")
+    ]
+    assert cases.same_bits(np.moveaxis(found, -1, 1), wanted[0])
+    assert not cases.same_bits(wanted[0], wanted[1])
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])

@@ -22,8 +22,15 @@ def context_of(entry):
 
 
 def arithmetic_vectors(kind):
+    """But for those with scales, which no Operation has."""
     with (FOLDER / "arithmetic.jsonl").open() as lines:
-        return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+        entries = [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+    return [e for e in entries if not any((e.get("scales") or {}).values())]
+
+
+def format_of(entry, operand):
+    """A quantizer with the smallest normal exponent that a vector gives to its data or weights."""
+    return {None: None, -6: "e4m3fn", -14: "fp16"}[entry.get(f"{operand}_min_exponent")]
 
 
 def from_hex(digits, dtype, shape):

@@ -16,7 +16,13 @@ from tensorquant import ops
 
 def common_of(entry):
     names = ("product", "accumulator", "accumulate", "seed", "product_stream", "accumulator_stream")
-    return {name: entry[name] for name in names}
+    common = {name: entry[name] for name in names}
+    common |= {name: entry[name] for name in ("outer", "order") if name in entry}
+    return common | {"x_format": golden.format_of(entry, "data")}
+
+
+def with_weights(entry):
+    return {**common_of(entry), "w_format": golden.format_of(entry, "weight")}
 
 
 def check(framework, operation, entry, inputs, shape):
@@ -41,7 +47,20 @@ def test_linear_has_the_golden_bits(framework):
         a = golden.from_hex(entry["a"], entry["type"], (m, k))
         b = golden.from_hex(entry["b"], entry["type"], (k, n))
         inputs = with_bias(entry, [a, np.ascontiguousarray(b.T)], n)
-        check(framework, ops.linear(**common_of(entry)), entry, inputs, (m, n))
+        check(framework, ops.linear(**with_weights(entry)), entry, inputs, (m, n))
+
+
+def test_linear_of_two_levels_has_the_golden_bits(framework):
+    """Every 5th: JAX compiles each shape anew."""
+    entries = golden.arithmetic_vectors("linear")[::5]
+    assert len(entries) > 40
+    assert sum("outer" in entry for entry in entries) > 20
+    for entry in entries:
+        m, k, n = (entry["shape"][name] for name in "mkn")
+        x = golden.from_hex(entry["a"], entry["type"], (m, k))
+        w = golden.from_hex(entry["b"], entry["type"], (n, k))
+        inputs = with_bias(entry, [x, w], n)
+        check(framework, ops.linear(**with_weights(entry)), entry, inputs, (m, n))
 
 
 def test_convolution_has_the_golden_bits(framework):
@@ -55,7 +74,7 @@ def test_convolution_has_the_golden_bits(framework):
             golden.from_hex(entry["b"], entry["type"], shape["w"]),
         ]
         operation = ops.convolution(
-            **common_of(entry),
+            **with_weights(entry),
             stride=shape["stride"],
             dilation=shape["dilation"],
             padding_begin=shape["padding"],

@@ -10,9 +10,6 @@ int bit_width(Uint128 x) {
   return high != 0 ? 64 + std::bit_width(high) : std::bit_width(static_cast<std::uint64_t>(x));
 }
 
-// floor(log2(x)).
-int leading_exponent(const ExactNumber& x) { return bit_width(x.significand) - 1 + x.exponent; }
-
 // The integer next to x / 2^step in the direction of the rounding, and x's sign with it. Where it
 // exceeds 2^53 it may be off: such a number is out of any format's range.
 double round_to_integer(const ExactNumber& x, int step, Rounding rounding, Draw draw) {
@@ -146,6 +143,20 @@ ExactNumber exact_number(double x) {
   const double fraction = std::frexp(std::abs(x), &exponent);
   return {std::signbit(x), static_cast<std::uint64_t>(std::ldexp(fraction, 53)), exponent - 53,
           false};
+}
+
+int leading_exponent(const ExactNumber& x) { return bit_width(x.significand) - 1 + x.exponent; }
+
+ExactNumber cut_to(ExactNumber x, int last_bit) {
+  const int below = last_bit - x.exponent;
+  if (below <= 0) return x;
+  x.significand = below < 128 ? x.significand >> below << below : 0;
+  return x;
+}
+
+ExactNumber exact_product(double a, double b) {
+  const ExactNumber x = exact_number(a), y = exact_number(b);
+  return {x.negative != y.negative, x.significand * y.significand, x.exponent + y.exponent, false};
 }
 
 ExactNumber exact_quotient(double a, double b) {

@@ -15,9 +15,13 @@ struct ExactNumber {
   bool is_cut = false;
 };
 
-ExactNumber exact_number(double x);  // x is finite and not 0
+ExactNumber exact_number(double x);          // x is finite and not 0
+int leading_exponent(const ExactNumber& x);  // floor(log2 |x|)
+// x without the bits below 2^last_bit; its significand is 0 where nothing is left.
+ExactNumber cut_to(ExactNumber x, int last_bit);
 
-// a / b, and the root of a positive number.
+// a * b, a / b, and the root of a positive number; a and b as x above.
+ExactNumber exact_product(double a, double b);
 ExactNumber exact_quotient(double a, double b);
 ExactNumber exact_root(const ExactNumber& x);
 

@@ -14,9 +14,9 @@
 namespace tensorquant {
 
 // A sum that loses nothing: one long two's complement integer whose last bit is worth that of the
-// smallest product of two numbers of type T, and which has room for 2^32 of the largest (U.
+// smallest product of so many numbers of type T, and which has room for 2^32 of the largest (U.
 // Kulisch's long accumulator). Infinities and NaN add up beside it, as IEEE 754 says.
-template <class T>
+template <class T, int kFactors = 2>
 class ExactSum {
  public:
   // Any value of T or of a format, which all are doubles.
@@ -35,15 +35,35 @@ class ExactSum {
   void add_product(T a, T b) {
     if (!std::isfinite(a) || !std::isfinite(b) || a == 0 || b == 0) {
       add(static_cast<double>(a * b));
+    } else {
+      add(exact_product(a, b));
+    }
+  }
+
+  // a and b are of type T, c is any value of a format.
+  void add_product(T a, T b, double c) {
+    const auto is_number = [](double x) { return std::isfinite(x) && x != 0; };
+    if (!is_number(a) || !is_number(b) || !is_number(c)) {
+      // Finite factors count for their sign alone, and do not overflow.
+      const auto sign_of = [&](double x) { return is_number(x) ? std::copysign(1.0, x) : x; };
+      add(sign_of(a) * sign_of(b) * sign_of(c));
       return;
     }
-    ExactNumber x = exact_number(a);
-    const ExactNumber y = exact_number(b);
-    x.negative = x.negative != y.negative;
-    x.significand *= y.significand;
-    x.exponent += y.exponent;
-    add(x);
+    // In two halves, as an ExactNumber has no room for three doubles.
+    const ExactNumber ab = exact_product(a, b), x = exact_number(c);
+    constexpr int kHalf = 53;
+    const Uint128 high = ab.significand >> kHalf;
+    const Uint128 low = ab.significand & ((Uint128{1} << kHalf) - 1);
+    const auto add_half = [&](Uint128 half, int exponent) {
+      if (half == 0) return;
+      add({ab.negative != x.negative, half * x.significand, exponent + x.exponent, false});
+    };
+    add_half(high, ab.exponent + kHalf);
+    add_half(low, ab.exponent);
   }
+
+  // A number that is not cut and is a sum or product as above.
+  void add(const ExactNumber& x);
 
   // The sum rounded once to the format.
   double rounded(const GridFormat& format, Draw draw) const {
@@ -80,11 +100,10 @@ class ExactSum {
   ExactNumber number(int end = kHighest) const;
 
  private:
-  static constexpr int kLowest = 2 * kMinExponent<T>;  // the last bit is worth 2^kLowest
-  static constexpr int kLimbs = (2 * (kMaxExponent<T> + 1) - kLowest + 40 + 63) / 64;
+  static constexpr int kLowest = kFactors * kMinExponent<T>;  // the last bit is worth 2^kLowest
+  static constexpr int kLimbs = (kFactors * (kMaxExponent<T> + 1) - kLowest + 40 + 63) / 64;
   static constexpr int kHighest = kLowest + 64 * kLimbs;
 
-  void add(const ExactNumber& x);
   static void negate(std::array<std::uint64_t, kLimbs>& limbs);
 
   std::array<std::uint64_t, kLimbs> limbs_ = {};  // the last ones first
@@ -94,8 +113,8 @@ class ExactSum {
   bool is_empty_ = true;
 };
 
-template <class T>
-void ExactSum<T>::add(const ExactNumber& x) {
+template <class T, int kFactors>
+void ExactSum<T, kFactors>::add(const ExactNumber& x) {
   only_negative_zeros_ = false;
   is_empty_ = false;
   Uint128 significand = x.significand;
@@ -123,8 +142,8 @@ void ExactSum<T>::add(const ExactNumber& x) {
   }
 }
 
-template <class T>
-void ExactSum<T>::negate(std::array<std::uint64_t, kLimbs>& limbs) {
+template <class T, int kFactors>
+void ExactSum<T, kFactors>::negate(std::array<std::uint64_t, kLimbs>& limbs) {
   bool carry = true;
   for (std::uint64_t& limb : limbs) {
     limb = ~limb + (carry ? 1 : 0);
@@ -132,8 +151,8 @@ void ExactSum<T>::negate(std::array<std::uint64_t, kLimbs>& limbs) {
   }
 }
 
-template <class T>
-ExactNumber ExactSum<T>::number(int end) const {
+template <class T, int kFactors>
+ExactNumber ExactSum<T, kFactors>::number(int end) const {
   auto limbs = limbs_;
   const bool negative = (limbs.back() >> 63) != 0;
   if (negative) negate(limbs);

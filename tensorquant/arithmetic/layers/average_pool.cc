@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <type_traits>
 #include <utility>
 
-#include "tensorquant/arithmetic/exact/exact_sum.h"
 #include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/arithmetic/sums/finish.h"
+#include "tensorquant/arithmetic/sums/output_sum.h"
+#include "tensorquant/arithmetic/sums/segments.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
@@ -76,39 +78,17 @@ class PoolSum {
 
  private:
   double sum(const T* x, const Sizes& offsets) {
-    using enum Accumulate::Mode;
-    const Accumulate& accumulate = arithmetic_.accumulate;
-    const std::size_t together = accumulate.mode == once    ? offsets.size()
-                                 : accumulate.mode == chunk ? accumulate.chunk
-                                                            : 1;
-    const bool by_chunk = accumulate.mode == once || accumulate.mode == chunk;
-    double s = 0, running = 0;
-    std::uint32_t number = 0;
-    for (std::size_t first = 0; first < offsets.size(); first += together, ++number) {
-      ExactSum<T> sum;
-      for (std::size_t k = first; k < std::min(offsets.size(), first + together); ++k) {
-        const T value = offsets[k] < 0 ? T{0} : x[offsets[k]];
-        sum.add(value);
-        running += value;
-        if (report_ != nullptr && std::isfinite(running)) {
-          report_->lowest_sum = std::min(report_->lowest_sum, running);
-          report_->highest_sum = std::max(report_->highest_sum, running);
-        }
-      }
-      if (by_chunk) sum.add(0.0);
-      if (accumulate.mode != once) sum.add(s);
-      if (report_ != nullptr || outside_ != nullptr) {
-        const bool is_outside = sum.is_outside(ends_of<T>(arithmetic_.accumulator));
-        if (outside_ != nullptr) *outside_ = is_outside;  // the last sum has the last word
-        if (report_ != nullptr) {
-          ++report_->sums;
-          report_->clamped_sums += is_outside ? 1 : 0;
-        }
-      }
-      s = sum.rounded(arithmetic_.accumulator,
-                      draw(arithmetic_.accumulator, context_.accumulator(), index_, number));
-    }
-    return s;
+    const int min_exponent =
+        arithmetic_.data_min_exponent.value_or(std::numeric_limits<T>::min_exponent - 1);
+    const auto term = [&](std::size_t k) {
+      const double value = offsets[k] < 0 ? 0.0 : x[offsets[k]];
+      const bool is_number = std::isfinite(value) && value != 0;
+      return term_of(value, is_number ? aligned_exponent(value, min_exponent) : 0);
+    };
+    OutputSum<T> sum(arithmetic_, context_, index_, report_, outside_);
+    return sum.add_up(
+        segment_ends(arithmetic_, offsets.size()), term,
+        [](std::size_t) { return std::pair<T, T>(1, 1); }, nullptr);
   }
 
   const Arithmetic& arithmetic_;
@@ -288,8 +268,8 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
   if constexpr (std::is_same_v<T, float>) {
     const bool by_step = arithmetic.accumulate.mode == Accumulate::Mode::step ||
                          arithmetic.accumulate.mode == Accumulate::Mode::fused;
-    if (by_step && report == nullptr && outside == nullptr && takes_odd(arithmetic.product) &&
-        takes_odd(arithmetic.accumulator)) {
+    if (by_step && !arithmetic.outer && report == nullptr && outside == nullptr &&
+        takes_odd(arithmetic.product) && takes_odd(arithmetic.accumulator)) {
       const std::size_t plane_work = static_cast<std::size_t>(outputs) * taps;
       const std::size_t block = 256;  // planes
       parallel_for(static_cast<std::size_t>(pool.planes) * plane_work, block * plane_work,

@@ -63,12 +63,6 @@ class Exactly {
   }
 
  private:
-  static ExactNumber exact_product(double a, double b) {
-    ExactNumber x = exact_number(a);
-    const ExactNumber y = exact_number(b);
-    return {x.negative != y.negative, x.significand * y.significand, x.exponent + y.exponent,
-            false};
-  }
   // A zero, an infinity or NaN in the product's format.
   double stored(double special) const { return round_special<T>(product_, special); }
 

@@ -182,11 +182,16 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
   // w of a group: (out_group, in_group, kernel), transposed (in_group, out_group, kernel).
   SumsOfProducts<T> common;
   common.a.lines = multiples(out_group, shape.is_transposed ? kernel : in_group * kernel);
-  common.a.taps = sums_of(multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
+  const auto taps_of = [&](const Sizes& channels, const Sizes& positions) {
+    return arithmetic.order == TapOrder::tap ? sums_of(positions, channels)
+                                             : sums_of(channels, positions);
+  };
+  common.a.taps = taps_of(multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
                           multiples(kernel, 1));
   common.b.lines = sums_of(multiples(shape.batch, shape.in_channels * plane), layout.outputs);
-  common.b.taps = sums_of(multiples(in_group, plane), layout.taps);
+  common.b.taps = taps_of(multiples(in_group, plane), layout.taps);
   common.b.range = range;
+  set_min_exponents(arithmetic, common.b, common.a);
   common.y = y;
   common.outside = outside;
   common.rows = multiples(out_group, outputs);

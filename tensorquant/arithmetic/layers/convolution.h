@@ -27,7 +27,8 @@ struct Convolution {
 // y of shape (batch, out_channels, output...) from x of (batch, in_channels, input...), w of
 // (out_channels, in_channels / groups, kernel...) or, transposed, (in_channels, out_channels /
 // groups, kernel...), and bias of (out_channels) or null; all in C order. Products are added up in
-// the order of (input channel, kernel position), those with padding included. Throws an Error for a
+// the order of (input channel, kernel position) or, as arithmetic.order says, (kernel position,
+// input channel), those with padding included. Throws an Error for a
 // shape that makes no sense. `outside` as in SumsOfProducts. Returns the plan of the first group.
 template <class T>
 SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,

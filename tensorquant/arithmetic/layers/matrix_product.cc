@@ -1,9 +1,11 @@
 #include "tensorquant/arithmetic/layers/matrix_product.h"
 
+#include <string>
 #include <utility>
 
 #include "tensorquant/arithmetic/layers/offsets.h"
 #include "tensorquant/arithmetic/layers/window.h"
+#include "tensorquant/base/error.h"
 
 namespace tensorquant {
 namespace {
@@ -17,6 +19,21 @@ void swap_if_tall(SumsOfProducts<T>& sums) {
   std::swap(sums.a, sums.b);
   std::swap(sums.rows, sums.columns);
   std::swap(sums.row_bias, sums.column_bias);
+}
+
+template <class T>
+void set_scales(const ScalesAlongK<T>& scales, const std::string& what, std::int64_t lines,
+                std::int64_t taps, Factor<T>& factor) {
+  if (scales.values.empty()) return;
+  if (scales.block < 1) throw Error(what + ": a block must have 1 number or more");
+  const std::int64_t blocks = taps == 0 ? 0 : (taps - 1) / scales.block + 1;
+  const std::int64_t last = (lines - 1) * scales.stride + blocks;  // one behind the last scale
+  if (scales.stride < 0 || (lines > 0 && last > static_cast<std::int64_t>(scales.values.size()))) {
+    throw Error(what + ": expected " + std::to_string(last) + " numbers, found " +
+                std::to_string(scales.values.size()));
+  }
+  factor.scales = Scales<T>{scales.values, multiples(lines, scales.stride), multiples(taps, 1)};
+  for (std::int64_t& tap : factor.scales->taps) tap /= scales.block;
 }
 
 void check_matrices(std::int64_t rows, std::int64_t taps, std::int64_t columns) {
@@ -35,6 +52,7 @@ SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& co
   SumsOfProducts<T> sums;
   sums.a = {span_of(a, rows * taps), multiples(rows, taps), multiples(taps, 1)};
   sums.b = {span_of(b, taps * columns), multiples(columns, 1), multiples(taps, columns)};
+  set_min_exponents(arithmetic, sums.a, sums.b);
   sums.column_bias = bias;
   sums.y = y;
   sums.rows = multiples(rows, columns);
@@ -46,11 +64,14 @@ SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& co
 template <class T>
 SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
-               T* y, RangeReport* report, bool* outside) {
+               T* y, RangeReport* report, bool* outside, const LinearScales<T>& scales) {
   check_matrices(batch, inputs, outputs);
   SumsOfProducts<T> sums;
   sums.a = {span_of(w, outputs * inputs), multiples(outputs, inputs), multiples(inputs, 1)};
   sums.b = {span_of(x, batch * inputs), multiples(batch, inputs), multiples(inputs, 1)};
+  set_min_exponents(arithmetic, sums.b, sums.a);
+  set_scales(scales.weights, "the weights' scales", outputs, inputs, sums.a);
+  set_scales(scales.data, "the data's scales", batch, inputs, sums.b);
   sums.row_bias = bias;
   sums.y = y;
   sums.outside = outside;
@@ -65,7 +86,8 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
                                   std::int64_t, std::int64_t, const T*, const T*, const T*, T*,    \
                                   RangeReport*);                                                   \
   template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t, std::int64_t, \
-                          std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*)
+                          std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*,     \
+                          const LinearScales<T>&)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

@@ -2,6 +2,7 @@
 #define TENSORQUANT_ARITHMETIC_LAYERS_MATRIX_PRODUCT_H_
 
 #include <cstdint>
+#include <span>
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
@@ -13,12 +14,27 @@ SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& co
                        std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
                        const T* b, const T* bias, T* y, RangeReport* report = nullptr);
 
+// The scales of a matrix's lines, along which products are added up: number k of line i stands for
+// values[i * stride + k / block] times itself. So {s, K, 0} is a scale for all, {s, K, 1} one for
+// each line, {s, 32, (K + 31) / 32} one for each 32 numbers of a line. No values: 1.
+template <class T>
+struct ScalesAlongK {
+  std::span<const T> values = {};
+  std::int64_t block = 1;   // 1 or more
+  std::int64_t stride = 0;  // between the scales of neighbouring lines
+};
+template <class T>
+struct LinearScales {
+  ScalesAlongK<T> data = {}, weights = {};
+};
+
 // y (batch, outputs) from x (batch, inputs), w (outputs, inputs) and a bias for each output or
-// null.
+// null. Throws an Error for scales that are too few.
 template <class T>
 SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
-               T* y, RangeReport* report = nullptr, bool* outside = nullptr);
+               T* y, RangeReport* report = nullptr, bool* outside = nullptr,
+               const LinearScales<T>& scales = {});
 
 }  // namespace tensorquant
 

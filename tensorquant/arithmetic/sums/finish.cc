@@ -48,6 +48,15 @@ void store(const GridFormat& format, std::span<double> values, std::span<const s
   }
 }
 
+void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const double* values) {
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    for (std::size_t j = 0; j < tile.columns; ++j) {
+      sums.unconverted[sums.rows[tile.row + i] + sums.columns[tile.column + j]] =
+          values[i * tile.stride + j];
+    }
+  }
+}
+
 }  // namespace
 
 void store_as_float(const GridFormat& format, std::span<const double> values, float* out) {
@@ -95,6 +104,7 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
       round(kBiasTap);
     }
   }
+  if (job.sums.unconverted != nullptr) return copy_unconverted(job.sums, tile, sums);
   for (std::size_t i = 0; i < tile.rows; ++i) {
     store(format, values.subspan(i * tile.stride, tile.columns),
           std::span(job.sums.columns).subspan(tile.column, tile.columns),

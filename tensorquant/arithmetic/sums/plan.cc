@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "tensorquant/arithmetic/sums/segment_sums.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/arithmetic/sums/sum_plans.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
@@ -21,6 +22,11 @@ bool runs_fast(const SumBounds& bounds) {
 
 // The first kernel that is proved, the fastest ones first, and the constants for it.
 SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
+  if (bounds.mode == Accumulate::Mode::align) {
+    constexpr const char* kReason = "aligned products that need more than float64";
+    return plan_align(bounds, constants)
+        .value_or(SumPlan{SumKernel::reference, true, true, true, kReason});
+  }
   if (runs_fast(bounds)) {
     for (const auto attempt : {plan_exact, plan_fixed_int, plan_fixed_float, plan_fixed_double,
                                plan_minifloat, plan_stochastic}) {
@@ -49,6 +55,8 @@ void run(const SumJob& job, RangeReport* report) {
       return sums_of_products_reference(job.arithmetic, job.context, job.sums);
     case SumKernel::tiles:
       return run_tiles(job, report);
+    case SumKernel::align:
+      return run_aligned(job);
     default:
       return run_sum_kernel(job);
   }
@@ -72,6 +80,8 @@ std::string to_string(SumKernel kernel) {
       return "fixed_double";
     case SumKernel::minifloat:
       return "minifloat";
+    case SumKernel::align:
+      return "align";
     case SumKernel::stochastic:
       break;
   }
@@ -89,8 +99,16 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
     job.plan.reason = "there is no output";
     return job.plan;
   }
+  const bool has_two_levels = arithmetic.outer || sums.has_scales();
+  const bool looks = report != nullptr || sums.outside != nullptr;
+  if (!looks && has_segment_sums(arithmetic, sums)) return run_segments(arithmetic, context, sums);
+  if (has_two_levels || (looks && arithmetic.accumulate.mode == Accumulate::Mode::align)) {
+    sums_of_products_reference(arithmetic, context, sums, report);
+    job.plan.reason = "sums of two levels or aligned products, looked at or at random";
+    return job.plan;
+  }
   job.plan = plan(SumBounds(arithmetic, sums), job.constants);
-  if (report != nullptr || sums.outside != nullptr) {
+  if (looks) {
     // The tiles look. Where they may be wrong in a last bit, the reference has the last word.
     const bool is_reference = job.plan.kernel == SumKernel::reference;
     job.plan.kernel = SumKernel::tiles;

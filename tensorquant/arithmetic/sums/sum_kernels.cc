@@ -220,6 +220,7 @@ void RunKernel(const SumJob& job) {
       });
     case SumKernel::reference:
     case SumKernel::tiles:
+    case SumKernel::align:
       break;
   }
 #else

@@ -47,8 +47,9 @@ struct SumJob {
   SumConstants constants;
 };
 
-// plan.kernel is neither reference nor tiles.
+// plan.kernel is neither reference, tiles nor align.
 void run_sum_kernel(const SumJob& job);
+void run_aligned(const SumJob& job);
 void run_tiles(const SumJob& job, RangeReport* report);
 
 }  // namespace tensorquant

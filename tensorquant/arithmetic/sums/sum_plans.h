@@ -17,6 +17,8 @@ std::optional<SumPlan> plan_fixed_float(const SumBounds& bounds, SumConstants& c
 std::optional<SumPlan> plan_fixed_double(const SumBounds& bounds, SumConstants& constants);
 std::optional<SumPlan> plan_minifloat(const SumBounds& bounds, SumConstants& constants);
 std::optional<SumPlan> plan_stochastic(const SumBounds& bounds, SumConstants& constants);
+// For Accumulate::align, which no other kernel serves.
+std::optional<SumPlan> plan_align(const SumBounds& bounds, SumConstants& constants);
 
 // For all other sums, of any numbers: tiles, or the reference where they are not provably equal.
 SumPlan plan_tiles_or_reference(const SumBounds& bounds);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,15 @@
 
 namespace tensorquant {
 
+// The scale of element k of line i is data[lines[i] + taps[k]]; neighbours with the same place
+// share it.
+template <class T>
+struct Scales {
+  std::span<const T> data;
+  std::vector<std::int64_t> lines;
+  std::vector<std::int64_t> taps;
+};
+
 // One factor of every product: element k of line i is data[lines[i] + taps[k]].
 template <class T>
 struct Factor {
@@ -20,13 +30,24 @@ struct Factor {
   std::vector<std::int64_t> lines;
   std::vector<std::int64_t> taps;
   std::optional<FactorRange> range = {};  // of all of data; found anew where they are not given
+  std::optional<Scales<T>> scales = {};   // 1 where they are not given
+  // For Accumulate::align: the smallest normal exponent of the data's format.
+  int min_exponent = std::numeric_limits<T>::min_exponent - 1;
 };
+
+// What arithmetic knows of their formats.
+template <class T>
+void set_min_exponents(const Arithmetic& arithmetic, Factor<T>& data, Factor<T>& weights) {
+  data.min_exponent = arithmetic.data_min_exponent.value_or(data.min_exponent);
+  weights.min_exponent = arithmetic.weight_min_exponent.value_or(weights.min_exponent);
+}
 
 // What matrix products, convolutions and their kin have in common:
 //
 //   y[rows[i] + columns[j]] = sum over k of a(i, k) * b(j, k), + bias
 //
-// and the index of y is that of the output element in random rounding.
+// and the index of y is that of the output element in random rounding. Where the arithmetic has an
+// outer accumulator, or a factor has scales, sums have two levels: see OuterSum.
 template <class T>
 struct SumsOfProducts {
   Factor<T> a;  // a line for each row
@@ -34,6 +55,8 @@ struct SumsOfProducts {
   const T* row_bias = nullptr;
   const T* column_bias = nullptr;  // not both
   T* y = nullptr;
+  // In place of y: the sums as values of the accumulator's format.
+  double* unconverted = nullptr;
   // If given, has y's indices: set where the sum before the accumulator's last rounding lies
   // outside the accumulator's range.
   bool* outside = nullptr;
@@ -41,6 +64,7 @@ struct SumsOfProducts {
   std::vector<std::int64_t> columns;
 
   std::size_t taps() const { return a.taps.size(); }
+  bool has_scales() const { return a.scales || b.scales; }
 };
 
 // The loops that compute sums of products; each gives the reference's bits wherever it is chosen.
@@ -52,6 +76,7 @@ enum class SumKernel {
   fixed_float,   // fixed-point products and sums as integers in float32
   fixed_double,  // the same in float64
   minifloat,     // floats in float32 or float64
+  align,         // aligned products in float64
   stochastic,    // fixed-point products rounded at random, int32 sums
 };
 std::string to_string(SumKernel kernel);
@@ -68,7 +93,7 @@ struct SumPlan {
 // The definition. Slow; all formats and modes, both types.
 template <class T>
 void sums_of_products_reference(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                                const SumsOfProducts<T>& sums);
+                                const SumsOfProducts<T>& sums, RangeReport* report = nullptr);
 
 // The same bits from the fastest kernel that is provably equal, on several threads. With a report,
 // which is added to, or marks, the kernel is `tiles` or `reference`.

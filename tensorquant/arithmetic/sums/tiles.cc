@@ -91,6 +91,8 @@ class TileSum {
         std::fill(chunk_.begin(), chunk_.end(), 0.0);
         return;
       }
+      case align:  // never planned so
+        return;
     }
   }
 

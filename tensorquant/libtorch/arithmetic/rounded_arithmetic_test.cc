@@ -250,6 +250,58 @@ TEST(RoundedLayers, ClipTheGradientOfAPoolWhereItsSumLeavesTheRange) {
   EXPECT_TRUE(at::equal(x.grad(), torch::tensor({{{0.5F, 0.5F, 0.0F, 0.0F, 0.5F, 0.5F}}})));
 }
 
+TEST(RoundedLayers, ASecondAccumulatorTakesTheSumsOfSegments) {
+  nn::Linear layer(o::LinearOptions(4, 1).bias(true));
+  const torch::NoGradGuard no_grad;
+  layer->weight.fill_(1);
+  layer->bias.fill_(3);
+  apply(layer, intrinsic(R"({"": {"accumulator": "nearest,4,0",
+                                  "outer": {"accumulator": "nearest,5,0", "every": 2}}})"));
+  const auto y = [&](std::vector<float> x) {
+    return layer->forward(torch::tensor(x).view({1, 4})).item<float>();
+  };
+  EXPECT_EQ(y({5, 5, 5, -1}), 14);  // 7 and 4, and the bias
+  EXPECT_EQ(y({7, 7, 7, 7}), 15);   // 7 and 7; then the second one saturates
+}
+
+TEST(RoundedLayers, TheLastAccumulatorClipsTheGradient) {
+  nn::Linear layer(o::LinearOptions(4, 1).bias(false));
+  layer->weight.data().fill_(1);
+  apply(layer, intrinsic(R"({"": {"accumulator": "nearest,4,0",
+                                  "outer": {"accumulator": "nearest,4,0,grad=clipped",
+                                            "every": 2}}})"));
+  const torch::Tensor x =
+      torch::tensor({{7.0F, 7.0F, 7.0F, 7.0F}, {7.0F, 7.0F, -7.0F, 0.0F}}).requires_grad_();
+  layer->forward(x).sum().backward();
+  // 14 lies outside; 0 does not, though the first accumulator has saturated.
+  EXPECT_TRUE(
+      at::equal(x.grad(), torch::tensor({{0.0F, 0.0F, 0.0F, 0.0F}, {1.0F, 1.0F, 1.0F, 1.0F}})));
+}
+
+// The weights are 2^-9, subnormal in E4M3: as such their exponent is -6, by their value -9.
+TEST(RoundedLayers, AlignmentKnowsTheFormatOfTheWeights) {
+  nn::Linear layer(o::LinearOptions(2, 1).bias(false));
+  const torch::NoGradGuard no_grad;
+  layer->weight.fill_(0x1p-9);
+  const torch::Tensor x = torch::tensor({{1.0F, 0.5F}});
+  const std::string align = R"("intrinsic": {"": {"accumulate": "align:2:2"}}})";
+  apply(layer, Override::from_json("{" + align));
+  EXPECT_EQ(layer->forward(x).item<float>(), 1.5f * 0x1p-9f);
+  apply(layer, Override::from_json(R"({"weights": "e4m3fn", )" + align));
+  EXPECT_EQ(layer->forward(x).item<float>(), 0);
+}
+
+TEST(RoundedLayers, AConvolutionAddsUpByTap) {
+  nn::Conv1d layer(o::Conv1dOptions(2, 1, 2).bias(false));
+  const torch::NoGradGuard no_grad;
+  layer->weight.fill_(1);
+  const torch::Tensor x = torch::tensor({7.0F, -7.0F, 7.0F, -7.0F}).view({1, 2, 2});
+  apply(layer, intrinsic(R"({"": {"accumulator": "nearest,4,0"}})"));
+  EXPECT_EQ(layer->forward(x).item<float>(), 0);
+  apply(layer, intrinsic(R"({"": {"accumulator": "nearest,4,0", "order": "tap"}})"));
+  EXPECT_EQ(layer->forward(x).item<float>(), -7);  // 7 and 7 saturate first
+}
+
 TEST(RoundedLayers, NormalizeByFloatStatisticsOfTheBatchInTraining) {
   nn::BatchNorm2d norm(3), plain(3);
   apply(norm, intrinsic(R"({"": {"product": "nearest,32,20", "accumulator": "nearest,32,20"}})"));

@@ -124,13 +124,18 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
     LayerArithmetic& arithmetic = plan->arithmetic.emplace();
     try {
       arithmetic.arithmetic =
-          make_arithmetic(*quantizers.product, *quantizers.accumulator, quantizers.accumulate);
+          make_arithmetic(*quantizers.product, *quantizers.accumulator, quantizers.accumulate,
+                          quantizers.outer, quantizers.order);
     } catch (const Error& error) {
       throw Error(place + ": " + error.what());
     }
+    if (quantizers.weight != nullptr) {
+      arithmetic.arithmetic.weight_min_exponent = smallest_normal_exponent(*quantizers.weight);
+    }
     arithmetic.context = {quantizers.seed, stream_of(quantizers.layer, Place::product),
                           stream_of(quantizers.layer, Place::accumulator), 0};
-    arithmetic.clips_gradient = !quantizers.accumulator->is_straight_through();
+    const auto& last = quantizers.outer ? quantizers.outer->accumulator : quantizers.accumulator;
+    arithmetic.clips_gradient = !last->is_straight_through();
   }
   plan->quantizers = std::move(quantizers);
   return plan;

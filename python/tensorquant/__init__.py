@@ -12,6 +12,7 @@ from tensorquant.maps.explain import Explanation, IdleRule, LayerExplanation, ex
 from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import QuantizerMap, Rule, quantizer_map
 from tensorquant.numbers.arithmetic import Plan, Ranges, average_pool, convolve, matmul
+from tensorquant.numbers.context import Axis, Layout
 from tensorquant.numbers.quantizer import (
     Facts,
     Quantizer,
@@ -23,11 +24,13 @@ from tensorquant.numbers.threads import get_num_threads, set_num_threads
 from tensorquant.numbers.user_quantizer import UserQuantizer, register_quantizer
 
 __all__ = [
+    "Axis",
     "Error",
     "Explanation",
     "Facts",
     "IdleRule",
     "LayerExplanation",
+    "Layout",
     "Override",
     "Plan",
     "Quantizer",

@@ -29,6 +29,9 @@ class Axes(NamedTuple):
         return (*self.channel, *self.reduction)
 
 
+NO_AXES = Axes()
+
+
 class Context(NamedTuple):
     """Where random rounding takes its numbers from, and what the tensor's axes mean.
 
@@ -42,7 +45,7 @@ class Context(NamedTuple):
     seed: int = 0
     stream: int = 0
     step: Any = 0
-    axes: Axes = Axes()
+    axes: Axes = NO_AXES
 
     def at(self, step: Any) -> "Context":
         """The same at another step."""
@@ -84,8 +87,8 @@ def one_axis(axis: int) -> _Range:
 def axes_of(
     quantizer: Any,
     spec: str,
-    reduction_axis: int | None,
-    channel_axis: int | None,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
     rank: int | None = None,
 ) -> Axes:
     """The axes that a caller names by integers, which are checked.
@@ -108,7 +111,7 @@ def axes_of(
             " is the channels'"
         )
     if not quantizer.needs_layout:
-        return Axes()
+        return NO_AXES
     known = {
         name: one_axis(axis)
         for name, axis in (("reduction", reduction_axis), ("channel", channel_axis))

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from tensorquant import _core as native
 from tensorquant.numbers.checks import check_integer, check_text, wrong
-from tensorquant.numbers.context import Axes, Context, axes_of
+from tensorquant.numbers.context import NO_AXES, Context, axes_of
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
@@ -70,7 +70,7 @@ def needed(context: Context, its: Traits) -> Context:
     """What a quantizer looks at: so that equal calls are equal where compilers keep them."""
     return Context(
         *(context[:3] if its.is_random else Context()[:3]),
-        context.axes if its.needs_layout else Axes(),
+        context.axes if its.needs_layout else NO_AXES,
     )
 
 

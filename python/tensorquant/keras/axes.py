@@ -7,6 +7,7 @@ from tensorquant.keras import einsum
 from tensorquant.keras.keras_internals import with_inner
 from tensorquant.numbers.checks import check_integer
 from tensorquant.numbers.context import NO_AXES, Axes, axes_of, one_axis
+from tensorquant.ops.common import traits
 
 _LAST, _LAST_BUT_ONE = one_axis(-1), one_axis(-2)
 _ONE_ELEMENT = Axes((0, 0), (0, 0))
@@ -100,7 +101,7 @@ def _told(layer, name, quantizer, rank=None):
                 " channel_axis"
             )
         check_integer(f"{key} of its quantizer_axes for '{name}'", axis, -(2**31), 2**31 - 1)
-    return axes_of(quantizer, str(quantizer), **axes, rank=rank)
+    return axes_of(traits(quantizer.spec), quantizer.spec, **axes, rank=rank)
 
 
 def _channel_axis(layer):

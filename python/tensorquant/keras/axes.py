@@ -94,13 +94,16 @@ def _told(layer, name, quantizer, rank=None):
     axes = getattr(layer, "quantizer_axes", {}).get(name)
     if axes is None:
         return None
-    for key, axis in axes.items():
+    for key in axes:
         if key not in ("reduction_axis", "channel_axis"):
             raise Error(
                 f"its quantizer_axes have '{key}' for '{name}', expected reduction_axis and"
                 " channel_axis"
             )
-        check_integer(f"{key} of its quantizer_axes for '{name}'", axis, -(2**31), 2**31 - 1)
+    axes = {
+        key: check_integer(f"{key} of its quantizer_axes for '{name}'", axis, -(2**31), 2**31 - 1)
+        for key, axis in axes.items()
+    }
     return axes_of(traits(quantizer.spec), quantizer.spec, **axes, rank=rank)
 
 

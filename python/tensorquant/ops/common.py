@@ -22,6 +22,7 @@ class Traits(NamedTuple):
     needs_channels: bool  # and it cannot guess the channels'
 
 
+_NOT_RANDOM = Context()
 _known: dict[str, Traits] = {}
 
 
@@ -58,20 +59,24 @@ def context_of(
     """The keywords of a framework's function `quantize`, checked, for a tensor of `rank` axes."""
     seed = check_integer("seed", seed, 0, 2**64 - 1)
     stream = check_integer("stream", stream, 0, 2**32 - 1)
-    if reduction_axis is not None:
-        reduction_axis = check_integer("reduction_axis", reduction_axis, -(2**31), 2**31 - 1)
-    if channel_axis is not None:
-        channel_axis = check_integer("channel_axis", channel_axis, -(2**31), 2**31 - 1)
-    axes = axes_of(traits(spec), spec, reduction_axis, channel_axis, rank)
-    return Context(seed, stream, step, axes)
+    if reduction_axis is None and channel_axis is None and not traits(spec).needs_channels:
+        return Context(seed, stream, step)
+    given = {"reduction_axis": reduction_axis, "channel_axis": channel_axis}
+    axes = {
+        name: check_integer(name, axis, -(2**31), 2**31 - 1)
+        for name, axis in given.items()
+        if axis is not None
+    }
+    return Context(seed, stream, step, axes_of(traits(spec), spec, **axes, rank=rank))
 
 
 def needed(context: Context, its: Traits) -> Context:
     """What a quantizer looks at: so that equal calls are equal where compilers keep them."""
-    return Context(
-        *(context[:3] if its.is_random else Context()[:3]),
-        context.axes if its.needs_layout else NO_AXES,
-    )
+    if not its.is_random:
+        context = _NOT_RANDOM if context.axes is NO_AXES else Context(axes=context.axes)
+    if its.needs_layout or context.axes is NO_AXES:
+        return context
+    return context._replace(axes=NO_AXES)
 
 
 def check_step(step: int) -> int:

@@ -97,6 +97,13 @@ def test_a_quantizer_of_ones_own_is_told_the_layout(framework):
     assert_same_bits(dx, DY * np.float32(4))
 
 
+def test_an_axis_may_be_an_integer_of_numpy(framework):
+    for spec, axes in CALLS:
+        axes = {name: np.int64(axis) for name, axis in axes.items()}
+        y = framework.array(framework.ops.quantize(framework.tensor(X), spec, **axes))
+        assert_same_bits(y, by_numpy(spec, axes)[0])
+
+
 def test_axes_that_a_tensor_has_not_are_refused_at_once(framework):
     t = framework.tensor(X)
     quantize = framework.ops.quantize

@@ -107,6 +107,16 @@ CASES = {
             "attention_output/bias": VECTOR,
         },
     ),
+    "grouped_attention": case(
+        lambda: L.GroupQueryAttention(3, 4, 2, use_bias=False),
+        (5, 7),
+        {
+            "query/kernel": along(0, 1, (7, 12)),
+            "key/kernel": along(0, 1, (7, 6)),
+            "value/kernel": along(0, 1, (7, 6)),
+            "attention_output/kernel": along(0, 1, (12, 7)),
+        },
+    ),
     "embedding": case(lambda: L.Embedding(9, 7), (5,), {"embeddings": along(1, 0)}, "int32"),
     "simple_rnn": case(lambda: L.SimpleRNN(5), (4, 7), RECURRENT),
     "lstm": case(lambda: L.LSTM(5), (4, 7), RECURRENT),
@@ -127,7 +137,7 @@ def make(name):
     make_layer, shape, by_hand, dtype = CASES[name]
     x = keras.Input(shape, dtype=dtype)
     layer = make_layer()
-    model = keras.Model(x, layer(x, x) if name == "attention" else layer(x))
+    model = keras.Model(x, layer(x, x) if name.endswith("attention") else layer(x))
     numbers = cases.rng()
     for variable in model.trainable_variables:
         variable.assign(numbers.normal(size=variable.shape))

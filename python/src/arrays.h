@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <cstdint>
 #include <span>
 
 namespace tensorquant::python {
@@ -22,6 +23,11 @@ std::span<const T> span_of(const In<T>& array) {
 template <class T>
 std::span<T> span_of(const Out<T>& array) {
   return {array.data(), array.size()};
+}
+
+template <class T>
+std::span<const std::int64_t> shape_of(const In<T>& array) {
+  return {array.shape_ptr(), array.ndim()};
 }
 
 // 16-bit floats come as their bits.

@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "python/src/axes.h"
 #include "python/src/layer_operation.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
@@ -188,36 +189,52 @@ void quantize_values(const Quantizer& quantizer, std::span<const T> x, std::span
 
 template <class T>
 void gradient_values(const Quantizer& quantizer, std::span<const T> x, std::span<const T> y,
-                     std::span<const T> dy, std::span<T> dx) {
+                     std::span<const T> dy, std::span<T> dx, const Context& context) {
   if constexpr (kIsHalf<T>) {
-    tensorquant::gradient(quantizer, x, y, dy, dx);
+    tensorquant::gradient(quantizer, x, y, dy, dx, context);
   } else {
-    quantizer.gradient(x, y, dy, dx);
+    quantizer.gradient(x, y, dy, dx, context);
   }
 }
 
-int quantize(TensorquantText spec, int type, std::size_t count, const void* x, void* y,
-             TensorquantContext context, const TensorquantPool* pool, TensorquantError* error) {
+std::span<const std::int64_t> shape_of(const TensorquantContext& context) {
+  return {context.sizes, static_cast<std::size_t>(context.dimensions)};
+}
+
+std::size_t count_of(std::span<const std::int64_t> shape) {
+  std::size_t count = 1;
+  for (const std::int64_t size : shape) count *= static_cast<std::size_t>(size);
+  return count;
+}
+
+Context context_of(const TensorquantContext& context) {
+  const Axes axes = {context.axes[0], context.axes[1], context.axes[2], context.axes[3]};
+  return {context.seed, context.stream, context.step, layout_of(axes, shape_of(context))};
+}
+
+int quantize(TensorquantText spec, int type, const void* x, void* y, TensorquantContext context,
+             const TensorquantPool* pool, TensorquantError* error) {
   return guarded(pool, error, [&] {
     const auto quantizer = find_quantizer(view(spec));
+    const std::size_t count = count_of(shape_of(context));
     if (count == 0) return;
     with_type(type, [&](auto zero) {
       using T = decltype(zero);
-      quantize_values<T>(*quantizer, values<T>(x, count), values<T>(y, count),
-                         {context.seed, context.stream, context.step});
+      quantize_values<T>(*quantizer, values<T>(x, count), values<T>(y, count), context_of(context));
     });
   });
 }
 
-int gradient(TensorquantText spec, int type, std::size_t count, const void* x, const void* y,
-             const void* dy, void* dx, const TensorquantPool* pool, TensorquantError* error) {
+int gradient(TensorquantText spec, int type, const void* x, const void* y, const void* dy, void* dx,
+             TensorquantContext context, const TensorquantPool* pool, TensorquantError* error) {
   return guarded(pool, error, [&] {
     const auto quantizer = find_quantizer(view(spec));
+    const std::size_t count = count_of(shape_of(context));
     if (count == 0) return;
     with_type(type, [&](auto zero) {
       using T = decltype(zero);
       gradient_values<T>(*quantizer, values<T>(x, count), values<T>(y, count), values<T>(dy, count),
-                         values<T>(dx, count));
+                         values<T>(dx, count), context_of(context));
     });
   });
 }
@@ -243,12 +260,6 @@ int result_shape(TensorquantText operation, int inputs, const TensorquantTensor*
     std::copy(shape.begin(), shape.end(), sizes);
     *dimensions = static_cast<int>(shape.size());
   });
-}
-
-std::size_t count_of(const TensorShape& shape) {
-  std::size_t count = 1;
-  for (const std::int64_t size : shape) count *= static_cast<std::size_t>(size);
-  return count;
 }
 
 template <class T>
@@ -293,16 +304,17 @@ int arithmetic(TensorquantText operation, int type, int inputs, const Tensorquan
   });
 }
 
-int inside(TensorquantText spec, int type, std::size_t count, const void* x, bool* inside,
+int inside(TensorquantText spec, int type, const void* x, bool* inside, TensorquantContext context,
            const TensorquantPool* pool, TensorquantError* error) {
   return guarded(pool, error, [&] {
     const auto quantizer = find_quantizer(view(spec));
     if (!clips_gradient(*quantizer)) {
       throw Error("quantizer '" + quantizer->spec() + "' has no clipped gradient");
     }
+    const std::size_t count = count_of(shape_of(context));
     with_type(type, [&](auto zero) {
       using T = decltype(zero);
-      find_inside<T>(*quantizer, values<T>(x, count), {inside, count});
+      find_inside<T>(*quantizer, values<T>(x, count), {inside, count}, context_of(context));
     });
   });
 }

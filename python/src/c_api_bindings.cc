@@ -2,6 +2,7 @@
 // without a compiler call.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
@@ -14,6 +15,7 @@
 #include <tuple>
 #include <vector>
 
+#include "python/src/axes.h"
 #include "python/src/bindings.h"
 #include "python/src/c_api.h"
 #include "python/src/layer_operation.h"
@@ -49,30 +51,37 @@ void checked(ThreadPool* pool, const Call& call) {
   if (call(&error) != 0) throw Error(error.text);
 }
 
-void quantize(std::string_view spec, int type, std::size_t count, Address x, Address y,
-              std::uint64_t seed, std::uint32_t stream, std::uint32_t step, OpenMpPool* pool) {
+TensorquantContext context_of(const Axes& axes, const TensorShape& shape, std::uint64_t seed = 0,
+                              std::uint32_t stream = 0, std::uint32_t step = 0) {
+  return {seed, stream, step, axes.data(), shape.data(), static_cast<int>(shape.size())};
+}
+
+void quantize(std::string_view spec, int type, const TensorShape& shape, Address x, Address y,
+              std::uint64_t seed, std::uint32_t stream, std::uint32_t step, const Axes& axes,
+              OpenMpPool* pool) {
   const nb::gil_scoped_release released;
   checked(pool, [&](TensorquantError* error) {
-    return c_api().quantize(text_of(spec), type, count, pointer<void>(x), pointer<void>(y),
-                            {seed, stream, step}, nullptr, error);
+    return c_api().quantize(text_of(spec), type, pointer<void>(x), pointer<void>(y),
+                            context_of(axes, shape, seed, stream, step), nullptr, error);
   });
 }
 
-void gradient(std::string_view spec, int type, std::size_t count, Address x, Address y, Address dy,
-              Address dx, OpenMpPool* pool) {
+void gradient(std::string_view spec, int type, const TensorShape& shape, Address x, Address y,
+              Address dy, Address dx, const Axes& axes, OpenMpPool* pool) {
   const nb::gil_scoped_release released;
   checked(pool, [&](TensorquantError* error) {
-    return c_api().gradient(text_of(spec), type, count, pointer<void>(x), pointer<void>(y),
-                            pointer<void>(dy), pointer<void>(dx), nullptr, error);
+    return c_api().gradient(text_of(spec), type, pointer<void>(x), pointer<void>(y),
+                            pointer<void>(dy), pointer<void>(dx), context_of(axes, shape), nullptr,
+                            error);
   });
 }
 
-void inside(std::string_view spec, int type, std::size_t count, Address x, Address inside,
-            OpenMpPool* pool) {
+void inside(std::string_view spec, int type, const TensorShape& shape, Address x, Address inside,
+            const Axes& axes, OpenMpPool* pool) {
   const nb::gil_scoped_release released;
   checked(pool, [&](TensorquantError* error) {
-    return c_api().inside(text_of(spec), type, count, pointer<void>(x), pointer<bool>(inside),
-                          nullptr, error);
+    return c_api().inside(text_of(spec), type, pointer<void>(x), pointer<bool>(inside),
+                          context_of(axes, shape), nullptr, error);
   });
 }
 
@@ -108,12 +117,18 @@ void arithmetic(std::string_view operation, int type, const std::vector<TensorSh
   });
 }
 
-// What an op has to know of a quantizer: whether it is random, elementwise, straight-through, and
-// clips its gradient; and whether it is built in, so that this never changes.
-std::tuple<bool, bool, bool, bool, bool> traits(std::string_view spec) {
+// What an op has to know of a quantizer, tensorquant.ops.common.Traits; and whether it is built in,
+// so that this never changes.
+std::tuple<bool, bool, bool, bool, bool, bool, bool, bool> traits(std::string_view spec) {
   const auto quantizer = make_quantizer(spec);
-  return {quantizer->is_random(), is_elementwise(*quantizer), quantizer->is_straight_through(),
-          clips_gradient(*quantizer), quantizer->format() != nullptr};
+  return {quantizer->is_random(),
+          is_elementwise(*quantizer),
+          quantizer->is_straight_through(),
+          clips_gradient(*quantizer),
+          has_elementwise_gradient(*quantizer),
+          quantizer->needs_layout(),
+          needs_channels(*quantizer),
+          quantizer->format() != nullptr};
 }
 
 std::vector<std::string> examples() {
@@ -131,12 +146,13 @@ void bind_c_api(nb::module_& module) {
   nb::class_<OpenMpPool>(module, "OpenMpPool")
       .def(nb::init<Address, Address>(), nb::arg("gomp_parallel"), nb::arg("omp_get_max_threads"));
   const auto pool = nb::arg("pool") = nb::none();
-  module.def("op_quantize", &quantize, nb::arg("spec"), nb::arg("type"), nb::arg("count"),
-             nb::arg("x"), nb::arg("y"), nb::arg("seed"), nb::arg("stream"), nb::arg("step"), pool);
-  module.def("op_gradient", &gradient, nb::arg("spec"), nb::arg("type"), nb::arg("count"),
-             nb::arg("x"), nb::arg("y"), nb::arg("dy"), nb::arg("dx"), pool);
-  module.def("op_inside", &inside, nb::arg("spec"), nb::arg("type"), nb::arg("count"), nb::arg("x"),
-             nb::arg("inside"), pool);
+  module.def("op_quantize", &quantize, nb::arg("spec"), nb::arg("type"), nb::arg("shape"),
+             nb::arg("x"), nb::arg("y"), nb::arg("seed"), nb::arg("stream"), nb::arg("step"),
+             nb::arg("axes"), pool);
+  module.def("op_gradient", &gradient, nb::arg("spec"), nb::arg("type"), nb::arg("shape"),
+             nb::arg("x"), nb::arg("y"), nb::arg("dy"), nb::arg("dx"), nb::arg("axes"), pool);
+  module.def("op_inside", &inside, nb::arg("spec"), nb::arg("type"), nb::arg("shape"), nb::arg("x"),
+             nb::arg("inside"), nb::arg("axes"), pool);
   module.def("op_result_shape", &shape_of_result);
   module.def("op_arithmetic", &arithmetic, nb::arg("operation"), nb::arg("type"), nb::arg("shapes"),
              nb::arg("inputs"), nb::arg("y"), nb::arg("outside"), nb::arg("step"), pool);

@@ -6,6 +6,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
@@ -46,6 +47,14 @@ nb::object to_numpy(std::span<const T> values) {
   return view.cast(nb::rv_policy::copy);
 }
 
+// tensorquant.Layout or None.
+nb::object to_python(const std::optional<Layout>& layout) {
+  if (!layout) return nb::none();
+  const nb::module_ module = nb::module_::import_("tensorquant.numbers.context");
+  const auto axis = [&](const Axis& a) { return module.attr("Axis")(a.outer, a.length, a.inner); };
+  return module.attr("Layout")(axis(layout->channel), axis(layout->reduction));
+}
+
 // Copies what a method returned.
 template <class T>
 void from_numpy(const std::string& spec, const char* method, nb::handle result, std::span<T> out) {
@@ -67,8 +76,8 @@ void from_numpy(const std::string& spec, const char* method, nb::handle result, 
 }  // namespace
 
 PythonQuantizer::PythonQuantizer(nb::object quantizer) {
-  std::tie(spec_, is_random_, is_straight_through_) =
-      nb::cast<std::tuple<std::string, bool, bool>>(quantizer.attr("_traits"));
+  std::tie(spec_, is_random_, is_straight_through_, needs_layout_) =
+      nb::cast<std::tuple<std::string, bool, bool, bool>>(quantizer.attr("_traits"));
   living().insert(this);
   object_ = quantizer.release();
 }
@@ -98,21 +107,28 @@ void PythonQuantizer::quantize_any(std::span<const T> in, std::span<T> out,
   const Interpreter interpreter(spec_);
   const nb::object quantizer = nb::borrow(usable_object());
   const nb::object x = to_numpy(in);
-  const nb::object y =
-      is_random_ ? quantizer.attr("quantize")(x, "seed"_a = context.seed,
-                                              "stream"_a = context.stream, "step"_a = context.step)
-                 : quantizer.attr("quantize")(x);
+  nb::dict wanted;
+  if (is_random_) {
+    wanted["seed"] = context.seed;
+    wanted["stream"] = context.stream;
+    wanted["step"] = context.step;
+  }
+  if (needs_layout_) wanted["layout"] = to_python(context.layout);
+  const nb::object y = quantizer.attr("quantize")(x, **wanted);
   from_numpy(spec_, "quantize", y, out);
 }
 
 template <class T>
 void PythonQuantizer::gradient_any(std::span<const T> x, std::span<const T> y,
-                                   std::span<const T> dy, std::span<T> dx) const {
+                                   std::span<const T> dy, std::span<T> dx,
+                                   const Context& context) const {
   if (is_straight_through_) return Quantizer::gradient(x, y, dy, dx);
   const Interpreter interpreter(spec_);
   const nb::object quantizer = nb::borrow(usable_object());
-  from_numpy(spec_, "gradient", quantizer.attr("gradient")(to_numpy(x), to_numpy(y), to_numpy(dy)),
-             dx);
+  nb::dict wanted;
+  if (needs_layout_) wanted["layout"] = to_python(context.layout);
+  from_numpy(spec_, "gradient",
+             quantizer.attr("gradient")(to_numpy(x), to_numpy(y), to_numpy(dy), **wanted), dx);
 }
 
 void PythonQuantizer::quantize(std::span<const float> in, std::span<float> out,
@@ -125,11 +141,21 @@ void PythonQuantizer::quantize(std::span<const double> in, std::span<double> out
 }
 void PythonQuantizer::gradient(std::span<const float> x, std::span<const float> y,
                                std::span<const float> dy, std::span<float> dx) const {
-  gradient_any(x, y, dy, dx);
+  gradient_any(x, y, dy, dx, {});
 }
 void PythonQuantizer::gradient(std::span<const double> x, std::span<const double> y,
                                std::span<const double> dy, std::span<double> dx) const {
-  gradient_any(x, y, dy, dx);
+  gradient_any(x, y, dy, dx, {});
+}
+void PythonQuantizer::gradient(std::span<const float> x, std::span<const float> y,
+                               std::span<const float> dy, std::span<float> dx,
+                               const Context& context) const {
+  gradient_any(x, y, dy, dx, context);
+}
+void PythonQuantizer::gradient(std::span<const double> x, std::span<const double> y,
+                               std::span<const double> dy, std::span<double> dx,
+                               const Context& context) const {
+  gradient_any(x, y, dy, dx, context);
 }
 
 std::shared_ptr<const Quantizer> make_registered(SpecReader& reader) {

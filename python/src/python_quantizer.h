@@ -30,8 +30,13 @@ class PythonQuantizer final : public Quantizer {
                 std::span<float> dx) const override;
   void gradient(std::span<const double> x, std::span<const double> y, std::span<const double> dy,
                 std::span<double> dx) const override;
+  void gradient(std::span<const float> x, std::span<const float> y, std::span<const float> dy,
+                std::span<float> dx, const Context& context) const override;
+  void gradient(std::span<const double> x, std::span<const double> y, std::span<const double> dy,
+                std::span<double> dx, const Context& context) const override;
   std::string spec() const override { return spec_; }
   bool is_random() const override { return is_random_; }
+  bool needs_layout() const override { return needs_layout_; }
   bool is_straight_through() const override { return is_straight_through_; }
 
   // The tensorquant.Quantizer of Python.
@@ -51,12 +56,13 @@ class PythonQuantizer final : public Quantizer {
   void quantize_any(std::span<const T> in, std::span<T> out, const Context& context) const;
   template <class T>
   void gradient_any(std::span<const T> x, std::span<const T> y, std::span<const T> dy,
-                    std::span<T> dx) const;
+                    std::span<T> dx, const Context& context) const;
 
   nanobind::handle object_;  // a reference of our own; null once it is released
   std::string spec_;
   bool is_random_ = false;
   bool is_straight_through_ = false;
+  bool needs_layout_ = false;
 };
 
 // What the core calls for a string whose name was registered from Python. It holds nothing of

@@ -1,5 +1,6 @@
 // Quantizers: strings to quantizers, and arrays through them.
 
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -12,6 +13,7 @@
 #include <tuple>
 
 #include "python/src/arrays.h"
+#include "python/src/axes.h"
 #include "python/src/bindings.h"
 #include "python/src/python_quantizer.h"
 #include "tensorquant/formats/format.h"
@@ -32,17 +34,19 @@ void bind_calls(Class& bound) {
   bound.def(
       "quantize",
       [](const Quantizer& q, const In<T>& x, const Out<T>& y, std::uint64_t seed,
-         std::uint32_t stream, std::uint32_t step) {
-        q.quantize(span_of(x), span_of(y), {seed, stream, step});
+         std::uint32_t stream, std::uint32_t step, const Axes& axes) {
+        q.quantize(span_of(x), span_of(y), {seed, stream, step, layout_of(axes, shape_of(x))});
       },
-      "x"_a.noconvert(), "y"_a.noconvert(), "seed"_a, "stream"_a, "step"_a,
+      "x"_a.noconvert(), "y"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
   bound.def(
       "gradient",
-      [](const Quantizer& q, const In<T>& x, const In<T>& y, const In<T>& dy, const Out<T>& dx) {
-        q.gradient(span_of(x), span_of(y), span_of(dy), span_of(dx));
+      [](const Quantizer& q, const In<T>& x, const In<T>& y, const In<T>& dy, const Out<T>& dx,
+         const Axes& axes) {
+        q.gradient(span_of(x), span_of(y), span_of(dy), span_of(dx),
+                   {.layout = layout_of(axes, shape_of(x))});
       },
-      "x"_a.noconvert(), "y"_a.noconvert(), "dy"_a.noconvert(), "dx"_a.noconvert(),
+      "x"_a.noconvert(), "y"_a.noconvert(), "dy"_a.noconvert(), "dx"_a.noconvert(), "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
 }
 
@@ -52,19 +56,20 @@ void bind_half_calls(Class& bound, const char* quantize_name, const char* gradie
   bound.def(
       quantize_name,
       [](const Quantizer& q, const In<Bits>& x, const Out<Bits>& y, std::uint64_t seed,
-         std::uint32_t stream, std::uint32_t step) {
-        quantize(q, halves_of<Half>(x), halves_of<Half>(y), {seed, stream, step});
+         std::uint32_t stream, std::uint32_t step, const Axes& axes) {
+        quantize(q, halves_of<Half>(x), halves_of<Half>(y),
+                 {seed, stream, step, layout_of(axes, shape_of(x))});
       },
-      "x"_a.noconvert(), "y"_a.noconvert(), "seed"_a, "stream"_a, "step"_a,
+      "x"_a.noconvert(), "y"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
   bound.def(
       gradient_name,
       [](const Quantizer& q, const In<Bits>& x, const In<Bits>& y, const In<Bits>& dy,
-         const Out<Bits>& dx) {
+         const Out<Bits>& dx, const Axes& axes) {
         gradient(q, halves_of<Half>(x), halves_of<Half>(y), halves_of<Half>(dy),
-                 halves_of<Half>(dx));
+                 halves_of<Half>(dx), {.layout = layout_of(axes, shape_of(x))});
       },
-      "x"_a.noconvert(), "y"_a.noconvert(), "dy"_a.noconvert(), "dx"_a.noconvert(),
+      "x"_a.noconvert(), "y"_a.noconvert(), "dy"_a.noconvert(), "dx"_a.noconvert(), "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
 }
 
@@ -80,6 +85,8 @@ void bind_quantizers(nb::module_& module) {
   bound.def_prop_ro("spec", &Quantizer::spec)
       .def_prop_ro("is_random", &Quantizer::is_random)
       .def_prop_ro("is_straight_through", &Quantizer::is_straight_through)
+      .def_prop_ro("needs_layout", &Quantizer::needs_layout)
+      .def_prop_ro("needs_channels", &needs_channels)
       .def_prop_ro("fits_float16", &fits_in<Float16>)
       .def_prop_ro("fits_bfloat16", &fits_in<BFloat16>)
       .def_prop_ro(

@@ -13,6 +13,7 @@ from tensorquant.maps.hardware import Hardware, list_hardware
 from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import QuantizerMap, Rule, quantizer_map
 from tensorquant.numbers.arithmetic import Plan, Ranges, average_pool, convolve, matmul
+from tensorquant.numbers.context import Axis, Layout
 from tensorquant.numbers.outer_sum import OuterSum
 from tensorquant.numbers.quantizer import (
     Facts,
@@ -25,12 +26,14 @@ from tensorquant.numbers.threads import get_num_threads, set_num_threads
 from tensorquant.numbers.user_quantizer import UserQuantizer, register_quantizer
 
 __all__ = [
+    "Axis",
     "Error",
     "Explanation",
     "Facts",
     "Hardware",
     "IdleRule",
     "LayerExplanation",
+    "Layout",
     "OuterSum",
     "Override",
     "Plan",

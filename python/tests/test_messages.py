@@ -30,9 +30,10 @@ def _calls():
     padding = {"padding_begin": [0], "padding_end": [0]}
     operation = ops.linear("none", "nearest,8,4")
     yield tq.Quantizer, {"spec": "none"}
-    yield q, {"x": A, "seed": 0, "stream": 0, "step": 0, "out": None}
+    axes = {"reduction_axis": None, "channel_axis": 0}
+    yield q, {"x": A, "seed": 0, "stream": 0, "step": 0, "out": None, **axes}
     yield q.values, {"at_most": 4}
-    yield q.gradient, {"x": A, "y": A, "dy": A}
+    yield q.gradient, {"x": A, "y": A, "dy": A, **axes}
     yield tq.stream_of, {"layer": "a", "role": "b"}
     yield tq.set_num_threads, {"threads": 0}
     yield tq.register_quantizer, {"name": "copy", "usage": None, "summary": ""}
@@ -99,8 +100,17 @@ def test_wrong_arguments_are_told_in_one_line(number, hostile):
 def test_every_public_function_is_asked():
     known = {getattr(function, "__name__", "") for function, _ in CALLS} | {"Quantizer"}
     takes_nothing = {"get_num_threads", "list_hardware", "list_quantizers"}
-    values = {"Error", "Explanation", "Facts", "IdleRule", "LayerExplanation", "Operation", "Plan"}
-    values |= {"Hardware", "OuterSum", "QuantizerInfo", "Ranges", "Rule", "UserQuantizer"}
+    values = {
+        "Axis",
+        "Error",
+        "Explanation",
+        "Facts",
+        "IdleRule",
+        "LayerExplanation",
+        "Operation",
+        "Plan",
+    }
+    values |= {"Hardware", "Layout", "OuterSum", "QuantizerInfo", "Ranges", "Rule", "UserQuantizer"}
     for module in (tq, ops):
         public = {n for n in module.__all__ if callable(getattr(module, n))}
         assert public <= known | takes_nothing | values

@@ -5,7 +5,7 @@ import dataclasses
 from tensorquant._core import Error
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.checks import check_integer
-from tensorquant.numbers.context import Context
+from tensorquant.numbers.context import NO_AXES, Context
 from tensorquant.numbers.quantizer import Quantizer, stream_of
 
 _PARTS = ("weight", "bias", "output", "product", "accumulator")
@@ -61,9 +61,9 @@ class LayerQuantizers:
         """The random stream of the first, second, ... array that has a role in the layer."""
         return stream_of(self.layer, numbered(role, index))
 
-    def context(self, role, index=0):
+    def context(self, role, index=0, axes=NO_AXES):
         """The Context of that array at step 0."""
-        return Context(self.seed, self.stream(role, index))
+        return Context(self.seed, self.stream(role, index), axes=axes)
 
     def to_config(self, save):
         """As plain data; save() makes such of a quantizer."""

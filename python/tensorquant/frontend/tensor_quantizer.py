@@ -55,4 +55,4 @@ class TensorQuantizer(PythonQuantizer):
 
     @property
     def _traits(self):
-        return self._identity(), False, False
+        return self._identity(), False, False, False

@@ -18,13 +18,13 @@ def quantize(x, quantizer, context):
     """A quantized tensor, differentiable as the quantizer says."""
     if isinstance(quantizer, TensorQuantizer):
         return quantize_tensor(x, quantizer)
-    return _framework.quantize(x, quantizer, **context._asdict())
+    return _framework.quantize_in(x, quantizer, context)
 
 
 def quantize_last(box, quantizer, context):
     """The same for the one tensor in a list, which is taken out of it and may be overwritten."""
-    if hasattr(_framework, "quantize_last") and not isinstance(quantizer, TensorQuantizer):
-        return _framework.quantize_last(box, quantizer, **context._asdict())
+    if hasattr(_framework, "quantize_last_in") and not isinstance(quantizer, TensorQuantizer):
+        return _framework.quantize_last_in(box, quantizer, context)
     return quantize(box.pop(), quantizer, context)  # the framework reuses memory itself
 
 

@@ -4,6 +4,7 @@ import keras
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
+from tensorquant.keras.axes import output_axes
 from tensorquant.keras.keras_internals import Functional, held_layers, is_training
 from tensorquant.keras.layers import containers, holders, walk
 from tensorquant.keras.plan import LayerPlan, quantize_floats
@@ -56,7 +57,9 @@ class ContainerPlan:
         if self.model_input is not None:
             step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
             first, *others = args or [kwargs.pop(layer.call_signature_parameters[0])]
-            args = [quantize_floats(_tensors(layer, first), self.model_input, step), *others]
+            axes = output_axes(layer, self.model_input.output)
+            first = quantize_floats(_tensors(layer, first), self.model_input, step, axes)
+            args = [first, *others]
         return base_call(layer, *args, **kwargs)
 
     def to_config(self, layer):

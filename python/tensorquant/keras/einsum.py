@@ -6,6 +6,9 @@ import math
 
 from keras import ops
 
+from tensorquant._core import Error
+from tensorquant.numbers.context import Axes
+
 _ELLIPSIS = "."  # as a label: all dimensions that have no letter
 
 
@@ -33,6 +36,30 @@ def is_matrix_product(equation, bias_axes):
         and set(inputs) - shared <= set(output)
         and set(bias_axes or "") <= own
     )
+
+
+def kernel_axes(equation):
+    """The Axes of an equation's kernel: all axes of the outputs as one, all others, too.
+
+    Raises:
+        tensorquant.Error: They are no neighbours.
+    """
+    _, kernel, output = _parts(equation)
+    made = [i for i, letter in enumerate(kernel) if letter in output]
+    summed = [i for i, letter in enumerate(kernel) if letter not in output]
+    return Axes(_neighbours(equation, made, "outputs"), _neighbours(equation, summed, "sum"))
+
+
+def _neighbours(equation, axes, what):
+    """The range of some axes; an empty one of none."""
+    if not axes:
+        return 0, 0
+    if axes[-1] - axes[0] != len(axes) - 1:
+        raise Error(
+            f"the axes of the {what} in the kernel of '{equation}' are no neighbours; a format with"
+            " blocks, rows or channels needs them side by side"
+        )
+    return axes[0], axes[-1] + 1
 
 
 @functools.lru_cache(maxsize=1024)

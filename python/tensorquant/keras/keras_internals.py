@@ -28,12 +28,18 @@ __all__ = [
     "track_seed_generator",
     "untrack_seed_generator",
     "value_as_stored",
+    "with_inner",
 ]
 
 
 def sublayers(layer):
     """The layers that a layer or model holds itself, in the order of their creation."""
     return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def with_inner(layer):
+    """A layer, the layers inside it, and those inside these, one after the other."""
+    return [layer, *(inner for child in sublayers(layer) for inner in with_inner(child))]
 
 
 def held_layers(layer):

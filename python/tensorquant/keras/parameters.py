@@ -6,7 +6,7 @@ import keras
 
 from tensorquant._core import is_bias
 from tensorquant.frontend.layer_quantizers import numbered
-from tensorquant.keras.keras_internals import sublayers
+from tensorquant.keras.keras_internals import with_inner
 from tensorquant.keras.layers import is_whole, own_variables
 
 # Keras' own lists of variables. Whoever reads them must see variables.
@@ -18,6 +18,7 @@ class Parameter:
     """A trainable variable of a layer."""
 
     variable: keras.Variable
+    layer: keras.layers.Layer  # that made it
     role: str  # weight, weight1, bias, ...
     places: list  # where the layer holds it: pairs of a dict or list, and a key or index
 
@@ -36,14 +37,14 @@ def parameters(layer):
         A list of Parameter. Biases are the variables with `bias` in their name, and
         the normalizations' `beta`, which is a bias in libtorch; all others are weights.
     """
-    holders = _with_inner(layer) if is_whole(layer) else [layer]
+    holders = with_inner(layer) if is_whole(layer) else [layer]
     found = {}
     count = {"weight": 0, "bias": 0}
-    for variable in (v for holder in holders for v in own_variables(holder)):
+    for owner, variable in ((holder, v) for holder in holders for v in own_variables(holder)):
         if id(variable) in found or not keras.backend.is_float_dtype(variable.dtype):
             continue
         role = "bias" if is_bias(variable.name) or variable.name == "beta" else "weight"
-        found[id(variable)] = Parameter(variable, numbered(role, count[role]), [])
+        found[id(variable)] = Parameter(variable, owner, numbered(role, count[role]), [])
         count[role] += 1
     for holder in holders:
         for container in _containers(vars(holder)):
@@ -52,10 +53,6 @@ def parameters(layer):
                 if isinstance(value, keras.Variable) and id(value) in found:
                     found[id(value)].places.append((container, key))
     return list(found.values())
-
-
-def _with_inner(layer):
-    return [layer, *(inner for child in sublayers(layer) for inner in _with_inner(child))]
 
 
 def _containers(attributes):

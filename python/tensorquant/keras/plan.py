@@ -7,6 +7,7 @@ from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import rounded
+from tensorquant.keras.axes import axes_in, output_axes, parameter_axes, refuse_kernels
 from tensorquant.keras.backend import not_compiled, quantize, quantize_last
 from tensorquant.keras.keras_internals import (
     get_keras_mask,
@@ -44,6 +45,8 @@ class LayerPlan:
         self._replacements = None  # (Parameter, its quantizer, its Context), known once it is built
         with self._naming:
             _refuse_quantized(layer)
+            refuse_kernels(layer, quantizers.weight)
+            self._output_axes = output_axes(layer, quantizers.output)
             if quantizers.product is not None and rounded.can_round(layer):
                 rounded.refuse_masks(layer)
                 self.arithmetic = rounded.LayerArithmetic(quantizers)
@@ -62,7 +65,7 @@ class LayerPlan:
             if output is not None and args and passes_on_quantized(layer, args[0], box[0], output):
                 mark_quantized(box[0], output)
                 return box.pop()
-            return quantize_outputs(box, self.quantizers, step)
+            return quantize_outputs(box, self.quantizers, step, self._output_axes)
 
     def settle(self, layer):
         pass
@@ -88,7 +91,8 @@ class LayerPlan:
                     f"nothing tells which attribute holds the parameter '{parameter.variable.name}';"
                     " keep it as an attribute, or in a list or dictionary that is one"
                 )
-            context = self.quantizers.context(parameter.role)
+            axes = parameter_axes(parameter.layer, parameter.variable, parameter.is_bias, quantizer)
+            context = self.quantizers.context(parameter.role, axes=axes)
             self._replacements.append((parameter, quantizer, context))
 
     def _float_outputs(self, layer, base_call, args, kwargs, step):
@@ -119,29 +123,32 @@ def _refuse_quantized(layer):
         raise Error("its weights are a sum with LoRA's, which cannot be quantized as one")
 
 
-def quantize_outputs(box, quantizers, step):
+def quantize_outputs(box, quantizers, step, axes):
     """What a layer returned, quantized.
 
     Args:
         box: A list of it, which is emptied: where nobody else holds a tensor its memory is used.
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
+        axes: The Axes of the tensors.
     """
     if quantizers.output is None or not _is_float_tensor(box[0]):
-        return quantize_floats(box.pop(), quantizers, step)
+        return quantize_floats(box.pop(), quantizers, step, axes)
     mask = get_keras_mask(box[0])
-    y = quantize_last(box, quantizers.output, quantizers.context("output").at(step))
+    context = quantizers.context("output", axes=axes_in(axes, box[0])).at(step)
+    y = quantize_last(box, quantizers.output, context)
     mark_quantized(y, quantizers.output)
     return _with_mask(y, mask)
 
 
-def quantize_floats(tensors, quantizers, step):
+def quantize_floats(tensors, quantizers, step, axes):
     """Quantizes the floating-point tensors of a structure and leaves all else alone.
 
     Args:
         tensors: Tensors, or a structure of them, as a layer returns.
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
+        axes: The Axes of the tensors.
 
     Returns:
         The same structure. Keras' masks are kept.
@@ -154,7 +161,7 @@ def quantize_floats(tensors, quantizers, step):
         nonlocal index
         if not _is_float_tensor(x):
             return x
-        context = quantizers.context("output", index).at(step)
+        context = quantizers.context("output", index, axes_in(axes, x)).at(step)
         index += 1
         y = quantize(x, quantizers.output, context)
         mark_quantized(y, quantizers.output)

@@ -27,6 +27,7 @@ Seed = Annotated[int, Range(0, 2**64 - 1)]
 Stream = Annotated[int, Range(0, 2**32 - 1)]
 Step = Annotated[int, Range(0, 2**32 - 1)]
 Count = Annotated[int, Range(0, 2**31 - 1)]
+AxisNumber = Annotated[int, Range(-(2**31), 2**31 - 1)]
 
 
 def checked(function: Callable) -> Callable:

@@ -7,7 +7,8 @@ import numpy as np
 
 from tensorquant import _core
 from tensorquant.numbers.arrays import Array, borrow, borrow_out, mark_overwritten
-from tensorquant.numbers.checks import Count, Seed, Step, Stream, checked
+from tensorquant.numbers.checks import AxisNumber, Count, Seed, Step, Stream, checked
+from tensorquant.numbers.context import axes_of
 
 
 class Facts(NamedTuple):
@@ -97,6 +98,11 @@ class Quantizer:
         return self._native.is_straight_through
 
     @property
+    def needs_layout(self) -> bool:
+        """Whether results depend on what the array's axes mean: reduction_axis and channel_axis."""
+        return self._native.needs_layout
+
+    @property
     def facts(self) -> Facts | None:
         """Range, step and count of the format; None for a quantizer of your own.
 
@@ -126,7 +132,15 @@ class Quantizer:
 
     @checked
     def __call__(
-        self, x: Any, *, seed: Seed = 0, stream: Stream = 0, step: Step = 0, out: Any = None
+        self,
+        x: Any,
+        *,
+        seed: Seed = 0,
+        stream: Stream = 0,
+        step: Step = 0,
+        reduction_axis: AxisNumber | None = None,
+        channel_axis: AxisNumber | None = None,
+        out: Any = None,
     ) -> Any:
         """Quantizes an array.
 
@@ -139,6 +153,9 @@ class Quantizer:
             seed: Of random rounding, with stream and step: 64 bits.
             stream: Tells tensors apart, see stream_of(): 32 bits.
             step: Tells calls apart: 32 bits.
+            reduction_axis: The axis that blocks and rows run along, from the end where negative.
+                Left out, they run along the whole array in C order.
+            channel_axis: The axis of the channels, for per=channel.
             out: Where the result goes: an array of NumPy or PyTorch in C order, of x's type and
                 shape, which may be x.
 
@@ -147,35 +164,51 @@ class Quantizer:
 
         Raises:
             TypeError: x is no such array.
-            ValueError: out does not fit, or one of the numbers.
+            ValueError: out does not fit, or one of the numbers; x has no such axis; per=channel
+                without a channel_axis.
 
         Example:
             >>> x = np.array([[0.5, 0.5], [0.5, 0.5]], np.float32)
             >>> Quantizer("stochastic,8,0")(x, seed=3)
             array([[0., 1.],
                    [0., 1.]], dtype=float32)
+            >>> x = np.array([[1, 0.3], [100, 30]], np.float32)
+            >>> Quantizer("int,4,per=channel,scale=ceil")(x, channel_axis=0)
+            array([[ 1.  ,  0.25],
+                   [96.  , 32.  ]], dtype=float32)
         """
         core = self._native
         source = borrow(x)
+        axes = axes_of(core, core.spec, reduction_axis, channel_axis, source.data.ndim)
         _warn_of(core, source)
         target = None if out is None else borrow_out(out, source)
         y = source.empty() if target is None else target.data
         data = source.data
         if y.ctypes.data != data.ctypes.data and np.may_share_memory(y, data):
             data = data.copy()
-        _method(core, "quantize", source)(data, y, seed, stream, step)
+        _method(core, "quantize", source)(data, y, seed, stream, step, axes.numbers)
         if target is None:
             return source.give_back(y)
         mark_overwritten(out, target.library)
         return out
 
-    def gradient(self, x: Any, y: Any, dy: Any) -> Any:
+    @checked
+    def gradient(
+        self,
+        x: Any,
+        y: Any,
+        dy: Any,
+        *,
+        reduction_axis: AxisNumber | None = None,
+        channel_axis: AxisNumber | None = None,
+    ) -> Any:
         """The gradient of a loss at the quantizer's input.
 
         Args:
             x: What was quantized.
             y: The result.
             dy: The loss's gradient at y. All three are alike in library, type and shape.
+            reduction_axis, channel_axis: As x was quantized with.
 
         Returns:
             The gradient at x: dy where the gradient is straight-through; with grad=clipped, 0 where
@@ -183,7 +216,8 @@ class Quantizer:
 
         Raises:
             TypeError: One of the arrays is none, or they differ in library or type.
-            ValueError: They differ in shape.
+            ValueError: They differ in shape; x has no such axis; per=channel without a
+                channel_axis.
 
         Example:
             >>> q = Quantizer("nearest,8,4,grad=clipped")
@@ -200,8 +234,11 @@ class Quantizer:
                 )
             if array.data.shape != source.data.shape:
                 raise ValueError(f"{name}: has the shape {array.data.shape}, x {source.data.shape}")
+        core = self._native
+        axes = axes_of(core, core.spec, reduction_axis, channel_axis, source.data.ndim)
         dx = source.empty()
-        _method(self._native, "gradient", source)(source.data, result.data, upstream.data, dx)
+        arrays = (source.data, result.data, upstream.data, dx)
+        _method(core, "gradient", source)(*arrays, axes.numbers)
         return source.give_back(dx)
 
     def __eq__(self, other: object) -> bool:

@@ -20,7 +20,8 @@ _Factory = TypeVar("_Factory", bound=Callable[..., "UserQuantizer"])
 class PythonQuantizer(Quantizer):
     """A quantizer that the core knows by the object itself.
 
-    Classes have a property _traits: the string, whether it is random, and straight-through.
+    Classes have a property _traits: the string, whether it is random, straight-through, and needs a
+    layout.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,10 @@ class UserQuantizer(PythonQuantizer):
     Set is_random = True in a class whose results depend on chance. Its quantize() takes the keywords
     seed, stream and step, and must depend on nothing else.
 
+    Set needs_layout = True in a class whose results depend on what the array's axes mean. Its
+    quantize() and gradient() take the keyword layout, a tensorquant.Layout, or None where nobody has
+    said.
+
     Example:
         >>> import numpy as np
         >>> import tensorquant as tq
@@ -67,6 +72,7 @@ class UserQuantizer(PythonQuantizer):
     """
 
     is_random = False
+    needs_layout = False
     _spec: str | None = None  # the string that made it
 
     def quantize(self, x: np.ndarray) -> np.ndarray:
@@ -80,13 +86,14 @@ class UserQuantizer(PythonQuantizer):
         """
         raise NotImplementedError(f"{type(self).__name__} has no method quantize(self, x)")
 
-    # A gradient(self, x, y, dy) gets and returns arrays as quantize() does. For arrays of any library
+    # A gradient(self, x, y, dy), perhaps with the keyword layout, gets and returns arrays as quantize() does. For arrays of any library
     # there is Quantizer.gradient(q, x, y, dy), which calls it.
 
     @property
-    def _traits(self) -> tuple[str, bool, bool]:
+    def _traits(self) -> tuple[str, bool, bool, bool]:
         has_no_gradient = type(self).gradient is Quantizer.gradient
-        return self._spec or self._identity(), self.is_random, has_no_gradient
+        spec = self._spec or self._identity()
+        return spec, self.is_random, has_no_gradient, self.needs_layout
 
     def __repr__(self) -> str:
         return f"Quantizer({self._spec!r})" if self._spec else super().__repr__()

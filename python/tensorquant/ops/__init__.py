@@ -1,8 +1,9 @@
 """One op per framework, all over the same C++ functions: equal arrays give equal bits.
 
 The modules ``tensorquant.ops.torch``, ``.tensorflow`` and ``.jax`` have the same two functions,
-``quantize(x, spec, *, seed, stream, step)`` and ``arithmetic(operation, *inputs, float_function,
-step)``. No framework is imported before its module is.
+``quantize(x, spec, *, seed, stream, step, reduction_axis, channel_axis)`` and
+``arithmetic(operation, *inputs, float_function, step)``. No framework is imported before its module
+is.
 """
 
 from tensorquant.ops.frameworks import backend

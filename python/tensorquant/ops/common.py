@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from tensorquant import _core as native
 from tensorquant.numbers.checks import check_integer, check_text, wrong
-from tensorquant.numbers.context import Context
+from tensorquant.numbers.context import NO_AXES, Context, axes_of
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
@@ -17,8 +17,12 @@ class Traits(NamedTuple):
     is_elementwise: bool  # a result depends on its own element alone
     is_straight_through: bool  # dx = dy
     clips_gradient: bool  # dx is dy or 0, by where x lies
+    has_elementwise_gradient: bool  # the same of the gradient
+    needs_layout: bool  # the result depends on what the tensor's axes mean
+    needs_channels: bool  # and it cannot guess the channels'
 
 
+_NOT_RANDOM = Context()
 _known: dict[str, Traits] = {}
 
 
@@ -43,10 +47,36 @@ def spec_of(quantizer: Any, name: str = "spec") -> str:
     return spec
 
 
-def context_of(seed: int, stream: int, step: Any) -> Context:
-    """What a framework's function `quantize` takes as seed=, stream= and step=, which is checked."""
+def context_of(
+    seed: int,
+    stream: int,
+    step: Any,
+    spec: str,
+    reduction_axis: int | None,
+    channel_axis: int | None,
+    rank: int | None,
+) -> Context:
+    """The keywords of a framework's function `quantize`, checked, for a tensor of `rank` axes."""
     seed = check_integer("seed", seed, 0, 2**64 - 1)
-    return Context(seed, check_integer("stream", stream, 0, 2**32 - 1), step)
+    stream = check_integer("stream", stream, 0, 2**32 - 1)
+    if reduction_axis is None and channel_axis is None and not traits(spec).needs_channels:
+        return Context(seed, stream, step)
+    given = {"reduction_axis": reduction_axis, "channel_axis": channel_axis}
+    axes = {
+        name: check_integer(name, axis, -(2**31), 2**31 - 1)
+        for name, axis in given.items()
+        if axis is not None
+    }
+    return Context(seed, stream, step, axes_of(traits(spec), spec, **axes, rank=rank))
+
+
+def needed(context: Context, its: Traits) -> Context:
+    """What a quantizer looks at: so that equal calls are equal where compilers keep them."""
+    if not its.is_random:
+        context = _NOT_RANDOM if context.axes is NO_AXES else Context(axes=context.axes)
+    if its.needs_layout or context.axes is NO_AXES:
+        return context
+    return context._replace(axes=NO_AXES)
 
 
 def check_step(step: int) -> int:

@@ -3,23 +3,24 @@
 import numpy as np
 
 from tensorquant import _core as native
-from tensorquant.numbers.context import Context
+from tensorquant.numbers.context import Axes, Context
 from tensorquant.ops.common import type_number
 
 
 def quantize(x: np.ndarray, spec: str, context: Context) -> np.ndarray:
     x = np.ascontiguousarray(x).reshape(np.shape(x))
     y = np.empty_like(x)
-    context = context.at(int(context.step))
-    native.op_quantize(spec, type_number(x.dtype.name), x.size, _address(x), _address(y), *context)
+    *random, axes = context.at(int(context.step))
+    addresses = _address(x), _address(y)
+    native.op_quantize(spec, type_number(x.dtype.name), x.shape, *addresses, *random, axes.numbers)
     return y
 
 
-def gradient(spec: str, x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
+def gradient(spec: str, axes: Axes, x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
     x, y, dy = (np.ascontiguousarray(array).reshape(np.shape(x)) for array in (x, y, dy))
     dx = np.empty_like(x)
     addresses = (_address(array) for array in (x, y, dy, dx))
-    native.op_gradient(spec, type_number(x.dtype.name), x.size, *addresses)
+    native.op_gradient(spec, type_number(x.dtype.name), x.shape, *addresses, axes.numbers)
     return dx
 
 

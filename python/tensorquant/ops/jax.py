@@ -15,14 +15,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from tensorquant import _core as native
-from tensorquant.numbers.context import Context
+from tensorquant.numbers.context import Axes, Context
 from tensorquant.ops import common, host
 from tensorquant.ops.build import BuildError, build, connect, warn_of_fallback
 from tensorquant.ops.operation import Operation, check_operation
 
 
 def quantize(
-    x: jax.Array, spec: str, *, seed: int = 0, stream: int = 0, step: int | jax.Array = 0
+    x: jax.Array,
+    spec: str,
+    *,
+    seed: int = 0,
+    stream: int = 0,
+    step: int | jax.Array = 0,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
 ) -> jax.Array:
     """The quantized array, of x's type and shape.
 
@@ -31,12 +38,16 @@ def quantize(
         spec: a quantizer string, or an object with one as its ``spec``.
         seed, stream, step: where random rounding takes its numbers from; an array of one integer,
             traced or not, is a step, too.
+        reduction_axis: the axis that blocks and rows run along, from the end where negative; the
+            whole array in C order if left out.
+        channel_axis: the axis of the channels, for per=channel.
 
     The gradient is what the quantizer says: straight-through, clipped, or a user's own. Under vmap
-    each array of the batch is quantized as if it stood alone.
+    each array of the batch is quantized as if it stood alone, and axes are those of one array.
 
     Raises:
-        tensorquant.Error: the string is wrong.
+        tensorquant.Error: the string is wrong; x has no such axis; per=channel without a
+            channel_axis.
         TypeError: x has another type.
 
     Example:
@@ -46,11 +57,19 @@ def quantize(
         Array([ 0.5, -0.5,  3.5], dtype=float32)
     """
     spec = common.spec_of(spec)
-    is_random = common.traits(spec).is_random
     x = _array(x)
-    context = common.context_of(seed, stream, _step(step))
-    steps = (context.step,) if is_random else ()
-    context = context.at(0) if is_random else Context()
+    axes = reduction_axis, channel_axis
+    context = common.context_of(seed, stream, _step(step), spec, *axes, x.ndim)
+    return quantize_in(x, spec, context)
+
+
+def quantize_in(x: jax.Array, spec: str, context: Context) -> jax.Array:
+    """quantize() in a Context, which is not checked but for its step."""
+    spec = common.spec_of(spec)
+    its = common.traits(spec)
+    x = _array(x)
+    steps = (_step(context.step),) if its.is_random else ()
+    context = common.needed(context, its).at(0)
     return _quantize(x, steps, _Quantization(spec, context, _are_compiled()))
 
 
@@ -120,6 +139,7 @@ def _quantize(x, steps, q):
             spec=q.spec,
             seed=np.int64(common.as_signed(q.context.seed)),
             stream=np.uint32(q.context.stream),
+            axes=_numbers(q.context.axes),
         )
 
     def run(x, step=0):
@@ -138,13 +158,14 @@ def _quantize_backward(q, saved, dy):
         return dy, None
     x, y = saved
     result = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    vmap_method = "broadcast_all" if common.traits(q.spec).is_elementwise else "sequential"
+    its = common.traits(q.spec)
+    vmap_method = "broadcast_all" if its.has_elementwise_gradient else "sequential"
     if q.is_compiled:
         call = jax.ffi.ffi_call("tensorquant_gradient", result, vmap_method=vmap_method)
-        return call(x, y, dy, spec=q.spec), None
+        return call(x, y, dy, spec=q.spec, axes=_numbers(q.context.axes)), None
 
     def run(*arrays):
-        return host.gradient(q.spec, *map(np.asarray, arrays))
+        return host.gradient(q.spec, q.context.axes, *map(np.asarray, arrays))
 
     return jax.pure_callback(run, result, x, y, dy, vmap_method=vmap_method), None
 
@@ -209,6 +230,10 @@ def _array(x: jax.Array) -> jax.Array:
     if x.dtype not in _TYPES:
         common.type_number(x.dtype.name)
     return x
+
+
+def _numbers(axes: Axes) -> np.ndarray:
+    return np.array(axes.numbers, np.int64)
 
 
 def _step(step: int | jax.Array) -> jax.Array:

@@ -12,13 +12,21 @@ from types import ModuleType
 import tensorflow as tf
 
 from tensorquant import _core as native
+from tensorquant.numbers.context import Context
 from tensorquant.ops import common, host
 from tensorquant.ops.build import BuildError, build, connect, warn_of_fallback
 from tensorquant.ops.operation import Operation, check_operation
 
 
 def quantize(
-    x: tf.Tensor, spec: str, *, seed: int = 0, stream: int = 0, step: int | tf.Tensor = 0
+    x: tf.Tensor,
+    spec: str,
+    *,
+    seed: int = 0,
+    stream: int = 0,
+    step: int | tf.Tensor = 0,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
 ) -> tf.Tensor:
     """The quantized tensor, of x's type and shape.
 
@@ -27,11 +35,15 @@ def quantize(
         spec: a quantizer string, or an object with one as its ``spec``.
         seed, stream, step: where random rounding takes its numbers from; a tensor or variable of
             one integer is a step, too.
+        reduction_axis: the axis that blocks and rows run along, from the end where negative; the
+            whole tensor in C order if left out.
+        channel_axis: the axis of the channels, for per=channel.
 
     The gradient is what the quantizer says: straight-through, clipped, or a user's own.
 
     Raises:
-        tensorquant.Error: the string is wrong.
+        tensorquant.Error: the string is wrong; x has no such axis; per=channel without a
+            channel_axis.
         TypeError: x has another type.
 
     Example:
@@ -41,16 +53,31 @@ def quantize(
         array([ 0.5, -0.5,  3.5], dtype=float32)
     """
     spec = common.spec_of(spec)
-    is_random = common.traits(spec).is_random
+    x = _tensor(x)
+    axes = reduction_axis, channel_axis
+    context = common.context_of(seed, stream, _step(step), spec, *axes, x.shape.rank)
+    return quantize_in(x, spec, context)
+
+
+def quantize_in(x: tf.Tensor, spec: str, context: Context) -> tf.Tensor:
+    """quantize() in a Context, which is not checked but for its step."""
+    spec = common.spec_of(spec)
+    its = common.traits(spec)
     x = _tensor(x)
     common.type_number(x.dtype.name)
-    context = common.context_of(seed, stream, _step(step))
-    steps = [context.step] if is_random else []
+    steps = [_step(context.step)] if its.is_random else []
+    context = common.needed(context, its)
     ops = _ops()
     if ops is None:
         return _quantize_on_host(x, spec, context, steps)
-    seed = common.as_signed(context.seed)
-    return ops.tensorquant_quantize(x=x, step=steps, spec=spec, seed=seed, stream=context.stream)
+    return ops.tensorquant_quantize(
+        x=x,
+        step=steps,
+        spec=spec,
+        seed=common.as_signed(context.seed),
+        stream=context.stream,
+        axes=context.axes.numbers,
+    )
 
 
 def arithmetic(
@@ -142,7 +169,9 @@ def _quantize_gradient(op, dy):
     steps = [None] * (len(op.inputs) - 1)
     if common.traits(spec).is_straight_through:
         return [dy, *steps]
-    dx = _ops().tensorquant_quantize_gradient(x=op.inputs[0], y=op.outputs[0], dy=dy, spec=spec)
+    dx = _ops().tensorquant_quantize_gradient(
+        x=op.inputs[0], y=op.outputs[0], dy=dy, spec=spec, axes=op.get_attr("axes")
+    )
     return [dx, *steps]
 
 
@@ -162,7 +191,7 @@ def _quantize_on_host(x, spec, context, steps):
             if common.traits(spec).is_straight_through:
                 return dy
             dx = tf.numpy_function(
-                lambda *arrays: host.gradient(spec, *arrays), [x, y, dy], x.dtype
+                lambda *arrays: host.gradient(spec, context.axes, *arrays), [x, y, dy], x.dtype
             )
             dx.set_shape(x.shape)
             return dx

@@ -25,7 +25,9 @@ def _calls():
     framework = ops.backend(keras.backend.backend())
     x = keras.ops.ones((2, 2))
     for spec in ("nearest,8,4", "stochastic,8,4"):
-        yield framework.quantize, {"x": x, "spec": spec, "seed": 0, "stream": 0, "step": 0}
+        random = {"seed": 0, "stream": 0, "step": 0}
+        axes = {"reduction_axis": 0, "channel_axis": None}
+        yield framework.quantize, {"x": x, "spec": spec, **random, **axes}
     operation = ops.linear("none", "nearest,8,4")
     # Not x: numbers are tensors without dimensions, and TensorFlow has its own error for shapes.
     arguments = {"operation": operation, "float_function": None, "step": 0}

@@ -9,6 +9,7 @@ import tensorquant as tq
 import tensorquant.keras as tqk
 from tensorquant import _core as native
 from tensorquant.keras import plan
+from tensorquant.ops.common import traits
 
 X = np.concatenate(
     [
@@ -194,7 +195,7 @@ def test_a_mark_does_not_outlive_the_values(change, count):
 @pytest.mark.parametrize("spec", native.op_examples())
 def test_formats_leave_their_own_values_as_they_are(spec):
     q = tq.Quantizer(spec)
-    if q.is_random or spec.startswith("ternary"):
+    if not traits(spec).is_elementwise:
         pytest.skip("not a function of the element alone")
     with np.errstate(invalid="ignore"):  # of NaN
         doubles = X.astype(np.float64)

@@ -34,7 +34,7 @@ def test_an_exported_model_has_the_same_bits_in_a_fresh_process(tmp_path):
     model = keras.Model(x, y)
     tqk.quantize_model(
         model,
-        weights="nearest,8,6",
+        weights={"conv": "int,8,per=channel,scale=max", "": "nearest,8,6"},
         extrinsic={"conv": "stochastic,8,4", "": "nearest,8,4"},
         intrinsic={"fc": "nearest,12,6"},
     )

@@ -50,6 +50,7 @@ class Torch:
 
     def compiled(self, function, may_break=False):
         """With `may_break`, parts of it may run outside of the graph."""
+        self.torch.compiler.reset()  # what it has compiled of other tests counts towards a limit
         return self.torch.compile(function, backend="aot_eager", fullgraph=not may_break)
 
     def vmapped(self, function):

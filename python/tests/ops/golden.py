@@ -7,6 +7,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parents[3] / "tests" / "golden"
 VECTORS = FOLDER / "vectors"
+FORMATS = FOLDER / "formats"
 
 
 def read(name, dtype):
@@ -15,6 +16,15 @@ def read(name, dtype):
 
 def quantizer_vectors():
     return json.loads((VECTORS / "manifest.json").read_text())
+
+
+def format_vectors():
+    return json.loads((FORMATS / "manifest.json").read_text())
+
+
+def read_format(entry, name):
+    """The "input" or "output" of one of them."""
+    return np.fromfile(FORMATS / entry[name], "<f4").reshape(entry["shape"])
 
 
 def context_of(entry):

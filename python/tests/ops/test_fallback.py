@@ -21,11 +21,14 @@ PROGRAM = """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         f = frameworks.CLASSES[{name!r}]()
-        x = np.array([0.3, -9, 1e-41, -0.0, np.inf, 7.97, np.nan], np.float32)
+        # Along the first axis, of length 1, each element is a block of its own.
+        x = np.array([[0.3, -9, 1e-41, -0.0, np.inf, 7.97, np.nan]], np.float32)
         for dtype in (np.float32, np.float16, frameworks.ml_dtypes.bfloat16):
             t = x.astype(dtype)
-            for spec in ("nearest,8,4,grad=clipped", "stochastic,8,4", "ternary", "none"):
-                function = lambda a: f.ops.quantize(a, spec, seed=2**63 + 5, stream=3, step=9)
+            block = "float,4,3,block=4,grad=clipped,rounding=stochastic,scale=ceil"
+            for spec in ("nearest,8,4,grad=clipped", "stochastic,8,4", "ternary", "none", block):
+                options = dict(seed=2**63 + 5, stream=3, step=9, reduction_axis=0)
+                function = lambda a: f.ops.quantize(a, spec, **options)
                 y, (dx,) = f.vjp(function, [t], t)
                 print(frameworks.bits(y), frameworks.bits(dx))
                 print(frameworks.bits(f.array(f.compiled(function)(f.tensor(t)))))

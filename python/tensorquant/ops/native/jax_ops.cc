@@ -50,23 +50,33 @@ uint32_t step_of(const ffi::RemainingArgs& arguments, size_t index) {
   return *arguments.get<ffi::BufferR0<ffi::U32>>(index).value().typed_data();
 }
 
+// `axes`: see TensorquantContext.
+using Axes = ffi::Span<const int64_t>;
+
+TensorquantContext context_of(Axes axes, const ffi::AnyBuffer& x, uint64_t seed = 0,
+                              uint32_t stream = 0, uint32_t step = 0) {
+  const auto sizes = x.dimensions();
+  return {seed, stream, step, axes.begin(), sizes.begin(), static_cast<int>(sizes.size())};
+}
+
 ffi::Error quantize(ffi::ThreadPool threads, std::string_view spec, int64_t seed, uint32_t stream,
-                    ffi::AnyBuffer x, ffi::RemainingArgs step, ffi::Result<ffi::AnyBuffer> y) {
+                    Axes axes, ffi::AnyBuffer x, ffi::RemainingArgs step,
+                    ffi::Result<ffi::AnyBuffer> y) {
   const TensorquantPool pool = pool_of(threads);
   TensorquantError error;
   const int failed = api->quantize(
-      text_of(spec), type_of(x.element_type()), x.element_count(), x.untyped_data(),
-      y->untyped_data(), {static_cast<uint64_t>(seed), stream, step_of(step, 0)}, &pool, &error);
+      text_of(spec), type_of(x.element_type()), x.untyped_data(), y->untyped_data(),
+      context_of(axes, x, static_cast<uint64_t>(seed), stream, step_of(step, 0)), &pool, &error);
   return error_of(failed, error);
 }
 
-ffi::Error gradient(ffi::ThreadPool threads, std::string_view spec, ffi::AnyBuffer x,
+ffi::Error gradient(ffi::ThreadPool threads, std::string_view spec, Axes axes, ffi::AnyBuffer x,
                     ffi::AnyBuffer y, ffi::AnyBuffer dy, ffi::Result<ffi::AnyBuffer> dx) {
   const TensorquantPool pool = pool_of(threads);
   TensorquantError error;
   const int failed =
-      api->gradient(text_of(spec), type_of(x.element_type()), x.element_count(), x.untyped_data(),
-                    y.untyped_data(), dy.untyped_data(), dx->untyped_data(), &pool, &error);
+      api->gradient(text_of(spec), type_of(x.element_type()), x.untyped_data(), y.untyped_data(),
+                    dy.untyped_data(), dx->untyped_data(), context_of(axes, x), &pool, &error);
   return error_of(failed, error);
 }
 
@@ -98,6 +108,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(tensorquant_quantize, quantize,
                                   .Attr<std::string_view>("spec")
                                   .Attr<int64_t>("seed")
                                   .Attr<uint32_t>("stream")
+                                  .Attr<Axes>("axes")
                                   .Arg<ffi::AnyBuffer>()
                                   .RemainingArgs()
                                   .Ret<ffi::AnyBuffer>());
@@ -106,6 +117,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(tensorquant_gradient, gradient,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Attr<std::string_view>("spec")
+                                  .Attr<Axes>("axes")
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()

@@ -58,6 +58,24 @@ uint32_t step_of(const OpInputList& step) {
   return step.size() == 0 ? 0 : step[0].scalar<uint32_t>()();
 }
 
+// The attribute `axes`: see TensorquantContext.
+class Axes {
+ public:
+  Status read(OpKernelConstruction* construction) {
+    TF_RETURN_IF_ERROR(construction->GetAttr("axes", &numbers_));
+    return numbers_.size() == 4 ? Status() : InvalidArgumentError("axes: expected four numbers");
+  }
+
+  template <class Shape>
+  TensorquantContext context_of(const Shape& shape, uint64_t seed, uint32_t stream,
+                                uint32_t step) const {
+    return {seed, stream, step, numbers_.data(), shape.data(), static_cast<int>(shape.size())};
+  }
+
+ private:
+  std::vector<int64_t> numbers_;
+};
+
 class QuantizeKernel final : public OpKernel {
  public:
   explicit QuantizeKernel(OpKernelConstruction* construction) : OpKernel(construction) {
@@ -65,6 +83,7 @@ class QuantizeKernel final : public OpKernel {
     OP_REQUIRES_OK(construction, construction->GetAttr("spec", &spec_));
     OP_REQUIRES_OK(construction, construction->GetAttr("seed", &seed));
     OP_REQUIRES_OK(construction, construction->GetAttr("stream", &stream));
+    OP_REQUIRES_OK(construction, axes_.read(construction));
     seed_ = static_cast<uint64_t>(seed);
     stream_ = static_cast<uint32_t>(stream);
   }
@@ -76,10 +95,11 @@ class QuantizeKernel final : public OpKernel {
     Tensor* y = nullptr;  // x itself where nobody else needs it
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({0}, 0, x.shape(), &y));
     const TensorquantPool pool = pool_of(context);
+    const auto shape = x.shape().dim_sizes();
     TensorquantError error;
     const int failed =
-        api->quantize(text_of(spec_), type_of(x.dtype()), static_cast<size_t>(x.NumElements()),
-                      x.data(), y->data(), {seed_, stream_, step_of(step)}, &pool, &error);
+        api->quantize(text_of(spec_), type_of(x.dtype()), x.data(), y->data(),
+                      axes_.context_of(shape, seed_, stream_, step_of(step)), &pool, &error);
     OP_REQUIRES(context, failed == 0, InvalidArgumentError(error.text));
   }
 
@@ -87,12 +107,14 @@ class QuantizeKernel final : public OpKernel {
   std::string spec_;
   uint64_t seed_ = 0;
   uint32_t stream_ = 0;
+  Axes axes_;
 };
 
 class GradientKernel final : public OpKernel {
  public:
   explicit GradientKernel(OpKernelConstruction* construction) : OpKernel(construction) {
     OP_REQUIRES_OK(construction, construction->GetAttr("spec", &spec_));
+    OP_REQUIRES_OK(construction, axes_.read(construction));
   }
 
   void Compute(OpKernelContext* context) override {
@@ -102,15 +124,17 @@ class GradientKernel final : public OpKernel {
     Tensor* dx = nullptr;
     OP_REQUIRES_OK(context, context->forward_input_or_allocate_output({2}, 0, x.shape(), &dx));
     const TensorquantPool pool = pool_of(context);
+    const auto shape = x.shape().dim_sizes();
     TensorquantError error;
     const int failed =
-        api->gradient(text_of(spec_), type_of(x.dtype()), static_cast<size_t>(x.NumElements()),
-                      x.data(), y.data(), dy.data(), dx->data(), &pool, &error);
+        api->gradient(text_of(spec_), type_of(x.dtype()), x.data(), y.data(), dy.data(), dx->data(),
+                      axes_.context_of(shape, 0, 0, 0), &pool, &error);
     OP_REQUIRES(context, failed == 0, InvalidArgumentError(error.text));
   }
 
  private:
   std::string spec_;
+  Axes axes_;
 };
 
 // Shapes as the table takes them.
@@ -217,6 +241,7 @@ REGISTER_OP("TensorquantQuantize")
     .Attr("spec: string")
     .Attr("seed: int = 0")
     .Attr("stream: int = 0")
+    .Attr("axes: list(int) = [1, 0, 1, 0]")
     .SetShapeFn([](InferenceContext* context) {
       context->set_output(0, context->input(0));
       return Status();
@@ -230,6 +255,7 @@ REGISTER_OP("TensorquantQuantizeGradient")
     .Output("dx: T")
     .Attr("T: {float, double, half, bfloat16}")
     .Attr("spec: string")
+    .Attr("axes: list(int) = [1, 0, 1, 0]")
     .SetShapeFn([](InferenceContext* context) {
       context->set_output(0, context->input(0));
       return Status();

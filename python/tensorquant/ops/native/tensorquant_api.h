@@ -31,11 +31,18 @@ typedef struct {
   char text[1024];
 } TensorquantError;
 
-/* Where random rounding takes its numbers from. */
+/* What a call tells a quantizer beside the numbers. Seed, stream and step say where random rounding
+ * takes its numbers from. `axes` are the begin and end of the channel axes and the begin and end of
+ * those that a dot product sums over, each a range of neighbours that are taken as one axis,
+ * counted from behind the last axis where its begin is negative, and not known where its end lies
+ * before its begin. `sizes` are those of the tensor, whose elements lie in C order. */
 typedef struct {
   uint64_t seed;
   uint32_t stream;
   uint32_t step;
+  const int64_t* axes; /* four */
+  const int64_t* sizes;
+  int dimensions;
 } TensorquantContext;
 
 /* A host's threads. schedule() calls work(state) once, now or later, on any thread; a call of the
@@ -57,7 +64,7 @@ enum { TENSORQUANT_MOST_DIMENSIONS = 16 };
 
 /* Raised with every change of this header that moves or changes what is there already; functions
  * that are added at the table's end make it longer alone. */
-enum { TENSORQUANT_API_VERSION = 1 };
+enum { TENSORQUANT_API_VERSION = 2 };
 
 /* All functions return 0, or 1 with a message in `error`. A null pool stands for the library's own
  * threads. Built-in quantizers touch nothing of Python; a user's own take the GIL, which the caller
@@ -66,13 +73,15 @@ typedef struct {
   uint32_t version; /* TENSORQUANT_API_VERSION of who made the table */
   uint32_t size;    /* sizeof(TensorquantApi) there */
 
-  /* y = q(x) for `count` elements; y may be x. */
-  int (*quantize)(TensorquantText spec, int type, size_t count, const void* x, void* y,
+  /* y = q(x); y may be x. */
+  int (*quantize)(TensorquantText spec, int type, const void* x, void* y,
                   TensorquantContext context, const TensorquantPool* pool, TensorquantError* error);
 
-  /* dx from dy, the quantizer's input x and its output y; dx may be dy. */
-  int (*gradient)(TensorquantText spec, int type, size_t count, const void* x, const void* y,
-                  const void* dy, void* dx, const TensorquantPool* pool, TensorquantError* error);
+  /* dx from dy, the quantizer's input x and its output y; dx may be dy. The context is that of
+   * quantize(), here and below; its seed, stream and step do not matter. */
+  int (*gradient)(TensorquantText spec, int type, const void* x, const void* y, const void* dy,
+                  void* dx, TensorquantContext context, const TensorquantPool* pool,
+                  TensorquantError* error);
 
   /* The shape of an operation's result: up to TENSORQUANT_MOST_DIMENSIONS sizes. `operation` is
    * the text of a tensorquant.ops.Operation; its inputs are x, the weights and a bias, the last or
@@ -88,8 +97,8 @@ typedef struct {
 
   /* Of a built-in quantizer with a clipped gradient: inside[i] = whether dx = dy at x[i], else it
    * is 0. */
-  int (*inside)(TensorquantText spec, int type, size_t count, const void* x, bool* inside,
-                const TensorquantPool* pool, TensorquantError* error);
+  int (*inside)(TensorquantText spec, int type, const void* x, bool* inside,
+                TensorquantContext context, const TensorquantPool* pool, TensorquantError* error);
 } TensorquantApi;
 
 /* Whether who was compiled against this header can use the table. */

@@ -1,7 +1,13 @@
 """Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
 
 from tensorquant.ops.torch.compiler import is_in_backward_pass, not_compiled
-from tensorquant.ops.torch.functions import arithmetic, quantize, quantize_last
+from tensorquant.ops.torch.functions import (
+    arithmetic,
+    quantize,
+    quantize_in,
+    quantize_last,
+    quantize_last_in,
+)
 from tensorquant.ops.torch.memory import version
 
 __all__ = [
@@ -9,6 +15,8 @@ __all__ = [
     "is_in_backward_pass",
     "not_compiled",
     "quantize",
+    "quantize_in",
     "quantize_last",
+    "quantize_last_in",
     "version",
 ]

@@ -11,8 +11,8 @@ class StraightThrough(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, spec, seed, stream, step):
-        return quantize_op(x, spec, seed, stream, step)
+    def forward(x, spec, seed, stream, step, axes):
+        return quantize_op(x, spec, seed, stream, step, axes)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -20,7 +20,7 @@ class StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dy):
-        return dy, None, None, None, None
+        return dy, None, None, None, None, None
 
 
 class Clipped(torch.autograd.Function):
@@ -29,8 +29,8 @@ class Clipped(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, spec, seed, stream, step):
-        return quantize_op(x, spec, seed, stream, step), inside_op(x, spec)
+    def forward(x, spec, seed, stream, step, axes):
+        return quantize_op(x, spec, seed, stream, step, axes), inside_op(x, spec, axes)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -39,8 +39,8 @@ class Clipped(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dy, _):
         if dy is None:
-            return None, None, None, None, None
-        return _where(ctx.saved_tensors[0], dy), None, None, None, None
+            return None, None, None, None, None, None
+        return _where(ctx.saved_tensors[0], dy), None, None, None, None, None
 
 
 class WithGradient(torch.autograd.Function):
@@ -52,23 +52,23 @@ class WithGradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, spec, seed, stream, step):
-        y = quantize_op(x, spec, seed, stream, step)
+    def forward(x, spec, seed, stream, step, axes):
+        y = quantize_op(x, spec, seed, stream, step, axes)
         return y, y.clone()
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.spec = inputs[1]
+        ctx.spec, ctx.axes = inputs[1], inputs[5]
         _keep(ctx, output[1], inputs[0])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dy, _):
         if dy is None:
-            return None, None, None, None, None
+            return None, None, None, None, None, None
         y, x = ctx.saved_tensors
         dy = dy.to_dense() if dy.is_sparse else dy
-        return gradient_op(x, y, dy, ctx.spec), None, None, None, None
+        return gradient_op(x, y, dy, ctx.spec, ctx.axes), None, None, None, None, None
 
 
 def _keep(ctx, result: torch.Tensor, *inputs: torch.Tensor) -> None:

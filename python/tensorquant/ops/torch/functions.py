@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from tensorquant.numbers.context import Context
-from tensorquant.ops.common import as_signed, context_of, spec_of
+from tensorquant.ops.common import as_signed, context_of, needed, spec_of
 from tensorquant.ops.operation import Operation, check_operation
 from tensorquant.ops.torch import memory
 from tensorquant.ops.torch.autograd import (
@@ -26,8 +26,6 @@ from tensorquant.ops.torch.library import (
 )
 from tensorquant.ops.torch.memory import is_plain
 
-_NOT_RANDOM = Context(step=None)
-
 
 def quantize(
     x: torch.Tensor,
@@ -36,6 +34,8 @@ def quantize(
     seed: int = 0,
     stream: int = 0,
     step: int | torch.Tensor = 0,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
 ) -> torch.Tensor:
     """The quantized tensor, of x's type, shape and memory format.
 
@@ -44,11 +44,15 @@ def quantize(
         spec: a quantizer string, or an object with one as its ``spec``.
         seed, stream, step: where random rounding takes its numbers from; a tensor of one integer
             is a step, too.
+        reduction_axis: the axis that blocks and rows run along, from the end where negative; the
+            whole tensor in C order if left out.
+        channel_axis: the axis of the channels, for per=channel.
 
     The gradient is what the quantizer says: straight-through, clipped, or a user's own.
 
     Raises:
-        tensorquant.Error: the string is wrong.
+        tensorquant.Error: the string is wrong; x has no such axis; per=channel without a
+            channel_axis.
         TypeError: x is no tensor of such a type.
 
     Example:
@@ -57,7 +61,8 @@ def quantize(
         >>> quantize(torch.tensor([0.3, -0.3, 9.0]), "nearest,4,1")
         tensor([ 0.5000, -0.5000,  3.5000])
     """
-    return _quantized(x, spec, context_of(seed, stream, step_tensor_of(step)), in_place=False)
+    context = _context_of(x, spec, seed, stream, step, reduction_axis, channel_axis)
+    return quantize_in(x, spec, context)
 
 
 def quantize_last(
@@ -67,6 +72,8 @@ def quantize_last(
     seed: int = 0,
     stream: int = 0,
     step: int | torch.Tensor = 0,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
 ) -> torch.Tensor:
     """`quantize` for a tensor that its owner gives up: in its own memory where that is unseen.
 
@@ -82,7 +89,17 @@ def quantize_last(
         >>> quantize_last([torch.tensor([0.3, -0.3, 9.0])], "nearest,4,1")
         tensor([ 0.5000, -0.5000,  3.5000])
     """
-    context = context_of(seed, stream, step_tensor_of(step))
+    context = _context_of(box[0], spec, seed, stream, step, reduction_axis, channel_axis)
+    return quantize_last_in(box, spec, context)
+
+
+def quantize_in(x: torch.Tensor, spec: str, context: Context) -> torch.Tensor:
+    """quantize() in a Context, which is not checked but for its step."""
+    return _quantized(x, spec, context, in_place=False)
+
+
+def quantize_last_in(box: list[torch.Tensor], spec: str, context: Context) -> torch.Tensor:
+    """quantize_last() likewise."""
     x = box.pop()
     in_place = False
     if not torch.compiler.is_compiling():
@@ -91,12 +108,18 @@ def quantize_last(
     return _quantized(x, spec, context, in_place)
 
 
+def _context_of(x, spec, seed, stream, step, *axes):
+    check(x)
+    step_tensor_of(step)  # raises, also where nothing is random
+    return context_of(seed, stream, step, spec_of(spec), *axes, x.dim())
+
+
 def _quantized(x, spec, context, in_place):
     spec = spec_of(spec)
     its = traits(spec)
     check(x)
-    seed, *others = context if its.is_random else _NOT_RANDOM
-    arguments = (x, spec, as_signed(seed), *others)
+    seed, stream, step, axes = needed(context, its)
+    arguments = (x, spec, as_signed(seed), stream, step_tensor_of(step), axes.numbers)
     if (x.requires_grad and torch.is_grad_enabled()) or in_transform():
         if its.is_straight_through:
             return StraightThrough.apply(*arguments)

@@ -12,10 +12,14 @@ from tensorquant.ops import common
 TYPES = {getattr(torch, name): number for name, number in common.TYPES.items()}
 
 _library = torch.library.Library("tensorquant", "DEF")
-_library.define("quantize(Tensor x, str spec, int seed, int stream, Tensor? step) -> Tensor")
-_library.define("quantize_(Tensor(a!) x, str spec, int seed, int stream, Tensor? step) -> ()")
-_library.define("inside(Tensor x, str spec) -> Tensor")
-_library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec) -> Tensor")
+_library.define(
+    "quantize(Tensor x, str spec, int seed, int stream, Tensor? step, int[] axes) -> Tensor"
+)
+_library.define(
+    "quantize_(Tensor(a!) x, str spec, int seed, int stream, Tensor? step, int[] axes) -> ()"
+)
+_library.define("inside(Tensor x, str spec, int[] axes) -> Tensor")
+_library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec, int[] axes) -> Tensor")
 _library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
 )
@@ -68,37 +72,39 @@ def _quantize_in_place_on_cpu(x, spec, *context):
     quantize_memory(x, x, spec, *context)
 
 
-def quantize_memory(x, y, spec, seed, stream, step):
-    """The context as the ops have it: a signed seed, and a tensor or None for the step."""
+def quantize_memory(x, y, spec, seed, stream, step, axes):
+    """The context as the ops have it: a signed seed, a tensor or None for the step, and numbers."""
     native.op_quantize(
         spec,
         TYPES[x.dtype],
-        x.numel(),
+        x.shape,
         x.data_ptr(),
         y.data_ptr(),
         common.as_unsigned(seed),
         stream,
         _step_number(step),
+        axes,
         _pool,
     )
 
 
 @torch.library.impl(_library, "inside", "CPU")
-def _inside_on_cpu(x, spec):
+def _inside_on_cpu(x, spec, axes):
     inside = torch.empty_like(x, dtype=torch.bool)  # of x's strides where x is dense
-    is_plain = x.stride() == inside.stride() and not x.is_neg()
-    if not is_plain:
+    in_any_order = x.stride() == inside.stride() and traits(spec).has_elementwise_gradient
+    if x.is_neg() or not (x.is_contiguous() or in_any_order):
         x, inside = _plain(x), torch.empty(x.shape, dtype=torch.bool)
-    native.op_inside(spec, TYPES[x.dtype], x.numel(), x.data_ptr(), inside.data_ptr(), _pool)
+    addresses = x.data_ptr(), inside.data_ptr()
+    native.op_inside(spec, TYPES[x.dtype], x.shape, *addresses, axes, _pool)
     return inside
 
 
 @torch.library.impl(_library, "gradient", "CPU")
-def _gradient_on_cpu(x, y, dy, spec):
+def _gradient_on_cpu(x, y, dy, spec, axes):
     x, y, dy = _plain(x), _plain(y), _plain(dy)
     dx = torch.empty_like(x)
     addresses = (tensor.data_ptr() for tensor in (x, y, dy, dx))
-    native.op_gradient(spec, TYPES[x.dtype], x.numel(), *addresses, _pool)
+    native.op_gradient(spec, TYPES[x.dtype], x.shape, *addresses, axes, _pool)
     return dx
 
 
@@ -131,7 +137,7 @@ torch.library.register_fake(
     "tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=_library
 )
 torch.library.register_fake(
-    "tensorquant::inside", lambda x, _: torch.empty_like(x, dtype=torch.bool), lib=_library
+    "tensorquant::inside", lambda x, *_: torch.empty_like(x, dtype=torch.bool), lib=_library
 )
 torch.library.register_fake(
     "tensorquant::gradient",
@@ -146,17 +152,19 @@ torch.library.register_fake(
 
 
 @torch.library.register_vmap("tensorquant::quantize", lib=_library)
-def _quantize_batched(info, in_dims, x, spec, seed, stream, step):
+def _quantize_batched(info, in_dims, x, spec, seed, stream, step, axes):
     """Each tensor of the batch as if it stood alone."""
-    dimension, _, _, _, step_dimension = in_dims
+    dimension, step_dimension = in_dims[0], in_dims[4]
     if step_dimension is None and traits(spec).is_elementwise:
-        return quantize_op(x, spec, seed, stream, step), dimension
+        return quantize_op(x, spec, seed, stream, step, axes), dimension
     tensors = [x] * info.batch_size if dimension is None else x.unbind(dimension)
     steps = [step] * info.batch_size if step_dimension is None else step.unbind(step_dimension)
-    results = [quantize_op(one, spec, seed, stream, s) for one, s in zip(tensors, steps)]
+    results = [quantize_op(one, spec, seed, stream, s, axes) for one, s in zip(tensors, steps)]
     return torch.stack(results), 0
 
 
 @torch.library.register_vmap("tensorquant::inside", lib=_library)
-def _inside_batched(info, in_dims, x, spec):
-    return inside_op(x, spec), in_dims[0]
+def _inside_batched(info, in_dims, x, spec, axes):
+    if traits(spec).has_elementwise_gradient:
+        return inside_op(x, spec, axes), in_dims[0]
+    return torch.stack([inside_op(one, spec, axes) for one in x.unbind(in_dims[0])]), 0

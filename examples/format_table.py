@@ -2,9 +2,10 @@
 """Which format for what: a network's accuracy with the formats of 2026 in its weights and activations, in one table.
 
 Usage: examples/format_table.py [--program build/release/bin/tensorquant] --model resnet20 --checkpoint FILE --data FILE
-                                [--calibration FILE] [--limit N]
+                                [--calibration FILE] [--float KEY] [--limit N]
 
-Biases stay float32. Scales of activations are found in each batch where the row does not say otherwise; "calibrated" ones are numbers that
+Biases stay float32, and so do the outputs of the layers that --float names by a key of a map: 're:.*(conv|bn|add).*' leaves in a ResNet
+what its convolutions read. Scales of activations are found in each batch where the row does not say otherwise; "calibrated" ones are numbers that
 `tensorquant calibrate` has found on --calibration. Needs Python's standard library alone.
 """
 
@@ -57,7 +58,7 @@ def maps_of(options: argparse.Namespace, weights: str, activations: str) -> dict
     maps = {"weights": {"": {"weight": weights}}}
     word, _, rule = activations.rpartition(" ")
     if activations != "none":
-        maps["extrinsic"] = {"": rule}
+        maps["extrinsic"] = {**({options.float: None} if options.float else {}), "": rule}
     if word != "calibrated":
         return maps
     if options.calibration is None:
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--calibration")
+    parser.add_argument("--float")
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
     plain = accuracy(options, {})

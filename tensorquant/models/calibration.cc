@@ -1,6 +1,7 @@
 #include "tensorquant/models/calibration.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <cstdint>
 #include <memory>
@@ -41,6 +42,18 @@ class ScopedOutputObserver {
   ImageClassifier& model_;
 };
 
+// One thread of libtorch's, whose number decides about last bits of convolutions.
+class OneThread {
+ public:
+  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
+  ~OneThread() { at::set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 }  // namespace
 
 std::map<std::string, Calibrator> observe_outputs(
@@ -48,6 +61,7 @@ std::map<std::string, Calibrator> observe_outputs(
     const CalibrationMethod& method, const std::vector<std::string>& layers,
     const std::function<void(std::size_t done, std::size_t all)>& after_image) {
   const at::NoGradGuard no_gradient;
+  const OneThread one_thread;
   model.eval();
   std::map<std::string, Calibrator> calibrators;
   for (const std::string& layer : layers) calibrators.emplace(layer, method);

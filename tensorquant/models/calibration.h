@@ -15,7 +15,8 @@
 namespace tensorquant {
 
 // What the outputs of layers are while the model runs over the data as it is, in evaluation mode,
-// each image alone: so that it depends on the images, not on their order. after_image sees how many
+// each image alone and in one thread of libtorch's: so that it depends on the images, not on their
+// order or on threads. after_image sees how many
 // forward passes are done of how many.
 std::map<std::string, Calibrator> observe_outputs(
     const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,

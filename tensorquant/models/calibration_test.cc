@@ -96,7 +96,7 @@ TEST(Calibrate, LeavesTheRulesThatFindScalesInParts) {
   const ImageDataset data = test_images(info, 3);
   Override maps;
   maps.extrinsic = QuantizerMap(
-      {{"Conv1", "int,8,unsigned,scale=range"}, {"Conv2", "mxfp8_e4m3"}, {"Dense3", "nearest,8,4"}},
+      {{"Conv1", "int,8,scale=range"}, {"Conv2", "mxfp8_e4m3"}, {"Dense3", "nearest,8,4"}},
       MapKind::extrinsic);
   const Override result =
       calibrate(info, *model, data, maps, make_calibration_method("percentile")).maps;
@@ -122,7 +122,7 @@ TEST(Calibrate, RefusesWhatItCannotFindBeforeTheModelRuns) {
   };
   EXPECT_NE(error_of(rules("mxfp4"), "minmax").find("no layer has an extrinsic quantizer"),
             std::string::npos);
-  EXPECT_NE(error_of(rules("int,8,scale=range"), "mse").find("the output of Conv1: "),
+  EXPECT_NE(error_of(rules("int,8,scale=range"), "mse").find("the output of input: "),
             std::string::npos);
   EXPECT_FALSE(ran);
 }

@@ -92,7 +92,7 @@ class General(CommandLine):
 
     def test_the_help_names_positionals_in_capitals_and_the_exit_status(self):
         self.assertIn("Exit status: 0 success, 1 failure, 2 wrong command line.", " ".join(self.good("--help").split()))
-        for command in ("list", "describe", "quantize", "matmul", "explain", "train", "evaluate", "compare", "bench"):
+        for command in ("list", "describe", "quantize", "matmul", "explain", "calibrate", "train", "evaluate", "compare", "bench"):
             usage = re.search(r"Usage: tensorquant \w+ \[OPTIONS\](.*)", self.good(command, "--help"))[1]
             self.assertEqual(usage, usage.upper())
 

@@ -109,7 +109,7 @@ void expect_output_axis(Layer layer, std::int64_t axis, const Tensor& input) {
     const torch::NoGradGuard no_gradient;
     apply(layer, {});
     const Tensor y = layer->forward(input);
-    apply(layer, {.extrinsic = QuantizerMap({{"", spec}})});
+    apply(layer, {.extrinsic = QuantizerMap({{"", spec}}, MapKind::extrinsic)});
     EXPECT_TRUE(torch::equal(layer->forward(input), quantized_with(y, axis, axis, spec)));
   }
 }
@@ -135,7 +135,8 @@ TEST(OutputAxis, IsTheSameInChannelsLastMemory) {
   const Tensor x = torch::randn({2, 3, 6, 6});
   for (const std::string& spec : specs()) {
     const torch::NoGradGuard no_gradient;
-    apply(layer, {.weights = QuantizerMap({{"", spec}}), .extrinsic = QuantizerMap({{"", spec}})});
+    apply(layer, {.weights = QuantizerMap({{"", spec}}),
+                  .extrinsic = QuantizerMap({{"", spec}}, MapKind::extrinsic)});
     const Tensor y = layer->forward(x);
     layer->to(torch::kFloat);  // drops what is cached
     const Tensor last = layer->forward(x.contiguous(torch::MemoryFormat::ChannelsLast));

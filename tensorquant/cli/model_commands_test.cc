@@ -168,7 +168,9 @@ TEST_F(ModelCommands, FaultsOfTheCommandLineExitWith2) {
       {"explain", "--model", "lenet", "--layers", "x"},
       {"explain", "--model", "lenet", "--suggest", "8"},
       {"explain", "--model", "lenet", "--suggest", "33", "--checkpoint", "x"},
-      {"explain", "--model", "lenet", "--output", "x"}};
+      {"explain", "--model", "lenet", "--output", "x"},
+      {"calibrate", "--model", "lenet", "--extrinsic", "int,8,scale=max"},
+      {"calibrate", "--model", "lenet", "--checkpoint", "x", "--method", "percentle"}};
   for (const auto& line : lines) {
     SCOPED_TRACE(testing::PrintToString(line));
     expect_one_line(run(line), 2);
@@ -341,6 +343,57 @@ TEST_F(ModelCommands, SuggestWritesAMapThatEvaluateReads) {
   const Result quantized = evaluate("net", {"--maps", file("maps.json"), "--strict", "--json"});
   ASSERT_EQ(quantized.code, 0) << quantized.err;
   EXPECT_GE(json::parse(quantized.out)["accuracy"], accuracy - 0.03);
+}
+
+TEST_F(ModelCommands, CalibrateWritesNumbersThatEvaluateReads) {
+  ASSERT_EQ(train("net", {"--epochs", "8", "--learning-rate", "0.003"}).code, 0);
+  const std::vector<std::string> line = {
+      "calibrate",
+      "--model",
+      "lenet5",
+      "--data",
+      folder.string(),
+      "--checkpoint",
+      file("net"),
+      "--weights",
+      R"({"": {"weight": "int,8,per=channel,scale=max"}})",
+      "--method",
+      "percentile=99.9",
+      "--extrinsic",
+      R"({"relu4": "int,8,unsigned,scale=range", "": "int,8,scale=max"})"};
+  const Result shown = run(line);
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  const json maps = json::parse(shown.out);
+  EXPECT_EQ(maps["weights"][""]["weight"], "int,8,per=channel,scale=max");
+  EXPECT_THAT(maps["extrinsic"]["=conv1"], StartsWith("int,8,scale=0."));
+  EXPECT_THAT(maps["extrinsic"]["=relu4"], StartsWith("int,8,unsigned,scale=0."));
+
+  std::vector<std::string> to_file = line;
+  to_file.insert(to_file.end(), {"--output", file("int8.json")});
+  ASSERT_EQ(run(to_file).code, 0);
+  EXPECT_EQ(text_of("int8.json"), shown.out);
+  const double accuracy = json::parse(evaluate("net", {"--json"}).out)["accuracy"];
+  const Result quantized = evaluate("net", {"--maps", file("int8.json"), "--strict", "--json"});
+  ASSERT_EQ(quantized.code, 0) << quantized.err;
+  EXPECT_GE(json::parse(quantized.out)["accuracy"], accuracy - 0.03);
+}
+
+TEST_F(ModelCommands, CalibrateRefusesWhatItCannotFind) {
+  ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
+  const auto calibrate = [&](const std::string& rule, const std::string& method) {
+    return run({"calibrate", "--model", "lenet5", "--data", folder.string(), "--checkpoint",
+                file("net"), "--extrinsic", rule, "--method", method, "--output",
+                file("out.json")});
+  };
+  for (const auto& [rule, method, says] :
+       {std::tuple{"nearest,8,4", "minmax", "no layer has an extrinsic quantizer to calibrate"},
+        std::tuple{"int,8,scale=range", "mse", "'mse' finds a magnitude"},
+        std::tuple{"int,16,scale=max", "entropy", "the output of "}}) {
+    const Result result = calibrate(rule, method);
+    expect_one_line(result, 1);
+    EXPECT_THAT(result.err, HasSubstr(says));
+    EXPECT_FALSE(std::filesystem::exists(file("out.json")));
+  }
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 Usage: test_command_line.py PROGRAM
 """
 
-import ast
 import json
 import math
 import os
@@ -17,37 +16,14 @@ import tempfile
 import unittest
 import zipfile
 
+from array_files import read_npy, read_raw, write_npy, write_raw
+
 PROGRAM = None
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 
 
 def run(*arguments):
     return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
-
-
-def read_raw(path, code):
-    data = pathlib.Path(path).read_bytes()
-    return list(struct.unpack(f"<{len(data) // struct.calcsize(code)}{code}", data))
-
-
-def write_raw(path, code, values):
-    pathlib.Path(path).write_bytes(struct.pack(f"<{len(values)}{code}", *values))
-
-
-def write_npy(path, descr, shape, data):
-    """A version 1.0 file, written from the format's description."""
-    header = repr({"descr": descr, "fortran_order": False, "shape": shape})
-    header += " " * (-(len(header) + 11) % 64) + "\n"
-    pathlib.Path(path).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data)
-
-
-def read_npy(path):
-    data = pathlib.Path(path).read_bytes()
-    length = struct.unpack("<H", data[8:10])[0]
-    header = ast.literal_eval(data[10:10 + length].decode())
-    code = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}[header["descr"]]
-    body = data[10 + length:]
-    return header["shape"], header["descr"], list(struct.unpack(f"<{len(body) // struct.calcsize(code)}{code}", body))
 
 
 class CommandLine(unittest.TestCase):

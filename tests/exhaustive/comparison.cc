@@ -45,6 +45,10 @@ class LaneReference {
       return quantize_reference(format_, x, draws_[lane]);
     } else if constexpr (std::is_same_v<F, Ternary>) {
       return quantize_reference(format_, x, threshold_reference(format_, std::span<const float>()));
+    } else if constexpr (std::is_same_v<F, Scaled>) {  // a given scale knows no neighbours
+      float y = 0;
+      quantize_reference(format_, std::span<const float>(&x, 1), std::span<float>(&y, 1));
+      return y;
     } else {
       return quantize_reference(format_, x);
     }
@@ -140,6 +144,9 @@ class Walk {
 
   bool needs_whole_tensor() const {
     if constexpr (std::is_same_v<F, Ternary>) return !format_.threshold;
+    if constexpr (std::is_same_v<F, Scaled>) {
+      return finds_scales(format_) || tensorquant::is_random(format_);
+    }
     return false;
   }
   static float before_of(float x) { return from_bits<float>(to_bits(x) - 1); }

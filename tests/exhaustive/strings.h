@@ -2,18 +2,26 @@
 #define TESTS_EXHAUSTIVE_STRINGS_H_
 
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "tensorquant/quantizers/format_list.h"
+#include "tensorquant/quantizers/quantizer.h"
 
 namespace tensorquant {
 
 // The examples of the one list of formats, which reach every path of the kernels, and the ends of
-// the formats' parameters, where constants overflow, underflow or lose bits.
+// the formats' parameters, where constants overflow, underflow or lose bits. Not those that find
+// scales in a tensor: what all float32 numbers have in one tensor is a NaN.
 inline std::vector<std::string> exhaustive_strings() {
   std::vector<std::string> strings;
   for (const FormatEntry& entry : format_list()) {
-    strings.insert(strings.end(), entry.examples.begin(), entry.examples.end());
+    for (const std::string_view example : entry.examples) {
+      const auto quantizer = make_quantizer(example);
+      const auto* scaled = std::get_if<Scaled>(quantizer->format());
+      if (scaled == nullptr || !finds_scales(*scaled)) strings.emplace_back(example);
+    }
   }
   strings.insert(
       strings.end(),

@@ -79,7 +79,7 @@ class Fractions(unittest.TestCase):
         specs += ["nearest,12,20", "down,6,2,overflow=wrap", "even,32,16,overflow=wrap"]
         specs += ["odd,7,2,unsigned,overflow=wrap", "zero,6,1,overflow=sign_magnitude", "up,6,2,overflow=zero"]
         specs += ["logarithmic", "logarithmic,down", "logarithmic,max=3,min=-4"]
-        specs += ["posit,8", "posit,6,1", "p3109,8,3", "p3109,6,1,rounding=odd", "nf4", "apot,5"]
+        specs += ["posit,8", "posit,6,1", "p3109,8,3", "p3109,6,1,rounding=odd", "nf4,scale=1", "apot,5"]
         specs += ["logarithmic,exponent", "logarithmic,down,fraction=2"]
         specs += ["float,4,3", "float,5,2,overflow=saturate", "float,3,2,rounding=up", "bf16"]
         with ProcessPoolExecutor() as pool:

@@ -8,10 +8,11 @@ from tensorquant.ops.torch.functions import (
     quantize_last,
     quantize_last_in,
 )
-from tensorquant.ops.torch.memory import version
+from tensorquant.ops.torch.memory import has_numbers, version, without_gradients
 
 __all__ = [
     "arithmetic",
+    "has_numbers",
     "is_in_backward_pass",
     "not_compiled",
     "quantize",
@@ -19,4 +20,5 @@ __all__ = [
     "quantize_last",
     "quantize_last_in",
     "version",
+    "without_gradients",
 ]

@@ -29,9 +29,7 @@ _BATCH = 32  # what predict() makes of an array
 
 
 @checked
-def calibrate(
-    model: keras.layers.Layer, data: Any, maps: Any, method: str = "minmax"
-) -> Override:
+def calibrate(model: keras.layers.Layer, data: Any, maps: Any, method: str = "minmax") -> Override:
     """Runs data through a model and puts numbers in place of the scales that its outputs find.
 
     Extrinsic rules that find one scale in a whole output, such as `int,8,scale=max` or
@@ -44,16 +42,18 @@ def calibrate(
 
     Args:
         model: A Keras model or layer, quantized or not.
-        data: An array, which is cut into batches of 32; or batches, each of which is what the model
-            takes, or a tuple of that and of targets: a list, a generator, a `tf.data.Dataset`, a
-            `keras.utils.PyDataset`. `entropy` goes through them twice.
+        data: An array, which is cut into batches of 32; or batches in a list, a generator, a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`. A batch is what `fit` takes for one:
+            inputs, or a tuple of inputs and targets, which are left alone. `entropy` goes through
+            all batches twice.
         maps: A `tensorquant.Override`, or the path of a file with all three maps.
         method: "minmax", "average[=c]", "percentile[=p]", "mse" or "entropy": see
             docs/calibration.md.
 
     Returns:
         A new `tensorquant.Override`. Warnings name the outputs that had NaN or infinities, which
-        are left out, and those whose rule stays, because there was nothing but zeros.
+        are left out, and those whose rule stays: there was nothing but zeros, or no number to be
+        seen, as inside a function that the framework traces.
 
     Raises:
         TypeError: The data is no such thing, or a generator where a method goes through it twice.
@@ -120,7 +120,7 @@ class _Output:
         finite, nan, infinite = self.calibrator.counts
         stays = f"its rule stays '{self.quantizer}'"
         if finite + nan + infinite == 0:
-            return self.quantizer, [f"{self.what} had no numbers: {stays}"]
+            return self.quantizer, [f"{self.what} had no numbers that could be seen: {stays}"]
         texts = []
         if nan + infinite > 0:
             texts = [f"{self.what} had {nan} NaN and {infinite} infinities, which were left out"]
@@ -246,7 +246,7 @@ def _check_data(data, passes, method):
         return
     if isinstance(data, keras.utils.PyDataset):
         if data.num_batches is None:
-            raise Error("data: a PyDataset without end; give it a __len__")
+            raise Error("data: a PyDataset without end; its num_batches is None")
         return
     if not isinstance(data, Iterable) or isinstance(data, (str, bytes, Mapping)):
         raise wrong("data", "an array or batches", data)

@@ -1,6 +1,11 @@
 """Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
 
-from tensorquant.ops.torch.compiler import is_in_backward_pass, not_compiled
+from tensorquant.ops.torch.compiler import (
+    has_numbers,
+    is_in_backward_pass,
+    not_compiled,
+    without_gradients,
+)
 from tensorquant.ops.torch.functions import (
     arithmetic,
     quantize,
@@ -8,7 +13,7 @@ from tensorquant.ops.torch.functions import (
     quantize_last,
     quantize_last_in,
 )
-from tensorquant.ops.torch.memory import has_numbers, version, without_gradients
+from tensorquant.ops.torch.memory import version
 
 __all__ = [
     "arithmetic",

@@ -27,16 +27,6 @@ def version(x: torch.Tensor) -> tuple | None:
     return x._version, x.data_ptr(), x.dtype, x.shape, x.stride()
 
 
-def has_numbers(x: torch.Tensor) -> bool:
-    """Whether a tensor has numbers, and not a shape alone."""
-    return x.device.type != "meta"
-
-
-def without_gradients() -> torch.no_grad:
-    """A context in which PyTorch keeps nothing for gradients."""
-    return torch.no_grad()
-
-
 _storage_use_count = getattr(torch._C, "_storage_Use_Count", None)  # no public function tells
 
 

@@ -302,7 +302,7 @@ class _Traced(layers.Layer):
         if keras.backend.backend() == "torch":
             import torch
 
-            return torch.vmap(self.inner)(x)
+            return torch.vmap(self.inner)(x[:, None])[:, 0]
         if keras.backend.backend() == "jax":
             import jax
 

@@ -2,6 +2,7 @@
 
 #include "tensorquant/calibration/calibrator.h"
 
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
@@ -15,6 +16,7 @@
 
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
+#include "tensorquant/calibration/calibrated.h"
 #include "tensorquant/quantizers/half_precision.h"
 
 namespace nb = nanobind;
@@ -82,12 +84,27 @@ void bind_calibration(nb::module_& module) {
           },
           "what"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("amax", &Calibrator::amax, "element"_a, "what"_a,
-           nb::call_guard<nb::gil_scoped_release>());
+           nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "check_calibration",
+          [](const Calibrator& c, const Quantizer& quantizer, const std::string& what) {
+            check_calibration(c.method(), quantizer, what);
+          },
+          "quantizer"_a, "what"_a)
+      .def(
+          "calibrated",
+          [](const Calibrator& c, const Quantizer& quantizer, const std::string& what) {
+            return calibrated(quantizer, c, what);
+          },
+          "quantizer"_a, "what"_a,
+          "The quantizer with numbers in place of its rule; None where there were only zeros.");
   bind_observe<float>(bound);
   bind_observe<double>(bound);
   bind_half_observe<Float16>(bound, "observe_float16");
   bind_half_observe<BFloat16>(bound, "observe_bfloat16");
 
+  module.def("can_be_calibrated", &can_be_calibrated, "quantizer"_a,
+             "Whether it finds one scale in a whole tensor, for which a number can stand.");
   module.def("calibration_methods", [] {
     const auto names = calibration_method_names();
     return std::vector<std::string>(names.begin(), names.end());

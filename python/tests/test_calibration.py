@@ -76,6 +76,28 @@ def test_a_calibrator_tells_of_its_method():
     assert (calibrator.method, calibrator.passes, calibrator.finds_range) == ("entropy", 2, False)
 
 
+@pytest.mark.parametrize(
+    "spec, ends, wanted",
+    [
+        ("int,8,scale=max", [-254, 3], "int,8,scale=2"),
+        ("int,8,unsigned,scale=range", [-256, 254], "int,8,unsigned,scale=2,zero=128"),
+        ("float,4,3,scale=ceil", [-1, 241], "float,4,3,scale=2"),  # its largest number is 240
+    ],
+)
+def test_a_rule_becomes_numbers(spec, ends, wanted):
+    quantizer = _core.make_quantizer(spec)
+    assert _core.can_be_calibrated(quantizer)
+    calibrator = calibrated("minmax", [np.array(ends, np.float32)])
+    assert calibrator.calibrated(quantizer, "x").spec == _core.make_quantizer(wanted).spec
+    zeros = calibrated("minmax", [np.zeros(2, np.float32)])
+    assert zeros.calibrated(quantizer, "x") is None
+
+
+@pytest.mark.parametrize("spec", ["none", "nearest,8,4", "int,8,scale=2", "mxfp8_e4m3"])
+def test_other_quantizers_have_nothing_to_calibrate(spec):
+    assert not _core.can_be_calibrated(_core.make_quantizer(spec))
+
+
 def test_faults_are_errors_of_one_line():
     with pytest.raises(tq.Error, match="^calibration method 'averge': unknown name 'averge', did"):
         _core.Calibrator("averge")
@@ -84,5 +106,8 @@ def test_faults_are_errors_of_one_line():
         tq.Error, match="^conv1: calibration method 'mse' wants a format with a largest"
     ):
         _core.Calibrator("mse").check_element(none, "conv1")
+    both_ends = _core.make_quantizer("int,8,scale=range")
+    with pytest.raises(tq.Error, match="^conv1: 'int,8,scale=range' wants both ends of a range"):
+        _core.Calibrator("mse").check_calibration(both_ends, "conv1")
     with pytest.raises(tq.Error, match="^conv1 has no finite number, 1 NaN and 0 infinite ones"):
         calibrated("minmax", [np.array([np.nan])]).range("conv1")

@@ -14,6 +14,7 @@ Example:
 from tensorquant.frontend.override_argument import IdleRuleWarning
 from tensorquant.frontend.summary import LayerSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.keras.calibration import calibrate
 from tensorquant.keras.model import (
     layer_steps,
     quantize_model,
@@ -30,6 +31,7 @@ __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
     "TensorQuantizer",
+    "calibrate",
     "generic_keras_override",
     "layer_steps",
     "override",

@@ -22,6 +22,12 @@ class Application:
         wanted: Tells of a layer whether the maps are for it; for all if left out.
         has_input: Whether the name `input` stands for the model's input.
 
+    Attributes:
+        names: All names of the layers.
+        idle: A message for each rule that does nothing.
+        layers: Pairs of a FoundLayer and its LayerQuantizers; None where no rule hits it.
+        input: LayerQuantizers of the model's input, or None.
+
     Raises:
         tensorquant.Error: One error with everything that cannot be done.
     """
@@ -33,9 +39,10 @@ class Application:
         self.names = assignment.names
         self.idle = assignment.idle
         self._root = root
-        self._input = assignment.input
+        self.input = assignment.input
+        self.layers = list(zip(found, assignment.quantizers))
         self._plans = []  # pairs of a layer and its plan or None
-        for layer, quantizers in zip(found, assignment.quantizers):
+        for layer, quantizers in self.layers:
             try:
                 plan = quantizers and LayerPlan(layer.layer, quantizers)
                 self._plans.append((layer.layer, plan))
@@ -53,8 +60,8 @@ class Application:
                 attach(layer, plan)
         if isinstance(self._root, keras.Model):
             detach(self._root)
-            if self._input is not None:
-                attach(self._root, ContainerPlan(self._root, self._input))
+            if self.input is not None:
+                attach(self._root, ContainerPlan(self._root, self.input))
         remember_layers(self._root)
 
 

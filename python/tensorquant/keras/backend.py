@@ -1,5 +1,7 @@
 """The ops of the framework that Keras runs on."""
 
+import contextlib
+
 import keras
 
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
@@ -36,6 +38,18 @@ def not_compiled(function):
 def version(x):
     """A value that changes when a tensor's values do; None where that cannot be told."""
     return _framework.version(x) if hasattr(_framework, "version") else 0  # they never change
+
+
+def has_numbers(x):
+    """Whether a tensor has numbers by now, and does not stand for those of a later computation."""
+    return _framework.has_numbers(x)
+
+
+def without_gradients():
+    """A context in which nothing is kept for gradients, where the framework would do so unasked."""
+    if hasattr(_framework, "without_gradients"):
+        return _framework.without_gradients()
+    return contextlib.nullcontext()
 
 
 def is_in_backward_pass():

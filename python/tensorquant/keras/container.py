@@ -56,10 +56,9 @@ class ContainerPlan:
         self._refuse_new_layers(layer)
         if self.model_input is not None:
             step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
-            first, *others = args or [kwargs.pop(layer.call_signature_parameters[0])]
+            inputs, others = split_inputs(layer, args, kwargs)
             axes = output_axes(layer, self.model_input.output)
-            first = quantize_floats(_tensors(layer, first), self.model_input, step, axes)
-            args = [first, *others]
+            args = [quantize_floats(inputs, self.model_input, step, axes), *others]
         return base_call(layer, *args, **kwargs)
 
     def to_config(self, layer):
@@ -113,13 +112,22 @@ def remember_layers(root):
             attach(container, ContainerPlan(container))
 
 
-def _tensors(model, inputs):
-    """The inputs as tensors of the model's type. A functional model gets arrays as they are."""
+def split_inputs(model, args, kwargs):
+    """The inputs of a model as tensors of its type, and the other arguments of its call.
+
+    A functional model gets arrays as they are.
+
+    Args:
+        model: The model.
+        args: The arguments of its call().
+        kwargs: Those by name; the inputs are taken out if they are among them.
+    """
 
     def tensor(x):
         return model.dtype_policy.convert_input(x, model.autocast, model.input_dtype)
 
-    return keras.tree.map_structure(tensor, inputs)
+    inputs, *others = args or [kwargs.pop(model.call_signature_parameters[0])]
+    return keras.tree.map_structure(tensor, inputs), others
 
 
 def _saves_its_layers(container):

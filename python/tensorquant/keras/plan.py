@@ -132,7 +132,7 @@ def quantize_outputs(box, quantizers, step, axes):
         step: The step of random rounding.
         axes: The Axes of the tensors.
     """
-    if quantizers.output is None or not _is_float_tensor(box[0]):
+    if quantizers.output is None or not is_float_tensor(box[0]):
         return quantize_floats(box.pop(), quantizers, step, axes)
     mask = get_keras_mask(box[0])
     context = quantizers.context("output", axes=axes_in(axes, box[0])).at(step)
@@ -159,7 +159,7 @@ def quantize_floats(tensors, quantizers, step, axes):
 
     def quantized(x):
         nonlocal index
-        if not _is_float_tensor(x):
+        if not is_float_tensor(x):
             return x
         context = quantizers.context("output", index, axes_in(axes, x)).at(step)
         index += 1
@@ -170,7 +170,7 @@ def quantize_floats(tensors, quantizers, step, axes):
     return tree.map_structure(quantized, tensors)
 
 
-def _is_float_tensor(x):
+def is_float_tensor(x):
     return ops.is_tensor(x) and keras.backend.is_float_dtype(ops.dtype(x))
 
 

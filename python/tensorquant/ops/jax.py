@@ -112,6 +112,11 @@ def arithmetic(
     return _arithmetic(inputs, steps, _Computation(operation, float_function, _are_compiled()))
 
 
+def has_numbers(x: jax.Array) -> bool:
+    """Whether an array has numbers, and is not one that JAX traces."""
+    return not isinstance(x, jax.core.Tracer)
+
+
 class _Quantization(NamedTuple):
     """What is not traced."""
 

@@ -143,6 +143,11 @@ def arithmetic(
     return rounded(*inputs)
 
 
+def has_numbers(x: tf.Tensor) -> bool:
+    """Whether a tensor has numbers, and is not one of a graph."""
+    return not tf.is_symbolic_tensor(x)
+
+
 def _arithmetic(operation, inputs, steps):
     ops = _ops()
     marks = operation.clips_gradient

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hostile import HOSTILE, assert_clear
 
+import tensorquant as tq
 import tensorquant.keras as tqk
 from tensorquant import ops
 
@@ -16,6 +17,12 @@ def _calls():
     tqk.quantize_model(model, extrinsic="stochastic,8,4")
     yield tqk.quantize_model, {"model": model, **maps, "seed": 0, "strict": False}
     yield tqk.override, {**maps, "seed": 0, "strict": False}
+    rules = {"maps": tq.Override(extrinsic="int,8,scale=max"), "method": "minmax"}
+    layer = keras.layers.Identity()
+    yield (
+        (lambda **others: tqk.calibrate(data=np.ones((2, 2)), **others)),
+        {"model": layer, **rules},
+    )
     yield tqk.strip, {"model": cases.make("dense")[0]}
     yield tqk.summary, {"model": model, "print_fn": None}
     yield tqk.layer_steps, {"model": model}

@@ -1,6 +1,11 @@
 """Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
 
-from tensorquant.ops.torch.compiler import is_in_backward_pass, not_compiled
+from tensorquant.ops.torch.compiler import (
+    has_numbers,
+    is_in_backward_pass,
+    not_compiled,
+    without_gradients,
+)
 from tensorquant.ops.torch.functions import (
     arithmetic,
     quantize,
@@ -12,6 +17,7 @@ from tensorquant.ops.torch.memory import version
 
 __all__ = [
     "arithmetic",
+    "has_numbers",
     "is_in_backward_pass",
     "not_compiled",
     "quantize",
@@ -19,4 +25,5 @@ __all__ = [
     "quantize_last",
     "quantize_last_in",
     "version",
+    "without_gradients",
 ]

@@ -37,3 +37,13 @@ def not_compiled(function: Callable) -> Callable:
 def is_in_backward_pass() -> bool:
     """Whether autograd calls, as where a checkpoint computes a function again."""
     return torch._C._current_graph_task_id() != -1
+
+
+def has_numbers(x: torch.Tensor) -> bool:
+    """Whether a tensor has numbers of its own: not a shape alone, and not one that stands for many."""
+    return x.device.type != "meta" and not in_transform()
+
+
+def without_gradients() -> torch.no_grad:
+    """A context in which autograd keeps nothing."""
+    return torch.no_grad()

@@ -176,9 +176,13 @@ void add_matmul(CLI::App& app) {
       "chunk:N    s = A(s + exact sum of the next N P(a b))\n"
       "fused      s = A(s + a b), products not rounded\n"
       "align:N:F  as chunk:N, s and products cut to F bits below the largest exponent\n"
-      "With scales in the formats of A or B the sums of numbers that share them are multiplied by "
-      "them and added up\n"
-      "by --outer; per=row and per=channel are a scale for each row of A and each column of B.\n"
+      "A format of A or B with scales (mxfp4) quantizes the matrix first. Sums run over the "
+      "numbers "
+      "before the\n"
+      "scales, and --outer adds them up times their scales. per=row and per=channel are a scale "
+      "for "
+      "each row of\n"
+      "A and each column of B.\n"
       "Random rounding uses stream 0 for products, 1 for sums, 2 for A, 3 for B, and step 0.\n");
   auto options = std::make_shared<MatmulOptions>();
   command->add_option("A", options->a, "Left matrix, a .npy or .npz file")->required();
@@ -216,9 +220,11 @@ void add_matmul(CLI::App& app) {
       ->excludes(outer)
       ->excludes(every);
   command
-      ->add_option("--a-format", options->a_format,
-                   "Quantizer string that A is quantized by; its scales run along the taps, and "
-                   "products and sums are those of the numbers before them")
+      ->add_option(
+          "--a-format", options->a_format,
+          "Quantizer string of A. One with scales quantizes A along the taps, and P and the sums "
+          "see the numbers before the scales; any other says what A's values are, for the "
+          "exponents of align")
       ->capture_default_str();
   command->add_option("--b-format", options->b_format, "Likewise of B")->capture_default_str();
   command->add_option("--bias", options->bias, "Numbers added to each column, a .npy or .npz file");

@@ -128,10 +128,9 @@ def test_blocks_of_both_matrices_run_along_the_taps():
     a = np.array([[1, 1, 16, 16]], np.float32)
     ones = np.ones((4, 1), np.float32)
     # 4 + 4 saturates to 7, times the scales 1/4 and 4.
-    sums = {"accumulator": "even,4,0", "outer": {}}
     blocks = "even,4,0,block=2,scale=ceil"
-    assert tq.matmul(a, ones, **sums, a_format=blocks).tolist() == [[29.75]]
-    assert tq.matmul(ones.T, a.T, **sums, b_format=blocks).tolist() == [[29.75]]
+    assert tq.matmul(a, ones, accumulator="even,4,0", a_format=blocks).tolist() == [[29.75]]
+    assert tq.matmul(ones.T, a.T, accumulator="even,4,0", b_format=blocks).tolist() == [[29.75]]
 
 
 def test_every_library_gets_the_bits_of_exact_steps(library):

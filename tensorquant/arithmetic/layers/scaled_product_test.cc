@@ -18,9 +18,9 @@ namespace {
 using Lines = MatrixShape::Lines;
 
 std::vector<std::string> scaled_strings() {
-  std::vector<std::string> strings = {"int,8,unsigned,per=row,scale=range",
-                                      "int,8,per=channel,scale=max", "nvfp4,scale=max",
-                                      "even,8,0,block=3,scale=round"};
+  std::vector<std::string> strings = {
+      "int,8,unsigned,per=row,scale=range", "int,8,per=channel,scale=max", "nvfp4,scale=max",
+      "even,8,0,block=3,scale=round", "stochastic,8,0,block=16,scale=max"};
   for (const FormatEntry& entry : format_list()) {
     for (const auto& example : entry.examples) {
       if (std::holds_alternative<Scaled>(*make_quantizer(example)->format())) {

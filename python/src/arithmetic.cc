@@ -10,14 +10,17 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
 #include "python/src/outer_pair.h"
-#include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/arithmetic/layers/operation.h"
+#include "tensorquant/arithmetic/layers/scaled_product.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/quantizers/accumulate.h"
 
@@ -31,7 +34,22 @@ namespace {
 struct Setting {
   Arithmetic arithmetic;
   ArithmeticContext context;
+  std::shared_ptr<const Quantizer> data_format, weight_format;
 };
+
+// The arithmetic of operations that take no scales.
+Arithmetic arithmetic_without_scales(const Setting& setting) {
+  const auto min_exponent = [](const Quantizer& quantizer) {
+    if (quantizer.format() != nullptr && std::holds_alternative<Scaled>(*quantizer.format())) {
+      throw Error("'" + quantizer.spec() + "' has scales, which only matmul() takes from a format");
+    }
+    return smallest_normal_exponent(quantizer);
+  };
+  Arithmetic arithmetic = setting.arithmetic;
+  arithmetic.data_min_exponent = min_exponent(*setting.data_format);
+  arithmetic.weight_min_exponent = min_exponent(*setting.weight_format);
+  return arithmetic;
+}
 
 template <class T>
 const T* data_of(const std::optional<In<T>>& array) {
@@ -45,8 +63,9 @@ void bind_calls(nb::module_& module) {
       [](const Setting& setting, const In<T>& a, const In<T>& b, const std::optional<In<T>>& bias,
          const Out<T>& y, std::int64_t rows, std::int64_t taps, std::int64_t columns,
          RangeReport* ranges) {
-        return matrix_product<T>(setting.arithmetic, setting.context, rows, taps, columns, a.data(),
-                                 b.data(), data_of(bias), y.data(), ranges);
+        return scaled_matrix_product<T>(setting.arithmetic, setting.context, *setting.data_format,
+                                        *setting.weight_format, rows, taps, columns, a.data(),
+                                        b.data(), data_of(bias), y.data(), ranges);
       },
       "setting"_a, "a"_a.noconvert(), "b"_a.noconvert(), "bias"_a.noconvert().none(),
       "y"_a.noconvert(), "rows"_a, "taps"_a, "columns"_a, "ranges"_a.none(),
@@ -57,8 +76,8 @@ void bind_calls(nb::module_& module) {
          const std::vector<In<T>>& inputs, const Out<T>& y, RangeReport* ranges) {
         std::vector<const T*> data;
         for (const In<T>& input : inputs) data.push_back(input.data());
-        return run_operation<T>(operation, setting.arithmetic, setting.context, shapes, data,
-                                y.data(), ranges);
+        return run_operation<T>(operation, arithmetic_without_scales(setting), setting.context,
+                                shapes, data, y.data(), ranges);
       },
       "setting"_a, "operation"_a, "shapes"_a, "inputs"_a.noconvert(), "y"_a.noconvert(),
       "ranges"_a.none(), nb::call_guard<nb::gil_scoped_release>());
@@ -120,15 +139,16 @@ void bind_arithmetic(nb::module_& module) {
           "__init__",
           [](Setting* self, const Quantizer& product, const Quantizer& accumulator,
              const std::string& accumulate, const std::optional<OuterPair>& outer,
-             const std::string& order, const Quantizer& data_format, const Quantizer& weight_format,
-             std::uint64_t seed, std::uint32_t product_stream, std::uint32_t accumulator_stream,
-             std::uint32_t step) {
-            Arithmetic arithmetic =
+             const std::string& order, const std::shared_ptr<const Quantizer>& data_format,
+             const std::shared_ptr<const Quantizer>& weight_format, std::uint64_t seed,
+             std::uint32_t product_stream, std::uint32_t accumulator_stream, std::uint32_t step) {
+            const Arithmetic arithmetic =
                 make_arithmetic(product, accumulator, make_accumulate(accumulate),
                                 outer_sum_of(outer), make_tap_order(order));
-            arithmetic.data_min_exponent = smallest_normal_exponent(data_format);
-            arithmetic.weight_min_exponent = smallest_normal_exponent(weight_format);
-            new (self) Setting{arithmetic, {seed, product_stream, accumulator_stream, step}};
+            new (self) Setting{arithmetic,
+                               {seed, product_stream, accumulator_stream, step},
+                               data_format,
+                               weight_format};
           },
           "product"_a, "accumulator"_a, "accumulate"_a, "outer"_a.none(), "order"_a,
           "data_format"_a, "weight_format"_a, "seed"_a, "product_stream"_a, "accumulator_stream"_a,

@@ -35,7 +35,7 @@ def format_of(case, operand):
 
 
 def linear(case, shape):
-    """Of the vectors without scales, which no quantizer gives yet."""
+    """Of the vectors without scales; theirs are any numbers, which no quantizer gives."""
     x = values_of(case, "a", (shape["m"], shape["k"]))
     w = values_of(case, "b", (shape["n"], shape["k"]))
     formats = {"a_format": format_of(case, "data"), "b_format": format_of(case, "weight")}
@@ -99,6 +99,38 @@ def test_every_operation_has_the_golden_bits(kind, compute, least):
     for case in cases:
         y = compute(case, case["shape"])
         assert_same_bits(y, values_of(case, "y", y.shape))
+
+
+WITHOUT_SCALES = {"e4m3fn", "e5m2", "float,5,10"}
+HARDWARE = [json.loads(line) for line in (GOLDEN / "arithmetic2.jsonl").read_text().splitlines()]
+
+
+def test_matmul_has_the_golden_bits_of_scaled_formats_and_hardware():
+    keys = ("product", "accumulator", "accumulate", "outer", "a_format", "b_format")
+    cases = [case for case in HARDWARE if not case["a_format"].startswith("posit")]
+    assert len(cases) == 13
+    for case in cases:
+        m, k, n = case["shape"]
+        a = floats_of(case["a"]).reshape(m, k)
+        b = np.ascontiguousarray(floats_of(case["b"]).reshape(n, k).T)
+        # Those without scales leave the matrices to their callers.
+        if case["a_format"] in WITHOUT_SCALES:
+            a, b = tq.Quantizer(case["a_format"])(a), tq.Quantizer(case["b_format"])(b)
+        y = tq.matmul(a, b, **{key: case[key] for key in keys if key in case})
+        assert_same_bits(y, floats_of(case["y"]).reshape(m, n))
+
+
+def floats_of(words):
+    return np.array([int(word, 16) for word in words], np.uint32).view(np.float32)
+
+
+def test_blocks_of_both_matrices_run_along_the_taps():
+    a = np.array([[1, 1, 16, 16]], np.float32)
+    ones = np.ones((4, 1), np.float32)
+    # 4 + 4 saturates to 7, times the scales 1/4 and 4.
+    blocks = "even,4,0,block=2,scale=ceil"
+    assert tq.matmul(a, ones, accumulator="even,4,0", a_format=blocks).tolist() == [[29.75]]
+    assert tq.matmul(ones.T, a.T, accumulator="even,4,0", b_format=blocks).tolist() == [[29.75]]
 
 
 def test_every_library_gets_the_bits_of_exact_steps(library):
@@ -185,6 +217,11 @@ KERNEL = np.ones((4, 2, 3), np.float32)
             lambda: tq.matmul(A.astype(float), A.T.astype(float), ranges=tq.Ranges()),
             tq.Error,
             "ranges are reported for float32 alone",
+        ),
+        (
+            lambda: tq.convolve(IMAGE, KERNEL, x_format="mxfp4"),
+            tq.Error,
+            r"convolve: 'mxfp4' has scales, which only matmul\(\) takes",
         ),
         (lambda: tq.convolve(A, KERNEL), tq.Error, r"convolve: expected an input of 3 dim"),
         (lambda: tq.convolve(IMAGE, KERNEL, groups=2), tq.Error, "an input of 4 channels"),

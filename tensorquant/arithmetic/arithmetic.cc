@@ -17,6 +17,16 @@ GridFormat format_of(const Quantizer& quantizer, const char* place) {
   return *grid_format(*quantizer.format());
 }
 
+// Floats alone have subnormal numbers.
+template <class F>
+std::optional<int> min_exponent_of(const F& format) {
+  if constexpr (requires { format.min_exponent(); }) {
+    return format.min_exponent();
+  } else {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulator,
@@ -34,10 +44,13 @@ Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulato
   return arithmetic;
 }
 
+std::optional<int> smallest_normal_exponent(const ElementFormat& element) {
+  return std::visit([](const auto& f) { return min_exponent_of(f); }, element);
+}
+
 std::optional<int> smallest_normal_exponent(const Quantizer& quantizer) {
-  const Format* format = quantizer.format();
-  const auto* floating = format == nullptr ? nullptr : std::get_if<FloatingPoint>(format);
-  return floating == nullptr ? std::nullopt : std::optional(floating->min_exponent());
+  if (quantizer.format() == nullptr) return std::nullopt;
+  return std::visit([](const auto& f) { return min_exponent_of(f); }, *quantizer.format());
 }
 
 void RangeReport::merge(const RangeReport& other) {

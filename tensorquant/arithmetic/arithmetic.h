@@ -42,8 +42,10 @@ struct Arithmetic {
 };
 
 // The smallest normal exponent of a quantizer's values; nothing where the tensor type's stands for
-// it, as for all but floats.
+// it, as for all but floats. Values with scales have none of their own: their elements have, where
+// arithmetic sees these and their scales apart.
 std::optional<int> smallest_normal_exponent(const Quantizer& quantizer);
+std::optional<int> smallest_normal_exponent(const ElementFormat& element);
 
 // The arithmetic of an intrinsic map's value. Throws an Error for quantizers that do not round to a
 // grid: sparse, binary, ternary and a user's own.
@@ -57,6 +59,9 @@ struct ArithmeticContext {
   std::uint32_t product_stream = 0;
   std::uint32_t accumulator_stream = 1;
   std::uint32_t step = 0;
+  // Of matrices that are split on the way: see scaled_matrix_product().
+  std::uint32_t data_stream = 2;
+  std::uint32_t weight_stream = 3;
 
   RandomStream product() const { return {seed, product_stream, step}; }
   RandomStream accumulator() const { return {seed, accumulator_stream, step}; }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/arithmetic/layers/matrix_product.h"
+#include "tensorquant/arithmetic/layers/scaled_product.h"
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
@@ -22,6 +22,11 @@
 
 namespace tensorquant::cli {
 namespace {
+
+// Of the two matrices.
+struct Formats {
+  std::shared_ptr<const Quantizer> a, b;
+};
 
 struct MatmulOptions {
   std::string a, b, out, bias;
@@ -58,13 +63,10 @@ RuleValue value_of(const MatmulOptions& options) {
   return value;
 }
 
-Arithmetic arithmetic_of(const MatmulOptions& options, const RuleValue& value) {
+Arithmetic arithmetic_of(const RuleValue& value) {
   try {
-    Arithmetic arithmetic = make_arithmetic(*value.product, *value.accumulator, value.accumulate,
-                                            value.outer, value.order);
-    arithmetic.data_min_exponent = smallest_normal_exponent(*quantizer_of(options.a_format));
-    arithmetic.weight_min_exponent = smallest_normal_exponent(*quantizer_of(options.b_format));
-    return arithmetic;
+    return make_arithmetic(*value.product, *value.accumulator, value.accumulate, value.outer,
+                           value.order);
   } catch (const Error& error) {
     throw CLI::ValidationError(error.what());
   }
@@ -87,23 +89,24 @@ void require_type(const std::string& path, const Array& array, const MatmulOptio
 }
 
 template <class T>
-SumPlan multiply(const MatmulOptions& options, const Arithmetic& arithmetic, const Array& a,
-                 const Array& b, const Array& bias, RangeReport* report) {
+SumPlan multiply(const MatmulOptions& options, const Arithmetic& arithmetic, const Formats& formats,
+                 const Array& a, const Array& b, const Array& bias, RangeReport* report) {
   const std::size_t rows = a.shape[0], taps = a.shape[1], columns = b.shape[1];
   std::vector<T> y(rows * columns);
   ArithmeticContext context;
   context.seed = options.seed;
-  const SumPlan plan = matrix_product<T>(
-      arithmetic, context, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(taps),
-      static_cast<std::int64_t>(columns), a.as<T>().data(), b.as<T>().data(),
-      options.bias.empty() ? nullptr : bias.as<T>().data(), y.data(), report);
+  const SumPlan plan = scaled_matrix_product<T>(
+      arithmetic, context, *formats.a, *formats.b, static_cast<std::int64_t>(rows),
+      static_cast<std::int64_t>(taps), static_cast<std::int64_t>(columns), a.as<T>().data(),
+      b.as<T>().data(), options.bias.empty() ? nullptr : bias.as<T>().data(), y.data(), report);
   write_npy<T>(options.out, {rows, columns}, y);
   return plan;
 }
 
 void matmul(const MatmulOptions& options) {
   const RuleValue value = value_of(options);
-  const Arithmetic arithmetic = arithmetic_of(options, value);
+  const Arithmetic arithmetic = arithmetic_of(value);
+  const Formats formats = {quantizer_of(options.a_format), quantizer_of(options.b_format)};
   if (!options.out.ends_with(".npy")) {
     throw CLI::ValidationError(options.out + ": the extension must be .npy");
   }
@@ -128,12 +131,14 @@ void matmul(const MatmulOptions& options) {
   LayerRangeReport ranges{"product", arithmetic, {}};
   RangeReport* report = options.ranges ? &ranges.report : nullptr;
   const SumPlan plan = a.dtype == DType::f32
-                           ? multiply<float>(options, arithmetic, a, b, bias, report)
-                           : multiply<double>(options, arithmetic, a, b, bias, report);
+                           ? multiply<float>(options, arithmetic, formats, a, b, bias, report)
+                           : multiply<double>(options, arithmetic, formats, a, b, bias, report);
   if (options.as_json) {
     nlohmann::ordered_json result = {{"rows", a.shape[0]},
                                      {"taps", a.shape[1]},
                                      {"columns", b.shape[1]},
+                                     {"a_format", formats.a->spec()},
+                                     {"b_format", formats.b->spec()},
                                      {"product", value.product->spec()},
                                      {"accumulator", value.accumulator->spec()},
                                      {"accumulate", to_string(arithmetic.accumulate)},
@@ -171,7 +176,14 @@ void add_matmul(CLI::App& app) {
       "chunk:N    s = A(s + exact sum of the next N P(a b))\n"
       "fused      s = A(s + a b), products not rounded\n"
       "align:N:F  as chunk:N, s and products cut to F bits below the largest exponent\n"
-      "Random rounding uses stream 0 for products, stream 1 for sums, and step 0.\n");
+      "A format of A or B with scales (mxfp4) quantizes the matrix first. Sums run over the "
+      "numbers "
+      "before the\n"
+      "scales, and --outer adds them up times their scales. per=row and per=channel are a scale "
+      "for "
+      "each row of\n"
+      "A and each column of B.\n"
+      "Random rounding uses stream 0 for products, 1 for sums, 2 for A, 3 for B, and step 0.\n");
   auto options = std::make_shared<MatmulOptions>();
   command->add_option("A", options->a, "Left matrix, a .npy or .npz file")->required();
   command->add_option("B", options->b, "Right matrix, a .npy or .npz file")->required();
@@ -208,11 +220,13 @@ void add_matmul(CLI::App& app) {
       ->excludes(outer)
       ->excludes(every);
   command
-      ->add_option("--a-format", options->a_format,
-                   "Quantizer string of A's values: align takes the exponents of subnormal "
-                   "ones from it; none: those of the matrices' type")
+      ->add_option(
+          "--a-format", options->a_format,
+          "Quantizer string of A. One with scales quantizes A along the taps, and P and the sums "
+          "see the numbers before the scales; any other says what A's values are, for the "
+          "exponents of align")
       ->capture_default_str();
-  command->add_option("--b-format", options->b_format, "Likewise of B's")->capture_default_str();
+  command->add_option("--b-format", options->b_format, "Likewise of B")->capture_default_str();
   command->add_option("--bias", options->bias, "Numbers added to each column, a .npy or .npz file");
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag("--ranges", options->ranges,

@@ -116,23 +116,30 @@ T element_reference(const ElementFormat& element, T x, const RandomStream& rando
       element);
 }
 
+// q of s * q.
 template <class T>
-T quantize_in_group(const Scaled& format, const GroupScale<T>& group, T x,
-                    const RandomStream& random, std::size_t index) {
+T element_in_group(const Scaled& format, const GroupScale<T>& group, T x,
+                   const RandomStream& random, std::size_t index) {
   if (std::isnan(x)) return element_reference(format.element, x, random, index);
   if (std::isnan(group.scale)) return std::numeric_limits<T>::quiet_NaN();
-  T q;
   if (format.scale.has_zero_point()) {
     const auto& fixed = std::get<FixedPoint>(format.element);
     const auto [lowest, highest] = shifted_ends(fixed, group.zero);
     const double k = round_reference(static_cast<double>(x / group.scale), fixed.rounding,
                                      draw(fixed, random, index));
-    q = static_cast<T>(std::clamp(k, lowest, highest)) + T{0};  // -0 + 0 = +0
-  } else if (group.threshold && std::holds_alternative<Ternary>(format.element)) {
-    q = quantize_reference(std::get<Ternary>(format.element), x, *group.threshold);
-  } else {
-    q = element_reference(format.element, group.scale == 0 ? x : x / group.scale, random, index);
+    return static_cast<T>(std::clamp(k, lowest, highest)) + T{0};  // -0 + 0 = +0
   }
+  if (group.threshold && std::holds_alternative<Ternary>(format.element)) {
+    return quantize_reference(std::get<Ternary>(format.element), x, *group.threshold);
+  }
+  return element_reference(format.element, group.scale == 0 ? x : x / group.scale, random, index);
+}
+
+template <class T>
+T quantize_in_group(const Scaled& format, const GroupScale<T>& group, T x,
+                    const RandomStream& random, std::size_t index) {
+  const T q = element_in_group(format, group, x, random, index);
+  if (std::isnan(q)) return q;
   const T y = group.scale * q;
   return std::isfinite(q) ? finite(y) : y;
 }
@@ -217,6 +224,20 @@ void quantize_reference(const Scaled& format, std::span<const T> in, std::span<T
 }
 
 template <class T>
+ScaledParts<T> split_reference(const Scaled& format, std::span<const T> in,
+                               const Context& context) {
+  const RandomStream random = context.random();
+  ScaledParts<T> parts{std::vector<T>(in.size()), {}};
+  for_each_group(format, in, context, [&](const GroupScale<T>& group, const auto& indices) {
+    parts.scales.push_back(group.scale);
+    for (const std::size_t i : indices) {
+      parts.q[i] = element_in_group(format, group, in[i], random, i);
+    }
+  });
+  return parts;
+}
+
+template <class T>
 void clipped_gradient_reference(const Scaled& format, std::span<const T> x, std::span<const T> dy,
                                 std::span<T> dx, const Context& context) {
   for_each_group(format, x, context, [&](const GroupScale<T>& group, const auto& indices) {
@@ -281,6 +302,9 @@ template void quantize_reference(const Scaled&, std::span<const float>, std::spa
                                  const Context&);
 template void quantize_reference(const Scaled&, std::span<const double>, std::span<double>,
                                  const Context&);
+template ScaledParts<float> split_reference(const Scaled&, std::span<const float>, const Context&);
+template ScaledParts<double> split_reference(const Scaled&, std::span<const double>,
+                                             const Context&);
 template void clipped_gradient_reference(const Scaled&, std::span<const float>,
                                          std::span<const float>, std::span<float>, const Context&);
 template void clipped_gradient_reference(const Scaled&, std::span<const double>,

@@ -67,8 +67,8 @@ struct MeanScale {
 template <class T>
 MeanScale<T> mean_scale(const ElementFormat& element, std::span<const T> group);
 
-// The number, and the zero point, that the format would find in a group with these ends; nothing for
-// a group of zeros or one that is not finite. Not for Rule::e4m3 and Rule::mean.
+// The number, and the zero point, that the format would find in a group with these ends; nothing
+// for a group of zeros or one that is not finite. Not for Rule::e4m3 and Rule::mean.
 template <class T>
 std::optional<Scale> given_scale(const Scaled& format, T lowest, T highest);
 
@@ -93,6 +93,18 @@ inline constexpr int kMaxZeroPointBits = 24;
 template <class T>
 void quantize_reference(const Scaled& format, std::span<const T> in, std::span<T> out,
                         const Context& context = {});
+
+// The same as two factors: q = element(x / s), of integers less their zero point, and the scale s
+// of each group of grouping(), NaN where the group is. s * q, a product in T with T's largest value
+// in place of an infinity, is what quantize_reference() gives, but for the bits of NaN.
+template <class T>
+struct ScaledParts {
+  std::vector<T> q;
+  std::vector<T> scales;
+};
+template <class T>
+ScaledParts<T> split_reference(const Scaled& format, std::span<const T> in,
+                               const Context& context = {});
 
 // What a tensor can become; infinite where the scale is found in it.
 template <class T>

@@ -356,6 +356,24 @@ class Matmul(CommandLine):
         self.good("matmul", a, b, y, "--accumulate", "align:2:2", "--a-format", "e4m3fn")
         self.assertEqual(read_npy(y)[2], [0.0])
 
+    def test_quantizes_by_formats_with_scales_along_the_taps(self):
+        # 4 + 4 saturates to 7, times the scales 1/4 and 4; the bias comes behind them.
+        a, b, y = self.matrices([[1.0, 1.0, 16.0, 16.0]], [[1.0]] * 4)
+        sums = ("--accumulator", "even,4,0", "--outer", "none")
+        result = json.loads(self.good("matmul", a, b, y, *sums, "--a-format", "even,4,0,block=2,scale=ceil", "--json"))
+        self.assertEqual(read_npy(y)[2], [29.75])
+        self.assertEqual((result["a_format"], result["b_format"]), ("even,4,0,block=2,scale=ceil", "none"))
+        a, b, y = self.matrices([[1.0] * 4], [[1.0, 0.0], [1.0, 0.0], [16.0, 1.0], [16.0, 1.0]])
+        bias = self.dir / "bias.npy"
+        write_npy(bias, "<f4", (2,), struct.pack("<2f", 0.5, 1.0))
+        self.good("matmul", a, b, y, *sums, "--b-format", "even,4,0,block=2,scale=ceil", "--bias", bias)
+        self.assertEqual(read_npy(y)[2], [30.25, 2.75])  # 7 / 4 + 1
+
+    def test_leaves_matrices_of_formats_without_scales_as_they_are(self):
+        a, b, y = self.matrices([[1.25, 2.0]], [[1.0], [1.0]])
+        self.good("matmul", a, b, y, "--a-format", "even,8,0")
+        self.assertEqual(read_npy(y)[2], [3.25])
+
     def test_adds_the_bias_last(self):
         a, b, y = self.matrices([[6.0], [1.0]], [[1.0, 1.0]])
         bias = self.dir / "bias.npy"

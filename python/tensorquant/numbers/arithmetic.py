@@ -112,9 +112,13 @@ def matmul(
             of its "accumulator", a format, and "every", after how many products it does so. None
             for a single one.
         order: "channel" or "tap", as in convolve(); for a matrix product both are the same.
-        a_format: A quantizer of whose values a is made: "align" takes the exponents of subnormal
-            ones from it. None for the arrays' type.
-        b_format: Likewise of b.
+        a_format: A quantizer string, or a Quantizer. One with scales, such as "mxfp4", quantizes a
+            along the taps first: products and sums are of the numbers before the scales, and the
+            outer accumulator adds them up times their scales. "per=row" and "per=channel" are a
+            scale for each row. Any other only says of whose values a is made: "align" takes the
+            exponents of subnormal ones from it. None for the arrays' type.
+        b_format: Likewise of b, with a scale for each column. Random rounding of a and b takes the
+            streams 2 and 3.
         seed: Of random rounding, with the streams and the step; see Quantizer.__call__().
         product_stream: Of the products.
         accumulator_stream: Of the sums.
@@ -211,8 +215,8 @@ def convolve(
         outer: See matmul().
         order: "channel" adds up for each input channel all kernel positions, "tap" for each kernel
             position all input channels.
-        x_format: As a_format in matmul().
-        w_format: As b_format in matmul().
+        x_format: As a_format in matmul(), without scales.
+        w_format: Likewise of w.
         seed: See matmul().
         product_stream: See matmul().
         accumulator_stream: See matmul().
@@ -287,7 +291,7 @@ def average_pool(
         accumulate: See matmul().
         outer: See matmul().
         order: "channel" or "tap"; for a pool both are the same.
-        x_format: As a_format in matmul().
+        x_format: As a_format in matmul(), without scales.
         seed: See matmul().
         product_stream: See matmul().
         accumulator_stream: See matmul().

@@ -27,14 +27,19 @@ void set_scales(const ScalesAlongK<T>& scales, const std::string& what, std::int
   if (scales.values.empty()) return;
   if (scales.block < 1) throw Error(what + ": a block must have 1 number or more");
   const std::int64_t blocks = taps == 0 ? 0 : (taps - 1) / scales.block + 1;
-  const std::int64_t last = (lines - 1) * scales.stride + blocks;  // one behind the last scale
-  if (scales.stride < 0 || (lines > 0 && last > static_cast<std::int64_t>(scales.values.size()))) {
-    throw Error(what + ": expected " + std::to_string(last) + " numbers, found " +
+  // One behind the last scale.
+  const std::int64_t end =
+      lines == 0 || blocks == 0 ? 0 : (lines - 1) * scales.stride + (blocks - 1) * scales.step + 1;
+  if (scales.stride < 0 || scales.step < 0 ||
+      end > static_cast<std::int64_t>(scales.values.size())) {
+    throw Error(what + ": expected " + std::to_string(end) + " numbers, found " +
                 std::to_string(scales.values.size()));
   }
   factor.scales = Scales<T>{scales.values, multiples(lines, scales.stride), multiples(taps, 1)};
-  for (std::int64_t& tap : factor.scales->taps) tap /= scales.block;
+  for (std::int64_t& tap : factor.scales->taps) tap = tap / scales.block * scales.step;
 }
+
+}  // namespace
 
 void check_matrices(std::int64_t rows, std::int64_t taps, std::int64_t columns) {
   volume("the first matrix", Sizes{rows, taps});
@@ -42,17 +47,18 @@ void check_matrices(std::int64_t rows, std::int64_t taps, std::int64_t columns) 
   volume("the output", Sizes{rows, columns});
 }
 
-}  // namespace
-
 template <class T>
 SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& context,
                        std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
-                       const T* b, const T* bias, T* y, RangeReport* report) {
+                       const T* b, const T* bias, T* y, RangeReport* report,
+                       const MatrixScales<T>& scales) {
   check_matrices(rows, taps, columns);
   SumsOfProducts<T> sums;
   sums.a = {span_of(a, rows * taps), multiples(rows, taps), multiples(taps, 1)};
   sums.b = {span_of(b, taps * columns), multiples(columns, 1), multiples(taps, columns)};
   set_min_exponents(arithmetic, sums.a, sums.b);
+  set_scales(scales.data, "the data's scales", rows, taps, sums.a);
+  set_scales(scales.weights, "the weights' scales", columns, taps, sums.b);
   sums.column_bias = bias;
   sums.y = y;
   sums.rows = multiples(rows, columns);
@@ -64,7 +70,7 @@ SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& co
 template <class T>
 SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
-               T* y, RangeReport* report, bool* outside, const LinearScales<T>& scales) {
+               T* y, RangeReport* report, bool* outside, const MatrixScales<T>& scales) {
   check_matrices(batch, inputs, outputs);
   SumsOfProducts<T> sums;
   sums.a = {span_of(w, outputs * inputs), multiples(outputs, inputs), multiples(inputs, 1)};
@@ -84,10 +90,10 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
 #define TENSORQUANT_INSTANTIATE(T)                                                                 \
   template SumPlan matrix_product(const Arithmetic&, const ArithmeticContext&, std::int64_t,       \
                                   std::int64_t, std::int64_t, const T*, const T*, const T*, T*,    \
-                                  RangeReport*);                                                   \
+                                  RangeReport*, const MatrixScales<T>&);                           \
   template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t, std::int64_t, \
                           std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*,     \
-                          const LinearScales<T>&)
+                          const MatrixScales<T>&)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

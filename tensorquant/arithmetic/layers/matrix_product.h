@@ -8,25 +8,31 @@
 
 namespace tensorquant {
 
-// y (rows, columns) from a (rows, taps), b (taps, columns) and a bias for each column or null.
-template <class T>
-SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                       std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
-                       const T* b, const T* bias, T* y, RangeReport* report = nullptr);
-
 // The scales of a matrix's lines, along which products are added up: number k of line i stands for
-// values[i * stride + k / block] times itself. So {s, K, 0} is a scale for all, {s, K, 1} one for
-// each line, {s, 32, (K + 31) / 32} one for each 32 numbers of a line. No values: 1.
+// values[i * stride + k / block * step] times itself. So {s, K, 0} is a scale for all, {s, K, 1}
+// one for each line, {s, 32, (K + 31) / 32} one for each 32 numbers of a line. No values: 1.
 template <class T>
 struct ScalesAlongK {
   std::span<const T> values = {};
   std::int64_t block = 1;   // 1 or more
   std::int64_t stride = 0;  // between the scales of neighbouring lines
+  std::int64_t step = 1;    // between those of neighbouring blocks of a line
 };
 template <class T>
-struct LinearScales {
+struct MatrixScales {
   ScalesAlongK<T> data = {}, weights = {};
 };
+
+// Throws an Error for sizes that make no sense.
+void check_matrices(std::int64_t rows, std::int64_t taps, std::int64_t columns);
+
+// y (rows, columns) from the data a (rows, taps), the weights b (taps, columns) and a bias for each
+// column or null. Throws an Error for scales that are too few.
+template <class T>
+SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                       std::int64_t rows, std::int64_t taps, std::int64_t columns, const T* a,
+                       const T* b, const T* bias, T* y, RangeReport* report = nullptr,
+                       const MatrixScales<T>& scales = {});
 
 // y (batch, outputs) from x (batch, inputs), w (outputs, inputs) and a bias for each output or
 // null. Throws an Error for scales that are too few.
@@ -34,7 +40,7 @@ template <class T>
 SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, std::int64_t batch,
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
                T* y, RangeReport* report = nullptr, bool* outside = nullptr,
-               const LinearScales<T>& scales = {});
+               const MatrixScales<T>& scales = {});
 
 }  // namespace tensorquant
 

@@ -248,6 +248,9 @@ TEST(AlignedAndTwoLevelSums, RefuseScalesThatAreTooFew) {
   EXPECT_THROW(run({scales, 2, 2}), Error);
   EXPECT_THROW(run({scales, 0, 1}), Error);
   EXPECT_THROW(run({scales, 3, -1}), Error);
+  EXPECT_NO_THROW(run({scales, 2, 0, 2}));
+  EXPECT_THROW(run({scales, 2, 1, 2}), Error);
+  EXPECT_THROW(run({scales, 2, 1, -1}), Error);
 }
 
 }  // namespace

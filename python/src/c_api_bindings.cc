@@ -119,7 +119,7 @@ void arithmetic(std::string_view operation, int type, const std::vector<TensorSh
 
 // What an op has to know of a quantizer, tensorquant.ops.common.Traits; and whether it is built in,
 // so that this never changes.
-std::tuple<bool, bool, bool, bool, bool, bool, bool, bool> traits(std::string_view spec) {
+std::tuple<bool, bool, bool, bool, bool, bool, bool, bool, bool> traits(std::string_view spec) {
   const auto quantizer = make_quantizer(spec);
   return {quantizer->is_random(),
           is_elementwise(*quantizer),
@@ -128,6 +128,7 @@ std::tuple<bool, bool, bool, bool, bool, bool, bool, bool> traits(std::string_vi
           has_elementwise_gradient(*quantizer),
           quantizer->needs_layout(),
           needs_channels(*quantizer),
+          is_idempotent(*quantizer),
           quantizer->format() != nullptr};
 }
 

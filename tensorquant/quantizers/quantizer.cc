@@ -47,6 +47,15 @@ bool is_elementwise(const Quantizer& quantizer) {
   return quantizer.format() != nullptr && is_elementwise(*quantizer.format());
 }
 
+bool is_idempotent(const Quantizer& quantizer) {
+  if (!is_elementwise(quantizer)) return false;
+  const Format& format = *quantizer.format();
+  if (const auto* powers = std::get_if<Logarithmic>(&format)) {
+    return powers->rounding != Logarithmic::Rounding::down || powers->fraction == 0;
+  }
+  return !std::holds_alternative<Scaled>(format);
+}
+
 bool has_elementwise_gradient(const Quantizer& quantizer) {
   if (quantizer.format() == nullptr) return false;
   const auto* scaled = std::get_if<Scaled>(quantizer.format());

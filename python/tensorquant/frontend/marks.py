@@ -16,7 +16,7 @@ def leaves_its_values(quantizer, dtype):
     if isinstance(quantizer, TensorQuantizer):  # nobody knows what it does
         return False
     its = traits(quantizer.spec)
-    return its.is_elementwise and its.is_straight_through and dtype in _EXACT_TYPES
+    return its.is_idempotent and its.is_straight_through and dtype in _EXACT_TYPES
 
 
 @functools.lru_cache(maxsize=4096)

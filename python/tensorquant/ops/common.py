@@ -20,6 +20,7 @@ class Traits(NamedTuple):
     has_elementwise_gradient: bool  # the same of the gradient
     needs_layout: bool  # the result depends on what the tensor's axes mean
     needs_channels: bool  # and it cannot guess the channels'
+    is_idempotent: bool  # quantizing again changes nothing
 
 
 _NOT_RANDOM = Context()

@@ -233,10 +233,12 @@ namespace tensorquant {
 HWY_EXPORT(FloatingPoint32);
 HWY_EXPORT(FloatingPoint64);
 
-void quantize_part(const FloatingPoint& format, const RandomStream& random, const Part<float>& part) {
+void quantize_part(const FloatingPoint& format, const RandomStream& random,
+                   const Part<float>& part) {
   HWY_DYNAMIC_DISPATCH(FloatingPoint32)(format, random, part);
 }
-void quantize_part(const FloatingPoint& format, const RandomStream& random, const Part<double>& part) {
+void quantize_part(const FloatingPoint& format, const RandomStream& random,
+                   const Part<double>& part) {
   HWY_DYNAMIC_DISPATCH(FloatingPoint64)(format, random, part);
 }
 

@@ -28,9 +28,12 @@ void quantize_part(const Posit& format, const RandomStream& random, const Part<d
 void quantize_part(const Logarithmic& format, const RandomStream&, const Part<float>& part);
 void quantize_part(const Logarithmic& format, const RandomStream&, const Part<double>& part);
 void quantize_part(const NormalFloat4& format, const RandomStream& random, const Part<float>& part);
-void quantize_part(const NormalFloat4& format, const RandomStream& random, const Part<double>& part);
-void quantize_part(const AdditivePowers& format, const RandomStream& random, const Part<float>& part);
-void quantize_part(const AdditivePowers& format, const RandomStream& random, const Part<double>& part);
+void quantize_part(const NormalFloat4& format, const RandomStream& random,
+                   const Part<double>& part);
+void quantize_part(const AdditivePowers& format, const RandomStream& random,
+                   const Part<float>& part);
+void quantize_part(const AdditivePowers& format, const RandomStream& random,
+                   const Part<double>& part);
 void quantize_part(const Sparse& format, const RandomStream&, const Part<float>& part);
 void quantize_part(const Sparse& format, const RandomStream&, const Part<double>& part);
 void quantize_part(const Binary& format, const RandomStream&, const Part<float>& part);

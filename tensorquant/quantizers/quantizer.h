@@ -69,13 +69,14 @@ std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec);
 // which nothing is known.
 bool is_elementwise(const Quantizer& quantizer);
 
-// True where quantizing a tensor again changes nothing. Not with random rounding, nor with scales, by
-// which a quotient need not be the number that was multiplied; nor with logarithmic,down,fraction=,
-// whose values are rounded to the tensor's type, some to below themselves. False for a user's own.
+// True where quantizing a tensor again changes nothing. Not with random rounding, nor with scales,
+// by which a quotient need not be the number that was multiplied; nor with
+// logarithmic,down,fraction=, whose values are rounded to the tensor's type, some to below
+// themselves. False for a user's own.
 bool is_idempotent(const Quantizer& quantizer);
 
-// Whether a gradient, too, depends on its own element alone. Random rounding has no part in it, scales that are found in the tensor
-// have.
+// Whether a gradient, too, depends on its own element alone. Random rounding has no part in it,
+// scales that are found in the tensor have.
 bool has_elementwise_gradient(const Quantizer& quantizer);
 
 }  // namespace tensorquant

@@ -311,7 +311,8 @@ TEST(ListQuantizers, ShowsHowToWriteEach) {
       "zero|down|up|odd|stochastic][,random_bits=N][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["e4m3fn"].substr(0, 32), "e4m3fn[,overflow=saturate|nan][,");
   EXPECT_EQ(usage["logarithmic"],
-            "logarithmic[,nearest|down|exponent][,fraction=N][,max=N][,min=N][,scale=...][,grad=ste|clipped]");
+            "logarithmic[,nearest|down|exponent][,fraction=N][,max=N][,min=N][,scale=...][,grad="
+            "ste|clipped]");
   EXPECT_EQ(usage["posit"], "posit,N[,es][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["ternary"], "ternary[,m][,t][,scale=...][,grad=ste|clipped]");
   EXPECT_EQ(usage["int"].substr(0, 35), "int,W[,unsigned][,overflow=saturate");

@@ -39,9 +39,60 @@ struct Unit {
   std::size_t first_group;
   std::size_t groups;
   std::size_t begin;     // the index of the first group's first element
-  std::size_t length;    // of a group, of the last one `rest`
+  std::size_t length;    // of a group; the last one may be shorter
   std::size_t stride;    // between the elements of a group; 1: groups are one behind the other
   std::size_t elements;  // all groups together
+};
+
+// Consecutive elements that share a scale, or whose scales lie side by side.
+struct Run {
+  std::size_t group;
+  std::size_t count;
+  bool varies;
+};
+
+// The runs of a tensor from an element on, which alone takes divisions.
+class Runs {
+ public:
+  Runs(const Grouping& grouping, std::size_t index)
+      : grouping_(grouping), k_(index / grouping.axis.inner % grouping.axis.length) {
+    const auto& [outer, length, inner] = grouping.axis;
+    const std::size_t i = index % inner, group = grouping.group_of(index);
+    if (grouping.by_index) {
+      run_ = inner > 1 ? Run{group, inner - i, false} : Run{group, length - k_, true};
+    } else if (inner > 1) {
+      in_block_ = k_ % grouping.block;
+      row_ = group - i;
+      run_ = {group, inner - i, true};
+    } else {
+      run_ = {group, std::min(grouping.block - k_ % grouping.block, length - k_), false};
+    }
+  }
+
+  const Run& run() const { return run_; }
+
+  void next() {
+    const auto& [outer, length, inner] = grouping_.axis;
+    if (grouping_.by_index) {
+      k_ = inner == 1 || k_ + 1 == length ? 0 : k_ + 1;
+      run_ = inner > 1 ? Run{k_, inner, false} : Run{0, length, true};
+    } else if (inner > 1) {
+      k_ = k_ + 1 == length ? 0 : k_ + 1;
+      in_block_ = k_ == 0 || in_block_ + 1 == grouping_.block ? 0 : in_block_ + 1;
+      if (in_block_ == 0) row_ += inner;
+      run_ = {row_, inner, true};
+    } else {
+      k_ = k_ + run_.count == length ? 0 : k_ + run_.count;
+      run_ = {run_.group + 1, std::min(grouping_.block, length - k_), false};
+    }
+  }
+
+ private:
+  const Grouping& grouping_;
+  std::size_t k_;
+  std::size_t in_block_ = 0;  // rows of a block that lie side by side
+  std::size_t row_ = 0;       // the first group of such a row
+  Run run_ = {};
 };
 
 template <class T>
@@ -150,6 +201,7 @@ class ScaledTensor {
   void find_extremes_of_one(std::size_t first, std::size_t count, Extremes<T> extremes) const {
     std::mutex mutex;
     parallel_for(count, kPartBlock, [&](std::size_t begin, std::size_t end) {
+      const DefaultFloatEnvironment environment;
       GroupExtremes<T> own(1, extremes.lowest != nullptr);
       find_extremes_of_runs(in_.data() + first + begin, 1, end - begin, own.view());
       const std::lock_guard lock(mutex);
@@ -158,11 +210,10 @@ class ScaledTensor {
   }
 
   void find_extremes_by_index(GroupExtremes<T>& extremes) const {
-    const auto [outer, length, inner] = grouping_.axis;
+    const std::size_t channels = grouping_.axis.length, run = grouping_.axis.inner;
     std::mutex mutex;
-    // The bound outside of the lambda: a structured binding cannot be captured.
-    const std::size_t channels = length, run = inner;
     parallel_for(in_.size(), run == 1 ? channels : run, [&](std::size_t begin, std::size_t end) {
+      const DefaultFloatEnvironment environment;
       GroupExtremes<T> own(channels, rule_.has_zero_point());
       const T* const x = in_.data();
       if (run == 1) {
@@ -285,23 +336,6 @@ class ScaledTensor {
     });
   }
 
-  // Consecutive elements that share a scale, or whose scales lie side by side.
-  struct Run {
-    std::size_t group;
-    std::size_t count;
-    bool varies;
-  };
-  Run run_at(std::size_t index) const {
-    const auto& [outer, length, inner] = grouping_.axis;
-    const std::size_t i = index % inner, k = index / inner % length;
-    const std::size_t group = grouping_.group_of(index);
-    if (grouping_.by_index) {
-      return inner > 1 ? Run{group, inner - i, false} : Run{group, length - k, true};
-    }
-    if (inner > 1) return {group, inner - i, true};
-    return {group, std::min(grouping_.block - k % grouping_.block, length - k), false};
-  }
-
   // Elements [first, first + count) of the tensor to `out`. `scales` begin with those of
   // `first_group`.
   void apply(std::size_t first, std::size_t count, const GroupScales<T>& scales,
@@ -311,7 +345,8 @@ class ScaledTensor {
       std::size_t piece = std::min(kPiece, count - done);
       if (scales.is_one()) {
         apply_piece(index, piece, scales, 0, false, stores, out + done, work);
-      } else if (const Run run = run_at(index); run.count >= std::min(piece, kShortRun)) {
+      } else if (const Run run = Runs(grouping_, index).run();
+                 run.count >= std::min(piece, kShortRun)) {
         piece = std::min(piece, run.count);
         apply_piece(index, piece, scales, run.group - first_group, run.varies, stores, out + done,
                     work);
@@ -329,8 +364,9 @@ class ScaledTensor {
       run.varies ? void(std::copy_n(values + from, n, all + to))
                  : void(std::fill_n(all + to, n, values[from]));
     };
-    for (std::size_t i = 0; i < count;) {
-      const Run run = run_at(index + i);
+    Runs runs(grouping_, index);
+    for (std::size_t i = 0; i < count; runs.next()) {
+      const Run& run = runs.run();
       const std::size_t n = std::min(run.count, count - i), group = run.group - first_group;
       spread(run, group, i, n, scales.before.data(), work.before.data());
       spread(run, group, i, n, scales.behind.data(), work.behind.data());

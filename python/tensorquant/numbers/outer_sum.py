@@ -19,8 +19,9 @@ class OuterSum(NamedTuple):
         every: After how many products it takes the first one's sum; 0: at the end.
 
     Example:
+        >>> import tensorquant as tq
         >>> rules = {"": {"outer": {"accumulator": "float,8,23", "every": 128}}}
-        >>> quantizer_map(rules, "intrinsic").rules[0].outer
+        >>> tq.quantizer_map(rules, "intrinsic").rules[0].outer
         OuterSum(accumulator=Quantizer('float,8,23'), every=128)
     """
 

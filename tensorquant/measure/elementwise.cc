@@ -68,11 +68,20 @@ std::vector<T> reference_of(const std::string& quantizer, In<T> in) {
   return out;
 }
 
+// Whether each result depends on all elements; blocks are short.
+bool looks_at_all(const std::string& quantizer) {
+  const auto made = make_quantizer(quantizer);
+  const auto* scaled = std::get_if<Scaled>(made->format());
+  if (scaled == nullptr) return std::holds_alternative<Ternary>(*made->format());
+  const bool is_of_blocks = scaled->scale.per == Scale::Per::block;
+  return finds_scales(*scaled) && (!is_of_blocks || scaled->scale.rule == Scale::Rule::e4m3);
+}
+
 // `out` is as the contender left it, given `in`.
 template <class T>
 void check(const Contender<T>& contender, In<T> in, In<T> out) {
-  // The threshold of ternary is that of all elements; for the rest some are enough.
-  const bool is_local = !contender.quantizer.starts_with("ternary");
+  // The threshold of ternary and scales are those of all elements; for the rest some are enough.
+  const bool is_local = !looks_at_all(contender.quantizer);
   const std::size_t count = is_local ? std::min<std::size_t>(in.size(), 1 << 18) : in.size();
   const bool wants_bits = contender.one_of.empty();
   std::vector<std::vector<T>> wanted;

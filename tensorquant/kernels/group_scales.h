@@ -76,7 +76,7 @@ class ScaleRule {
   GroupScales<T> of_extremes(const GroupExtremes<T>& extremes) const;
   void set_mean(GroupScales<T>& scales, std::size_t group, std::span<const T> members) const;
 
-  // Between which numbers a group clips none; the first is NaN where the group is.
+  // The extreme values of a group, as those of the reference; NaN both where the group is.
   Bounds<T> limits(const GroupScales<T>& scales, std::size_t group) const;
 
  private:

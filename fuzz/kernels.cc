@@ -81,7 +81,7 @@ Format take_scaled(Input& input, const ElementFormat& element) {
   const auto* ternary = std::get_if<Ternary>(&element);
   const bool finds_threshold = ternary != nullptr && !ternary->threshold;
   if (finds_threshold || largest_value<double>(element) <= 0) {
-    return std::visit([](const auto& f) { return Format(f); }, element);
+    return as_format(element);
   }
   return Scaled{element, scale};
 }

@@ -22,13 +22,8 @@ Axis axis_of(Range range, const char* name, std::span<const std::int64_t> sizes)
     throw Error("a tensor of " + std::to_string(rank) + (rank == 1 ? " axis" : " axes") +
                 " has not the " + name + " axis that it is said to have");
   }
-  Axis axis;
-  for (std::int64_t i = 0; i < rank; ++i) {
-    (i < range.begin ? axis.outer
-     : i < range.end ? axis.length
-                     : axis.inner) *= static_cast<std::size_t>(sizes[static_cast<std::size_t>(i)]);
-  }
-  return axis;
+  return tensorquant::axis_of(sizes, static_cast<std::size_t>(range.begin),
+                              static_cast<std::size_t>(range.end));
 }
 
 }  // namespace

@@ -47,6 +47,13 @@ T truncate_to(double x) {
   return static_cast<T>(std::copysign(round_down_to<T>(std::abs(x)), x));
 }
 
+// x, or where it is infinite T's largest number with its sign.
+template <class T>
+T finite(T x) {
+  constexpr T kLargest = std::numeric_limits<T>::max();
+  return x > kLargest ? kLargest : x < -kLargest ? -kLargest : x;
+}
+
 // a + b cut towards zero to a double; both are finite.
 inline double truncated_sum(double a, double b) {
   const double sum = a + b;

@@ -55,10 +55,6 @@ std::vector<Result> quantize_inputs(const Quantizer& quantizer, const DescribeOp
 // null says that the format sets no bound.
 ordered_json bound(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
 
-Format element_of(const Scaled& format) {
-  return std::visit([](const auto& f) { return Format(f); }, format.element);
-}
-
 std::optional<int> bits_of(const FormatFacts& facts) {
   if (facts.bits || !facts.count) return facts.bits;
   return bits_for(*facts.count);
@@ -101,7 +97,7 @@ void describe(const DescribeOptions& options) {
     // Of a format that finds its scales the numbers before they are multiplied.
     const auto* scaled = std::get_if<Scaled>(described);
     const bool in_units = scaled != nullptr && finds_scales(*scaled);
-    const Format format = in_units ? element_of(*scaled) : *described;
+    const Format format = in_units ? as_format(scaled->element) : *described;
     const FormatFacts f = single ? facts<float>(format) : facts<double>(format);
     const std::vector<double> all =
         single ? values<float>(format, kFewValues) : values<double>(format, kFewValues);

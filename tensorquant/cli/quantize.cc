@@ -84,27 +84,22 @@ std::span<T> numbers(Array& array) {
   return {reinterpret_cast<T*>(array.bytes.data()), array.bytes.size() / sizeof(T)};
 }
 
-Axis axis_of(const Shape& shape, int given, const char* option, const std::string& path) {
+Axis given_axis(const Shape& shape, int given, const char* option, const std::string& path) {
   const int rank = static_cast<int>(shape.size());
   const int axis = given < 0 ? given + rank : given;
   if (axis < 0 || axis >= rank) {
     throw CLI::ValidationError(std::string(option) + " " + std::to_string(given) + ": " + path +
                                " has " + std::to_string(rank) + (rank == 1 ? " axis" : " axes"));
   }
-  Axis result;
-  for (int i = 0; i < rank; ++i) {
-    (i < axis    ? result.outer
-     : i == axis ? result.length
-                 : result.inner) *= shape[static_cast<std::size_t>(i)];
-  }
-  return result;
+  const auto place = static_cast<std::size_t>(axis);
+  return axis_of(shape, place, place + 1);
 }
 
 // A number without axes has one of length 1.
 Layout layout_of(const Shape& shape, const QuantizeOptions& options) {
   const Shape axes = shape.empty() ? Shape{1} : shape;
-  return {.channel = axis_of(axes, options.channel_axis, "--channel-axis", options.in),
-          .reduction = axis_of(axes, options.axis, "--axis", options.in)};
+  return {.channel = given_axis(axes, options.channel_axis, "--channel-axis", options.in),
+          .reduction = given_axis(axes, options.axis, "--axis", options.in)};
 }
 
 // The type for the integers of a format: int32 where it holds them.

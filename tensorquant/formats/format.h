@@ -20,6 +20,11 @@ std::variant<Identity, Sparse, E..., Scaled> formats_with(const std::variant<E..
 // Every number format, as plain data.
 using Format = decltype(detail::formats_with(std::declval<ElementFormat>()));
 
+// An element format alone.
+inline Format as_format(const ElementFormat& element) {
+  return std::visit([](const auto& f) { return Format(f); }, element);
+}
+
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_FORMATS_FORMAT_H_

@@ -15,6 +15,18 @@ struct Axis {
   bool operator==(const Axis&) const = default;
 };
 
+// Axes [begin, end) of a tensor of these sizes as one; without any it is of length 1.
+template <class Sizes>
+Axis axis_of(const Sizes& sizes, std::size_t begin, std::size_t end) {
+  Axis axis;
+  std::size_t i = 0;
+  for (const auto size : sizes) {
+    (i < begin ? axis.outer : i < end ? axis.length : axis.inner) *= static_cast<std::size_t>(size);
+    ++i;
+  }
+  return axis;
+}
+
 // What a tensor's axes mean, which only the layer that it belongs to knows.
 struct Layout {
   Axis channel;    // of outputs, for a weight

@@ -37,12 +37,6 @@ std::optional<Ends<T>> ends_of(std::span<const T> group) {
 }
 
 template <class T>
-T finite(T x) {
-  constexpr T kLargest = std::numeric_limits<T>::max();
-  return std::clamp(x, -kLargest, kLargest);
-}
-
-template <class T>
 T power_of_two_scale(const PowerOfTwoRule& rule, T largest_magnitude) {
   const int exponent = std::ilogb(largest_magnitude);
   const double significand = std::ldexp(static_cast<double>(largest_magnitude), -exponent);

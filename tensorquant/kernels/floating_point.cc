@@ -175,14 +175,6 @@ void RunBits(const FloatingPoint& format, const RandomStream& random, const Part
   }
 }
 
-// One by one, for steps that are no normal numbers of T.
-template <class T>
-void RunReference(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
-  for (std::size_t i = 0; i < part.count; ++i) {
-    part.out[i] = quantize_reference(format, part.in[i], draw(format, random, part.first + i));
-  }
-}
-
 template <Rounding rounding, class T>
 void RunRounding(const FloatingPoint& format, const RandomStream& random, const Part<T>& part) {
   if constexpr (sizeof(T) == 4) {

@@ -26,12 +26,6 @@ T power_of_two(int e) {
 }
 
 template <class T>
-T finite(T x) {
-  constexpr T kLargest = std::numeric_limits<T>::max();
-  return std::clamp(x, -kLargest, kLargest);
-}
-
-template <class T>
 bool is_power_of_two(T x) {
   return (to_bits(x) & ((BitsOf<T>{1} << kSignificandBits<T>)-1)) == 0 &&
          std::ilogb(x) >= -kMaxScaleExponent && std::ilogb(x) <= kMaxScaleExponent - 1;

@@ -102,13 +102,7 @@ void RunRounding(const P3109& format, const RandomStream& random, const Part<T>&
 
 template <class T>
 void RunFormat(const P3109& format, const RandomStream& random, const Part<T>& part) {
-  // One by one where steps are no normal numbers of T.
-  if (format.last_bit() < 1 - kMaxExponent<T>) {
-    for (std::size_t i = 0; i < part.count; ++i) {
-      part.out[i] = quantize_reference(format, part.in[i], draw(format, random, part.first + i));
-    }
-    return;
-  }
+  if (format.last_bit() < 1 - kMaxExponent<T>) return RunReference(format, random, part);
   RunRounding(format, random, part);
 }
 

@@ -8,9 +8,12 @@
 
 #include <hwy/highway.h>
 
+#include <cstddef>
 #include <limits>
 
 #include "tensorquant/base/bits.h"
+#include "tensorquant/formats/answers.h"
+#include "tensorquant/kernels/part.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
@@ -56,6 +59,14 @@ struct ScaledRounding {
   T largest_;
   Bits smallest_normal_, step_shift_, inverse_sum_;
 };
+
+// One by one, where steps of the format are no normal numbers of T.
+template <class F, class T>
+void RunReference(const F& format, const RandomStream& random, const Part<T>& part) {
+  for (std::size_t i = 0; i < part.count; ++i) {
+    part.out[i] = quantize_reference(format, part.in[i], draw(format, random, part.first + i));
+  }
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace tensorquant

@@ -261,10 +261,6 @@ std::optional<ElementFormat> element_of(const Format& format) {
       format);
 }
 
-Format format_of(const ElementFormat& element) {
-  return std::visit([](const auto& f) { return Format(f); }, element);
-}
-
 std::optional<Scale> implied_scale(const FormatEntry& entry) {
   const auto* scaled = std::get_if<Scaled>(&entry.prototype);
   return scaled == nullptr ? std::nullopt : std::optional(scaled->scale);
@@ -280,7 +276,7 @@ Format prototype_of(const FormatEntry& entry, bool is_scaled) {
     }
     if (auto* p3109 = std::get_if<P3109>(&*element)) p3109->overflow = P3109::Overflow::saturate;
   }
-  return format_of(*element);
+  return as_format(*element);
 }
 
 Words usual_words(const FormatEntry& entry, bool is_scaled) {
@@ -320,7 +316,7 @@ std::string write_format(const FormatEntry& entry, const Format& format,
 }
 
 std::string element_spec(const ElementFormat& element) {
-  const Format format = format_of(element);
+  const Format format = as_format(element);
   const auto writes = [&](const FormatEntry& entry) {
     if (entry.shape != FormatEntry::Shape::given) return false;
     // Names of fixed point say how to round.

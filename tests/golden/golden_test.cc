@@ -42,21 +42,15 @@ std::vector<T> read_values(const fs::path& path) {
   return values;
 }
 
-Axis axis_of(const std::vector<std::size_t>& shape, std::size_t axis) {
-  Axis result;
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    (i < axis ? result.outer : i == axis ? result.length : result.inner) *= shape[i];
-  }
-  return result;
-}
-
 std::optional<Layout> layout_of(const json& entry) {
   const bool has_reduction = entry.contains("reduction_axis");
   if (!has_reduction && !entry.contains("channel_axis")) return std::nullopt;
   const auto shape = entry["shape"].get<std::vector<std::size_t>>();
   const std::size_t last = shape.size() - 1;
-  return Layout{.channel = axis_of(shape, entry.value("channel_axis", std::size_t{0})),
-                .reduction = axis_of(shape, entry.value("reduction_axis", last))};
+  const auto channel = entry.value("channel_axis", std::size_t{0});
+  const auto reduction = entry.value("reduction_axis", last);
+  return Layout{.channel = axis_of(shape, channel, channel + 1),
+                .reduction = axis_of(shape, reduction, reduction + 1)};
 }
 
 Context context_of(const json& entry) {
@@ -150,7 +144,7 @@ TEST(EveryFormat, StandsInTheList) {
     listed.insert(entry.prototype.index());
     const auto* scaled = std::get_if<Scaled>(&entry.prototype);
     if (scaled == nullptr) continue;
-    listed.insert(std::visit([](const auto& f) { return Format(f).index(); }, scaled->element));
+    listed.insert(as_format(scaled->element).index());
   }
   EXPECT_EQ(listed.size(), std::variant_size_v<Format>);
 }

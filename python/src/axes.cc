@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <string>
-#include <variant>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/formats/format.h"
@@ -38,8 +37,7 @@ std::optional<Layout> layout_of(const Axes& axes, std::span<const std::int64_t> 
 }
 
 bool needs_channels(const Quantizer& quantizer) {
-  const Format* format = quantizer.format();
-  const auto* scaled = format == nullptr ? nullptr : std::get_if<Scaled>(format);
+  const Scaled* const scaled = scaled_format(quantizer);
   return scaled != nullptr && scaled->scale.per == Scale::Per::channel;
 }
 

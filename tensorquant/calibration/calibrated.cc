@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
-#include <variant>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/formats/scaled.h"
@@ -14,10 +13,6 @@
 
 namespace tensorquant {
 namespace {
-
-const Scaled& scaled_format(const Quantizer& quantizer) {
-  return std::get<Scaled>(*quantizer.format());
-}
 
 bool wants_range(const Scaled& format) { return format.scale.rule == Scale::Rule::range; }
 
@@ -54,15 +49,14 @@ std::string without_scale(const std::string& spec) {
 }  // namespace
 
 bool can_be_calibrated(const Quantizer& quantizer) {
-  const auto* scaled =
-      quantizer.format() == nullptr ? nullptr : std::get_if<Scaled>(quantizer.format());
+  const Scaled* const scaled = scaled_format(quantizer);
   if (scaled == nullptr || !finds_scales(*scaled)) return false;
   return scaled->scale.per == Scale::Per::tensor && scaled->scale.rule != Scale::Rule::mean;
 }
 
 void check_calibration(const CalibrationMethod& method, const Quantizer& quantizer,
                        const std::string& what) {
-  const Scaled& format = scaled_format(quantizer);
+  const Scaled& format = *scaled_format(quantizer);
   if (!wants_range(format)) return check_element(method, *element_of(format), what);
   if (method.finds_range()) return;
   throw Error(what + ": '" + quantizer.spec() + "' wants both ends of a range, and '" +
@@ -71,7 +65,7 @@ void check_calibration(const CalibrationMethod& method, const Quantizer& quantiz
 
 std::shared_ptr<const Quantizer> calibrated(const Quantizer& quantizer,
                                             const Calibrator& calibrator, const std::string& what) {
-  const Scaled& format = scaled_format(quantizer);
+  const Scaled& format = *scaled_format(quantizer);
   std::optional<Scale> scale;
   if (wants_range(format)) {
     const ValueRange range = calibrator.range(what);

@@ -3,30 +3,30 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
+#include "tensorquant/kernels/kernels.h"
 
 namespace tensorquant {
 namespace {
 
-constexpr float kLargest = std::numeric_limits<float>::max();
-
 class SquaredError {
  public:
-  SquaredError(const std::vector<Counter>& counters, const Quantizer& element)
-      : counters_(counters), element_(element), scaled_(counters.size()) {}
+  SquaredError(const std::vector<Counter>& counters, const ElementFormat& element)
+      : counters_(counters), format_{element, {.rule = Scale::Rule::number}}, y_(counters.size()) {
+    for (const Counter& counter : counters) middles_.push_back(counter.middle());
+  }
 
   // Of the numbers with this scale.
   double operator()(float scale) {
-    std::transform(counters_.begin(), counters_.end(), scaled_.begin(),
-                   [&](const Counter& counter) { return counter.middle() / scale; });
-    element_.quantize(std::span<const float>(scaled_), scaled_);
+    format_.scale.number = static_cast<double>(scale);
+    quantize(format_, std::span<const float>(middles_), std::span<float>(y_));
     double sum = 0;
     for (std::size_t i = 0; i < counters_.size(); ++i) {
-      const double y = std::clamp(scale * scaled_[i], -kLargest, kLargest);
-      const double error = counters_[i].middle() - y;
+      const double error = counters_[i].middle() - static_cast<double>(y_[i]);
       sum += static_cast<double>(counters_[i].count) * (error * error);
     }
     return sum;
@@ -34,8 +34,8 @@ class SquaredError {
 
  private:
   const std::vector<Counter>& counters_;
-  const Quantizer& element_;
-  std::vector<float> scaled_;
+  Scaled format_;
+  std::vector<float> middles_, y_;
 };
 
 }  // namespace
@@ -60,12 +60,13 @@ float mse_amax(const Counters& counters, const Quantizer& element) {
   const float largest = mse_largest(element);
   const float amax0 = counters.summary().amax();
   const std::vector<Counter> ascending = counters.ascending();
-  SquaredError squared_error(ascending, element);
+  SquaredError squared_error(ascending, *element_of(*element.format()));
   float best = amax0;
   double least = std::numeric_limits<double>::infinity();
   for (int j = 128; j >= 16; --j) {
     const auto amax = static_cast<float>(double{amax0} * j / 128);
-    const float scale = std::clamp(amax / largest, std::numeric_limits<float>::min(), kLargest);
+    const float scale =
+        std::clamp(amax / largest, kSmallestScale<float>, std::numeric_limits<float>::max());
     if (const double error = squared_error(scale); error < least) {
       least = error;
       best = amax;

@@ -180,9 +180,8 @@ PowerOfTwoRule power_of_two_rule(const Scaled& format, double largest) {
   switch (format.scale.rule) {
     case Scale::Rule::ceil:
       return {exponent, std::nextafter(std::ldexp(largest, -exponent), kNever)};
-    case Scale::Rule::round: {
+    case Scale::Rule::round:
       return {exponent, 2 - std::ldexp(1.0, -significand_bits(format.element) - 1)};
-    }
     default:
       return {exponent, kNever};
   }

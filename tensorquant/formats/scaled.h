@@ -52,7 +52,7 @@ PowerOfTwoRule power_of_two_rule(const Scaled& format, double largest);
 template <class T>
 inline constexpr T kSmallestScale = std::numeric_limits<T>::min();
 
-// What the scales of Rule::e4m3 are rounded to.
+// OFP8 E4M3, which the scales of Rule::e4m3 are rounded to.
 inline constexpr FloatingPoint kE4M3 = {
     .exponent_bits = 4, .significand_bits = 3, .special = FloatingPoint::Special::fn};
 

@@ -3,6 +3,14 @@
 namespace tensorquant {
 namespace {
 
+constexpr FloatingPoint kE5M2 = {.exponent_bits = 5, .significand_bits = 2};
+constexpr FloatingPoint kE3M2 = {
+    .exponent_bits = 3, .significand_bits = 2, .special = FloatingPoint::Special::finite};
+constexpr FloatingPoint kE2M3 = {
+    .exponent_bits = 2, .significand_bits = 3, .special = FloatingPoint::Special::finite};
+constexpr FloatingPoint kE2M1 = {
+    .exponent_bits = 2, .significand_bits = 1, .special = FloatingPoint::Special::finite};
+
 // OCP MX: blocks of 32 with a power of two.
 Scaled mx(const ElementFormat& element) {
   return {element, {.rule = Scale::Rule::floor, .per = Scale::Per::block, .block = 32}};
@@ -189,15 +197,14 @@ const std::vector<FormatEntry>& format_list() {
         "float,8,3,random_bits=12,rounding=stochastic",
         "float,8,23,rounding=stochastic"}},
       {"e4m3fn",
-       FloatingPoint{
-           .exponent_bits = 4, .significand_bits = 3, .special = FloatingPoint::Special::fn},
+       kE4M3,
        implied,
        "OCP FP8 E4M3: float,4,3,special=fn",
        {"e4m3fn", "e4m3fn,overflow=nan", "e4m3fn,rounding=stochastic",
         "e4m3fn,overflow=nan,rounding=zero", "e4m3fn,scale=max", "e4m3fn,block=128,scale=max",
         "e4m3fn,scale=0.3"}},
       {"e5m2",
-       FloatingPoint{.exponent_bits = 5, .significand_bits = 2},
+       kE5M2,
        implied,
        "OCP FP8 E5M2: float,5,2",
        {"e5m2", "e5m2,overflow=saturate", "e5m2,overflow=propagate"}},
@@ -221,21 +228,14 @@ const std::vector<FormatEntry>& format_list() {
        implied,
        "float,4,3,bias=11,special=fnuz",
        {"e4m3b11fnuz"}},
-      {"e3m2",
-       FloatingPoint{
-           .exponent_bits = 3, .significand_bits = 2, .special = FloatingPoint::Special::finite},
-       implied,
-       "OCP FP6 E3M2: float,3,2,special=finite",
-       {"e3m2"}},
+      {"e3m2", kE3M2, implied, "OCP FP6 E3M2: float,3,2,special=finite", {"e3m2"}},
       {"e2m3",
-       FloatingPoint{
-           .exponent_bits = 2, .significand_bits = 3, .special = FloatingPoint::Special::finite},
+       kE2M3,
        implied,
        "OCP FP6 E2M3: float,2,3,special=finite",
        {"e2m3", "e2m3,rounding=odd"}},
       {"e2m1",
-       FloatingPoint{
-           .exponent_bits = 2, .significand_bits = 1, .special = FloatingPoint::Special::finite},
+       kE2M1,
        implied,
        "OCP FP4 E2M1: float,2,1,special=finite",
        {"e2m1", "e2m1,random_bits=4,rounding=stochastic"}},
@@ -249,32 +249,24 @@ const std::vector<FormatEntry>& format_list() {
         "int,8,unsigned,block=16,scale=range", "int,4,block=32,scale=max",
         "int,8,per=row,scale=ceil", "int,5,block=7,overflow=wrap,scale=max"}},
       {"mxfp8_e4m3",
-       mx(FloatingPoint{
-           .exponent_bits = 4, .significand_bits = 3, .special = FloatingPoint::Special::fn}),
+       mx(kE4M3),
        implied,
        "OCP MXFP8: e4m3fn,block=32,scale=floor",
        {"mxfp8_e4m3", "mxfp8_e4m3,scale=ceil", "mxfp8_e4m3,rounding=stochastic",
         "mxfp8_e4m3,overflow=nan,scale=round"}},
       {"mxfp8_e5m2",
-       mx(FloatingPoint{.exponent_bits = 5, .significand_bits = 2}),
+       mx(kE5M2),
        implied,
        "OCP MXFP8: e5m2,block=32,scale=floor",
        {"mxfp8_e5m2", "mxfp8_e5m2,overflow=infinity"}},
-      {"mxfp6_e3m2",
-       mx(FloatingPoint{
-           .exponent_bits = 3, .significand_bits = 2, .special = FloatingPoint::Special::finite}),
-       implied,
-       "OCP MXFP6: e3m2,block=32,scale=floor",
-       {"mxfp6_e3m2"}},
+      {"mxfp6_e3m2", mx(kE3M2), implied, "OCP MXFP6: e3m2,block=32,scale=floor", {"mxfp6_e3m2"}},
       {"mxfp6_e2m3",
-       mx(FloatingPoint{
-           .exponent_bits = 2, .significand_bits = 3, .special = FloatingPoint::Special::finite}),
+       mx(kE2M3),
        implied,
        "OCP MXFP6: e2m3,block=32,scale=floor",
        {"mxfp6_e2m3", "mxfp6_e2m3,scale=max"}},
       {"mxfp4",
-       mx(FloatingPoint{
-           .exponent_bits = 2, .significand_bits = 1, .special = FloatingPoint::Special::finite}),
+       mx(kE2M1),
        implied,
        "OCP MXFP4: e2m1,block=32,scale=floor",
        {"mxfp4", "mxfp4,scale=ceil", "mxfp4,scale=round", "mxfp4,block=1000"}},
@@ -287,10 +279,7 @@ const std::vector<FormatEntry>& format_list() {
        "OCP MXINT8: even,8,6,block=32,overflow=symmetric,scale=floor",
        {"mxint8"}},
       {"nvfp4",
-       Scaled{FloatingPoint{.exponent_bits = 2,
-                            .significand_bits = 1,
-                            .special = FloatingPoint::Special::finite},
-              {.rule = Scale::Rule::e4m3, .per = Scale::Per::block, .block = 16}},
+       Scaled{kE2M1, {.rule = Scale::Rule::e4m3, .per = Scale::Per::block, .block = 16}},
        implied,
        "NVFP4: e2m1,block=16,scale=e4m3",
        {"nvfp4"}},

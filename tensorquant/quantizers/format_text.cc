@@ -219,9 +219,6 @@ struct UsageWriter {
 
 bool takes_shape(const FormatEntry& entry) { return entry.shape != FormatEntry::Shape::implied; }
 
-template <class F>
-constexpr bool kIsElement = std::is_constructible_v<ElementFormat, F>;
-
 template <class F, class V>
 void visit_fields_of(const FormatEntry& entry, F& format, V& visitor) {
   if constexpr (std::is_same_v<F, Scaled>) {
@@ -243,22 +240,6 @@ void visit_fields_of(const FormatEntry& entry, F& format, V& visitor) {
 template <class V>
 void visit_fields_of(const FormatEntry& entry, Format& format, V& visitor) {
   std::visit([&](auto& f) { visit_fields_of(entry, f, visitor); }, format);
-}
-
-// The element format of a name, where it can have scales.
-std::optional<ElementFormat> element_of(const Format& format) {
-  return std::visit(
-      [](const auto& f) -> std::optional<ElementFormat> {
-        using F = std::decay_t<decltype(f)>;
-        if constexpr (std::is_same_v<F, Scaled>) {
-          return f.element;
-        } else if constexpr (kIsElement<F>) {
-          return ElementFormat(f);
-        } else {
-          return std::nullopt;
-        }
-      },
-      format);
 }
 
 std::optional<Scale> implied_scale(const FormatEntry& entry) {

@@ -43,6 +43,10 @@ void Quantizer::gradient(std::span<const double> x, std::span<const double> y,
   gradient(x, y, dy, dx);
 }
 
+const Scaled* scaled_format(const Quantizer& quantizer) {
+  return quantizer.format() == nullptr ? nullptr : std::get_if<Scaled>(quantizer.format());
+}
+
 bool is_elementwise(const Quantizer& quantizer) {
   return quantizer.format() != nullptr && is_elementwise(*quantizer.format());
 }
@@ -58,7 +62,7 @@ bool is_idempotent(const Quantizer& quantizer) {
 
 bool has_elementwise_gradient(const Quantizer& quantizer) {
   if (quantizer.format() == nullptr) return false;
-  const auto* scaled = std::get_if<Scaled>(quantizer.format());
+  const Scaled* const scaled = scaled_format(quantizer);
   return scaled == nullptr || quantizer.is_straight_through() || !finds_scales(*scaled);
 }
 

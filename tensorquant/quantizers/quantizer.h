@@ -64,6 +64,9 @@ class Quantizer {
 // docs/quantizers.md for all of them. Throws a SpecError that points at the fault.
 std::shared_ptr<const Quantizer> make_quantizer(std::string_view spec);
 
+// The format of a built-in quantizer with scales; null for any other.
+const Scaled* scaled_format(const Quantizer& quantizer);
+
 // True where each result depends on its own element alone, neither on others nor on its index, so
 // that any part of a tensor can be quantized in any order. False for a user's own quantizer, of
 // which nothing is known.

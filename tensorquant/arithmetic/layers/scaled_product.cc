@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <utility>
-#include <variant>
 
 #include "tensorquant/arithmetic/layers/offsets.h"
 
@@ -20,10 +19,6 @@ void set_places(const Scale& scale, const MatrixShape& shape, ScaledMatrix<T>& m
   if (scale.per == Scale::Per::tensor) return;
   matrix.stride = has_blocks && has_rows ? (taps + matrix.block - 1) / matrix.block : 1;
   matrix.step = has_rows ? 1 : shape.columns;
-}
-
-const Scaled* scaled_format(const Quantizer& quantizer) {
-  return quantizer.format() == nullptr ? nullptr : std::get_if<Scaled>(quantizer.format());
 }
 
 }  // namespace

@@ -6,12 +6,18 @@ Usage: test_scales.py PROGRAM
 
 import json
 import math
+import pathlib
+import random
+import struct
+import subprocess
 import sys
 import unittest
 
 import test_command_line
 from array_files import write_npy
 from test_command_line import GOLDEN, CommandLine
+
+EXAMPLE = pathlib.Path(__file__).resolve().parent.parent.parent / "examples" / "format_table.py"
 
 
 class Scales(CommandLine):
@@ -48,6 +54,24 @@ class Scales(CommandLine):
         self.assertEqual((d["bits"], d["bits_per_value"], d["results"][1]["y"]), (8, None, 2))
         d = json.loads(self.good("describe", "int,8,unsigned,scale=0.5,zero=10", "--json"))
         self.assertEqual((d["lowest"], d["highest"], d["step"], d["count"]), (-5, 122.5, 0.5, 256))
+
+    def test_of_every_row_of_the_example_are_measured(self):
+        numbers = random.Random(1)
+        for split, count in (("train", 40), ("t10k", 20)):
+            images = struct.pack(">IIII", 0x803, count, 28, 28) + numbers.randbytes(count * 28 * 28)
+            labels = struct.pack(">II", 0x801, count) + bytes(numbers.randrange(10) for _ in range(count))
+            (self.dir / f"{split}-images-idx3-ubyte").write_bytes(images)
+            (self.dir / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+        net = ["--model", "lenet5", "--checkpoint", self.dir / "net", "--data", self.dir]
+        self.good("train", *net, "--epochs", "1")
+        command = [sys.executable, EXAMPLE, "--program", test_command_line.PROGRAM, *net, "--calibration", self.dir]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        title, _, _, *rows = done.stdout.splitlines()
+        self.assertRegex(title, r"lenet5: [0-9.]+ % in float32")
+        self.assertGreater(len(rows), 10)
+        for row in rows:
+            self.assertRegex(row, r" +[0-9]+\.[0-9]{2} +[+-][0-9]+\.[0-9]{2}$")
 
 
 if __name__ == "__main__":

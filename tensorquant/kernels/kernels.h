@@ -66,6 +66,12 @@ void quantize(const Scaled& format, std::span<const float> in, std::span<float> 
 void quantize(const Scaled& format, std::span<const double> in, std::span<double> out,
               const Context& context = {});
 
+// split_reference().
+ScaledParts<float> split(const Scaled& format, std::span<const float> in,
+                         const Context& context = {});
+ScaledParts<double> split(const Scaled& format, std::span<const double> in,
+                          const Context& context = {});
+
 // ternary_threshold_reference(x), bit for bit, whatever the number of threads.
 double ternary_threshold(std::span<const float> x);
 double ternary_threshold(std::span<const double> x);

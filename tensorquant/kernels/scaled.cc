@@ -115,6 +115,21 @@ class ScaledTensor {
     });
   }
 
+  // The elements are what is left where every group's scale is 1.
+  ScaledParts<T> split() const {
+    ScaledParts<T> parts{std::vector<T>(in_.size()), {}};
+    GroupScales<T> scales = all_scales();
+    parts.scales = scales.behind;
+    if (scales.is_one()) parts.scales.assign(grouping_.groups(), scales.behind[0]);
+    for (T& behind : scales.behind) behind = std::isnan(behind) ? behind : T{1};
+    scales.may_overflow = false;
+    for_each_part(in_, std::span(parts.q), [&](const Part<T>& part) {
+      Workspace work;
+      apply(part.first, part.count, scales, 0, part.stores, part.out, work);
+    });
+    return parts;
+  }
+
   void find_inside(std::span<bool> inside) const {
     if (in_.empty()) return;
     const GroupScales<T> scales = all_scales();
@@ -435,6 +450,13 @@ void quantize_scaled(const Scaled& format, std::span<const T> in, std::span<T> o
 }
 
 template <class T>
+ScaledParts<T> split_scaled(const Scaled& format, std::span<const T> in, const Context& context) {
+  const DefaultFloatEnvironment environment;
+  if (in.empty() || has_own_thresholds(format)) return split_reference(format, in, context);
+  return ScaledTensor<T>(format, in, context).split();
+}
+
+template <class T>
 void clip_scaled(const Scaled& format, std::span<const T> x, std::span<const T> dy, std::span<T> dx,
                  const Context& context) {
   const auto inside = std::make_unique<bool[]>(x.size());
@@ -451,6 +473,14 @@ void quantize(const Scaled& format, std::span<const float> in, std::span<float> 
 void quantize(const Scaled& format, std::span<const double> in, std::span<double> out,
               const Context& context) {
   quantize_scaled(format, in, out, context);
+}
+
+ScaledParts<float> split(const Scaled& format, std::span<const float> in, const Context& context) {
+  return split_scaled(format, in, context);
+}
+ScaledParts<double> split(const Scaled& format, std::span<const double> in,
+                          const Context& context) {
+  return split_scaled(format, in, context);
 }
 
 void find_inside(const Scaled& format, std::span<const float> x, std::span<bool> inside,

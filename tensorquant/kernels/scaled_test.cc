@@ -167,6 +167,30 @@ TYPED_TEST(ScaledFormat, EqualsItsReferenceOnEveryTargetForEveryGranularity) {
   }
 }
 
+TYPED_TEST(ScaledFormat, SplitsIntoElementsAndScalesAsItsReference) {
+  using T = TypeParam;
+  for (const Shape& shape : shapes()) {
+    const std::vector<T> x = grouped_values<T>(shape.size(), shape.size() + 1);
+    const Context context = {.seed = 5, .stream = 6, .step = 7, .layout = shape.layout};
+    for (const std::string& rule : rules()) {
+      if (!meet(rule, shape)) continue;
+      for (const std::string& spec : granularities(rule)) {
+        SCOPED_TRACE(spec + ", " + std::to_string(shape.size()) + " elements");
+        const auto format = std::get<Scaled>(*make_quantizer(spec)->format());
+        const auto wanted = split_reference(format, std::span<const T>(x), context);
+        const auto parts = split(format, std::span<const T>(x), context);
+        expect_equal(x, parts.q, wanted.q);
+        ASSERT_EQ(parts.scales.size(), wanted.scales.size());
+        for (std::size_t group = 0; group < parts.scales.size(); ++group) {
+          const bool is_nan = std::isnan(parts.scales[group]) && std::isnan(wanted.scales[group]);
+          ASSERT_TRUE(is_nan || parts.scales[group] == wanted.scales[group]) << group;
+        }
+        if (this->HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
 TYPED_TEST(ScaledFormat, GivesTheSameBitsInPlaceStreamedAndForEveryNumberOfThreads) {
   using T = TypeParam;
   for (const Shape& shape : shapes()) {

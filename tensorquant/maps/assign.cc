@@ -82,6 +82,12 @@ class Assigner {
       choose(layer, &*rules);
       rules += static_cast<std::ptrdiff_t>(layer.names.size());
     }
+    result.input.keeps_elements =
+        std::any_of(result.layers.begin(), result.layers.end(),
+                    [](const LayerQuantizers& layer) { return layer.product != nullptr; });
+    for (LayerQuantizers& layer : result.layers) {
+      layer.keeps_elements = result.input.keeps_elements;
+    }
     if (maps.strict) {
       for (const std::string& message : result.idle) result.faults.add(message);
     }

@@ -27,6 +27,8 @@ struct LayerQuantizers {
   std::string intrinsic;  // the intrinsic map's value, likewise; "" for none
   // The quantizer of the whole model's input, the same in all of its layers.
   std::shared_ptr<const Quantizer> model_input;
+  // Whether the arithmetic of some layer is rounded, and sees elements and scales apart.
+  bool keeps_elements = false;
 
   // Whether there is something to do in the layer itself.
   bool any() const {

@@ -16,7 +16,7 @@ void rounded_add(const Arithmetic& arithmetic, const ArithmeticContext& context,
   const DefaultFloatEnvironment environment;
   for_each_block(a.size(), report, [&](std::size_t first, std::size_t count, RangeReport* counts) {
     if constexpr (std::is_same_v<T, float>) {
-      if (takes_odd(arithmetic.accumulator)) {
+      if (takes_odd(arithmetic.last_accumulator())) {
         Block block(arithmetic, context, first, count);
         std::copy_n(a.begin() + static_cast<std::ptrdiff_t>(first), count, block.values().begin());
         std::copy_n(b.begin() + static_cast<std::ptrdiff_t>(first), count, block.addends().begin());
@@ -28,7 +28,7 @@ void rounded_add(const Arithmetic& arithmetic, const ArithmeticContext& context,
       ExactSum<double> sum;
       sum.add(a[i]);
       sum.add(b[i]);
-      y[i] = to_type<T>(arithmetic.accumulator,
+      y[i] = to_type<T>(arithmetic.last_accumulator(),
                         rounded_sum<T>(arithmetic, context, sum, i, 0,
                                        outside != nullptr ? outside + i : nullptr));
     }

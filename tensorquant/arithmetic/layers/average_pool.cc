@@ -49,16 +49,18 @@ Sizes offsets_of(const AveragePool& pool, std::int64_t output) {
 template <class T>
 class PoolSum {
  public:
-  PoolSum(const Arithmetic& arithmetic, const ArithmeticContext& context, std::uint64_t index,
-          RangeReport* report, bool* outside)
+  PoolSum(const Arithmetic& arithmetic, const ArithmeticContext& context,
+          const ScaledOperand<T>* scaled, std::uint64_t index, RangeReport* report, bool* outside)
       : arithmetic_(arithmetic),
         context_(context),
+        scaled_(scaled),
         index_(index),
         report_(report),
         outside_(outside) {}
 
-  T average(const T* x, const Sizes& offsets, std::int64_t divisor) {
-    const double s = sum(x, offsets);
+  // Of the plane x, which begins at the tensor's element `first`.
+  T average(const T* x, std::int64_t first, const Sizes& offsets, std::int64_t divisor) {
+    const double s = sum(x, first, offsets);
     const double n = static_cast<double>(divisor);
     const GridFormat& format = arithmetic_.product;
     const Draw random = draw(format, context_.product(), index_, 0);
@@ -77,7 +79,7 @@ class PoolSum {
   }
 
  private:
-  double sum(const T* x, const Sizes& offsets) {
+  double sum(const T* x, std::int64_t first, const Sizes& offsets) {
     const int min_exponent =
         arithmetic_.data_min_exponent.value_or(std::numeric_limits<T>::min_exponent - 1);
     const auto term = [&](std::size_t k) {
@@ -85,14 +87,32 @@ class PoolSum {
       const bool is_number = std::isfinite(value) && value != 0;
       return term_of(value, is_number ? aligned_exponent(value, min_exponent) : 0);
     };
+    const Sizes groups = groups_of(first, offsets);
+    const auto scales = [&](std::size_t k) {
+      while (k < groups.size() && groups[k] < 0) ++k;
+      const bool is_scaled = k < groups.size() && scaled_ != nullptr;
+      return std::pair<T, T>(
+          is_scaled ? scaled_->scales[static_cast<std::size_t>(groups[k])] : T{1}, 1);
+    };
     OutputSum<T> sum(arithmetic_, context_, index_, report_, outside_);
-    return sum.add_up(
-        segment_ends(arithmetic_, offsets.size()), term,
-        [](std::size_t) { return std::pair<T, T>(1, 1); }, nullptr);
+    return sum.add_up(segment_ends(arithmetic_, groups), term, scales, nullptr);
+  }
+
+  // The groups of a window's inputs, -1 for zeros.
+  Sizes groups_of(std::int64_t first, const Sizes& offsets) const {
+    Sizes groups(offsets.size(), 0);
+    if (scaled_ == nullptr || scaled_->has_one_scale()) return groups;
+    for (std::size_t k = 0; k < offsets.size(); ++k) {
+      const auto element = static_cast<std::size_t>(first + offsets[k]);
+      groups[k] =
+          offsets[k] < 0 ? -1 : static_cast<std::int64_t>(scaled_->grouping.group_of(element));
+    }
+    return groups;
   }
 
   const Arithmetic& arithmetic_;
   const ArithmeticContext& context_;
+  const ScaledOperand<T>* scaled_;
   std::uint64_t index_;
   RangeReport* report_;
   bool* outside_;
@@ -249,9 +269,12 @@ AveragePool adaptive_average_pool_of(std::int64_t planes, const Sizes& input, co
 }
 
 template <class T>
-void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                  const AveragePool& pool, const T* x, T* y, RangeReport* report, bool* outside) {
+void average_pool(const Arithmetic& given, const ArithmeticContext& context,
+                  const AveragePool& pool, const T* x, T* y, RangeReport* report, bool* outside,
+                  const ScaledOperand<T>* scaled) {
   const DefaultFloatEnvironment environment;
+  const Arithmetic arithmetic =
+      with_outer(of_elements(given, ScaledOperands<T>{.data = scaled}), scaled != nullptr);
   std::int64_t input = 1, outputs = 1;
   for (const std::int64_t size : pool.input) input *= size;
   for (const auto& windows : pool.windows) outputs *= static_cast<std::int64_t>(windows.size());
@@ -299,10 +322,10 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
     for (std::size_t i = begin / work; i < (end + work - 1) / work; ++i) {
       const std::size_t plane = i / static_cast<std::size_t>(outputs);
       const std::size_t output = i % static_cast<std::size_t>(outputs);
-      PoolSum<T> sum(arithmetic, context, i, report != nullptr ? &local : nullptr,
+      PoolSum<T> sum(arithmetic, context, scaled, i, report != nullptr ? &local : nullptr,
                      outside != nullptr ? outside + i : nullptr);
-      y[i] = sum.average(x + plane * static_cast<std::size_t>(input), offsets[output],
-                         pool.divisors[output]);
+      const std::int64_t first = static_cast<std::int64_t>(plane) * input;
+      y[i] = sum.average(x + first, first, offsets[output], pool.divisors[output]);
     }
     const std::lock_guard lock(mutex);
     if (report != nullptr) report->merge(local);
@@ -310,8 +333,9 @@ void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context
 }
 
 template void average_pool(const Arithmetic&, const ArithmeticContext&, const AveragePool&,
-                           const float*, float*, RangeReport*, bool*);
+                           const float*, float*, RangeReport*, bool*, const ScaledOperand<float>*);
 template void average_pool(const Arithmetic&, const ArithmeticContext&, const AveragePool&,
-                           const double*, double*, RangeReport*, bool*);
+                           const double*, double*, RangeReport*, bool*,
+                           const ScaledOperand<double>*);
 
 }  // namespace tensorquant

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/arithmetic.h"
+#include "tensorquant/arithmetic/layers/scaled_operand.h"
 
 namespace tensorquant {
 
@@ -46,11 +47,11 @@ AveragePool adaptive_average_pool_of(std::int64_t planes, const std::vector<std:
 // y of shape (planes, output...) from x of (planes, input...): s adds up the window's inputs in C
 // order, rounded by A as `accumulate` says (fused is step), then y = P(s / divisor), the exact
 // quotient rounded once; where P is Identity, to T. In random rounding the quotient is tap 0.
-// `outside` as in SumsOfProducts, for the last sum.
+// `outside` as in SumsOfProducts, for the last sum. With a scaled operand x is its elements.
 template <class T>
 void average_pool(const Arithmetic& arithmetic, const ArithmeticContext& context,
                   const AveragePool& pool, const T* x, T* y, RangeReport* report = nullptr,
-                  bool* outside = nullptr);
+                  bool* outside = nullptr, const ScaledOperand<T>* scaled = nullptr);
 
 }  // namespace tensorquant
 

@@ -112,7 +112,7 @@ void batch_norm(const Arithmetic& arithmetic, const ArithmeticContext& context,
   for_each_block(x.size(), report, [&](std::size_t first, std::size_t count, RangeReport* counts) {
     const auto channel_of = [&](std::size_t i) { return channels[i / size % channels.size()]; };
     if constexpr (std::is_same_v<T, float>) {
-      if (takes_odd(arithmetic.product) && takes_odd(arithmetic.accumulator)) {
+      if (takes_odd(arithmetic.product) && takes_odd(arithmetic.last_accumulator())) {
         Block block(arithmetic, context, first, count);
         const auto values = block.values();
         std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(first), count, values.begin());
@@ -136,7 +136,7 @@ void batch_norm(const Arithmetic& arithmetic, const ArithmeticContext& context,
     }
     for (std::size_t i = first; i < first + count; ++i) {
       const Channel channel = channel_of(i);
-      y[i] = to_type<T>(arithmetic.accumulator,
+      y[i] = to_type<T>(arithmetic.last_accumulator(),
                         exactly.product_and_sum(x[i], channel.scale, channel.shift, i, 0, 0, false,
                                                 outside != nullptr ? outside + i : nullptr));
     }

@@ -15,7 +15,7 @@ template <class T>
 double rounded_sum(const Arithmetic& arithmetic, const ArithmeticContext& context,
                    const ExactSum<double>& sum, std::uint64_t index, std::uint32_t tap,
                    bool* outside) {
-  const GridFormat& format = arithmetic.accumulator;
+  const GridFormat& format = arithmetic.last_accumulator();
   if (outside != nullptr) *outside = sum.is_outside(ends_of<T>(format));
   const Draw random = draw(format, context.accumulator(), index, tap);
   if constexpr (std::is_same_v<T, float>) {
@@ -32,7 +32,7 @@ template double rounded_sum<double>(const Arithmetic&, const ArithmeticContext&,
 Block::Block(const Arithmetic& arithmetic, const ArithmeticContext& context, std::size_t first,
              std::size_t count)
     : arithmetic_(arithmetic), context_(context), first_(first), count_(count) {
-  const bool draws = is_random(arithmetic.product) || is_random(arithmetic.accumulator);
+  const bool draws = is_random(arithmetic.product) || is_random(arithmetic.last_accumulator());
   if (draws) indices_.resize(count);
   for (std::size_t i = 0; i < indices_.size(); ++i) {
     indices_[i] = static_cast<std::int64_t>(first + i);
@@ -66,7 +66,7 @@ void Block::round_products(RangeReport* report) {
 void Block::add(float* y, RangeReport* report, bool* outside) {
   add_to_odd(values(), addends());
   if (report != nullptr || outside != nullptr) {
-    const Bounds<double> ends = ends_of<float>(arithmetic_.accumulator);
+    const Bounds<double> ends = ends_of<float>(arithmetic_.last_accumulator());
     for (std::size_t i = 0; i < count_; ++i) {
       const double x = values_[i];
       const bool is_outside = x < ends.lowest || x > ends.highest;
@@ -79,8 +79,8 @@ void Block::add(float* y, RangeReport* report, bool* outside) {
       report->highest_sum = std::max(report->highest_sum, x);
     }
   }
-  round_all(arithmetic_.accumulator, context_.accumulator(), 0, indices_, values());
-  store_as_float(arithmetic_.accumulator, values(), y + first_);
+  round_all(arithmetic_.last_accumulator(), context_.accumulator(), 0, indices_, values());
+  store_as_float(arithmetic_.last_accumulator(), values(), y + first_);
 }
 
 void for_each_block(std::size_t count, RangeReport* report,

@@ -148,6 +148,69 @@ std::vector<T> buffered(const Convolution& c, const BufferLayout& layout, const 
   return buffer;
 }
 
+// Where the taps of a group's sums lie: those of its channels, of which each is `channels[c]` away
+// from the first one, at the kernel positions.
+Sizes taps_of(TapOrder order, const Sizes& channels, const Sizes& positions) {
+  return order == TapOrder::tap ? sums_of(positions, channels) : sums_of(channels, positions);
+}
+
+// The scales of the input in the buffer: those that vary with the position as an image themselves.
+template <class T>
+class DataScales {
+ public:
+  DataScales(const Convolution& c, const BufferLayout& layout, const ScaledOperand<T>& operand)
+      : convolution_(c), layout_(layout), operand_(operand) {
+    if (operand.has_one_scale()) return;
+    const auto size = [](std::int64_t x) { return static_cast<std::size_t>(x); };
+    const Axis channels = {size(c.batch), size(c.in_channels), size(product_of(c.input))};
+    if (!(operand.grouping.axis == channels)) {
+      throw Error("the input's scales do not run along its channels");
+    }
+    if (operand.grouping.by_index) return;
+    image_ = c;
+    image_.in_channels = static_cast<std::int64_t>(operand.grouping.blocks());
+    if (needs_buffer(c, layout)) buffer_ = buffered(image_, layout, operand.scales.data());
+  }
+
+  // Of the channels from the first one on.
+  Scales<T> of_group(TapOrder order, std::int64_t first, std::int64_t channels) const {
+    const Sizes together(layout_.taps.size(), 0);
+    const Sizes lines(static_cast<std::size_t>(convolution_.batch) * layout_.outputs.size(), 0);
+    if (operand_.has_one_scale()) {
+      const Sizes none(static_cast<std::size_t>(channels), 0);
+      return {operand_.scales, lines, taps_of(order, none, together)};
+    }
+    const auto& [axis, block, by_index] = operand_.grouping;
+    Sizes places = multiples(channels, 1);
+    for (std::int64_t& c : places) c += first;
+    if (by_index) return {operand_.scales, lines, taps_of(order, places, together)};
+    const std::int64_t plane = product_of(layout_.size);
+    for (std::int64_t& c : places) c = c / static_cast<std::int64_t>(block) * plane;
+    return {buffer_.empty() ? operand_.scales : std::span<const T>(buffer_),
+            sums_of(multiples(convolution_.batch, image_.in_channels * plane), layout_.outputs),
+            taps_of(order, places, layout_.taps)};
+  }
+
+ private:
+  const Convolution& convolution_;
+  const BufferLayout& layout_;
+  const ScaledOperand<T>& operand_;
+  Convolution image_;
+  std::vector<T> buffer_;
+};
+
+// Blocks of channels end where the next channel's products are added up.
+template <class T>
+void check_order(TapOrder order, std::int64_t kernel, const ScaledOperands<T>& scaled) {
+  const auto has_blocks = [](const ScaledOperand<T>* operand) {
+    return operand != nullptr && operand->has_blocks();
+  };
+  if (order == TapOrder::tap || kernel == 1) return;
+  if (has_blocks(scaled.data) || has_blocks(scaled.weights)) {
+    throw Error(std::string("scales of blocks and rows ") + kNeedsTapOrder);
+  }
+}
+
 }  // namespace
 
 std::vector<std::int64_t> Convolution::output() const {
@@ -161,8 +224,9 @@ std::vector<std::int64_t> Convolution::output() const {
 template <class T>
 SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
                  const Convolution& shape, const T* x, const T* w, const T* bias, T* y,
-                 RangeReport* report, bool* outside) {
+                 RangeReport* report, bool* outside, const ScaledOperands<T>& scaled) {
   const BufferLayout layout(shape);
+  check_order(arithmetic.order, product_of(shape.kernel), scaled);
   std::vector<T> buffer;
   if (needs_buffer(shape, layout)) {
     buffer = buffered(shape, layout, x);
@@ -182,16 +246,15 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
   // w of a group: (out_group, in_group, kernel), transposed (in_group, out_group, kernel).
   SumsOfProducts<T> common;
   common.a.lines = multiples(out_group, shape.is_transposed ? kernel : in_group * kernel);
-  const auto taps_of = [&](const Sizes& channels, const Sizes& positions) {
-    return arithmetic.order == TapOrder::tap ? sums_of(positions, channels)
-                                             : sums_of(channels, positions);
-  };
-  common.a.taps = taps_of(multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
+  common.a.taps = taps_of(arithmetic.order,
+                          multiples(in_group, shape.is_transposed ? out_group * kernel : kernel),
                           multiples(kernel, 1));
   common.b.lines = sums_of(multiples(shape.batch, shape.in_channels * plane), layout.outputs);
-  common.b.taps = taps_of(multiples(in_group, plane), layout.taps);
+  common.b.taps = taps_of(arithmetic.order, multiples(in_group, plane), layout.taps);
   common.b.range = range;
-  set_min_exponents(arithmetic, common.b, common.a);
+  set_min_exponents(of_elements(arithmetic, scaled), common.b, common.a);
+  std::optional<DataScales<T>> data_scales;
+  if (scaled.data != nullptr) data_scales.emplace(shape, layout, *scaled.data);
   common.y = y;
   common.outside = outside;
   common.rows = multiples(out_group, outputs);
@@ -206,6 +269,11 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
     sums.b.data =
         span_of(x + first * plane,
                 std::max<std::int64_t>(0, shape.batch * shape.in_channels - first) * plane);
+    if (data_scales) sums.b.scales = data_scales->of_group(arithmetic.order, first, in_group);
+    if (scaled.weights != nullptr) {
+      sums.a.scales = scales_of_factor("the weights' scales", *scaled.weights, group * weights,
+                                       sums.a.lines, sums.a.taps);
+    }
     sums.row_bias = bias != nullptr ? bias + group * out_group : nullptr;
     for (std::int64_t& row : sums.rows) row += group * out_group * outputs;
     const SumPlan plan = sums_of_products(arithmetic, context, sums, report);
@@ -228,9 +296,10 @@ SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
 }
 
 template SumPlan convolve(const Arithmetic&, const ArithmeticContext&, const Convolution&,
-                          const float*, const float*, const float*, float*, RangeReport*, bool*);
+                          const float*, const float*, const float*, float*, RangeReport*, bool*,
+                          const ScaledOperands<float>&);
 template SumPlan convolve(const Arithmetic&, const ArithmeticContext&, const Convolution&,
-                          const double*, const double*, const double*, double*, RangeReport*,
-                          bool*);
+                          const double*, const double*, const double*, double*, RangeReport*, bool*,
+                          const ScaledOperands<double>&);
 
 }  // namespace tensorquant

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensorquant/arithmetic/layers/scaled_operand.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
 namespace tensorquant {
@@ -30,10 +31,14 @@ struct Convolution {
 // the order of (input channel, kernel position) or, as arithmetic.order says, (kernel position,
 // input channel), those with padding included. Throws an Error for a
 // shape that makes no sense. `outside` as in SumsOfProducts. Returns the plan of the first group.
+//
+// With scaled operands x and w are their elements. Throws an Error where scales of x lie otherwise
+// than along the channels, or change along them while kernel positions are added up first.
 template <class T>
 SumPlan convolve(const Arithmetic& arithmetic, const ArithmeticContext& context,
                  const Convolution& shape, const T* x, const T* w, const T* bias, T* y,
-                 RangeReport* report = nullptr, bool* outside = nullptr);
+                 RangeReport* report = nullptr, bool* outside = nullptr,
+                 const ScaledOperands<T>& scaled = {});
 
 }  // namespace tensorquant
 

@@ -99,11 +99,19 @@ std::optional<SumPlan> run_on(const LinearOperation&, const Arithmetic& arithmet
                               const ArithmeticContext& context,
                               const std::vector<TensorShape>& shapes,
                               const std::vector<const T*>& inputs, T* y, RangeReport* report,
-                              bool* outside) {
+                              bool* outside, const ScaledOperands<T>& scaled) {
   const TensorShape &x = shapes[0], &w = shapes[1];
   const T* const bias = inputs.size() > 2 ? inputs[2] : nullptr;
-  return linear(arithmetic, context, volume("the input", {x.data(), x.size() - 1}), w[1], w[0],
-                inputs[0], inputs[1], bias, y, report, outside);
+  const std::int64_t batch = volume("the input", {x.data(), x.size() - 1});
+  MatrixScales<T> scales;
+  if (scaled.data != nullptr) {
+    scales.data = scales_along_k("the input's scales", *scaled.data, batch, w[1]);
+  }
+  if (scaled.weights != nullptr) {
+    scales.weights = scales_along_k("the weights' scales", *scaled.weights, w[0], w[1]);
+  }
+  return linear(of_elements(arithmetic, scaled), context, batch, w[1], w[0], inputs[0], inputs[1],
+                bias, y, report, outside, scales);
 }
 
 // Of known shapes.
@@ -174,10 +182,10 @@ std::optional<SumPlan> run_on(const ConvolutionOperation& operation, const Arith
                               const ArithmeticContext& context,
                               const std::vector<TensorShape>& shapes,
                               const std::vector<const T*>& inputs, T* y, RangeReport* report,
-                              bool* outside) {
+                              bool* outside, const ScaledOperands<T>& scaled) {
   const T* const bias = inputs.size() > 2 ? inputs[2] : nullptr;
   return convolve(arithmetic, context, convolution_of(operation, shapes), inputs[0], inputs[1],
-                  bias, y, report, outside);
+                  bias, y, report, outside, scaled);
 }
 
 AveragePoolShape pool_of(const AveragePoolOperation& operation, const TensorShape& x) {
@@ -221,9 +229,9 @@ std::optional<SumPlan> run_on(const AveragePoolOperation& operation, const Arith
                               const ArithmeticContext& context,
                               const std::vector<TensorShape>& shapes,
                               const std::vector<const T*>& inputs, T* y, RangeReport* report,
-                              bool* outside) {
+                              bool* outside, const ScaledOperands<T>& scaled) {
   average_pool(arithmetic, context, average_pool_of(pool_of(operation, shapes[0])), inputs[0], y,
-               report, outside);
+               report, outside, scaled.data);
   return {};
 }
 
@@ -248,20 +256,21 @@ std::optional<SumPlan> run_operation(const Operation& operation, const Arithmeti
                                      const ArithmeticContext& context,
                                      const std::vector<TensorShape>& shapes,
                                      const std::vector<const T*>& inputs, T* y, RangeReport* report,
-                                     bool* outside) {
+                                     bool* outside, const ScaledOperands<T>& scaled) {
   result_shape(operation, shapes);  // throws where they do not fit
   require(std::all_of(shapes.begin(), shapes.end(), is_known), "a size is not known");
   return std::visit(
       [&](const auto& kind) {
-        return run_on(kind, arithmetic, context, shapes, inputs, y, report, outside);
+        return run_on(kind, arithmetic, context, shapes, inputs, y, report, outside, scaled);
       },
       operation);
 }
 
-#define TENSORQUANT_INSTANTIATE(T)                                   \
-  template std::optional<SumPlan> run_operation(                     \
-      const Operation&, const Arithmetic&, const ArithmeticContext&, \
-      const std::vector<TensorShape>&, const std::vector<const T*>&, T*, RangeReport*, bool*)
+#define TENSORQUANT_INSTANTIATE(T)                                                            \
+  template std::optional<SumPlan> run_operation(                                              \
+      const Operation&, const Arithmetic&, const ArithmeticContext&,                          \
+      const std::vector<TensorShape>&, const std::vector<const T*>&, T*, RangeReport*, bool*, \
+      const ScaledOperands<T>&)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

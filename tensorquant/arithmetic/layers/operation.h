@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "tensorquant/arithmetic/layers/scaled_operand.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
 namespace tensorquant {
@@ -49,14 +50,16 @@ void check_operation(const Operation& operation);
 // their known sizes show it.
 TensorShape result_shape(const Operation& operation, const std::vector<TensorShape>& inputs);
 
-// y, of result_shape(), from the data of the inputs, all of whose sizes are known. `report` and
-// `outside` as in SumsOfProducts. Returns the plan of the sums of products, if there are any.
+// y, of result_shape(), from the data of the inputs, all of whose sizes are known; with scaled
+// operands, of their elements. `report` and `outside` as in SumsOfProducts. Returns the plan of the
+// sums of products, if there are any.
 template <class T>
 std::optional<SumPlan> run_operation(const Operation& operation, const Arithmetic& arithmetic,
                                      const ArithmeticContext& context,
                                      const std::vector<TensorShape>& shapes,
                                      const std::vector<const T*>& inputs, T* y,
-                                     RangeReport* report = nullptr, bool* outside = nullptr);
+                                     RangeReport* report = nullptr, bool* outside = nullptr,
+                                     const ScaledOperands<T>& scaled = {});
 
 }  // namespace tensorquant
 

@@ -19,6 +19,10 @@ struct Tile {
 // is 1. Rounding that again, to a format that is at least two bits shorter, is one rounding (S.
 // Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
 void add_to_odd(std::span<double> s, std::span<const double> x);
+// t + a * b, likewise, up to the first element with a number so large or small that the steps on
+// the way could overflow or underflow; returns its number.
+std::size_t add_products_to_odd(std::span<double> t, std::span<const double> a,
+                                std::span<const double> b);
 
 // What follows the last tap: the accumulator's rounding for Accumulate::once, the bias, and the
 // conversion to float. The sums are exact, and overwritten.

@@ -1,8 +1,9 @@
 #include "tensorquant/arithmetic/sums/segment_sums.h"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/arithmetic/exact/exact_sum.h"
@@ -46,13 +47,14 @@ std::vector<float> scales_at(const Factor<float>& factor, std::size_t tap) {
   return scales;
 }
 
-// t = B(t + x * y), one row of outputs at a time, where x and y are no more than a bias, or scales
-// and the sum of a segment.
+// t = B(t + x * y), where x and y are no more than a bias, or scales and the sum of a segment. A
+// piece of a row at a time, which stays in the cache.
 class OuterSums {
  public:
   OuterSums(const Arithmetic& arithmetic, const ArithmeticContext& context,
             const SumsOfProducts<float>& sums)
       : format_(arithmetic.last_accumulator()),
+        takes_odd_(takes_odd(format_)),
         context_(context),
         sums_(sums),
         columns_(sums.columns.size()),
@@ -60,84 +62,98 @@ class OuterSums {
 
   void add_segment(std::size_t tap, const std::vector<double>& s, std::uint32_t number) {
     const std::vector<float> a = scales_at(sums_.a, tap), b = scales_at(sums_.b, tap);
-    for_each_row([&](std::size_t row, std::span<double> t, std::span<double> products) {
-      const double* const sum = s.data() + row * columns_;
-      std::vector<std::size_t> inexact;
-      for (std::size_t j = 0; j < columns_; ++j) {
-        const double scale = static_cast<double>(a[row]) * static_cast<double>(b[j]);
-        products[j] = scale * sum[j];
-        // Whether the product is no double; NaN where it is not finite.
-        if (std::fma(scale, sum[j], -products[j]) != 0) inexact.push_back(j);
+    for_each_piece([&](const Piece& piece, std::span<double> t, std::span<double> scales) {
+      const auto sum = std::span(s).subspan(piece.row * columns_ + piece.first, t.size());
+      for (std::size_t j = 0; j < t.size(); ++j) {
+        scales[j] = static_cast<double>(a[piece.row]) * static_cast<double>(b[piece.first + j]);
       }
-      std::vector<double> exact;
-      for (const std::size_t j : inexact) {
+      std::vector<std::pair<std::size_t, double>> exact;
+      for (std::size_t j = 0; j < t.size(); ++j) {
+        if (takes_odd_) {
+          j += add_products_to_odd(t.subspan(j), scales.subspan(j), sum.subspan(j));
+          if (j == t.size()) break;
+        }
         ExactSum<float, 3> total;
         total.add(t[j]);
-        total.add_product(a[row], b[j], sum[j]);
-        exact.push_back(total.rounded(format_, draw_of(row, j, kFirstOuterTap + number)));
+        total.add_product(a[piece.row], b[piece.first + j], sum[j]);
+        exact.emplace_back(j, total.rounded(format_, draw_of(piece, j, kFirstOuterTap + number)));
       }
-      add(row, t, products, kFirstOuterTap + number);
-      for (std::size_t i = 0; i < inexact.size(); ++i) t[inexact[i]] = exact[i];
+      if (takes_odd_) round(piece, t, kFirstOuterTap + number);
+      for (const auto& [j, value] : exact) t[j] = value;
     });
   }
 
   void add_bias() {
     if (sums_.row_bias == nullptr && sums_.column_bias == nullptr) return;
-    for_each_row([&](std::size_t row, std::span<double> t, std::span<double> biases) {
-      for (std::size_t j = 0; j < columns_; ++j) {
-        biases[j] = sums_.row_bias != nullptr ? sums_.row_bias[row] : sums_.column_bias[j];
+    for_each_piece([&](const Piece& piece, std::span<double> t, std::span<double> biases) {
+      for (std::size_t j = 0; j < t.size(); ++j) {
+        biases[j] = sums_.row_bias != nullptr ? sums_.row_bias[piece.row]
+                                              : sums_.column_bias[piece.first + j];
       }
-      add(row, t, biases, kBiasTap);
+      if (takes_odd_) {
+        add_to_odd(t, biases);
+        return round(piece, t, kBiasTap);
+      }
+      for (std::size_t j = 0; j < t.size(); ++j) {
+        ExactSum<float, 3> total;
+        total.add(t[j]);
+        total.add(biases[j]);
+        t[j] = total.rounded(format_, draw_of(piece, j, kBiasTap));
+      }
     });
   }
 
   void store() {
-    for_each_row([&](std::size_t row, std::span<double> t, std::span<double>) {
-      for (std::size_t j = 0; j < columns_; ++j) {
-        sums_.y[sums_.rows[row] + sums_.columns[j]] = to_type<float>(format_, t[j]);
-      }
+    for_each_piece([&](const Piece& piece, std::span<double> t, std::span<double>) {
+      std::array<float, kPiece> y;
+      store_as_float(format_, t, y.data());
+      for (std::size_t j = 0; j < t.size(); ++j) sums_.y[place_of(piece, j)] = y[j];
     });
   }
 
  private:
-  // body(row, its t, room for as many addends) on several threads.
+  static constexpr std::size_t kPiece = 1024;
+  struct Piece {
+    std::size_t row;
+    std::size_t first;  // column
+  };
+
+  // body(piece, its t, room for as many numbers) on several threads.
   template <class Body>
-  void for_each_row(const Body& body) {
-    const std::size_t work = 8 * columns_;
-    parallel_for(sums_.rows.size() * work, work, [&](std::size_t begin, std::size_t end) {
+  void for_each_piece(const Body& body) {
+    const std::size_t in_row = (columns_ + kPiece - 1) / kPiece, work = 8 * kPiece;
+    parallel_for(sums_.rows.size() * in_row * work, work, [&](std::size_t begin, std::size_t end) {
       const DefaultFloatEnvironment environment;
-      std::vector<double> room(columns_);
-      for (std::size_t row = begin / work; row < end / work; ++row) {
-        body(row, std::span(t_).subspan(row * columns_, columns_), std::span(room));
+      std::array<double, kPiece> room;
+      for (std::size_t i = begin / work; i < end / work; ++i) {
+        const Piece piece = {i / in_row, i % in_row * kPiece};
+        const std::size_t count = std::min(kPiece, columns_ - piece.first);
+        body(piece, std::span(t_).subspan(piece.row * columns_ + piece.first, count),
+             std::span(room).first(count));
       }
     });
   }
 
-  // t = B(t + x) for doubles x.
-  void add(std::size_t row, std::span<double> t, std::span<const double> x, std::uint32_t tap) {
-    if (!takes_odd(format_)) {
-      for (std::size_t j = 0; j < columns_; ++j) {
-        ExactSum<float, 3> total;
-        total.add(t[j]);
-        total.add(x[j]);
-        t[j] = total.rounded(format_, draw_of(row, j, tap));
-      }
-      return;
-    }
+  // Of numbers rounded to odd.
+  void round(const Piece& piece, std::span<double> t, std::uint32_t tap) {
     std::vector<std::int64_t> indices;
     if (is_random(format_)) {
-      for (const std::int64_t column : sums_.columns) indices.push_back(sums_.rows[row] + column);
+      for (std::size_t j = 0; j < t.size(); ++j) indices.push_back(place_of(piece, j));
     }
-    add_to_odd(t, x);
     round_all(format_, context_.accumulator(), tap, indices, t);
   }
 
-  Draw draw_of(std::size_t row, std::size_t column, std::uint32_t tap) const {
-    const auto index = static_cast<std::uint64_t>(sums_.rows[row] + sums_.columns[column]);
-    return draw(format_, context_.accumulator(), index, tap);
+  std::int64_t place_of(const Piece& piece, std::size_t j) const {
+    return sums_.rows[piece.row] + sums_.columns[piece.first + j];
+  }
+
+  Draw draw_of(const Piece& piece, std::size_t j, std::uint32_t tap) const {
+    return draw(format_, context_.accumulator(), static_cast<std::uint64_t>(place_of(piece, j)),
+                tap);
   }
 
   const GridFormat& format_;
+  const bool takes_odd_;
   const ArithmeticContext& context_;
   const SumsOfProducts<float>& sums_;
   const std::size_t columns_;

@@ -36,8 +36,15 @@ std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic, const SumsOf
                           [&](std::size_t k) { return changes(sums.a, k) || changes(sums.b, k); });
 }
 
-std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic, std::size_t taps) {
-  return ends_of_segments(arithmetic, taps, [](std::size_t) { return false; });
+std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic,
+                                      const std::vector<std::int64_t>& places) {
+  std::int64_t place = -1;
+  return ends_of_segments(arithmetic, places.size(), [&](std::size_t k) {
+    if (place < 0) place = places[k - 1];
+    const bool is_new = place >= 0 && places[k] >= 0 && places[k] != place;
+    if (places[k] >= 0) place = places[k];
+    return is_new;
+  });
 }
 
 template std::vector<std::size_t> segment_ends(const Arithmetic&, const SumsOfProducts<float>&);

@@ -2,6 +2,7 @@
 #define TENSORQUANT_ARITHMETIC_SUMS_SEGMENTS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
@@ -15,8 +16,9 @@ Arithmetic with_outer(Arithmetic arithmetic, bool has_scales);
 // an outer accumulator all taps are one segment.
 template <class T>
 std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic, const SumsOfProducts<T>& sums);
-// The same without scales.
-std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic, std::size_t taps);
+// The same of one factor, whose taps have their scales at these places; -1: at the one before it.
+std::vector<std::size_t> segment_ends(const Arithmetic& arithmetic,
+                                      const std::vector<std::int64_t>& places);
 
 }  // namespace tensorquant
 

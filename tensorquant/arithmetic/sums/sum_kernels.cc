@@ -245,6 +245,40 @@ void AddToOddAll(std::span<double> s, std::span<const double> x) {
   }
 }
 
+// Whether AddProductToOdd is exact: nothing in it overflows or underflows.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE bool AreMiddling(D d, V t, V a, V b) {
+  const auto is_between = [d](V x, double least, double most) HWY_ATTR {
+    const V size = hn::Abs(x);
+    const auto is_zero = hn::Eq(size, hn::Zero(d));
+    return hn::Or(is_zero,
+                  hn::And(hn::Ge(size, hn::Set(d, least)), hn::Le(size, hn::Set(d, most))));
+  };
+  return hn::AllTrue(
+      d, hn::And(is_between(t, 0, 0x1p900),
+                 hn::And(is_between(a, 0x1p-400, 0x1p400), is_between(b, 0x1p-400, 0x1p400))));
+}
+
+template <class D>
+HWY_INLINE bool AddProductsAt(D d, std::size_t i, std::span<double> t, std::span<const double> a,
+                              std::span<const double> b) {
+  const auto at = [&](std::span<const double> x) HWY_ATTR { return hn::LoadU(d, x.data() + i); };
+  if (!AreMiddling(d, at(t), at(a), at(b))) return false;
+  hn::StoreU(AddProductToOdd(d, at(t), at(a), at(b)), d, t.data() + i);
+  return true;
+}
+
+std::size_t AddProductsToOdd(std::span<double> t, std::span<const double> a,
+                             std::span<const double> b) {
+  const hn::ScalableTag<double> d;
+  const hn::CappedTag<double, 1> d1;
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  while (i + lanes <= t.size() && AddProductsAt(d, i, t, a, b)) i += lanes;
+  while (i < t.size() && AddProductsAt(d1, i, t, a, b)) ++i;
+  return i;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace tensorquant
 HWY_AFTER_NAMESPACE();
@@ -255,11 +289,16 @@ namespace tensorquant {
 HWY_EXPORT(RunKernel);
 HWY_EXPORT(HasFusedMultiplyAdd);
 HWY_EXPORT(AddToOddAll);
+HWY_EXPORT(AddProductsToOdd);
 
 void run_sum_kernel(const SumJob& job) { HWY_DYNAMIC_DISPATCH(RunKernel)(job); }
 bool has_fused_multiply_add() { return HWY_DYNAMIC_DISPATCH(HasFusedMultiplyAdd)(); }
 void add_to_odd(std::span<double> s, std::span<const double> x) {
   HWY_DYNAMIC_DISPATCH(AddToOddAll)(s, x);
+}
+std::size_t add_products_to_odd(std::span<double> t, std::span<const double> a,
+                                std::span<const double> b) {
+  return HWY_DYNAMIC_DISPATCH(AddProductsToOdd)(t, a, b);
 }
 
 }  // namespace tensorquant

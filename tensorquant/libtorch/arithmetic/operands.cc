@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/tensors/scaled_values.h"
 
 namespace tensorquant::detail {
 
@@ -36,6 +37,12 @@ RangeReport* report_for(const LayerArithmetic& layer, const at::Tensor& x) {
   return x.scalar_type() == at::kFloat ? layer.report : nullptr;
 }
 
+template <class T>
+std::optional<ScaledOperand<T>> operand_of(const std::shared_ptr<const ScaledValues>& values) {
+  if (values == nullptr) return std::nullopt;
+  return values->operand<T>();
+}
+
 RoundedResult run_on(const LayerArithmetic& layer, const Operation& operation,
                      std::initializer_list<at::Tensor> tensors, RangeReport* report) {
   const at::Tensor& x = *tensors.begin();
@@ -50,12 +57,21 @@ RoundedResult run_on(const LayerArithmetic& layer, const Operation& operation,
   for (const at::Tensor& tensor : tensors) {
     if (tensor.defined()) inputs.push_back(plain(tensor, x));
   }
+  // Of the data and the weights; arithmetic sees the elements of what has scales.
+  const auto data_values = scaled_values_of(x);
+  const auto weight_values = inputs.size() > 1 ? scaled_values_of(*(tensors.begin() + 1)) : nullptr;
+  if (data_values != nullptr) inputs[0] = data_values->q;
+  if (weight_values != nullptr) inputs[1] = weight_values->q;
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
     std::vector<const T*> data;
     for (const at::Tensor& input : inputs) data.push_back(pointer<T>(input));
+    const auto data_operand = operand_of<T>(data_values);
+    const auto weight_operand = operand_of<T>(weight_values);
     run_operation<T>(operation, layer.arithmetic, layer.context, shapes, data,
-                     result.y.data_ptr<T>(), report, data_of(result.outside));
+                     result.y.data_ptr<T>(), report, data_of(result.outside),
+                     {.data = data_operand ? &*data_operand : nullptr,
+                      .weights = weight_operand ? &*weight_operand : nullptr});
   });
   return result;
 }

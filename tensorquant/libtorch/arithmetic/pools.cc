@@ -79,15 +79,17 @@ at::Tensor rounded_adaptive_average_pool(
   Sizes sizes(dimensions);
   for (std::size_t d = 0; d < dimensions; ++d) sizes[d] = output_size[d].value_or(input[d]);
   const AveragePool pool = adaptive_average_pool_of(planes_of(x, dimensions), input, sizes);
-  const at::Tensor plain_x = plain_input(x);
+  const std::shared_ptr<const ScaledValues> values = scaled_values_of(x);
+  const at::Tensor plain_x = values != nullptr ? values->q : plain_input(x);
   Sizes shape = x.sizes().slice(0, static_cast<std::size_t>(x.dim()) - dimensions).vec();
   shape.insert(shape.end(), sizes.begin(), sizes.end());
   const at::Tensor y = at::empty(shape, plain_x.options());
   const at::Tensor outside = mask_for(layer, shape);
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
+    const auto scaled = values != nullptr ? std::optional(values->operand<T>()) : std::nullopt;
     average_pool(layer.arithmetic, layer.context, pool, pointer<T>(plain_x), y.data_ptr<T>(),
-                 layer.report, data_of(outside));
+                 layer.report, data_of(outside), scaled ? &*scaled : nullptr);
   });
   return with_gradient({y, outside}, x, {}, {},
                        [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {

@@ -18,6 +18,7 @@
 #include "tensorquant/libtorch/layers/parameter_handles.h"
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
 #include "tensorquant/libtorch/tensors/result_tensors.h"
+#include "tensorquant/libtorch/tensors/scaled_values.h"
 
 namespace tensorquant {
 
@@ -50,6 +51,9 @@ std::string layer_type(std::string class_name);
 // be rounded.
 template <class Impl>
 inline constexpr bool only_moves_values_v = false;
+// Likewise for one of those that in training leaves some out, at random, and scales the others.
+template <class Impl>
+inline constexpr bool drops_values_v = false;
 
 namespace detail {
 
@@ -59,6 +63,13 @@ concept RoundsArithmetic = requires(Impl& layer, const LayerArithmetic& arithmet
                                     A... arguments) {
   RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...);
 };
+
+// Whether forward() makes one tensor of one and only moves its values.
+template <class Impl, class R, class... A>
+inline constexpr bool moves_one_tensor = false;
+template <class Impl, class A>
+inline constexpr bool moves_one_tensor<Impl, at::Tensor, A> =
+    only_moves_values_v<Impl>&& std::is_same_v<std::decay_t<A>, at::Tensor>;
 
 // body(layer, step), or body(layer) for one that does not ask for the step.
 template <class Body, class Impl>
@@ -117,16 +128,18 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
 
   // Neither overloaded nor a template: AnyModule and Sequential take its address.
   R forward(A... arguments) {
-    return run([&](Impl& layer, [[maybe_unused]] std::uint32_t step) -> R {
-      if constexpr (detail::RoundsArithmetic<Impl, A...>) {
-        if (rounds_arithmetic()) {
-          return round_arithmetic(step, [&](const LayerArithmetic& arithmetic) {
-            return RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...);
-          });
-        }
+    if constexpr (detail::moves_one_tensor<Impl, R, A...>) {
+      const bool drops = drops_values_v<Impl> && this->is_training();
+      if (const auto values = drops ? nullptr : elements_of(arguments...)) {
+        R output = compute(std::forward<A>(arguments)...);
+        carry_elements(*values, output, [&](const at::Tensor& elements) {
+          Impl copy(static_cast<const Impl&>(*this));
+          return copy.Impl::forward(elements.clone());  // which may write in place
+        });
+        return output;
       }
-      return layer.Impl::forward(std::forward<A>(arguments)...);
-    });
+    }
+    return compute(std::forward<A>(arguments)...);
   }
 
   torch::nn::Module& module() override { return *this; }
@@ -190,6 +203,19 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
   }
 
  private:
+  R compute(A... arguments) {
+    return run([&](Impl& layer, [[maybe_unused]] std::uint32_t step) -> R {
+      if constexpr (detail::RoundsArithmetic<Impl, A...>) {
+        if (rounds_arithmetic()) {
+          return round_arithmetic(step, [&](const LayerArithmetic& arithmetic) {
+            return RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...);
+          });
+        }
+      }
+      return layer.Impl::forward(std::forward<A>(arguments)...);
+    });
+  }
+
   template <class Body>
   detail::BodyResult<Body, Impl> run_quantized(Body& body, bool training, std::uint32_t step) {
     if (!quantizes_parameters()) {

@@ -9,6 +9,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
 #include "tensorquant/libtorch/layers/parameter_owners.h"
+#include "tensorquant/libtorch/tensors/scaled_values.h"
 #include "tensorquant/libtorch/tensors/tensor_ops.h"
 #include "tensorquant/maps/place.h"
 
@@ -17,7 +18,7 @@ namespace {
 
 // Errors say which layer they come from.
 template <class F>
-at::Tensor named(const std::string& layer, const F& work) {
+auto named(const std::string& layer, const F& work) {
   try {
     return work();
   } catch (const Error& error) {
@@ -198,8 +199,9 @@ void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles,
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     if (fresh) fresh->keys.emplace_back(*chosen[i]);
     *chosen[i] = named(plan_->quantizers.layer, [&] {
-      return quantize(*chosen[i], parameters[i]->quantizer,
-                      context(parameters[i]->stream, step, chosen[i]->sizes(), weight_axes()));
+      return quantize_tensor(
+          at::Tensor(*chosen[i]), parameters[i]->quantizer,
+          context(parameters[i]->stream, step, chosen[i]->sizes(), weight_axes()));
     });
     if (fresh) fresh->tensors.push_back(*chosen[i]);
   }
@@ -235,13 +237,32 @@ std::optional<RangeReport> QuantizableLayer::ranges() const {
   return ranges_;
 }
 
+at::Tensor QuantizableLayer::quantize_tensor(at::Tensor&& x,
+                                             const std::shared_ptr<const Quantizer>& quantizer,
+                                             const Context& context) const {
+  return plan_->quantizers.keeps_elements ? quantize_with_elements(std::move(x), quantizer, context)
+                                          : quantize_consuming(std::move(x), quantizer, context);
+}
+
+std::shared_ptr<const ScaledValues> QuantizableLayer::elements_of(const at::Tensor& x) const {
+  if (plan_ == nullptr || !plan_->quantizers.keeps_elements || quantizes_outputs()) return nullptr;
+  return find_scaled_values(x);
+}
+
+void QuantizableLayer::carry_elements(
+    const ScaledValues& values, const at::Tensor& output,
+    const std::function<at::Tensor(const at::Tensor&)>& call) const {
+  tensorquant::carry_elements(values, output, call,
+                              "layer '" + plan_->quantizers.layer + "' (" + type() + ")");
+}
+
 void QuantizableLayer::finish_output(at::Tensor& output, std::uint32_t step, int& index) const {
   if (!output.defined() || !output.is_floating_point()) return;
   const int number = index++;
   if (quantizes_outputs()) {
     const Context context = output_context(number, step, output);
     output = named(plan_->quantizers.layer, [&] {
-      return quantize_consuming(std::move(output), plan_->quantizers.output, context);
+      return quantize_tensor(std::move(output), plan_->quantizers.output, context);
     });
   }
   observe(output, number);
@@ -254,7 +275,9 @@ void QuantizableLayer::refuse_output(const std::string& reason) const {
 at::Tensor QuantizableLayer::finish_relu(at::Tensor&& input, std::uint32_t step) const {
   const Context context = output_context(0, step, input);
   at::Tensor output = named(plan_->quantizers.layer, [&] {
-    return quantize_relu_consuming(std::move(input), plan_->quantizers.output, context);
+    return plan_->quantizers.keeps_elements
+               ? quantize_with_elements(at::relu(input), plan_->quantizers.output, context)
+               : quantize_relu_consuming(std::move(input), plan_->quantizers.output, context);
   });
   observe(output, 0);
   return output;

@@ -26,6 +26,7 @@ namespace tensorquant {
 using OutputObserver = std::function<void(const std::string& layer, const at::Tensor& output)>;
 
 class ParameterOwners;
+struct ScaledValues;
 
 // The half of a quantizable layer that does not depend on its class: quantizers, cache, step and
 // observer. QLayer<Impl> is the other half. forward() may run in several threads at once;
@@ -116,6 +117,11 @@ class QuantizableLayer {
   // call(arithmetic), for a call of that step.
   at::Tensor round_arithmetic(std::uint32_t step,
                               const std::function<at::Tensor(const LayerArithmetic&)>& call);
+  // What quantizers made of the input of a layer that only moves values, and will be asked for;
+  // else null. After the call its output is made of it likewise.
+  std::shared_ptr<const ScaledValues> elements_of(const at::Tensor& x) const;
+  void carry_elements(const ScaledValues& values, const at::Tensor& output,
+                      const std::function<at::Tensor(const at::Tensor&)>& call) const;
   // Quantizes and shows one tensor of a result; `index` counts those that are floating-point
   // numbers.
   void finish_output(at::Tensor& output, std::uint32_t step, int& index) const;
@@ -131,6 +137,8 @@ class QuantizableLayer {
   Context context(std::uint32_t stream, std::uint32_t step, at::IntArrayRef sizes,
                   TensorAxes axes) const;
   Context output_context(int index, std::uint32_t step, const at::Tensor& output) const;
+  at::Tensor quantize_tensor(at::Tensor&& x, const std::shared_ptr<const Quantizer>& quantizer,
+                             const Context& context) const;
   void observe(const at::Tensor& output, int index) const;
 
   std::shared_ptr<const Plan> plan_;

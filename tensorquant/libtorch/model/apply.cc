@@ -8,6 +8,8 @@
 #include "tensorquant/libtorch/layers/parameter_owners.h"
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
 #include "tensorquant/libtorch/model/walk.h"
+#include "tensorquant/libtorch/tensors/scaled_values.h"
+#include "tensorquant/libtorch/tensors/tensor_layout.h"
 #include "tensorquant/libtorch/tensors/tensor_ops.h"
 #include "tensorquant/maps/assign.h"
 #include "tensorquant/maps/place.h"
@@ -48,12 +50,16 @@ void inherit(torch::nn::Module& model, torch::nn::Module& copy) {
 
 }  // namespace
 
-InputQuantizer::InputQuantizer(std::shared_ptr<const Quantizer> quantizer, std::uint64_t seed)
-    : quantizer_(std::move(quantizer)), seed_(seed) {}
+InputQuantizer::InputQuantizer(std::shared_ptr<const Quantizer> quantizer, std::uint64_t seed,
+                               bool keeps_elements)
+    : quantizer_(std::move(quantizer)), seed_(seed), keeps_elements_(keeps_elements) {}
 
 at::Tensor InputQuantizer::operator()(const at::Tensor& x, std::uint32_t step) const {
   if (quantizer_ == nullptr) return x;
-  return quantize(x, quantizer_, {seed_, stream_of("input", Place::output), step});
+  const Context context = {seed_, stream_of("input", Place::output), step,
+                           layout_of(x.sizes(), {.channel = 1, .reduction = 1})};
+  return keeps_elements_ ? quantize_with_elements(at::Tensor(x), quantizer_, context)
+                         : quantize(x, quantizer_, context);
 }
 
 ApplyReport apply(ModelRef model, const Override& maps) {
@@ -75,8 +81,8 @@ ApplyReport apply(ModelRef model, const Override& maps) {
   for (const ModelLayer& layer : layers) {
     if (layer.twin != nullptr) layer.twin->attach(std::move(*plan++));
   }
-  return {std::move(assignment.idle),
-          InputQuantizer(std::move(assignment.input.output), maps.seed)};
+  return {std::move(assignment.idle), InputQuantizer(std::move(assignment.input.output), maps.seed,
+                                                     assignment.input.keeps_elements)};
 }
 
 void strip(ModelRef model) {
@@ -87,7 +93,7 @@ InputQuantizer input_quantizer(ModelRef model) {
   for (const QuantizableLayer* twin : quantizable_layers(model)) {
     if (twin->attached() == nullptr) continue;
     const LayerQuantizers& quantizers = twin->attached()->quantizers;
-    return {quantizers.model_input, quantizers.seed};
+    return {quantizers.model_input, quantizers.seed, quantizers.keeps_elements};
   }
   return {};
 }

@@ -19,11 +19,12 @@ namespace tensorquant {
 
 // Quantizes the model's input as the extrinsic map says for "input". A model without a layer of
 // that name has no place for it: call it on the tensor that the model gets. Does nothing where no
-// rule hits "input".
+// rule hits "input". The tensor's channels are taken to be its second axis: [n, c, ...].
 class InputQuantizer {
  public:
   InputQuantizer() = default;
-  InputQuantizer(std::shared_ptr<const Quantizer> quantizer, std::uint64_t seed);
+  InputQuantizer(std::shared_ptr<const Quantizer> quantizer, std::uint64_t seed,
+                 bool keeps_elements);
 
   at::Tensor operator()(const at::Tensor& x, std::uint32_t step = 0) const;
   explicit operator bool() const { return quantizer_ != nullptr; }
@@ -32,6 +33,7 @@ class InputQuantizer {
  private:
   std::shared_ptr<const Quantizer> quantizer_;
   std::uint64_t seed_ = 0;
+  bool keeps_elements_ = false;
 };
 
 struct ApplyReport {

@@ -6,9 +6,14 @@
 // Layers that drop, move or repeat values.
 namespace tensorquant {
 
-TENSORQUANT_MOVES_VALUES(Dropout);
-TENSORQUANT_MOVES_VALUES(Dropout2d);
-TENSORQUANT_MOVES_VALUES(Dropout3d);
+#define TENSORQUANT_DROPS_VALUES(Name) \
+  TENSORQUANT_MOVES_VALUES(Name);      \
+  template <>                          \
+  inline constexpr bool drops_values_v<::torch::nn::Name##Impl> = true
+TENSORQUANT_DROPS_VALUES(Dropout);
+TENSORQUANT_DROPS_VALUES(Dropout2d);
+TENSORQUANT_DROPS_VALUES(Dropout3d);
+#undef TENSORQUANT_DROPS_VALUES
 TENSORQUANT_MOVES_VALUES(Flatten);
 TENSORQUANT_MOVES_VALUES(Unflatten);
 TENSORQUANT_MOVES_VALUES(Unfold);

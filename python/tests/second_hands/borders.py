@@ -1,0 +1,35 @@
+"""Where roundings part: values, the borders between them, what lies beyond, and the neighbours of all of these."""
+
+import ml_dtypes
+import numpy as np
+
+SPECIALS = np.array([0, np.inf, np.nan, np.finfo(np.float32).max, 2.0**-126, 2.0**-149])
+
+
+def every_half() -> np.ndarray:
+    """All 65536 bit patterns of binary16 and of bfloat16, as float32."""
+    bits = np.arange(2**16, dtype=np.uint16)
+    halves = (bits.view(dtype).astype(np.float32) for dtype in (np.float16, ml_dtypes.bfloat16))
+    return np.concatenate(list(halves))
+
+
+def with_neighbours(x, dtype) -> np.ndarray:
+    """x in `dtype`, with the next number on either side of each, and all of them with the other sign."""
+    x = np.asarray(x, dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        x = np.concatenate([np.nextafter(x, dtype(-np.inf)), x, np.nextafter(x, dtype(np.inf))])
+    return np.concatenate([x, -x])
+
+
+def borders(values, dtype=np.float32) -> np.ndarray:
+    """The values of a format, the middles of neighbours, steps and middles beyond the largest, and the specials; each as
+    `with_neighbours`. The middles must be numbers of `dtype`."""
+    values = np.unique(np.abs(np.asarray(values, np.float64)))
+    values = values[np.isfinite(values)]
+    middles = (values[1:] + values[:-1]) / 2
+    step = values[-1] - values[-2]
+    beyond = values[-1] + step * np.array([0.5, 1, 1.5, 2, 4])
+    x = np.concatenate([values, middles, beyond, SPECIALS])
+    with np.errstate(over="ignore"):
+        assert np.array_equal(middles, middles.astype(dtype))
+        return with_neighbours(x, dtype)

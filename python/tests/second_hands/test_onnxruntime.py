@@ -194,3 +194,33 @@ def test_the_range_of_random_tensors_is_dynamic_quantization(seed):
     ends = random.standard_normal(2) * 10.0 ** random.uniform(-20, 20)
     x = random.uniform(min(ends), max(ends), 300).astype(np.float32)
     assert_same_bits(tq.Quantizer("int,8,unsigned,scale=range")(x), dynamic(x))
+
+
+def cast(x: np.ndarray, kind: str, **attributes) -> np.ndarray:
+    there = make_node("Cast", ["x"], ["q"], to=getattr(Types, kind), **attributes)
+    return run([there, make_node("Cast", ["q"], ["y"], to=Types.FLOAT)], x)
+
+
+@pytest.mark.parametrize(("name", "spec"), [("FLOAT16", "fp16"), ("BFLOAT16", "bf16")])
+def test_casts_to_halves_are_the_same(name, spec):
+    x = np.concatenate([borders(tq.Quantizer(spec).values(at_most=2**16)), every_half()])
+    assert_same_numbers(tq.Quantizer(spec)(x), cast(x, name))
+
+
+# E8M0, the type of scales, is no quantizer; powers of two are `logarithmic`.
+@pytest.mark.parametrize(
+    ("mode", "spec"), [("nearest", "logarithmic"), ("down", "logarithmic,down")]
+)
+def test_casts_to_the_scales_of_mx_are_powers_of_two(mode, spec):
+    x = np.concatenate([borders(np.ldexp(1.0, np.arange(-126, 128))), every_half()])
+    x = x[(x >= 2.0**-126) & (x < 1.5 * 2.0**127)]
+    assert_same_bits(tq.Quantizer(spec)(x), cast(x, "FLOAT8E8M0", round_mode=mode))
+
+
+def test_scale_ceil_is_the_scale_of_mx_rounded_up():
+    largest = np.concatenate([borders(np.ldexp(6.0, np.arange(-100, 100))), every_half()])
+    largest = largest[(largest > 2.0**-100) & (largest < 2.0**100)]
+    x = np.stack([largest, 2.0**-4 * largest], axis=1)
+    scales = cast(largest / np.float32(6), "FLOAT8E8M0", round_mode="up")
+    wanted = tq.Quantizer("e2m1")(x / scales[:, None]) * scales[:, None]
+    assert_same_bits(tq.Quantizer("e2m1,block=2,scale=ceil")(x, reduction_axis=1), wanted)

@@ -1,4 +1,4 @@
-"""Where roundings part: values, the borders between them, what lies beyond, and the neighbours of all of these."""
+"""Inputs at which roundings part: borders between the values of a format, and their neighbours."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def every_half() -> np.ndarray:
 
 
 def with_neighbours(x, dtype) -> np.ndarray:
-    """x in `dtype`, with the next number on either side of each, and all of them with the other sign."""
+    """x in `dtype`, the next numbers on either side of each, and all with the other sign."""
     x = np.asarray(x, dtype)
     with np.errstate(over="ignore", under="ignore"):
         x = np.concatenate([np.nextafter(x, dtype(-np.inf)), x, np.nextafter(x, dtype(np.inf))])
@@ -21,8 +21,8 @@ def with_neighbours(x, dtype) -> np.ndarray:
 
 
 def borders(values, dtype=np.float32) -> np.ndarray:
-    """The values of a format, the middles of neighbours, steps and middles beyond the largest, and the specials; each as
-    `with_neighbours`. The middles must be numbers of `dtype`."""
+    """The values of a format, the middles between them, steps and half steps beyond the largest,
+    and the specials, each as `with_neighbours`. The middles must be numbers of `dtype`."""
     values = np.unique(np.abs(np.asarray(values, np.float64)))
     values = values[np.isfinite(values)]
     middles = (values[1:] + values[:-1]) / 2
@@ -32,3 +32,11 @@ def borders(values, dtype=np.float32) -> np.ndarray:
     with np.errstate(over="ignore"):
         assert np.array_equal(middles, middles.astype(dtype))
         return with_neighbours(x, dtype)
+
+
+def quarters(bits: int, step: float, dtype=np.float32, around: int = 20) -> np.ndarray:
+    """Quarters of steps around the ends of a word of `bits`, around zero and some turns outside,
+    each as `with_neighbours`."""
+    ends = 2.0 ** (bits - 1) * np.arange(-5, 6)
+    k = np.unique(ends[:, None] + np.arange(-4 * around, 4 * around + 1) / 4)
+    return with_neighbours(k * step, dtype)

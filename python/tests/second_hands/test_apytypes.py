@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from borders import borders, every_half, with_neighbours
+from borders import borders, every_half, quarters
 from conftest import assert_same_bits, assert_same_numbers
 
 import tensorquant as tq
@@ -32,10 +32,7 @@ FLOATS = [(2, 1), (3, 4), (4, 3), (5, 2), (5, 10), (6, 9), (7, 8), (8, 1), (8, 7
 
 
 def inputs_of(W: int, F: int, dtype=np.float32) -> np.ndarray:
-    """Quarters of steps around the ends of the range, around zero and some turns outside, each with its neighbours."""
-    ends = [turn * 2.0 ** (W - 1) for turn in range(-5, 6)]
-    k = np.unique([end + step / 4 for end in ends for step in range(-12, 13)])
-    x = with_neighbours(np.ldexp(k, -F), dtype)
+    x = quarters(W, 2.0**-F, dtype, around=3)
     return x[np.isfinite(x)]
 
 
@@ -73,7 +70,8 @@ def test_every_half_becomes_the_same_number(rounding, overflow):
     assert_same_bits(y, numbers_of(codes_of(x, 8, 4, rounding, OVERFLOWS[overflow]), 4))
 
 
-# APyTypes rounds to a word that holds all; the overflows that it has not are SystemC's definitions on those integers.
+# APyTypes rounds to a word that holds all; the overflows that it has not are SystemC's definitions,
+# on those integers.
 @pytest.mark.parametrize("rounding", MODES)
 @pytest.mark.parametrize(("W", "F"), WORDS)
 def test_fixed_point_rounds_alike_before_any_overflow(W, F, rounding):
@@ -117,7 +115,7 @@ def test_words_up_to_64_bits_are_alike_in_float64(W, F, rounding, overflow):
 
 
 def float_inputs(sizes: dict, dtype) -> np.ndarray:
-    """Borders and halves, but those that APyTypes loses; see test_the_smallest_normal_number_is_reached."""
+    """Borders and halves, but those between subnormal and normal numbers, which APyTypes loses."""
     E, M = sizes["exp_bits"], sizes["man_bits"]
     codes = np.arange((2**E - 1) << M)
     values = apytypes.APyFloatArray.from_bits(codes, **sizes).to_numpy()

@@ -4,7 +4,7 @@ import platform
 
 import numpy as np
 import pytest
-from borders import borders, every_half, with_neighbours
+from borders import borders, every_half, quarters, with_neighbours
 from conftest import assert_same_bits, assert_same_numbers
 
 import tensorquant as tq
@@ -26,9 +26,7 @@ CASES = [(spec, zero) for spec in INTEGERS for zero in ZEROS[spec]]
 
 
 def inputs_of(scale: float) -> np.ndarray:
-    """Quarters of steps over more than the range, each with its neighbours, halves, and infinities; no NaN."""
-    x = with_neighbours(np.arange(-1200, 1200) / 4 * scale, np.float32)
-    x = np.concatenate([x, every_half()])
+    x = np.concatenate([quarters(8, scale), quarters(4, scale), every_half()])
     return x[~np.isnan(x)]
 
 

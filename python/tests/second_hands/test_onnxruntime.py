@@ -75,6 +75,21 @@ def test_nan_stays_nan_where_onnx_runtime_makes_an_integer_of_it():
     assert np.isfinite(there_and_back(x, 1, 0, "INT8")).all()
 
 
+@pytest.mark.parametrize("scale", [2.0**-7, 1.0, 8.0])
+def test_float16_tensors_are_the_same_with_powers_of_two(scale):
+    x = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    x = x[~np.isnan(x)]
+    ours = tq.Quantizer(f"int,8,scale={scale!r}")(x)
+    assert_same_bits(ours, there_and_back(x, scale, 0, "INT8"))
+
+
+def test_float16_tensors_are_divided_in_float32_where_onnx_runtime_divides_in_float16():
+    x, scale = np.array([0.25], np.float16), np.float16(0.1)
+    assert (x / scale, x.astype(np.float32) / np.float32(scale) > 2.5) == (2.5, True)
+    assert_same_bits(tq.Quantizer(f"int,8,scale={float(scale)!r}")(x), 3 * scale[None])
+    assert_same_bits(there_and_back(x, scale, 0, "INT8"), 2 * scale[None])
+
+
 # The quantizer, its `overflow` where nothing saturates, and the |x / s| that differ then.
 FLOATS = {
     "FLOAT8E4M3FN": ("e4m3fn", "nan", (480, 496)),

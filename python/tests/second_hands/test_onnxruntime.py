@@ -9,8 +9,8 @@ import tensorquant as tq
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
-# Of overflows and signalling NaNs.
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+# Of overflows and signalling NaNs, and of products that are rounded to float16.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
 Types, make_node = onnx.TensorProto, onnx.helper.make_node
 
 SCALES = [2.0**-20, 0.0078125, 1.0, 0.1, 0.007874016, 1.7, 3.0]

@@ -2,16 +2,18 @@
 """Which format for what: a network's accuracy with the formats of 2026 in its weights and activations, in one table.
 
 Usage: examples/format_table.py [--program build/release/bin/tensorquant] --model resnet20 --checkpoint FILE --data FILE
-                                [--calibration FILE] [--float KEY] [--limit N]
+                                [--calibration FILE] [--float KEY] [--limit N] [--rows PATTERN] [--fine-tune FILE [--epochs N]]
 
 Biases stay float32, and so do the outputs of the layers that --float names by a key of a map: 're:.*(conv|bn|add).*' leaves in a ResNet
 what its convolutions read. Scales of activations are found in each batch where the row does not say otherwise; "calibrated" ones are numbers that
-`tensorquant calibrate` has found on --calibration. Needs Python's standard library alone.
+`tensorquant calibrate` has found on --calibration. With --fine-tune each row's network is measured once more, after training on these images with
+the row's quantizers in place; the float32 network, too, as part of what a row wins the images alone would give. Needs Python's standard library alone.
 """
 
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import tempfile
 
@@ -40,17 +42,28 @@ def run(program: str, *arguments: str) -> str:
     return subprocess.run([program, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def accuracy(options: argparse.Namespace, maps: dict) -> float:
+def percents(options: argparse.Namespace, maps: dict) -> list[float]:
+    """Percent of images right: as the checkpoint is and, where it is wanted, fine-tuned."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "maps.json")
         file.write_text(json.dumps(maps))
-        report = run(options.program, "evaluate", *network(options), "--data", options.data, "--maps", str(file), "--json",
-                     *(["--limit", str(options.limit)] if options.limit else []))  # fmt: skip
-    return json.loads(report)["accuracy"]
+        found = [accuracy(options, options.checkpoint, str(file))]
+        if options.fine_tune:
+            tuned = str(pathlib.Path(folder, "tuned.safetensors"))
+            run(options.program, "train", *network(options, tuned), "--initial", options.checkpoint, "--data", options.fine_tune,
+                "--maps", str(file), "--epochs", str(options.epochs), "--learning-rate", "0.0001")  # fmt: skip
+            found.append(accuracy(options, tuned, str(file)))
+    return found
 
 
-def network(options: argparse.Namespace) -> list[str]:
-    return ["--model", options.model, "--checkpoint", options.checkpoint]
+def accuracy(options: argparse.Namespace, checkpoint: str, maps: str) -> float:
+    report = run(options.program, "evaluate", *network(options, checkpoint), "--data", options.data, "--maps", maps, "--json",
+                 *(["--limit", str(options.limit)] if options.limit else []))  # fmt: skip
+    return 100 * json.loads(report)["accuracy"]
+
+
+def network(options: argparse.Namespace, checkpoint: str) -> list[str]:
+    return ["--model", options.model, "--checkpoint", checkpoint]
 
 
 def maps_of(options: argparse.Namespace, weights: str, activations: str) -> dict | None:
@@ -66,8 +79,8 @@ def maps_of(options: argparse.Namespace, weights: str, activations: str) -> dict
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "maps.json")
         file.write_text(json.dumps(maps))
-        return json.loads(run(options.program, "calibrate", *network(options), "--data", options.calibration,
-                              "--maps", str(file)))  # fmt: skip
+        return json.loads(run(options.program, "calibrate", *network(options, options.checkpoint),
+                              "--data", options.calibration, "--maps", str(file)))  # fmt: skip
 
 
 def main() -> None:
@@ -79,18 +92,25 @@ def main() -> None:
     parser.add_argument("--calibration")
     parser.add_argument("--float")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--rows", default="", help="only the rows in which this regular expression is found")
+    parser.add_argument("--fine-tune")
+    parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
-    plain = accuracy(options, {})
-    print(f"{options.model}: {100 * plain:.2f} % in float32\n")
+    plain = percents(options, {})
+    print(f"{options.model}: {', fine-tuned '.join(f'{percent:.2f} %' for percent in plain)} in float32\n")
     width = max(len(what) for what, _, _ in ROWS)
-    print(f"{'':{width}}  {'weights':28}  {'activations':28}  accuracy  to float32")
+    columns = "accuracy  to float32" + ("  fine-tuned" if options.fine_tune else "")
+    print(f"{'':{width}}  {'weights':28}  {'activations':28}  {columns}")
     for what, weights, activations in ROWS:
+        if not re.search(options.rows, what):
+            continue
         maps = maps_of(options, weights, activations)
         if maps is None:
             print(f"{what:{width}}  {weights:28}  {activations:28}  needs --calibration")
             continue
-        percent = 100 * accuracy(options, maps)
-        print(f"{what:{width}}  {weights:28}  {activations:28}  {percent:8.2f}  {percent - 100 * plain:+10.2f}", flush=True)
+        percent, *tuned = percents(options, maps)
+        print(f"{what:{width}}  {weights:28}  {activations:28}  {percent:8.2f}  {percent - plain[0]:+10.2f}",
+              *(f" {percent:10.2f}" for percent in tuned), flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -79,3 +79,12 @@ def assert_same_bits(found, wanted) -> None:
         f"{differ.size} elements differ, the first at {differ[0]}: found"
         f" {a.ravel()[differ[0]]:#x}, wanted {b.ravel()[differ[0]]:#x}"
     )
+
+
+def assert_same_numbers(found, wanted) -> None:
+    """The same bits, the sign of zero included; only which NaN a NaN is does not count."""
+    with np.errstate(invalid="ignore"):  # ml_dtypes' types warn of signalling NaNs
+        arrays = [
+            np.where(np.isnan(a), a.dtype.type(np.nan), a) for a in map(np.asarray, (found, wanted))
+        ]
+    assert_same_bits(*arrays)

@@ -72,6 +72,13 @@ class Scales(CommandLine):
         self.assertGreater(len(rows), 10)
         for row in rows:
             self.assertRegex(row, r" +[0-9]+\.[0-9]{2} +[+-][0-9]+\.[0-9]{2}$")
+        command += ["--fine-tune", self.dir, "--epochs", "1", "--rows", "calibrated"]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        title, _, _, *rows = done.stdout.splitlines()
+        self.assertRegex(title, r"lenet5: [0-9.]+ %, fine-tuned [0-9.]+ % in float32")
+        self.assertEqual(len(rows), 1)
+        self.assertRegex(rows[0], r" +[0-9]+\.[0-9]{2} +[+-][0-9]+\.[0-9]{2} +[0-9]+\.[0-9]{2}$")
 
 
 if __name__ == "__main__":

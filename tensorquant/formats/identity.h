@@ -25,6 +25,11 @@ T quantize_reference(const Identity&, T x) {
 }
 
 inline bool fits_doubles(const Identity&) { return true; }
+template <class T>
+bool overflows(const Identity&, T) {
+  return false;
+}
+
 inline bool is_random(const Identity&) { return false; }
 inline bool is_elementwise(const Identity&) { return true; }
 

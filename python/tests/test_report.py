@@ -51,14 +51,14 @@ def rounded_float(x, precision, last_bit):
 
 
 def counts_of(x, rounded, lowest, highest):
-    """values, nonzero, saturated, became_zero of a format that gives zero to small numbers alone."""
+    """values, nonzero, saturated, became_zero of a format that clamps."""
     numbers = [Fraction(float(value)) for value in x.ravel() if isfinite(value)]
     results = [(number, rounded(number)) for number in numbers]
     return (
         len(numbers),
         sum(number != 0 for number in numbers),
         sum(not lowest <= result <= highest for _, result in results),
-        sum(number != 0 and result == 0 for number, result in results),
+        sum(number != 0 and min(max(result, lowest), highest) == 0 for number, result in results),
     )
 
 

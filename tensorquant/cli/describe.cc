@@ -14,8 +14,10 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
+#include "tensorquant/cli/range_table.h"
 #include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/quantizer_report.h"
 #include "tensorquant/quantizers/scale_text.h"
 #include "tensorquant/quantizers/spec_reader.h"
 #include "tensorquant/quantizers/storage.h"
@@ -39,18 +41,22 @@ struct Result {
   double x, y;
 };
 
+struct Outcome {
+  std::vector<Result> results;
+  QuantizerReport report;
+};
+
 template <class T>
-std::vector<Result> quantize_inputs(const Quantizer& quantizer, const DescribeOptions& options) {
+Outcome quantize_inputs(const Quantizer& quantizer, const DescribeOptions& options) {
   std::vector<T> x(options.inputs.begin(), options.inputs.end());
   std::vector<T> y(x.size());
   const std::size_t count = x.size();
   const Layout one_line = {.channel = {1, 1, count}, .reduction = {1, count, 1}};
-  quantizer.quantize(std::span<const T>(x), std::span<T>(y),
-                     {.seed = options.seed, .layout = one_line});
-  std::vector<Result> results;
-  results.reserve(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) results.push_back({x[i], y[i]});
-  return results;
+  const Context context = {.seed = options.seed, .layout = one_line};
+  quantizer.quantize(std::span<const T>(x), std::span<T>(y), context);
+  Outcome outcome = {{}, report_of(quantizer, std::span<const T>(x), context)};
+  for (std::size_t i = 0; i < x.size(); ++i) outcome.results.push_back({x[i], y[i]});
+  return outcome;
 }
 
 // null says that the format sets no bound.
@@ -72,9 +78,9 @@ void describe_scale(const Scaled& format, const std::optional<Storage>& bits, or
 
 void describe(const DescribeOptions& options) {
   const auto quantizer = quantizer_of(options.spec);
-  const std::vector<Result> results = options.type == "float32"
-                                          ? quantize_inputs<float>(*quantizer, options)
-                                          : quantize_inputs<double>(*quantizer, options);
+  const auto [results, report] = options.type == "float32"
+                                     ? quantize_inputs<float>(*quantizer, options)
+                                     : quantize_inputs<double>(*quantizer, options);
   ordered_json json = {{"quantizer", quantizer->spec()}, {"type", options.type}};
   std::vector<std::vector<std::string>> rows = {{"quantizer", quantizer->spec()}};
   if (const Format* described = quantizer->format()) {
@@ -114,6 +120,14 @@ void describe(const DescribeOptions& options) {
   }
   rows.push_back({"random", quantizer->is_random() ? "yes" : "no"});
   json["random"] = quantizer->is_random();
+  if (!results.empty()) {
+    const ordered_json counts = to_json(PlaceReport{"", quantizer, report});
+    for (const char* key : {"saturated", "saturated_share", "became_zero", "became_zero_share"}) {
+      json[key] = counts[key];
+    }
+    rows.push_back({"saturated", saturated_text(report)});
+    rows.push_back({"became zero", became_zero_text(report)});
+  }
   json["results"] = ordered_json::array();
   std::vector<std::vector<std::string>> result_rows;
   for (const auto& [x, y] : results) {

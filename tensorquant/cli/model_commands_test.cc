@@ -297,6 +297,7 @@ TEST_F(ModelCommands, RangesOfPlacesAreThoseOfTheTracesAndTheWeights) {
   ASSERT_EQ(train("net", {"--epochs", "4", "--learning-rate", "0.003"}).code, 0);
   ASSERT_EQ(evaluate("net", {"--trace", file("float")}).code, 0);
   // Only the first layer with a quantizer gets the float network's numbers.
+  std::uint64_t saturated = 0, became_zero = 0;
   for (const char* layer : {"conv1", "relu1", "fc2"}) {
     const std::string map = "{\"=" + std::string(layer) + "\": \"nearest,6,3\"}";
     const json report =
@@ -309,8 +310,12 @@ TEST_F(ModelCommands, RangesOfPlacesAreThoseOfTheTracesAndTheWeights) {
     EXPECT_EQ(place["bits_per_value"], 6);
     const Array trace = read_npy(file("float/" + std::string(layer) + ".npy"));
     expect_counts(place, count(trace.as<float>()));
+    saturated += place["saturated"].get<std::uint64_t>();
+    became_zero += place["became_zero"].get<std::uint64_t>();
     EXPECT_TRUE(report["ranges"].empty());
   }
+  EXPECT_GT(saturated, 0U);
+  EXPECT_GT(became_zero, 0U);
 
   const json weights =
       json::parse(evaluate("net", {"--weights", "nearest,6,3", "--ranges", "--json"}).out);

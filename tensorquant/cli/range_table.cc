@@ -39,8 +39,7 @@ std::vector<std::string> with_place(std::vector<std::string> row, const PlaceRep
   const QuantizerReport& r = place.report;
   row.insert(row.end(),
              {place.place, place.quantizer->spec(), r.storage ? to_string(*r.storage) : "-",
-              std::to_string(r.values), r.saturated ? share(*r.saturated, r.values) : "-",
-              share(r.became_zero, r.nonzero),
+              std::to_string(r.values), saturated_text(r), became_zero_text(r),
               r.values > 0 ? number(r.lowest) + " .. " + number(r.highest) : "-"});
   return row;
 }
@@ -81,6 +80,14 @@ ordered_json to_json(const std::vector<LayerRangeReport>& layers) {
                     {"sufficient_bits", bits ? ordered_json(*bits) : ordered_json(nullptr)}});
   }
   return rows;
+}
+
+std::string saturated_text(const QuantizerReport& report) {
+  return report.saturated ? share(*report.saturated, report.values) : "-";
+}
+
+std::string became_zero_text(const QuantizerReport& report) {
+  return share(report.became_zero, report.nonzero);
 }
 
 std::string to_table(const std::vector<LayerPlaceReport>& places) {

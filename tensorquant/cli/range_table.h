@@ -22,6 +22,10 @@ nlohmann::ordered_json to_json(const std::vector<LayerRangeReport>& layers);
 std::string to_table(const std::vector<LayerPlaceReport>& places);
 nlohmann::ordered_json to_json(const std::vector<LayerPlaceReport>& places);
 
+// "3 (25 %)": of the values, and of those that are not zero.
+std::string saturated_text(const QuantizerReport& report);
+std::string became_zero_text(const QuantizerReport& report);
+
 // The same of tensors that belong to no layer.
 std::string to_table(const std::vector<PlaceReport>& places);
 nlohmann::ordered_json to_json(const PlaceReport& place);

@@ -55,6 +55,14 @@ class Scales(CommandLine):
         d = json.loads(self.good("describe", "int,8,unsigned,scale=0.5,zero=10", "--json"))
         self.assertEqual((d["lowest"], d["highest"], d["step"], d["count"]), (-5, 122.5, 0.5, 256))
 
+    def test_of_numbers_that_saturate_and_become_zero_are_told_by_describe(self):
+        numbers = "7.5", "-2", "0.2", "0", "nan"  # the scale of the first four is 1
+        d = json.loads(self.good("describe", "e2m1,scale=floor,block=4", *numbers, "--json"))
+        self.assertEqual((d["saturated"], d["saturated_share"], d["became_zero"], d["became_zero_share"]), (1, 1 / 4, 1, 1 / 3))
+        text = self.good("describe", "e2m1,scale=floor,block=4", *numbers)
+        self.assertRegex(text, r"saturated +1 \(25 %\)\nbecame zero +1 \(33 %\)\n")
+        self.assertNotIn("saturated", self.good("describe", "mxfp4"))
+
     def test_are_looked_at_by_the_ranges_of_quantize(self):
         x, y = self.dir / "x.npy", self.dir / "y.npy"
         # Two columns; the scales are 2^(5 - 2) = 8 and 2^(0 - 2): 63 / 8 and 1.75 * 4 round to 8, 1 / 8 to zero.

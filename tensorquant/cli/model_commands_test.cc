@@ -266,7 +266,7 @@ TEST_F(ModelCommands, RoundedArithmeticIsTrainedThroughAndReported) {
               AllOf(HasSubstr("sums clamped"), HasSubstr("accumulator bits needed")));
 }
 
-// Of the numbers k / 8 for k in [-32, 31].
+// Of the numbers k / 32 for k in [-32, 31].
 struct Counts {
   std::uint64_t values = 0, saturated = 0, nonzero = 0, became_zero = 0;
 };
@@ -274,7 +274,7 @@ struct Counts {
 Counts count(std::span<const float> x) {
   Counts counts;
   for (const float value : x) {
-    const double k = std::round(value * 8.0);
+    const double k = std::round(value * 32.0);
     ++counts.values;
     if (k < -32 || k > 31) ++counts.saturated;
     if (value == 0) continue;
@@ -299,14 +299,14 @@ TEST_F(ModelCommands, RangesOfPlacesAreThoseOfTheTracesAndTheWeights) {
   // Only the first layer with a quantizer gets the float network's numbers.
   std::uint64_t saturated = 0, became_zero = 0;
   for (const char* layer : {"conv1", "relu1", "fc2"}) {
-    const std::string map = "{\"=" + std::string(layer) + "\": \"nearest,6,3\"}";
+    const std::string map = "{\"=" + std::string(layer) + "\": \"nearest,6,5\"}";
     const json report =
         json::parse(evaluate("net", {"--extrinsic", map, "--ranges", "--json"}).out);
     ASSERT_EQ(report["places"].size(), 1U) << report;
     const json& place = report["places"][0];
     EXPECT_EQ(place["layer"], layer);
     EXPECT_EQ(place["place"], "output");
-    EXPECT_EQ(place["quantizer"], "nearest,6,3");
+    EXPECT_EQ(place["quantizer"], "nearest,6,5");
     EXPECT_EQ(place["bits_per_value"], 6);
     const Array trace = read_npy(file("float/" + std::string(layer) + ".npy"));
     expect_counts(place, count(trace.as<float>()));
@@ -318,7 +318,7 @@ TEST_F(ModelCommands, RangesOfPlacesAreThoseOfTheTracesAndTheWeights) {
   EXPECT_GT(became_zero, 0U);
 
   const json weights =
-      json::parse(evaluate("net", {"--weights", "nearest,6,3", "--ranges", "--json"}).out);
+      json::parse(evaluate("net", {"--weights", "nearest,6,5", "--ranges", "--json"}).out);
   const Safetensors checkpoint = read_safetensors(file("net"));
   ASSERT_EQ(weights["places"].size(), 10U);  // weight and bias of five layers
   for (const json& place : weights["places"]) {

@@ -156,7 +156,7 @@ class QuantizableLayer {
   std::shared_ptr<const Cache> cache_;  // guarded by cache_mutex_, immutable once there
   bool records_ = false;
   mutable std::mutex ranges_mutex_;
-  mutable RangeReport ranges_;               // guarded by ranges_mutex_, as the next
+  RangeReport ranges_;                       // guarded by ranges_mutex_, as the next
   mutable std::vector<PlaceReport> places_;  // in the order of their first call
 };
 

@@ -13,7 +13,8 @@
 #include "tensorquant/maps/assign.h"         // what each layer of a model gets, for front-ends
 #include "tensorquant/maps/override.h"       // the three maps of a model, and explain()
 #include "tensorquant/maps/quantizer_map.h"  // rules from layer names to quantizers
-#include "tensorquant/quantizers/quantizer.h"   // Quantizer and make_quantizer("nearest,16,8")
+#include "tensorquant/quantizers/quantizer.h"  // Quantizer and make_quantizer("nearest,16,8")
+#include "tensorquant/quantizers/quantizer_report.h"  // QuantizerReport: what has saturated, what became zero
 #include "tensorquant/quantizers/registry.h"    // register_quantizer: names of your own
 #include "tensorquant/quantizers/spec_error.h"  // SpecError: where a quantizer string is wrong
 

@@ -32,6 +32,7 @@ FORMAT = {
     "end of data": "};",
     "bounds": "template <class T> Bounds<T> bounds(const Step&) { return {-1, 1}; }",
     "reference": "template <class T> T quantize_reference(const Step&, T x) { return x; }",
+    "overflows": "template <class T> bool overflows(const Step&, T) { return false; }",
     "fits_doubles": "inline bool fits_doubles(const Step&) { return true; }",
     "is_random": "inline bool is_random(const Step&) { return false; }",
     "is_elementwise": "inline bool is_elementwise(const Step&) { return true; }",

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <tuple>
 
 #include "python/src/arrays.h"
@@ -19,6 +21,7 @@
 #include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/half_precision.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/quantizer_report.h"
 #include "tensorquant/quantizers/registry.h"
 
 namespace nb = nanobind;
@@ -29,6 +32,16 @@ namespace {
 
 using Class = nb::class_<Quantizer>;
 
+// The fields of Report in Python.
+template <class T>
+auto report(const Quantizer& q, std::span<const T> x, const Context& context) {
+  const QuantizerReport r = report_of(q, x, context);
+  const auto extreme = [&r](double x) { return r.values > 0 ? std::optional(x) : std::nullopt; };
+  return std::tuple(r.values, r.nonzero, r.saturated, r.saturated_share(), r.became_zero,
+                    r.became_zero_share(), extreme(r.lowest), extreme(r.highest),
+                    r.storage ? r.storage->bits_per_value() : std::nullopt);
+}
+
 template <class T>
 void bind_calls(Class& bound) {
   bound.def(
@@ -38,6 +51,14 @@ void bind_calls(Class& bound) {
         q.quantize(span_of(x), span_of(y), {seed, stream, step, layout_of(axes, shape_of(x))});
       },
       "x"_a.noconvert(), "y"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
+      nb::call_guard<nb::gil_scoped_release>());
+  bound.def(
+      "report",
+      [](const Quantizer& q, const In<T>& x, std::uint64_t seed, std::uint32_t stream,
+         std::uint32_t step, const Axes& axes) {
+        return report(q, span_of(x), {seed, stream, step, layout_of(axes, shape_of(x))});
+      },
+      "x"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
   bound.def(
       "gradient",
@@ -51,7 +72,8 @@ void bind_calls(Class& bound) {
 }
 
 template <class Half>
-void bind_half_calls(Class& bound, const char* quantize_name, const char* gradient_name) {
+void bind_half_calls(Class& bound, const char* quantize_name, const char* report_name,
+                     const char* gradient_name) {
   using Bits = std::uint16_t;
   bound.def(
       quantize_name,
@@ -61,6 +83,14 @@ void bind_half_calls(Class& bound, const char* quantize_name, const char* gradie
                  {seed, stream, step, layout_of(axes, shape_of(x))});
       },
       "x"_a.noconvert(), "y"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
+      nb::call_guard<nb::gil_scoped_release>());
+  bound.def(
+      report_name,
+      [](const Quantizer& q, const In<Bits>& x, std::uint64_t seed, std::uint32_t stream,
+         std::uint32_t step, const Axes& axes) {
+        return report(q, halves_of<Half>(x), {seed, stream, step, layout_of(axes, shape_of(x))});
+      },
+      "x"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
   bound.def(
       gradient_name,
@@ -113,8 +143,8 @@ void bind_quantizers(nb::module_& module) {
           "at_most"_a);
   bind_calls<float>(bound);
   bind_calls<double>(bound);
-  bind_half_calls<Float16>(bound, "quantize_float16", "gradient_float16");
-  bind_half_calls<BFloat16>(bound, "quantize_bfloat16", "gradient_bfloat16");
+  bind_half_calls<Float16>(bound, "quantize_float16", "report_float16", "gradient_float16");
+  bind_half_calls<BFloat16>(bound, "quantize_bfloat16", "report_bfloat16", "gradient_bfloat16");
 
   module.def("make_quantizer", &make_quantizer, "spec"_a);
   module.def(

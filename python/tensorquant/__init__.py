@@ -19,6 +19,7 @@ from tensorquant.numbers.quantizer import (
     Facts,
     Quantizer,
     QuantizerInfo,
+    Report,
     list_quantizers,
     stream_of,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "QuantizerInfo",
     "QuantizerMap",
     "Ranges",
+    "Report",
     "Rule",
     "UserQuantizer",
     "__version__",

@@ -32,6 +32,7 @@ def _calls():
     yield tq.Quantizer, {"spec": "none"}
     axes = {"reduction_axis": None, "channel_axis": 0}
     yield q, {"x": A, "seed": 0, "stream": 0, "step": 0, "out": None, **axes}
+    yield q.report, {"x": A, "seed": 0, "stream": 0, "step": 0, **axes}
     yield q.values, {"at_most": 4}
     yield q.gradient, {"x": A, "y": A, "dy": A, **axes}
     yield tq.stream_of, {"layer": "a", "role": "b"}
@@ -109,6 +110,7 @@ def test_every_public_function_is_asked():
         "LayerExplanation",
         "Operation",
         "Plan",
+        "Report",
     }
     values |= {"Hardware", "Layout", "OuterSum", "QuantizerInfo", "Ranges", "Rule", "UserQuantizer"}
     for module in (tq, ops):

@@ -14,10 +14,13 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
+#include "tensorquant/cli/range_table.h"
 #include "tensorquant/formats/format.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/quantizer_report.h"
 #include "tensorquant/quantizers/scale_text.h"
 #include "tensorquant/quantizers/spec_reader.h"
+#include "tensorquant/quantizers/storage.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -38,36 +41,29 @@ struct Result {
   double x, y;
 };
 
+struct Outcome {
+  std::vector<Result> results;
+  QuantizerReport report;
+};
+
 template <class T>
-std::vector<Result> quantize_inputs(const Quantizer& quantizer, const DescribeOptions& options) {
+Outcome quantize_inputs(const Quantizer& quantizer, const DescribeOptions& options) {
   std::vector<T> x(options.inputs.begin(), options.inputs.end());
   std::vector<T> y(x.size());
   const std::size_t count = x.size();
   const Layout one_line = {.channel = {1, 1, count}, .reduction = {1, count, 1}};
-  quantizer.quantize(std::span<const T>(x), std::span<T>(y),
-                     {.seed = options.seed, .layout = one_line});
-  std::vector<Result> results;
-  results.reserve(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) results.push_back({x[i], y[i]});
-  return results;
+  const Context context = {.seed = options.seed, .layout = one_line};
+  quantizer.quantize(std::span<const T>(x), std::span<T>(y), context);
+  Outcome outcome = {{}, report_of(quantizer, std::span<const T>(x), context)};
+  for (std::size_t i = 0; i < x.size(); ++i) outcome.results.push_back({x[i], y[i]});
+  return outcome;
 }
 
 // null says that the format sets no bound.
 ordered_json bound(double x) { return std::isfinite(x) ? ordered_json(x) : ordered_json(nullptr); }
 
-std::optional<int> bits_of(const FormatFacts& facts) {
-  if (facts.bits || !facts.count) return facts.bits;
-  return bits_for(*facts.count);
-}
-
-// What a scale takes in memory, a zero point included; `bits` are the element format's.
-int scale_bits(const Scale& scale, int bits, int type_bits) {
-  if (scale.is_power_of_two() || scale.rule == Scale::Rule::e4m3) return 8;
-  return type_bits + (scale.rule == Scale::Rule::range ? bits : 0);
-}
-
-void describe_scale(const Scaled& format, std::optional<int> bits, int type_bits,
-                    ordered_json& json, std::vector<std::vector<std::string>>& rows) {
+void describe_scale(const Scaled& format, const std::optional<Storage>& bits, ordered_json& json,
+                    std::vector<std::vector<std::string>>& rows) {
   const Scale& scale = format.scale;
   const bool has_blocks = scale.per == Scale::Per::block;
   const std::string of =
@@ -76,20 +72,15 @@ void describe_scale(const Scaled& format, std::optional<int> bits, int type_bits
   json["scale"] = {{"rule", scale_text(scale)}, {"per", granularity_text(scale)}};
   if (has_blocks) json["scale"]["block"] = scale.block;
   if (!bits) return;
-  const int more = scale_bits(scale, *bits, type_bits);
-  json["scale"]["bits"] = more;
-  const double all = *bits + (has_blocks ? static_cast<double>(more) / scale.block : 0);
-  json["bits_per_value"] = has_blocks ? ordered_json(all) : ordered_json(nullptr);
-  rows.push_back({"bits a value", has_blocks ? shortest_decimal(all) + " with the scales"
-                                             : std::to_string(*bits) + ", and " +
-                                                   std::to_string(more) + " for each scale"});
+  json["scale"]["bits"] = bits->scale_bits;
+  json["bits_per_value"] = or_null(bits->bits_per_value());
 }
 
 void describe(const DescribeOptions& options) {
   const auto quantizer = quantizer_of(options.spec);
-  const std::vector<Result> results = options.type == "float32"
-                                          ? quantize_inputs<float>(*quantizer, options)
-                                          : quantize_inputs<double>(*quantizer, options);
+  const auto [results, report] = options.type == "float32"
+                                     ? quantize_inputs<float>(*quantizer, options)
+                                     : quantize_inputs<double>(*quantizer, options);
   ordered_json json = {{"quantizer", quantizer->spec()}, {"type", options.type}};
   std::vector<std::vector<std::string>> rows = {{"quantizer", quantizer->spec()}};
   if (const Format* described = quantizer->format()) {
@@ -103,10 +94,9 @@ void describe(const DescribeOptions& options) {
         single ? values<float>(format, kFewValues) : values<double>(format, kFewValues);
     json["lowest"] = bound(f.lowest);
     json["highest"] = bound(f.highest);
-    json["step"] = f.step ? ordered_json(*f.step) : ordered_json(nullptr);
-    json["smallest_positive"] =
-        f.smallest_positive ? ordered_json(*f.smallest_positive) : ordered_json(nullptr);
-    json["count"] = f.count ? ordered_json(*f.count) : ordered_json(nullptr);
+    json["step"] = or_null(f.step);
+    json["smallest_positive"] = or_null(f.smallest_positive);
+    json["count"] = or_null(f.count);
     if (!all.empty()) json["values"] = all;
     const std::string own = "that of " + options.type;
     rows.push_back({"range", std::isfinite(f.highest)
@@ -117,13 +107,11 @@ void describe(const DescribeOptions& options) {
                                                         : "none of its own"});
     rows.push_back({"values", f.count ? std::to_string(*f.count) : own});
     if (in_units) rows[1][1] += ", times the scale";
-    const std::optional<int> bits = bits_of(f);
-    json["bits"] = bits ? ordered_json(*bits) : ordered_json(nullptr);
-    if (scaled != nullptr && finds_scales(*scaled)) {
-      describe_scale(*scaled, bits, single ? 32 : 64, json, rows);
-    } else if (bits) {
-      rows.push_back({"bits a value", std::to_string(*bits)});
-    }
+    const std::optional<Storage> bits =
+        single ? storage<float>(*described) : storage<double>(*described);
+    json["bits"] = bits ? ordered_json(bits->value_bits) : ordered_json(nullptr);
+    if (in_units) describe_scale(*scaled, bits, json, rows);
+    if (bits) rows.push_back({"bits a value", to_string(*bits)});
     if (!all.empty()) {
       std::string listed;
       for (double value : all) listed += (listed.empty() ? "" : " ") + shortest_decimal(value);
@@ -132,6 +120,14 @@ void describe(const DescribeOptions& options) {
   }
   rows.push_back({"random", quantizer->is_random() ? "yes" : "no"});
   json["random"] = quantizer->is_random();
+  if (!results.empty()) {
+    const ordered_json counts = to_json(PlaceReport{"", quantizer, report});
+    for (const char* key : {"saturated", "saturated_share", "became_zero", "became_zero_share"}) {
+      json[key] = counts[key];
+    }
+    rows.push_back({"saturated", saturated_text(report)});
+    rows.push_back({"became zero", became_zero_text(report)});
+  }
   json["results"] = ordered_json::array();
   std::vector<std::vector<std::string>> result_rows;
   for (const auto& [x, y] : results) {

@@ -43,6 +43,12 @@ struct NonFiniteNumbers {
   std::string layer;       // the first with such an output; "" where no layer has one
 };
 
+// What --ranges shows.
+struct Ranges {
+  std::vector<LayerPlaceReport> places;
+  std::vector<LayerRangeReport> arithmetic;
+};
+
 nlohmann::ordered_json report_of(const NonFiniteNumbers& numbers) {
   return {{"weights", to_json(numbers.weights)},
           {"images", numbers.images},
@@ -51,10 +57,10 @@ nlohmann::ordered_json report_of(const NonFiniteNumbers& numbers) {
 }
 
 void print_table(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
-                 const std::vector<LayerSummary>& layers,
-                 const std::vector<LayerRangeReport>& ranges) {
+                 const std::vector<LayerSummary>& layers, const Ranges& ranges) {
   if (!maps.empty()) std::printf("%s\n", to_table(layers).c_str());
-  if (options.ranges) std::printf("%s\n", to_table(ranges).c_str());
+  if (!ranges.places.empty()) std::printf("%s\n", to_table(ranges.places).c_str());
+  if (!ranges.arithmetic.empty()) std::printf("%s\n", to_table(ranges.arithmetic).c_str());
   std::printf("accuracy    %s (%zu of %zu images)\n", percent(result.accuracy()).c_str(),
               result.correct, result.images);
   std::printf("model       %s\n", options.model.c_str());
@@ -67,8 +73,8 @@ void print_table(const EvaluateOptions& options, const Evaluation& result, const
 }
 
 void print_json(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
-                const std::vector<LayerSummary>& layers,
-                const std::vector<LayerRangeReport>& ranges, const NonFiniteNumbers& non_finite) {
+                const std::vector<LayerSummary>& layers, const Ranges& ranges,
+                const NonFiniteNumbers& non_finite) {
   nlohmann::ordered_json report = {{"accuracy", result.accuracy()},
                                    {"correct", result.correct},
                                    {"images", result.images},
@@ -83,7 +89,10 @@ void print_json(const EvaluateOptions& options, const Evaluation& result, const 
                                    {"non_finite", report_of(non_finite)},
                                    {"maps", to_json(maps)},
                                    {"layers", to_json(layers)}};
-  if (options.ranges) report["ranges"] = to_json(ranges);
+  if (options.ranges) {
+    report["places"] = to_json(ranges.places);
+    report["ranges"] = to_json(ranges.arithmetic);
+  }
   print(report);
 }
 
@@ -118,7 +127,7 @@ void run(EvaluateOptions& options) {
                                          percent(so_far.accuracy()));
     });
   }
-  const std::vector<LayerRangeReport> range_rows = ranges(model);  // of these images alone
+  const Ranges recorded = {place_reports(model), ranges(model)};  // of these images alone
   non_finite.images = result.non_finite_images();
   if (non_finite.images > 0) {
     non_finite.layer = first_non_finite_layer(info, *model, data, options.batch_size, result);
@@ -133,8 +142,8 @@ void run(EvaluateOptions& options) {
   }
   if (!options.logits.empty()) write_npy(options.logits, to_array(result.logits));
   const std::vector<LayerSummary> layers = summary(model);
-  options.as_json ? print_json(options, result, maps, layers, range_rows, non_finite)
-                  : print_table(options, result, maps, layers, range_rows);
+  options.as_json ? print_json(options, result, maps, layers, recorded, non_finite)
+                  : print_table(options, result, maps, layers, recorded);
 }
 
 }  // namespace
@@ -154,9 +163,11 @@ void add_evaluate(CLI::App& app) {
   command->add_option("--logits", options->logits, "Write the logits, (images, classes), as .npy");
   command->add_option("--trace", options->trace,
                       "Write each layer's output for the first batch into this folder");
-  command->add_flag("--ranges", options->ranges,
-                    "Report what was clamped inside the layers of the intrinsic map, and the "
-                    "accumulator bits that would have been enough; takes longer");
+  command->add_flag(
+      "--ranges", options->ranges,
+      "Report the bits a value of each quantizer, what saturated and what became zero; "
+      "and what was clamped inside the layers of the intrinsic map, and the "
+      "accumulator bits that would have been enough. Takes longer");
   options->threads.add_to(*command);
   add_json(*command, options->as_json);
   options->maps.add_to(*command);

@@ -2,6 +2,7 @@
 #define TENSORQUANT_CLI_JSON_REPORT_H_
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "tensorquant/libtorch/model/summary.h"
@@ -14,6 +15,12 @@ nlohmann::ordered_json to_json(const std::vector<LayerSummary>& layers);
 
 // {"weights": {...}, "extrinsic": {...}}
 nlohmann::ordered_json to_json(const Override& maps);
+
+// What is not known is null.
+template <class T>
+nlohmann::ordered_json or_null(const std::optional<T>& x) {
+  return x ? nlohmann::ordered_json(*x) : nlohmann::ordered_json(nullptr);
+}
 
 // The value on stdout, over several lines: what every --json writes. NaN and the infinities, for
 // which JSON has no numbers, are the strings "nan", "inf" and "-inf".

@@ -18,6 +18,7 @@
 #include "tensorquant/maps/rule.h"
 #include "tensorquant/quantizers/accumulate.h"
 #include "tensorquant/quantizers/hardware.h"
+#include "tensorquant/quantizers/quantizer_report.h"
 #include "tensorquant/quantizers/spec_error.h"
 
 namespace tensorquant::cli {
@@ -103,6 +104,24 @@ SumPlan multiply(const MatmulOptions& options, const Arithmetic& arithmetic, con
   return plan;
 }
 
+// Of the matrices that a format with scales quantizes.
+std::vector<PlaceReport> matrix_reports(const MatmulOptions& options, const Formats& formats,
+                                        const Array& a, const Array& b) {
+  const ArithmeticContext context;
+  std::vector<PlaceReport> reports;
+  const auto add = [&](const char* name, const std::shared_ptr<const Quantizer>& format,
+                       const Array& x, MatrixShape::Lines lines, std::uint32_t stream) {
+    if (scaled_format(*format) == nullptr) return;
+    const MatrixShape shape = {static_cast<std::int64_t>(x.shape[0]),
+                               static_cast<std::int64_t>(x.shape[1]), lines};
+    const Context call = {options.seed, stream, context.step, shape.layout()};
+    reports.push_back({name, format, report_of<float>(*format, x.as<float>(), call)});
+  };
+  add("a", formats.a, a, MatrixShape::Lines::rows, context.data_stream);
+  add("b", formats.b, b, MatrixShape::Lines::columns, context.weight_stream);
+  return reports;
+}
+
 void matmul(const MatmulOptions& options) {
   const RuleValue value = value_of(options);
   const Arithmetic arithmetic = arithmetic_of(value);
@@ -128,6 +147,8 @@ void matmul(const MatmulOptions& options) {
   if (options.ranges && a.dtype != DType::f32) {
     throw CLI::ValidationError("--ranges", "needs float32 matrices");
   }
+  std::vector<PlaceReport> places;
+  if (options.ranges) places = matrix_reports(options, formats, a, b);
   LayerRangeReport ranges{"product", arithmetic, {}};
   RangeReport* report = options.ranges ? &ranges.report : nullptr;
   const SumPlan plan = a.dtype == DType::f32
@@ -150,12 +171,15 @@ void matmul(const MatmulOptions& options) {
       if (value.outer->every > 0) result["outer"]["every"] = value.outer->every;
     }
     if (options.ranges) {
+      result["places"] = nlohmann::ordered_json::array();
+      for (const PlaceReport& place : places) result["places"].push_back(to_json(place));
       result["ranges"] = to_json(std::vector{ranges})[0];
       result["ranges"].erase("layer");
     }
     print(result);
   } else if (options.ranges) {
-    std::printf("%s", to_table({ranges}).c_str());
+    if (!places.empty()) std::printf("%s\n", to_table(places).c_str());
+    std::printf("%s", to_table(std::vector{ranges}).c_str());
   }
 }
 
@@ -230,7 +254,9 @@ void add_matmul(CLI::App& app) {
   command->add_option("--bias", options->bias, "Numbers added to each column, a .npy or .npz file");
   add_number(*command, "--seed", options->seed, "Seed of random rounding")->capture_default_str();
   command->add_flag("--ranges", options->ranges,
-                    "Report what was clamped and the accumulator bits that would have been enough");
+                    "Report what was clamped and the accumulator bits that would have been enough; "
+                    "of matrices that a format with scales quantizes, the bits a value, what "
+                    "saturated and what became zero");
   command->add_flag("--json", options->as_json,
                     "Print the loop that was chosen, why, and the ranges as JSON");
   command->callback([options] { matmul(*options); });

@@ -266,6 +266,91 @@ TEST_F(ModelCommands, RoundedArithmeticIsTrainedThroughAndReported) {
               AllOf(HasSubstr("sums clamped"), HasSubstr("accumulator bits needed")));
 }
 
+// Of the numbers k / 32 for k in [-32, 31].
+struct Counts {
+  std::uint64_t values = 0, saturated = 0, nonzero = 0, became_zero = 0;
+};
+
+Counts count(std::span<const float> x) {
+  Counts counts;
+  for (const float value : x) {
+    const double k = std::round(value * 32.0);
+    ++counts.values;
+    if (k < -32 || k > 31) ++counts.saturated;
+    if (value == 0) continue;
+    ++counts.nonzero;
+    if (k == 0) ++counts.became_zero;
+  }
+  return counts;
+}
+
+void expect_counts(const json& place, const Counts& counts) {
+  EXPECT_EQ(place["values"], counts.values) << place;
+  EXPECT_EQ(place["saturated"], counts.saturated) << place;
+  EXPECT_EQ(place["nonzero"], counts.nonzero) << place;
+  EXPECT_EQ(place["became_zero"], counts.became_zero) << place;
+  const double values = static_cast<double>(counts.values);
+  EXPECT_EQ(place["saturated_share"], static_cast<double>(counts.saturated) / values);
+}
+
+TEST_F(ModelCommands, RangesOfPlacesAreThoseOfTheTracesAndTheWeights) {
+  ASSERT_EQ(train("net", {"--epochs", "4", "--learning-rate", "0.003"}).code, 0);
+  ASSERT_EQ(evaluate("net", {"--trace", file("float")}).code, 0);
+  // Only the first layer with a quantizer gets the float network's numbers.
+  std::uint64_t saturated = 0, became_zero = 0;
+  for (const char* layer : {"conv1", "relu1", "fc2"}) {
+    const std::string map = "{\"=" + std::string(layer) + "\": \"nearest,6,5\"}";
+    const json report =
+        json::parse(evaluate("net", {"--extrinsic", map, "--ranges", "--json"}).out);
+    ASSERT_EQ(report["places"].size(), 1U) << report;
+    const json& place = report["places"][0];
+    EXPECT_EQ(place["layer"], layer);
+    EXPECT_EQ(place["place"], "output");
+    EXPECT_EQ(place["quantizer"], "nearest,6,5");
+    EXPECT_EQ(place["bits_per_value"], 6);
+    const Array trace = read_npy(file("float/" + std::string(layer) + ".npy"));
+    expect_counts(place, count(trace.as<float>()));
+    saturated += place["saturated"].get<std::uint64_t>();
+    became_zero += place["became_zero"].get<std::uint64_t>();
+    EXPECT_TRUE(report["ranges"].empty());
+  }
+  EXPECT_GT(saturated, 0U);
+  EXPECT_GT(became_zero, 0U);
+
+  const json weights =
+      json::parse(evaluate("net", {"--weights", "nearest,6,5", "--ranges", "--json"}).out);
+  const Safetensors checkpoint = read_safetensors(file("net"));
+  ASSERT_EQ(weights["places"].size(), 10U);  // weight and bias of five layers
+  for (const json& place : weights["places"]) {
+    const std::string name =
+        place["layer"].get<std::string>() + "." + place["place"].get<std::string>();
+    expect_counts(place, count(checkpoint.tensors.at(name).as<float>()));
+  }
+}
+
+TEST_F(ModelCommands, RangesTellTheBitsAValueWithScales) {
+  ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
+  const std::vector<std::string> options = {
+      "--weights", R"({"": {"weight": "mxfp4"}})", "--extrinsic",
+      R"({"=input": "nearest,8,7,unsigned", "fc": "int,8,per=channel,scale=max"})", "--ranges"};
+  const std::string table = evaluate("net", options).out;
+  EXPECT_THAT(table, AllOf(HasSubstr("4.25 with the scales"), HasSubstr("8, and 32 for each scale"),
+                           HasSubstr("became zero")));
+  std::vector<std::string> with_json = options;
+  with_json.push_back("--json");
+  const json places = json::parse(evaluate("net", with_json).out)["places"];
+  EXPECT_EQ(places[0]["layer"], "input");
+  EXPECT_EQ(places[0]["values"], 50 * 784);
+  EXPECT_EQ(places[0]["saturated"], 0);
+  EXPECT_EQ(places[1]["layer"], "conv1");
+  EXPECT_EQ(places[1]["place"], "weight");
+  EXPECT_EQ(places[1]["bits_per_value"], 4.25);
+  EXPECT_EQ(places[1]["values"], 6 * 25);
+  EXPECT_TRUE(places.back()["bits_per_value"].is_null()) << places.back();
+  EXPECT_EQ(places.back()["scale_bits"], 32);
+  EXPECT_EQ(places.back()["place"], "output");
+}
+
 TEST_F(ModelCommands, ExplainListsQuantizersAndTheRulesThatChoseThem) {
   const std::string maps = write_file("maps.json", R"({
     "weights": {"Conv1": "nearest,32,16", "Dense3": {"bias": "fp16"}},

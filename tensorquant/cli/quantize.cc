@@ -1,5 +1,6 @@
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -12,12 +13,15 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/float_array.h"
+#include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/quantizer_option.h"
+#include "tensorquant/cli/range_table.h"
 #include "tensorquant/data/npy.h"
 #include "tensorquant/data/npz.h"
 #include "tensorquant/data/read_file.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/quantizer_report.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -30,6 +34,8 @@ struct QuantizeOptions {
   std::string out;
   std::uint64_t seed = 0;
   bool integers = false;
+  bool ranges = false;
+  bool as_json = false;
   int axis = -1;
   int channel_axis = 0;
   std::uint32_t stream = 0;
@@ -125,14 +131,17 @@ Array integers_of(std::span<const T> values, const FixedPoint& format, const Sha
 }
 
 template <class T>
-void quantize_array(const Quantizer& quantizer, Array& array, const QuantizeOptions& options) {
+QuantizerReport quantize_array(const Quantizer& quantizer, Array& array,
+                               const QuantizeOptions& options) {
   const std::span<T> values = numbers<T>(array);
   const Context context = {.seed = options.seed,
                            .stream = options.stream,
                            .step = options.step,
                            .layout = layout_of(array.shape, options)};
+  QuantizerReport report;
+  if (options.ranges) report = report_of(quantizer, std::span<const T>(values), context);
   quantizer.quantize(std::span<const T>(values), values, context);
-  if (!options.integers) return;
+  if (!options.integers) return report;
   const auto& format = std::get<FixedPoint>(*quantizer.format());
   switch (integer_type(format)) {
     case DType::i32:
@@ -144,6 +153,7 @@ void quantize_array(const Quantizer& quantizer, Array& array, const QuantizeOpti
     default:
       array = integers_of<std::uint64_t, T>(values, format, array.shape, options.in);
   }
+  return report;
 }
 
 void quantize(const QuantizeOptions& options) {
@@ -157,12 +167,14 @@ void quantize(const QuantizeOptions& options) {
   const DType type = array.dtype;
   check_output(options.out,
                options.integers ? integer_type(std::get<FixedPoint>(*quantizer->format())) : type);
-  if (type == DType::f32) {
-    quantize_array<float>(*quantizer, array, options);
-  } else {
-    quantize_array<double>(*quantizer, array, options);
-  }
+  const PlaceReport report = {options.in, quantizer,
+                              type == DType::f32
+                                  ? quantize_array<float>(*quantizer, array, options)
+                                  : quantize_array<double>(*quantizer, array, options)};
   write_output(options.out, array);
+  if (!options.ranges) return;
+  options.as_json ? print(to_json(report))
+                  : void(std::printf("%s", to_table(std::vector{report}).c_str()));
 }
 
 }  // namespace
@@ -198,6 +210,9 @@ void add_quantize(CLI::App& app) {
       "--integers", options->integers,
       "Write the codes k of the values k * 2^-F of a fixed-point format: int32 (.npy or .i32), for "
       "formats of more bits int64 (.i64), for 64 unsigned ones uint64 (.u64)");
+  CLI::Option* const ranges = command->add_flag(
+      "--ranges", options->ranges, "Report the bits a value, what saturated and what became zero");
+  command->add_flag("--json", options->as_json, "Print the report as JSON")->needs(ranges);
   command->callback([options] { quantize(*options); });
 }
 

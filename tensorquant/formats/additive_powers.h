@@ -48,6 +48,11 @@ T quantize_reference(const AdditivePowers& format, T x) {
   return nearest == 0 ? T{0} : static_cast<T>(std::copysign(nearest, static_cast<double>(x)));
 }
 
+template <class T>
+bool overflows(const AdditivePowers& format, T x) {
+  return is_outside(bounds<T>(format), x);
+}
+
 inline bool is_random(const AdditivePowers&) { return false; }
 inline bool is_elementwise(const AdditivePowers&) { return true; }
 

@@ -1,6 +1,7 @@
 #ifndef TENSORQUANT_FORMATS_ANSWERS_H_
 #define TENSORQUANT_FORMATS_ANSWERS_H_
 
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -49,6 +50,30 @@ void quantize_reference(const F& format, std::span<const T> in, std::span<T> out
   }
 }
 
+// Whether a finite number overflows, as element `index` of a tensor: IEEE 754's word for a rounded
+// number beyond the format's extreme values, whatever then becomes of it. Of formats that are lists
+// of numbers, where no rounding leads back to the last ones, all beyond these do.
+template <class F, class T>
+requires requires(const F& format, T x) { overflows(format, x); }
+bool overflows(const F& format, T x, const RandomStream& random, std::size_t index) {
+  if constexpr (TakesDraw<F>) {
+    return overflows(format, x, draw(format, random, index));
+  } else {
+    return overflows(format, x);
+  }
+}
+
+// Which numbers of a tensor are finite and overflow. Formats that find their extreme values in the
+// tensor define it themselves.
+template <class F, class T>
+requires requires(const F& format, T x) { overflows(format, x); }
+void overflows_reference(const F& format, std::span<const T> x, std::span<bool> over,
+                         const Context& context = {}) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    over[i] = std::isfinite(x[i]) && overflows(format, x[i], context.random(), i);
+  }
+}
+
 // Of a grid alone: whether doubles hold its values, and below them what its roundings look at.
 template <class F>
 concept GridOfDoublesIsKnown = !F::is_grid || requires(const F& format) {
@@ -61,7 +86,7 @@ concept GridOfDoublesIsKnown = !F::is_grid || requires(const F& format) {
 template <class F>
 concept AnswersForItself = std::equality_comparable<F> && GridOfDoublesIsKnown<F> &&
     requires(const F& format, const FloatingPoint& type, std::span<const float> in,
-             std::span<float> out, const Context& context) {
+             std::span<float> out, std::span<bool> over, const Context& context) {
   // Whether arithmetic can round exact products and sums to it.
   { F::is_grid } -> std::same_as<const bool&>;
   { bounds<float>(format) } -> std::same_as<Bounds<float>>;
@@ -80,6 +105,7 @@ concept AnswersForItself = std::equality_comparable<F> && GridOfDoublesIsKnown<F
   // Whether the float type has every finite value that the format gives to its numbers.
   { fits(format, type) } -> std::same_as<bool>;
   quantize_reference(format, in, out, context);
+  overflows_reference(format, in, over, context);
 };
 
 // dx = dy where x lies within the format's extreme values, else 0; NaN gives 0. Formats that find

@@ -28,6 +28,11 @@ T quantize_reference(const Binary& format, T x) {
   return x >= 0 ? static_cast<T>(format.magnitude) : -static_cast<T>(format.magnitude);
 }
 
+template <class T>
+bool overflows(const Binary& format, T x) {
+  return is_outside(bounds<T>(format), x);
+}
+
 inline bool is_random(const Binary&) { return false; }
 inline bool is_elementwise(const Binary&) { return true; }
 

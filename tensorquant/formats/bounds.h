@@ -11,6 +11,11 @@ struct Bounds {
   T highest;
 };
 
+template <class T>
+bool is_outside(const Bounds<T>& limits, T x) {
+  return x < limits.lowest || x > limits.highest;
+}
+
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_FORMATS_BOUNDS_H_

@@ -76,6 +76,11 @@ inline double wrap(const FixedPoint& format, double k) {
   return rest < -modulus / 2 ? rest + modulus : rest;
 }
 
+// The integer of x, which may be out of range.
+inline double integer_of(const FixedPoint& format, double x, Draw draw) {
+  return round_reference(scale(x, format.fraction), format.rounding, draw);
+}
+
 // The integer of the format that k becomes.
 inline double in_range(const FixedPoint& format, double k) {
   const double lowest = format.lowest_integer(), highest = format.highest_integer();
@@ -104,9 +109,15 @@ template <class T>
 T quantize_reference(const FixedPoint& format, T x, Draw draw = {}) {
   if (format.wraps() && !std::isfinite(x)) return std::numeric_limits<T>::quiet_NaN();
   if (std::isnan(x)) return x;
-  const double k = round_reference(reference::scale(x, format.fraction), format.rounding, draw);
+  const double k = reference::integer_of(format, x, draw);
   const double value = std::ldexp(reference::in_range(format, k), -format.fraction);
   return truncate_to<T>(value) + T{0};  // -0 + 0 = +0
+}
+
+template <class T>
+bool overflows(const FixedPoint& format, T x, Draw draw = {}) {
+  const double k = reference::integer_of(format, x, draw);
+  return k < format.lowest_integer() || k > format.highest_integer();
 }
 
 inline bool fits_doubles(const FixedPoint& format) { return format.magnitude_bits() <= 52; }

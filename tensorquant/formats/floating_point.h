@@ -97,6 +97,14 @@ inline double infinity_value(const FloatingPoint& format) {
   return std::numeric_limits<double>::infinity();
 }
 
+// A finite number but zero, rounded as if exponents had no end.
+inline double round_unbounded(const FloatingPoint& format, double x, Draw draw) {
+  // The distance between neighbours around x; below the normal values it stays what it is there.
+  const int exponent = std::max(std::ilogb(x), format.min_exponent());
+  const int step = exponent - format.significand_bits;
+  return std::ldexp(round_reference(std::ldexp(x, -step), format.rounding, draw), step);
+}
+
 // NaN stays as it is; zeros and what is rounded to zero keep the sign, where there are two.
 template <class T>
 T quantize_reference(const FloatingPoint& format, T x, Draw draw = {}) {
@@ -106,16 +114,17 @@ T quantize_reference(const FloatingPoint& format, T x, Draw draw = {}) {
     const double value = infinity_value(format);
     return static_cast<T>(x < 0 && !std::isnan(value) ? -value : value);
   }
-  // The distance between neighbours around x; below the normal values it stays what it is there.
-  const int exponent = std::max(std::ilogb(x), format.min_exponent());
-  const int step = exponent - format.significand_bits;
-  const double scaled = std::ldexp(static_cast<double>(x), -step);
-  const double rounded = std::ldexp(round_reference(scaled, format.rounding, draw), step);
+  const double rounded = round_unbounded(format, static_cast<double>(x), draw);
   if (std::abs(rounded) > format.largest()) {
     return static_cast<T>(overflow_value(format, std::signbit(x)));
   }
   if (rounded == 0 && !format.has_negative_zero()) return T{0};
   return static_cast<T>(std::copysign(rounded, static_cast<double>(x)));
+}
+
+template <class T>
+bool overflows(const FloatingPoint& format, T x, Draw draw = {}) {
+  return x != 0 && std::abs(round_unbounded(format, x, draw)) > format.largest();
 }
 
 inline bool fits_doubles(const FloatingPoint&) { return true; }

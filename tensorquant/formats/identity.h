@@ -24,6 +24,11 @@ T quantize_reference(const Identity&, T x) {
   return x;
 }
 
+template <class T>
+bool overflows(const Identity&, T) {
+  return false;
+}
+
 inline bool fits_doubles(const Identity&) { return true; }
 inline bool is_random(const Identity&) { return false; }
 inline bool is_elementwise(const Identity&) { return true; }

@@ -66,6 +66,15 @@ T power_of_two_in_steps(const Logarithmic& format, int k) {
   return power_of_two<T>(exponent, step * (kRootSteps / format.steps()));
 }
 
+// The k of a finite number but zero, which may be out of range.
+template <class T>
+int rounded_step(const Logarithmic& format, T x) {
+  const int e = std::ilogb(x);
+  const double scaled = std::abs(std::ldexp(static_cast<double>(x), 52 - e));  // an integer
+  const Uint128 significand = Uint128{static_cast<std::uint64_t>(scaled)} << (kRootBits - 52);
+  return e * format.steps() + borders_reached(format, significand);
+}
+
 // Below half of the smallest power (Rounding::down, exponent: where k is less than the smallest)
 // the result is zero, above the largest it is the largest, for infinities too. NaN stays as it is,
 // zeros keep their sign.
@@ -75,15 +84,17 @@ T quantize_reference(const Logarithmic& format, T x) {
   const int lowest = min_exponent<T>(format);
   const int highest = max_exponent<T>(format);
   if (std::isinf(x)) return static_cast<T>(std::copysign(std::ldexp(1.0, highest), x));
-  const int e = std::ilogb(x);
   const bool is_nearest = format.rounding == Logarithmic::Rounding::nearest;
-  if (is_nearest && e < lowest - 1) return std::copysign(T{0}, x);
-  const double scaled = std::abs(std::ldexp(static_cast<double>(x), 52 - e));  // an integer
-  const Uint128 significand = Uint128{static_cast<std::uint64_t>(scaled)} << (kRootBits - 52);
-  const int k = e * format.steps() + borders_reached(format, significand);
+  if (is_nearest && std::ilogb(x) < lowest - 1) return std::copysign(T{0}, x);
+  const int k = rounded_step(format, x);
   if (!is_nearest && k < lowest * format.steps()) return std::copysign(T{0}, x);
   const int in_range = std::clamp(k, lowest * format.steps(), highest * format.steps());
   return std::copysign(power_of_two_in_steps<T>(format, in_range), x);
+}
+
+template <class T>
+bool overflows(const Logarithmic& format, T x) {
+  return x != 0 && rounded_step(format, x) > max_exponent<T>(format) * format.steps();
 }
 
 // Other values than whole powers are those of one type.

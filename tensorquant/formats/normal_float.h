@@ -49,6 +49,11 @@ T quantize_reference(const NormalFloat4& format, T x) {
   return format.kValues[i];
 }
 
+template <class T>
+bool overflows(const NormalFloat4& format, T x) {
+  return is_outside(bounds<T>(format), x);
+}
+
 inline bool is_random(const NormalFloat4&) { return false; }
 inline bool is_elementwise(const NormalFloat4&) { return true; }
 

@@ -71,6 +71,18 @@ Bounds<T> bounds(const P3109& format) {
   return {format.is_unsigned ? T{0} : -largest, largest};
 }
 
+// A finite number but zero, rounded as if codes had no end.
+inline double round_unbounded(const P3109& format, double x, Draw draw) {
+  const int exponent = std::max(std::ilogb(x), format.min_exponent());
+  const int step = exponent - (format.precision - 1);
+  const double scaled = std::ldexp(x, -step);
+  // The significand's last bit is the code's, except where it is all there is of it: there codes
+  // are even where the exponents are, and 1 is odd.
+  const bool one_is_even = format.precision == 1 && (exponent - format.min_exponent()) % 2 == 1;
+  const double even = one_is_even ? std::copysign(1.0, scaled) : 0;
+  return std::ldexp(round_reference(scaled - even, format.rounding, draw) + even, step);
+}
+
 // NaN stays as it is; there is one zero, +0. Where there is no sign, negative numbers that do not
 // round to zero are what negative_value() says.
 template <class T>
@@ -79,20 +91,20 @@ T quantize_reference(const P3109& format, T x, Draw draw = {}) {
   if (x == 0) return T{0};
   double result = std::copysign(format.infinity_value(), static_cast<double>(x));
   if (!std::isinf(x)) {
-    const int exponent = std::max(std::ilogb(x), format.min_exponent());
-    const int step = exponent - (format.precision - 1);
-    const double scaled = std::ldexp(static_cast<double>(x), -step);
-    // The significand's last bit is the code's, except where it is all there is of it: there codes
-    // are even where the exponents are, and 1 is odd.
-    const bool one_is_even = format.precision == 1 && (exponent - format.min_exponent()) % 2 == 1;
-    const double even = one_is_even ? std::copysign(1.0, scaled) : 0;
-    const double rounded =
-        std::ldexp(round_reference(scaled - even, format.rounding, draw) + even, step);
+    const double rounded = round_unbounded(format, static_cast<double>(x), draw);
     const bool is_over = std::abs(rounded) > format.largest();
     result = is_over ? format.overflow_value(x < 0) : rounded;
   }
   if (format.is_unsigned && result < 0) result = format.negative_value();
   return static_cast<T>(result) + T{0};  // -0 + 0 = +0
+}
+
+// Without a sign negative numbers overflow, but for those that round to zero.
+template <class T>
+bool overflows(const P3109& format, T x, Draw draw = {}) {
+  if (x == 0) return false;
+  const double rounded = round_unbounded(format, x, draw);
+  return std::abs(rounded) > format.largest() || (format.is_unsigned && rounded < 0);
 }
 
 inline bool is_random(const P3109& format) { return format.rounding == Rounding::stochastic; }

@@ -58,6 +58,11 @@ T quantize_reference(const Posit& format, T x) {
   return static_cast<T>(std::copysign(value, static_cast<double>(x)));
 }
 
+template <class T>
+bool overflows(const Posit& format, T x) {
+  return is_outside(bounds<T>(format), x);
+}
+
 inline bool is_random(const Posit&) { return false; }
 inline bool is_elementwise(const Posit&) { return true; }
 

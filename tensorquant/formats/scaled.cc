@@ -130,6 +130,23 @@ T element_in_group(const Scaled& format, const GroupScale<T>& group, T x,
 }
 
 template <class T>
+bool overflows_in_group(const Scaled& format, const GroupScale<T>& group, T x,
+                        const RandomStream& random, std::size_t index) {
+  if (!std::isfinite(x) || std::isnan(group.scale)) return false;
+  const T quotient = group.scale == 0 ? x : x / group.scale;
+  if (std::isinf(quotient)) return true;
+  if (format.scale.has_zero_point()) {
+    const auto& fixed = std::get<FixedPoint>(format.element);
+    const auto [lowest, highest] = shifted_ends(fixed, group.zero);
+    const double k =
+        round_reference(static_cast<double>(quotient), fixed.rounding, draw(fixed, random, index));
+    return k < lowest || k > highest;
+  }
+  return std::visit([&](const auto& f) { return overflows(f, quotient, random, index); },
+                    format.element);
+}
+
+template <class T>
 T quantize_in_group(const Scaled& format, const GroupScale<T>& group, T x,
                     const RandomStream& random, std::size_t index) {
   const T q = element_in_group(format, group, x, random, index);
@@ -244,6 +261,17 @@ void clipped_gradient_reference(const Scaled& format, std::span<const T> x, std:
 }
 
 template <class T>
+void overflows_reference(const Scaled& format, std::span<const T> x, std::span<bool> over,
+                         const Context& context) {
+  const RandomStream random = context.random();
+  for_each_group(format, x, context, [&](const GroupScale<T>& group, const auto& indices) {
+    for (const std::size_t i : indices) {
+      over[i] = overflows_in_group(format, group, x[i], random, i);
+    }
+  });
+}
+
+template <class T>
 Bounds<T> bounds(const Scaled& format) {
   if (!finds_scales(format)) {
     return group_bounds<T>(format, {.scale = static_cast<T>(format.scale.number),
@@ -303,6 +331,10 @@ template void clipped_gradient_reference(const Scaled&, std::span<const float>,
 template void clipped_gradient_reference(const Scaled&, std::span<const double>,
                                          std::span<const double>, std::span<double>,
                                          const Context&);
+template void overflows_reference(const Scaled&, std::span<const float>, std::span<bool>,
+                                  const Context&);
+template void overflows_reference(const Scaled&, std::span<const double>, std::span<bool>,
+                                  const Context&);
 template Bounds<float> bounds(const Scaled&);
 template Bounds<double> bounds(const Scaled&);
 template FormatFacts facts<float>(const Scaled&);

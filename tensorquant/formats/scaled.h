@@ -106,6 +106,12 @@ template <class T>
 ScaledParts<T> split_reference(const Scaled& format, std::span<const T> in,
                                const Context& context = {});
 
+// Which finite numbers of a tensor the element format overflows at, once they are divided by their
+// scale. None of a group that is NaN.
+template <class T>
+void overflows_reference(const Scaled& format, std::span<const T> x, std::span<bool> over,
+                         const Context& context = {});
+
 // What a tensor can become; infinite where the scale is found in it.
 template <class T>
 Bounds<T> bounds(const Scaled& format);

@@ -27,6 +27,11 @@ T quantize_reference(const Sparse& format, T x) {
   return std::abs(x) < static_cast<T>(format.threshold) ? T{0} : x;
 }
 
+template <class T>
+bool overflows(const Sparse&, T) {
+  return false;
+}
+
 inline bool is_random(const Sparse&) { return false; }
 inline bool is_elementwise(const Sparse&) { return true; }
 

@@ -106,6 +106,11 @@ void quantize_reference(const Ternary& format, std::span<const T> in, std::span<
   }
 }
 
+template <class T>
+bool overflows(const Ternary& format, T x) {
+  return is_outside(bounds<T>(format), x);
+}
+
 inline bool is_random(const Ternary&) { return false; }
 inline bool is_elementwise(const Ternary& format) { return format.threshold.has_value(); }
 

@@ -185,6 +185,25 @@ Bounds<T> ScaleRule<T>::limits(const GroupScales<T>& scales, std::size_t group) 
   return {finite(scale * lowest), finite(scale * highest)};
 }
 
+template <class T>
+bool ScaleRule<T>::overflows(const GroupScales<T>& scales, std::size_t group, T x,
+                             const RandomStream& random, std::size_t index) const {
+  const std::size_t g = scales.is_one() ? 0 : group;
+  if (!std::isfinite(x) || std::isnan(scales.behind[g])) return false;
+  const T quotient = multiplies_ ? x * scales.before[g] : x / scales.before[g];
+  const Bounds<T> ends = has_zero_point() ? Bounds<T>{scales.lowest[g], scales.highest[g]} : ends_;
+  if (!is_outside(ends, quotient)) return false;
+  if (std::isinf(quotient)) return true;
+  if (has_zero_point()) {
+    const auto& fixed = std::get<FixedPoint>(element_);
+    const double k =
+        round_reference(static_cast<double>(quotient), fixed.rounding, draw(fixed, random, index));
+    return k < ends.lowest || k > ends.highest;
+  }
+  return std::visit(
+      [&](const auto& f) { return tensorquant::overflows(f, quotient, random, index); }, element_);
+}
+
 template class ScaleRule<float>;
 template class ScaleRule<double>;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensorquant/base/bits.h"
+#include "tensorquant/base/random.h"
 #include "tensorquant/formats/scaled.h"
 #include "tensorquant/kernels/scaling.h"
 
@@ -78,6 +79,10 @@ class ScaleRule {
 
   // The extreme values of a group, as those of the reference; NaN both where the group is.
   Bounds<T> limits(const GroupScales<T>& scales, std::size_t group) const;
+
+  // Whether x, element `index` of the tensor, is among those of overflows_reference().
+  bool overflows(const GroupScales<T>& scales, std::size_t group, T x, const RandomStream& random,
+                 std::size_t index) const;
 
  private:
   void set_powers_of_two(std::span<const BitsOf<T>> magnitudes, GroupScales<T>& scales) const;

@@ -1,7 +1,9 @@
 #ifndef TENSORQUANT_KERNELS_KERNELS_H_
 #define TENSORQUANT_KERNELS_KERNELS_H_
 
+#include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <span>
 
 #include "tensorquant/base/random.h"
@@ -88,6 +90,24 @@ void find_inside(const Scaled& format, std::span<const float> x, std::span<bool>
                  const Context& context = {});
 void find_inside(const Scaled& format, std::span<const double> x, std::span<bool> inside,
                  const Context& context = {});
+
+// over = overflows_reference(format, x), for every format, on all threads. The spans have one size.
+template <class F, class T>
+void find_overflows(const F& format, std::span<const T> x, std::span<bool> over,
+                    const Context& context = {}) {
+  parallel_for(x.size(), kPartBlock, [&](std::size_t begin, std::size_t end) {
+    const DefaultFloatEnvironment environment;
+    const Bounds<T> limits = bounds<T>(format);  // what lies between them never overflows
+    for (std::size_t i = begin; i < end; ++i) {
+      over[i] = is_outside(limits, x[i]) && std::isfinite(x[i]) &&
+                overflows(format, x[i], context.random(), i);
+    }
+  });
+}
+void find_overflows(const Scaled& format, std::span<const float> x, std::span<bool> over,
+                    const Context& context = {});
+void find_overflows(const Scaled& format, std::span<const double> x, std::span<bool> over,
+                    const Context& context = {});
 
 // clipped_gradient_reference(). dx may be dy.
 void clip_gradient(const Scaled& format, std::span<const float> x, std::span<const float> dy,

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
@@ -218,6 +220,25 @@ TYPED_TEST(EveryKernel, KeepsSubnormalsThoughItsCallerFlushesThem) {
   }
 }
 #endif
+
+TYPED_TEST(EveryKernel, FindsTheOverflowsOfTheReference) {
+  using T = TypeParam;
+  const std::vector<T> x = interesting_floats<T>();
+  const Context context = {.seed = 5, .stream = 2, .step = 1};
+  for (const auto& [spec, format] : all_formats()) {
+    SCOPED_TRACE(spec);
+    const auto over = std::make_unique<bool[]>(x.size()),
+               wanted = std::make_unique<bool[]>(x.size());
+    std::visit(
+        [&](const auto& f) {
+          const std::span<const T> in(x);
+          overflows_reference(f, in, std::span(wanted.get(), x.size()), context);
+          find_overflows(f, in, std::span(over.get(), x.size()), context);
+        },
+        format);
+    for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(over[i], wanted[i]) << x[i];
+  }
+}
 
 TYPED_TEST(EveryKernel, ClipsGradientsAsTheReferenceDoes) {
   using T = TypeParam;

@@ -146,6 +146,17 @@ class ScaledTensor {
     });
   }
 
+  void find_overflows(std::span<bool> over) const {
+    if (in_.empty()) return;
+    const GroupScales<T> scales = all_scales();
+    parallel_for(in_.size(), kPartBlock, [&](std::size_t begin, std::size_t end) {
+      const DefaultFloatEnvironment environment;
+      for (std::size_t i = begin; i < end; ++i) {
+        over[i] = rule_.overflows(scales, grouping_.group_of(i), in_[i], random_, i);
+      }
+    });
+  }
+
  private:
   // What a thread works in.
   struct Workspace {
@@ -492,6 +503,17 @@ void find_inside(const Scaled& format, std::span<const double> x, std::span<bool
                  const Context& context) {
   const DefaultFloatEnvironment environment;
   ScaledTensor<double>(format, x, context).find_inside(inside);
+}
+
+void find_overflows(const Scaled& format, std::span<const float> x, std::span<bool> over,
+                    const Context& context) {
+  const DefaultFloatEnvironment environment;
+  ScaledTensor<float>(format, x, context).find_overflows(over);
+}
+void find_overflows(const Scaled& format, std::span<const double> x, std::span<bool> over,
+                    const Context& context) {
+  const DefaultFloatEnvironment environment;
+  ScaledTensor<double>(format, x, context).find_overflows(over);
 }
 
 void clip_gradient(const Scaled& format, std::span<const float> x, std::span<const float> dy,

@@ -246,6 +246,29 @@ TYPED_TEST(ScaledFormat, ClipsGradientsAsItsReferenceDoes) {
   }
 }
 
+TYPED_TEST(ScaledFormat, FindsTheOverflowsOfItsReference) {
+  using T = TypeParam;
+  for (const Shape& shape : shapes()) {
+    const std::vector<T> x = grouped_values<T>(shape.size(), 4);
+    const Context context = {.seed = 5, .stream = 2, .step = 1, .layout = shape.layout};
+    for (const std::string& rule : rules()) {
+      if (!meet(rule, shape)) continue;
+      for (const std::string& spec : granularities(rule)) {
+        SCOPED_TRACE(spec);
+        const auto quantizer = make_quantizer(spec);
+        const auto& format = std::get<Scaled>(*quantizer->format());
+        const auto over = std::make_unique<bool[]>(x.size());
+        const auto wanted = std::make_unique<bool[]>(x.size());
+        const std::span<const T> in(x);
+        overflows_reference(format, in, std::span(wanted.get(), x.size()), context);
+        find_overflows(format, in, std::span(over.get(), x.size()), context);
+        for (std::size_t i = 0; i < x.size(); ++i)
+          ASSERT_EQ(over[i], wanted[i]) << i << " " << x[i];
+      }
+    }
+  }
+}
+
 // In exact arithmetic: s = 2^-3, so that 1.1 / s = 8.8 and 100 / s = 800.
 TEST(Scaled, IsTheElementFormatTimesTheScale) {
   const std::vector<float> x = {1.1F, -1.0625F, 100, -100, 0, -0.0F};

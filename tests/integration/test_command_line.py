@@ -53,7 +53,7 @@ class General(CommandLine):
         self.assertIn("quantize", self.good("--help"))
         self.assertRegex(self.good("--version"), r"^\d+\.\d+\.\d+\n")
         for command in ("list", "describe", "quantize", "explain", "train", "evaluate", "compare"):
-            self.assertIn("--json" if command != "quantize" else "--integers", self.good(command, "--help"))
+            self.assertIn("--json", self.good(command, "--help"))
 
     def test_the_version_names_the_libraries_that_compute(self):
         lines = dict(re.findall(r"^(\S+) +(.+)$", self.good("--version"), re.MULTILINE))

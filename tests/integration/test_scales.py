@@ -55,6 +55,45 @@ class Scales(CommandLine):
         d = json.loads(self.good("describe", "int,8,unsigned,scale=0.5,zero=10", "--json"))
         self.assertEqual((d["lowest"], d["highest"], d["step"], d["count"]), (-5, 122.5, 0.5, 256))
 
+    def test_of_numbers_that_saturate_and_become_zero_are_told_by_describe(self):
+        numbers = "7.5", "-2", "0.2", "0", "nan"  # the scale of the first four is 1
+        d = json.loads(self.good("describe", "e2m1,scale=floor,block=4", *numbers, "--json"))
+        self.assertEqual((d["saturated"], d["saturated_share"], d["became_zero"], d["became_zero_share"]), (1, 1 / 4, 1, 1 / 3))
+        text = self.good("describe", "e2m1,scale=floor,block=4", *numbers)
+        self.assertRegex(text, r"saturated +1 \(25 %\)\nbecame zero +1 \(33 %\)\n")
+        self.assertNotIn("saturated", self.good("describe", "mxfp4"))
+
+    def test_are_looked_at_by_the_ranges_of_quantize(self):
+        x, y = self.dir / "x.npy", self.dir / "y.npy"
+        # Two columns; the scales are 2^(5 - 2) = 8 and 2^(0 - 2): 63 / 8 and 1.75 * 4 round to 8, 1 / 8 to zero.
+        write_npy(x, "<f4", (4, 2), struct.pack("<8f", 63, 1.75, 52, -1.5, 1, 1, 0, 0.01))
+        spec = "e2m1,block=4,scale=floor"
+        report = json.loads(self.good("quantize", spec, x, y, "--axis=0", "--ranges", "--json"))
+        self.assertEqual(report, {"place": str(x), "quantizer": spec, "bits": 4, "scale_bits": 8, "bits_per_value": 6,
+                                  "values": 8, "saturated": 2, "saturated_share": 2 / 8, "nonzero": 7, "became_zero": 2,
+                                  "became_zero_share": 2 / 7, "lowest": -1.5, "highest": 63})
+        table = self.good("quantize", spec, x, y, "--axis=0", "--ranges")
+        for text in ("bits a value", "6 with the scales", "2 (25 %)", "2 (29 %)", "-1.5 .. 63"):
+            self.assertIn(text, table)
+        self.assertEqual(self.good("quantize", spec, x, y, "--axis=0"), "")
+        write_npy(x, "<f8", (2,), struct.pack("<2d", math.nan, math.inf))
+        empty = json.loads(self.good("quantize", "int,8,block=2,scale=max", x, y, "--ranges", "--json"))
+        self.assertEqual((empty["bits_per_value"], empty["values"], empty["saturated_share"], empty["lowest"]), (8 + 32, 0, None, None))
+        self.fails(2, "quantize", spec, x, y, "--json", says="--ranges")
+
+    def test_are_looked_at_by_the_ranges_of_matmul(self):
+        a, b, y = (self.dir / f"{name}.npy" for name in "aby")
+        write_npy(a, "<f4", (2, 2), struct.pack("<4f", 7.5, 0.1, 3, 1))
+        write_npy(b, "<f4", (2, 1), struct.pack("<2f", 1, 2))
+        formats = "--a-format", "e2m1,per=row,scale=floor", "--b-format", "fp16"
+        result = json.loads(self.good("matmul", a, b, y, *formats, "--ranges", "--json"))
+        # Scales of rows: 1, to which 7.5 is 8 and 0.1 is 0, and a half. The values of b are told, not quantized.
+        (place,) = result["places"]
+        self.assertEqual((place["place"], place["saturated"], place["became_zero"], place["values"]), ("a", 1, 1, 4))
+        self.assertIn("became zero", self.good("matmul", a, b, y, *formats, "--ranges"))
+        result = json.loads(self.good("matmul", a, b, y, "--b-format", "mxfp4", "--ranges", "--json"))
+        self.assertEqual([(p["place"], p["bits_per_value"]) for p in result["places"]], [("b", 4.25)])
+
     def test_of_every_row_of_the_example_are_measured(self):
         numbers = random.Random(1)
         for split, count in (("train", 40), ("t10k", 20)):

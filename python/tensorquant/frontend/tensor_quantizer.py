@@ -49,6 +49,10 @@ class TensorQuantizer(PythonQuantizer):
         """Not available: the framework differentiates quantize() itself."""
         raise NotImplementedError(f"{self}: the framework differentiates its quantize() itself")
 
+    def report(self, x):
+        """Not available: outside the framework nobody can call quantize()."""
+        raise NotImplementedError(f"{self}: its quantize() takes tensors of the framework alone")
+
     @classmethod
     def from_config(cls, config):
         return cls(**config)

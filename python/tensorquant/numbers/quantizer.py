@@ -30,6 +30,34 @@ class Facts(NamedTuple):
     count: int | None
 
 
+class Report(NamedTuple):
+    """How a quantizer has fitted the numbers of an array. Those that are not finite do not count.
+
+    Attributes:
+        values: How many numbers there were.
+        nonzero: How many of them were not zero.
+        saturated: How many of them lay beyond the format's ends also once they were rounded,
+            whatever then became of them; None for a quantizer of your own.
+        saturated_share: Their share of the values; None where there are none.
+        became_zero: How many of the nonzero numbers became zero.
+        became_zero_share: Their share of the nonzero numbers; None where there are none.
+        lowest: The lowest number before it was quantized; None where there are none.
+        highest: The highest.
+        bits_per_value: What a number takes in memory, with the scales of its format; None where the
+            array's shape or type decides it.
+    """
+
+    values: int
+    nonzero: int
+    saturated: int | None
+    saturated_share: float | None
+    became_zero: int
+    became_zero_share: float | None
+    lowest: float | None
+    highest: float | None
+    bits_per_value: float | None
+
+
 class QuantizerInfo(NamedTuple):
     """A kind of quantizer that strings can name."""
 
@@ -191,6 +219,36 @@ class Quantizer:
             return source.give_back(y)
         mark_overwritten(out, target.library)
         return out
+
+    @checked
+    def report(
+        self,
+        x: Any,
+        *,
+        seed: Seed = 0,
+        stream: Stream = 0,
+        step: Step = 0,
+        reduction_axis: AxisNumber | None = None,
+        channel_axis: AxisNumber | None = None,
+    ) -> Report:
+        """Counts what saturates and what becomes zero in the same call of the quantizer.
+
+        Args:
+            x, seed, stream, step, reduction_axis, channel_axis: As in a call.
+
+        Raises:
+            TypeError, ValueError: As in a call.
+
+        Example:
+            >>> report = Quantizer("mxfp4").report(np.array([7.5, 2, -0.1, 0], np.float32))
+            >>> report.bits_per_value, report.saturated_share, report.became_zero_share
+            (4.25, 0.25, 0.3333333333333333)
+        """
+        core = self._native
+        source = borrow(x)
+        axes = axes_of(core, core.spec, reduction_axis, channel_axis, source.data.ndim)
+        fields = _method(core, "report", source)(source.data, seed, stream, step, axes.numbers)
+        return Report(*fields)
 
     @checked
     def gradient(

@@ -126,6 +126,8 @@ def test_without_quantize_it_says_so():
         TensorQuantizer()(keras.ops.ones(2))
     with pytest.raises(NotImplementedError, match="Quarters: the framework differentiates"):
         tq.Quantizer.gradient(Quarters(), *[np.ones(2, np.float32)] * 3)
+    with pytest.raises(NotImplementedError, match=r"Quarters: its quantize\(\) takes tensors"):
+        Quarters().report(np.ones(2, np.float32))
 
 
 def test_models_are_saved_cloned_and_loaded_with_one_that_keras_can_save(tmp_path):

@@ -198,10 +198,10 @@ void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles,
   auto fresh = cacheable ? std::make_shared<Cache>() : nullptr;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     if (fresh) fresh->keys.emplace_back(*chosen[i]);
+    const auto& quantizer = parameters[i]->quantizer;
+    const Context call = context(parameters[i]->stream, step, chosen[i]->sizes(), weight_axes());
     *chosen[i] = named(plan_->quantizers.layer, [&] {
-      return quantize_tensor(
-          at::Tensor(*chosen[i]), parameters[i]->quantizer,
-          context(parameters[i]->stream, step, chosen[i]->sizes(), weight_axes()));
+      return quantize_tensor(parameters[i]->name, at::Tensor(*chosen[i]), quantizer, call);
     });
     if (fresh) fresh->tensors.push_back(*chosen[i]);
   }
@@ -217,29 +217,52 @@ at::Tensor QuantizableLayer::round_arithmetic(
   LayerArithmetic arithmetic = *plan_->arithmetic;
   arithmetic.context.step = step;
   RangeReport report;
-  const bool records = ranges().has_value();
-  if (records) arithmetic.report = &report;
+  if (records_) arithmetic.report = &report;
   at::Tensor output = named(plan_->quantizers.layer, [&] { return call(arithmetic); });
-  if (records) {
+  if (records_) {
     const std::lock_guard lock(ranges_mutex_);
-    if (ranges_) ranges_->merge(report);
+    ranges_.merge(report);
   }
   return output;
 }
 
 void QuantizableLayer::record_ranges(bool on) {
+  invalidate();  // so that parameters are quantized anew, and count
+  records_ = on;
   const std::lock_guard lock(ranges_mutex_);
-  ranges_ = on ? std::optional(RangeReport()) : std::nullopt;
+  ranges_ = {};
+  places_.clear();
 }
 
-std::optional<RangeReport> QuantizableLayer::ranges() const {
+RangeReport QuantizableLayer::ranges() const {
   const std::lock_guard lock(ranges_mutex_);
   return ranges_;
 }
 
-at::Tensor QuantizableLayer::quantize_tensor(at::Tensor&& x,
+std::vector<PlaceReport> QuantizableLayer::place_reports() const {
+  const std::lock_guard lock(ranges_mutex_);
+  return places_;
+}
+
+void QuantizableLayer::record(const std::string& place,
+                              const std::shared_ptr<const Quantizer>& quantizer,
+                              const at::Tensor& x, const Context& context) const {
+  if (!records_) return;
+  const QuantizerReport report = report_of(x, *quantizer, context);
+  const std::lock_guard lock(ranges_mutex_);
+  const auto known = std::find_if(places_.begin(), places_.end(),
+                                  [&](const PlaceReport& p) { return p.place == place; });
+  if (known == places_.end()) {
+    places_.push_back({place, quantizer, report});
+  } else {
+    known->report.merge(report);
+  }
+}
+
+at::Tensor QuantizableLayer::quantize_tensor(const std::string& place, at::Tensor&& x,
                                              const std::shared_ptr<const Quantizer>& quantizer,
                                              const Context& context) const {
+  record(place, quantizer, x, context);
   return plan_->quantizers.keeps_elements ? quantize_with_elements(std::move(x), quantizer, context)
                                           : quantize_consuming(std::move(x), quantizer, context);
 }
@@ -262,7 +285,8 @@ void QuantizableLayer::finish_output(at::Tensor& output, std::uint32_t step, int
   if (quantizes_outputs()) {
     const Context context = output_context(number, step, output);
     output = named(plan_->quantizers.layer, [&] {
-      return quantize_tensor(std::move(output), plan_->quantizers.output, context);
+      return quantize_tensor(numbered(Place::output, number), std::move(output),
+                             plan_->quantizers.output, context);
     });
   }
   observe(output, number);
@@ -275,9 +299,11 @@ void QuantizableLayer::refuse_output(const std::string& reason) const {
 at::Tensor QuantizableLayer::finish_relu(at::Tensor&& input, std::uint32_t step) const {
   const Context context = output_context(0, step, input);
   at::Tensor output = named(plan_->quantizers.layer, [&] {
-    return plan_->quantizers.keeps_elements
-               ? quantize_with_elements(at::relu(input), plan_->quantizers.output, context)
-               : quantize_relu_consuming(std::move(input), plan_->quantizers.output, context);
+    if (records_ || plan_->quantizers.keeps_elements) {
+      return quantize_tensor(to_string(Place::output), at::relu(input), plan_->quantizers.output,
+                             context);
+    }
+    return quantize_relu_consuming(std::move(input), plan_->quantizers.output, context);
   });
   observe(output, 0);
   return output;

@@ -18,12 +18,20 @@
 #include "tensorquant/libtorch/tensors/tensor_layout.h"
 #include "tensorquant/maps/layer_quantizers.h"
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/quantizer_report.h"
 
 namespace tensorquant {
 
 // Called with a layer's name and its (quantized) output. A layer that returns several tensors has
 // several calls: "lstm", "lstm:output1", ...
 using OutputObserver = std::function<void(const std::string& layer, const at::Tensor& output)>;
+
+// How the quantizer of one place of a layer has fitted what it was given.
+struct PlaceReport {
+  std::string place;  // a parameter's name, "weight", or "output", "output1" ...
+  std::shared_ptr<const Quantizer> quantizer;
+  QuantizerReport report;
+};
 
 class ParameterOwners;
 struct ScaledValues;
@@ -83,10 +91,13 @@ class QuantizableLayer {
 
   void set_observer(std::string layer, std::shared_ptr<const OutputObserver> observer);
 
-  // From now on each call with rounded arithmetic adds to a report, which begins empty; that makes
-  // it several times slower. False ends it.
+  // From now on each call adds to reports, which begin empty, of what it quantizes and of its
+  // rounded arithmetic; that makes it several times slower. What is quantized once for several
+  // calls counts once. False ends it.
   void record_ranges(bool on);
-  std::optional<RangeReport> ranges() const;  // nothing: none is recorded
+  bool records_ranges() const { return records_; }
+  RangeReport ranges() const;  // of rounded arithmetic
+  std::vector<PlaceReport> place_reports() const;
 
   // Drops the cached quantized parameters. Needed only after the parameters were written behind
   // libtorch's back (through .data() or a raw pointer) in evaluation mode.
@@ -137,9 +148,13 @@ class QuantizableLayer {
   Context context(std::uint32_t stream, std::uint32_t step, at::IntArrayRef sizes,
                   TensorAxes axes) const;
   Context output_context(int index, std::uint32_t step, const at::Tensor& output) const;
-  at::Tensor quantize_tensor(at::Tensor&& x, const std::shared_ptr<const Quantizer>& quantizer,
+  at::Tensor quantize_tensor(const std::string& place, at::Tensor&& x,
+                             const std::shared_ptr<const Quantizer>& quantizer,
                              const Context& context) const;
   void observe(const at::Tensor& output, int index) const;
+  // Counts a tensor that is about to be quantized.
+  void record(const std::string& place, const std::shared_ptr<const Quantizer>& quantizer,
+              const at::Tensor& x, const Context& context) const;
 
   std::shared_ptr<const Plan> plan_;
   std::shared_ptr<const OutputObserver> observer_;
@@ -148,8 +163,10 @@ class QuantizableLayer {
   std::atomic<std::uint32_t> inference_step_ = 0;
   std::mutex cache_mutex_;
   std::shared_ptr<const Cache> cache_;  // guarded by cache_mutex_, immutable once there
+  bool records_ = false;
   mutable std::mutex ranges_mutex_;
-  std::optional<RangeReport> ranges_;  // guarded by ranges_mutex_
+  RangeReport ranges_;                       // guarded by ranges_mutex_, as the next
+  mutable std::vector<PlaceReport> places_;  // in the order of their first call
 };
 
 }  // namespace tensorquant

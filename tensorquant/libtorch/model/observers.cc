@@ -17,8 +17,19 @@ std::vector<LayerRangeReport> ranges(ModelRef model) {
   for (const ModelLayer& layer : layers_of(model)) {
     if (layer.twin == nullptr || layer.twin->attached() == nullptr) continue;
     const std::optional<LayerArithmetic>& rounded = layer.twin->attached()->arithmetic;
-    const std::optional<RangeReport> report = layer.twin->ranges();
-    if (rounded && report) all.push_back({layer.name(), rounded->arithmetic, *report});
+    if (!rounded || !layer.twin->records_ranges()) continue;
+    all.push_back({layer.name(), rounded->arithmetic, layer.twin->ranges()});
+  }
+  return all;
+}
+
+std::vector<LayerPlaceReport> place_reports(ModelRef model) {
+  std::vector<LayerPlaceReport> all;
+  for (const ModelLayer& layer : layers_of(model)) {
+    if (layer.twin == nullptr) continue;
+    for (PlaceReport& place : layer.twin->place_reports()) {
+      all.push_back({layer.name(), std::move(place)});
+    }
   }
   return all;
 }

@@ -16,10 +16,17 @@ struct LayerRangeReport {
   Arithmetic arithmetic;
   RangeReport report;
 };
+// What one quantizer of a layer has saturated and made zero.
+struct LayerPlaceReport {
+  std::string layer;
+  PlaceReport place;
+};
 // Has each layer count from now on, from nothing; see QuantizableLayer::record_ranges().
 void record_ranges(ModelRef model, bool on = true);
 // Of the layers that round their arithmetic and count, in the model's order.
 std::vector<LayerRangeReport> ranges(ModelRef model);
+// Of the quantizers that have been called while their layer counted, in the model's order.
+std::vector<LayerPlaceReport> place_reports(ModelRef model);
 
 // Calls `observer` with the output of each quantizable layer, after its quantizer, whether it has
 // one or not. The tensor is that of the model: copy what you keep if later layers work in place. An

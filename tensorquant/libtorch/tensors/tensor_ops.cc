@@ -261,6 +261,15 @@ at::Tensor quantize_(at::Tensor x, const Quantizer& quantizer, const Context& co
   return x;
 }
 
+QuantizerReport report_of(const at::Tensor& x, const Quantizer& quantizer, const Context& context) {
+  check_supported(x);
+  const at::NoGradGuard no_gradient;
+  const at::Tensor ordered = x.is_contiguous() && !x.is_neg() ? x : contiguous_copy(x);
+  return ordered.scalar_type() == at::kFloat
+             ? report_of<float>(quantizer, values<const float>(ordered), context)
+             : report_of<double>(quantizer, values<const double>(ordered), context);
+}
+
 bool is_exclusive(const at::Tensor& x) {
   // from_blob() makes storages that cannot be resized.
   return x.defined() && x.use_count() == 1 && x.has_storage() && x.storage().use_count() == 1 &&

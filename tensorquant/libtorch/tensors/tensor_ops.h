@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "tensorquant/quantizers/quantizer.h"
+#include "tensorquant/quantizers/quantizer_report.h"
 
 namespace tensorquant {
 
@@ -22,6 +23,10 @@ at::Tensor quantize(const at::Tensor& x, const Quantizer& quantizer, const Conte
 
 // x = q(x), for data: an Error where gradients are recorded and x requires one. Returns x.
 at::Tensor quantize_(at::Tensor x, const Quantizer& quantizer, const Context& context = {});
+
+// Of quantize(x, quantizer, context).
+QuantizerReport report_of(const at::Tensor& x, const Quantizer& quantizer,
+                          const Context& context = {});
 
 // True where nobody but the caller's handle sees the memory of x: no other tensor, no view, no
 // value saved for a backward pass, no memory lent by from_blob(). Only then may a layer overwrite

@@ -61,7 +61,7 @@ struct P3109 {
     const double magnitude = is_infinite ? std::numeric_limits<double>::infinity() : largest();
     return negative ? -magnitude : magnitude;
   }
-  static constexpr bool is_grid = false;  // see GridFormat
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const P3109&) const = default;
 };
 
@@ -95,6 +95,7 @@ T quantize_reference(const P3109& format, T x, Draw draw = {}) {
   return static_cast<T>(result) + T{0};  // -0 + 0 = +0
 }
 
+inline bool fits_doubles(const P3109&) { return true; }
 inline bool is_random(const P3109& format) { return format.rounding == Rounding::stochastic; }
 inline bool is_elementwise(const P3109& format) { return !is_random(format); }
 

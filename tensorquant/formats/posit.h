@@ -27,7 +27,7 @@ struct Posit {
     const int run = regime < 0 ? -regime : regime + 1;
     return bits - 2 - run;  // one is the sign, one ends the run
   }
-  static constexpr bool is_grid = false;  // see GridFormat
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const Posit&) const = default;
 };
 
@@ -58,6 +58,7 @@ T quantize_reference(const Posit& format, T x) {
   return static_cast<T>(std::copysign(value, static_cast<double>(x)));
 }
 
+inline bool fits_doubles(const Posit&) { return true; }
 inline bool is_random(const Posit&) { return false; }
 inline bool is_elementwise(const Posit&) { return true; }
 

@@ -101,6 +101,8 @@ class Cases:
         if kind == "regimes":  # powers of two of all sizes, between which posits have few bits or none, and ties near them
             return self.from_float(type, r.choice([-1, 1]) * r.choice([1, 1, 1, 1.5, 17 / 16, 19 / 16, 1 + 2.0**-11]) * 2.0 ** r.choice([
                 0, 0, 1, -1, 2, -2, 11, 12, r.randint(-30, 30), r.randint(-60, 60)]))
+        if kind == "borders":  # of posit,8, and what lies just beside them
+            return self.from_float(type, r.choice([1, 1, 1, 1, -1, 17 / 16, 2.0**-4, 2.0**17, 2.0**22, 2.0**-22, 2.0**-70, -(2.0**-70)]))
         if kind == "signs":  # sums that cancel, zeros of both signs
             return self.from_float(type, r.choice([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0**-20, -(2.0**-20)]))
         bits = r.getrandbits(8 * type.size)  # anything, but what is not finite is rare
@@ -288,6 +290,9 @@ class Cases:
                 self.avg_pool(self.levels(exponents=False))
                 self.batch_norm()
                 self.sum()
+        self.formats, self.sums, self.kinds, self.modes = ["none"], ["posit,8"], ["borders"], ["once", "chunk:3", "fused"]
+        for i in range(80):
+            self.matmul(TYPES["float64" if i % 7 == 0 else "float32"], False)
 
     def all(self):
         for i in range(2600):

@@ -59,7 +59,7 @@ struct P3109 {
         rounding == Rounding::zero || rounding == (negative ? Rounding::up : Rounding::down);
     const bool is_infinite = overflow == Overflow::infinity && !inwards;
     const double magnitude = is_infinite ? std::numeric_limits<double>::infinity() : largest();
-    return negative ? -magnitude : magnitude;
+    return negative ? 0 - magnitude : magnitude;  // the largest may be 0, of which there is one
   }
   static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const P3109&) const = default;
@@ -68,7 +68,7 @@ struct P3109 {
 template <class T>
 Bounds<T> bounds(const P3109& format) {
   const T largest = static_cast<T>(format.largest());
-  return {format.is_unsigned ? T{0} : -largest, largest};
+  return {format.is_unsigned ? T{0} : 0 - largest, largest};
 }
 
 // NaN stays as it is; there is one zero, +0. Where there is no sign, negative numbers that do not

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What CONTRIBUTING.md tells of adding a layer, a place or a subcommand: the lists that name them all are whole.
+"""What CONTRIBUTING.md tells of adding a format, a layer, a place or a subcommand: the lists that name them all are whole.
 
-Each list is compared with the sources, so that who forgets one learns its name. (A format has a test of its own: new_format_test.py.)
+Each list is compared with the sources, so that who forgets one learns its name. (What a format must answer is the matter of new_format_test.py.)
 
 Usage: lists_test.py ROOT
 """
@@ -83,6 +83,20 @@ class APlace(unittest.TestCase):
         bindings = (ROOT / "python" / "src" / "maps.cc").read_text()
         shown = names(r'\.def_prop_ro\("(\w+)", &part_of<', bindings)
         self.assertEqual(shown, {place for _, place in self.places})
+
+
+class AFormat(unittest.TestCase):
+    listed = names(r'^      \{"(\w+)"', text("quantizers", "format_list.cc"))
+    corpus = ROOT / "fuzz" / "corpus"
+
+    def test_has_a_string_among_the_seeds_of_the_fuzzer(self):
+        seeds = b"\n".join(path.read_bytes() for path in (self.corpus / "quantizer_string").iterdir())
+        self.assertEqual(self.listed - names(r"^(\w+)", seeds.decode(errors="replace")), set())
+
+    def test_is_reached_by_a_seed_of_the_kernels_fuzzer(self):
+        count = len(self.listed)  # a seed's first byte picks one
+        reached = {path.read_bytes()[0] % count for path in (self.corpus / "kernels").iterdir()}
+        self.assertEqual(set(range(count)) - reached, set())
 
 
 class ASubcommand(unittest.TestCase):

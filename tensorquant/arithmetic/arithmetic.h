@@ -48,7 +48,7 @@ std::optional<int> smallest_normal_exponent(const Quantizer& quantizer);
 std::optional<int> smallest_normal_exponent(const ElementFormat& element);
 
 // The arithmetic of an intrinsic map's value. Throws an Error for quantizers that do not round to a
-// grid: sparse, binary, ternary and a user's own.
+// grid: sparse, binary, ternary, tables, formats with scales and a user's own.
 Arithmetic make_arithmetic(const Quantizer& product, const Quantizer& accumulator,
                            const Accumulate& accumulate, const std::optional<OuterSum>& outer = {},
                            TapOrder order = TapOrder::channel);

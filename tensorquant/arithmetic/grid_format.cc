@@ -30,6 +30,14 @@ Bounds<double> ends(const Logarithmic& format) {
   const Bounds<T> own = bounds<T>(format);
   return {own.lowest, own.highest};
 }
+template <class T>
+Bounds<double> ends(const Posit& format) {
+  return bounds<double>(format);
+}
+template <class T>
+Bounds<double> ends(const P3109& format) {
+  return bounds<double>(format);
+}
 
 // Infinite where converting a value of the format to T, ties to even, leaves no end of the format.
 template <class T>
@@ -52,6 +60,14 @@ template <class T>
 Bounds<T> limits(const Logarithmic&) {
   return no_limits<T>();
 }
+template <class T>
+Bounds<T> limits(const Posit&) {
+  return no_limits<T>();
+}
+template <class T>
+Bounds<T> limits(const P3109&) {
+  return no_limits<T>();
+}
 
 GridFormat of_float32(const Identity&) { return kBinary32; }
 GridFormat of_float32(const FixedPoint& format) { return format; }
@@ -62,6 +78,8 @@ GridFormat of_float32(Logarithmic format) {
   format.max_exponent = highest;
   return format;
 }
+GridFormat of_float32(const Posit& format) { return format; }
+GridFormat of_float32(const P3109& format) { return format; }
 
 bool odd_is_enough(const Identity&) { return true; }
 bool odd_is_enough(const FixedPoint& format) {
@@ -72,6 +90,10 @@ bool odd_is_enough(const FloatingPoint&) { return true; }
 bool odd_is_enough(const Logarithmic& format) {
   return format.rounding != Logarithmic::Rounding::exponent;
 }
+// Borders are posits of one bit more, where bits of the exponent are lost, too: powers of two
+// there.
+bool odd_is_enough(const Posit&) { return true; }
+bool odd_is_enough(const P3109&) { return true; }
 
 std::optional<int> modulus(const Identity&) { return std::nullopt; }
 std::optional<int> modulus(const FixedPoint& format) {
@@ -81,11 +103,23 @@ std::optional<int> modulus(const FixedPoint& format) {
 }
 std::optional<int> modulus(const FloatingPoint&) { return std::nullopt; }
 std::optional<int> modulus(const Logarithmic&) { return std::nullopt; }
+std::optional<int> modulus(const Posit&) { return std::nullopt; }
+std::optional<int> modulus(const P3109&) { return std::nullopt; }
 
 int last_bit_of(const Identity&) { return kBinary32.last_bit(); }
 int last_bit_of(const FixedPoint& format) { return -format.fraction; }
 int last_bit_of(const FloatingPoint& format) { return format.last_bit(); }
 int last_bit_of(const Logarithmic& format) { return min_exponent<float>(format); }
+// A regime more brings its power of two, and no more than one bit of the fraction.
+int last_bit_of(const Posit& format) { return -format.largest_exponent(); }
+int last_bit_of(const P3109& format) { return format.last_bit(); }
+
+// How many bits of the fraction the posits with this exponent have; -1 where the exponent loses
+// bits, or is out of range.
+int fraction_bits(const Posit& format, int exponent) {
+  const int regime = exponent >> format.exponent_bits;  // of arithmetic: rounds down
+  return std::max(format.bits_behind(regime) - format.exponent_bits, -1);
+}
 
 bool keeps_all(const FloatingPoint& format, const NumberRange& numbers) {
   return numbers.bits <= format.significand_bits + 1 && numbers.last_bit >= format.last_bit() &&
@@ -99,6 +133,17 @@ bool keeps_all(const FixedPoint& format, const NumberRange& numbers) {
          numbers.largest <= std::ldexp(format.highest_integer(), -format.fraction);
 }
 bool keeps_all(const Logarithmic&, const NumberRange&) { return false; }  // powers of two alone
+bool keeps_all(const Posit& format, const NumberRange& numbers) {
+  for (int e = numbers.last_bit; !(std::ldexp(1.0, e) > numbers.largest); ++e) {
+    const int bits = std::min(numbers.bits, e - numbers.last_bit + 1);  // of those with exponent e
+    if (fraction_bits(format, e) < std::max(bits - 1, 0)) return false;
+  }
+  return true;
+}
+bool keeps_all(const P3109& format, const NumberRange& numbers) {
+  return !format.is_unsigned && numbers.bits <= format.precision &&
+         numbers.last_bit >= format.last_bit() && numbers.largest <= format.largest();
+}
 
 double rounded_bound(const Identity&, double sum, double) { return sum; }  // an exact product
 double rounded_bound(const FixedPoint& format, double sum, double count) {
@@ -109,6 +154,15 @@ double rounded_bound(const FloatingPoint& format, double sum, double count) {
          kSlack;
 }
 double rounded_bound(const Logarithmic&, double sum, double) { return 2 * sum; }
+// Neighbours are no further apart than two regimes, and the border between these is their geometric
+// mean (without bits of the exponent their mean, from which it is less far to the upper one).
+double rounded_bound(const Posit& format, double sum, double count) {
+  const double regime = std::ldexp(1.0, 1 << format.exponent_bits);
+  return (sum * std::sqrt(regime) + count * format.smallest()) * kSlack;
+}
+double rounded_bound(const P3109& format, double sum, double count) {
+  return (sum * (1 + std::ldexp(1.0, 1 - format.precision)) + count * format.value(1)) * kSlack;
+}
 
 }  // namespace
 

@@ -65,8 +65,7 @@ float mse_amax(const Counters& counters, const Quantizer& element) {
   double least = std::numeric_limits<double>::infinity();
   for (int j = 128; j >= 16; --j) {
     const auto amax = static_cast<float>(double{amax0} * j / 128);
-    const float scale =
-        std::clamp(amax / largest, kSmallestScale<float>, std::numeric_limits<float>::max());
+    const float scale = normal_scale(amax / largest);
     if (const double error = squared_error(scale); error < least) {
       least = error;
       best = amax;

@@ -59,16 +59,16 @@ struct P3109 {
         rounding == Rounding::zero || rounding == (negative ? Rounding::up : Rounding::down);
     const bool is_infinite = overflow == Overflow::infinity && !inwards;
     const double magnitude = is_infinite ? std::numeric_limits<double>::infinity() : largest();
-    return negative ? -magnitude : magnitude;
+    return negative ? 0 - magnitude : magnitude;  // the largest may be 0, of which there is one
   }
-  static constexpr bool is_grid = false;  // see GridFormat
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const P3109&) const = default;
 };
 
 template <class T>
 Bounds<T> bounds(const P3109& format) {
   const T largest = static_cast<T>(format.largest());
-  return {format.is_unsigned ? T{0} : -largest, largest};
+  return {format.is_unsigned ? T{0} : 0 - largest, largest};
 }
 
 // A finite number but zero, rounded as if codes had no end.
@@ -107,6 +107,7 @@ bool overflows(const P3109& format, T x, Draw draw = {}) {
   return std::abs(rounded) > format.largest() || (format.is_unsigned && rounded < 0);
 }
 
+inline bool fits_doubles(const P3109&) { return true; }
 inline bool is_random(const P3109& format) { return format.rounding == Rounding::stochastic; }
 inline bool is_elementwise(const P3109& format) { return !is_random(format); }
 

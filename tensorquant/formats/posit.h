@@ -27,7 +27,7 @@ struct Posit {
     const int run = regime < 0 ? -regime : regime + 1;
     return bits - 2 - run;  // one is the sign, one ends the run
   }
-  static constexpr bool is_grid = false;  // see GridFormat
+  static constexpr bool is_grid = true;  // see GridFormat
   bool operator==(const Posit&) const = default;
 };
 
@@ -63,6 +63,7 @@ bool overflows(const Posit& format, T x) {
   return is_outside(bounds<T>(format), x);
 }
 
+inline bool fits_doubles(const Posit&) { return true; }
 inline bool is_random(const Posit&) { return false; }
 inline bool is_elementwise(const Posit&) { return true; }
 

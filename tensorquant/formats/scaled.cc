@@ -48,8 +48,8 @@ T power_of_two_scale(const PowerOfTwoRule& rule, T largest_magnitude) {
 template <class T>
 GroupScale<T> range_scale(const FixedPoint& format, const Ends<T>& ends) {
   const double lowest = format.lowest_integer(), highest = format.highest_integer();
-  const T scale = std::max(finite<T>(ends.highest - ends.lowest) / static_cast<T>(highest - lowest),
-                           kSmallestScale<T>);
+  const T scale =
+      normal_scale(finite<T>(ends.highest - ends.lowest) / static_cast<T>(highest - lowest));
   const double zero = lowest - round_reference(ends.lowest / scale, Rounding::even);
   return {.scale = scale, .zero = std::clamp(zero, lowest, highest)};
 }
@@ -60,7 +60,7 @@ T tensor_scale(const Scaled& format, std::span<const T> in) {
   const std::optional<Ends<T>> ends = ends_of(in);
   if (!ends) return std::numeric_limits<T>::quiet_NaN();
   const T most = static_cast<T>(kE4M3.largest()) * largest_value<T>(format.element);
-  return std::max(ends->largest_magnitude() / most, kSmallestScale<T>);
+  return normal_scale(ends->largest_magnitude() / most);
 }
 
 template <class T>
@@ -88,9 +88,9 @@ GroupScale<T> group_scale(const Scaled& format, std::span<const T> group, T of_t
     const T in_units = amax / (largest * of_tensor);
     const T block =
         quantize_reference(kE4M3, std::clamp<T>(in_units, T(kE4M3.smallest()), T(kE4M3.largest())));
-    return {.scale = std::max(block * of_tensor, kSmallestScale<T>)};
+    return {.scale = normal_scale(block * of_tensor)};
   }
-  return {.scale = std::max(amax / largest, kSmallestScale<T>)};
+  return {.scale = normal_scale(amax / largest)};
 }
 
 template <class T>
@@ -209,7 +209,7 @@ MeanScale<T> mean_scale(const ElementFormat& element, std::span<const T> group) 
   const bool is_ternary = std::holds_alternative<Ternary>(element);
   const double threshold = is_ternary ? ternary_threshold_reference(group) : -1;
   const auto mean = static_cast<T>(mean_magnitude_reference(group, 1, threshold));
-  return {mean == 0 ? T{0} : std::max(mean, kSmallestScale<T>), threshold};
+  return {mean == 0 ? T{0} : normal_scale(mean), threshold};
 }
 
 template <class T>

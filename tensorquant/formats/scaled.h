@@ -1,6 +1,7 @@
 #ifndef TENSORQUANT_FORMATS_SCALED_H_
 #define TENSORQUANT_FORMATS_SCALED_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -48,9 +49,12 @@ struct PowerOfTwoRule {
 };
 PowerOfTwoRule power_of_two_rule(const Scaled& format, double largest);
 
-// Scales that are no powers of two are at least T's smallest normal number.
+// What a scale that is no power of two is where its group asks for `scale`, which may be beyond T's
+// range: a normal number.
 template <class T>
-inline constexpr T kSmallestScale = std::numeric_limits<T>::min();
+T normal_scale(T scale) {
+  return std::clamp(scale, std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+}
 
 // OFP8 E4M3, which the scales of Rule::e4m3 are rounded to.
 inline constexpr FloatingPoint kE4M3 = {

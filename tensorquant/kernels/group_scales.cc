@@ -56,8 +56,7 @@ ScaleRule<T>::ScaleRule(const Scaled& format, BitsOf<T> tensor_magnitude)
   keeps_nan_ = fixed == nullptr || !fixed->wraps();
   if (scale_.rule == Scale::Rule::e4m3) {
     const T units = from_bits<T>(tensor_magnitude) / (static_cast<T>(kE4M3.largest()) * largest_);
-    of_tensor_ =
-        tensor_magnitude >= kInfinityBits<T> ? kNan<T> : std::max(units, kSmallestScale<T>);
+    of_tensor_ = tensor_magnitude >= kInfinityBits<T> ? kNan<T> : normal_scale(units);
   }
 }
 
@@ -118,8 +117,8 @@ void ScaleRule<T>::set_ranges(const GroupExtremes<T>& extremes, GroupScales<T>& 
   const auto magnitudes = extremes.magnitudes();
   for (std::size_t g = 0; g < magnitudes.size(); ++g) {
     const T lo = extremes.lowest()[g], hi = extremes.highest()[g];
-    const T scale = std::max(
-        finite<T>(hi - lo) / static_cast<T>(highest_integer_ - lowest_integer_), kSmallestScale<T>);
+    const T scale =
+        normal_scale(finite<T>(hi - lo) / static_cast<T>(highest_integer_ - lowest_integer_));
     const double zero = std::clamp(lowest_integer_ - round_reference(lo / scale, Rounding::even),
                                    lowest_integer_, highest_integer_);
     const bool is_nan = magnitudes[g] >= kInfinityBits<T>;
@@ -152,7 +151,7 @@ void ScaleRule<T>::set_quotients(std::span<const BitsOf<T>> magnitudes,
   }
   const bool is_all_nan = std::isnan(of_tensor_);
   for (std::size_t g = 0; g < groups; ++g) {
-    const T scale = std::max(scales.before[g], kSmallestScale<T>);
+    const T scale = normal_scale(scales.before[g]);
     const bool is_nan = is_all_nan || magnitudes[g] >= kInfinityBits<T>;
     const bool is_zero = magnitudes[g] == 0;
     scales.before[g] = is_nan || is_zero ? T{1} : scale;

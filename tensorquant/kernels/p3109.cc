@@ -32,7 +32,7 @@ struct P3109Rounding {
                                                   : format.overflow_value(true))),
         infinite(static_cast<T>(format.infinity_value())),
         minus_infinite(static_cast<T>(format.is_unsigned ? format.negative_value()
-                                                         : -format.infinity_value())),
+                                                         : 0 - format.infinity_value())),
         far(static_cast<T>(std::min<double>(4 * std::max(format.largest(), format.value(1)),
                                             std::numeric_limits<T>::max()))),
         even_power(to_bits(std::ldexp(T{1}, format.min_exponent() + 1)) & last_exponent_bit) {}

@@ -337,6 +337,34 @@ std::string error_of(const std::string& spec, std::size_t size, const Context& c
   return "";
 }
 
+// Where the largest value is below 1, an amax near the type's end asks for a scale beyond it.
+TYPED_TEST(ScaledFormat, HasTheLargestNumberForAScaleBeyondTheType) {
+  using T = TypeParam;
+  constexpr T kLargest = std::numeric_limits<T>::max();
+  struct Case {
+    const char* spec;
+    T end;  // what the largest number becomes, with a scale that is as large
+  };
+  for (const Case& c : {Case{"even,8,10,scale=max", kLargest * T(127.0 / 1024)},
+                        {"binary,0.25,scale=max", kLargest / 4},
+                        {"binary,0.25,block=4,scale=e4m3", kLargest / 4}}) {
+    const std::vector<T> x = {kLargest, kLargest / 16, -kLargest / 32, 0};
+    std::vector<T> wanted(4), y(4);
+    const auto quantizer = make_quantizer(c.spec);
+    const Scaled& format = std::get<Scaled>(*quantizer->format());
+    quantize_reference(format, std::span<const T>(x), std::span<T>(wanted));
+    EXPECT_SAME_BITS(wanted[0], c.end) << c.spec;
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scope(target);
+      quantize(format, std::span<const T>(x), std::span<T>(y));
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        EXPECT_SAME_BITS(y[i], wanted[i]) << c.spec << " on " << target.name;
+        EXPECT_TRUE(std::isfinite(y[i])) << c.spec << " on " << target.name;
+      }
+    }
+  }
+}
+
 TEST(Scaled, SaysWhichLayoutItLacks) {
   EXPECT_EQ(error_of("int,8,per=channel,scale=max", 6, {}),
             "quantizer 'int,8,per=channel,scale=max': per=channel needs to know which axis is the "

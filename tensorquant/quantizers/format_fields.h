@@ -114,10 +114,13 @@ void visit_fields(FloatingPoint& format, V& visitor) {
                                                           {"fn", Special::fn},
                                                           {"finite", Special::finite},
                                                           {"fnuz", Special::fnuz}}});
-  } else {  // the values of the others are not all those of float32
+  } else if (format.significand_bits < 23) {  // the others have values beyond float32's
     visitor.shape_keyword(
         "special", format.special,
         std::array<Choice<Special>, 2>{{{"ieee", Special::ieee}, {"fnuz", Special::fnuz}}});
+  } else {  // and fnuz has 2^-150
+    visitor.shape_keyword("special", format.special,
+                          std::array<Choice<Special>, 1>{{{"ieee", Special::ieee}}});
   }
   // All values are those of float32.
   visitor.shape_keyword("bias", format.own_bias, 0, std::max(1, format.max_field() - 127),

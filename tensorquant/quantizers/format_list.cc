@@ -103,6 +103,7 @@ const std::vector<FormatEntry>& format_list() {
         "p3109,9,2,unsigned,domain=finite",
         "p3109,16,9",
         "p3109,2,1",
+        "p3109,2,1,overflow=saturate",
         "p3109,2,1,unsigned,domain=finite",
         "p3109,16,15,unsigned,overflow=propagate",
         "p3109,8,4,rounding=odd",

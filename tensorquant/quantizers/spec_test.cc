@@ -207,6 +207,7 @@ constexpr Fault kFaults[] = {
     {"float,3,2,special=finite,overflow=nan", 35,
      "expected overflow to be 'saturate', found 'nan'"},
     {"float,8,3,special=fn", 19, "expected special to be 'ieee' or 'fnuz', found 'fn'"},
+    {"float,8,23,special=fnuz", 20, "expected special to be 'ieee', found 'fnuz'"},
     {"float,4,3,bias=15", 16, "expected an integer bias in [1, 14], found '15'"},
     {"float,8,3,bias=126", 16, "expected an integer bias in [127, 147], found '126'"},
     {"e4m3fn,special=ieee", 8, "'e4m3fn' has no keyword 'special'"},

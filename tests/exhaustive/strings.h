@@ -64,7 +64,16 @@ inline std::vector<std::string> exhaustive_strings() {
        "float,8,1,random_bits=24,rounding=stochastic",
        "float,2,23,random_bits=1,rounding=stochastic", "bf16,overflow=saturate", "sparse,1e-45",
        "sparse,3.4028234663852886e38", "binary,1e-45", "ternary,1,0", "ternary,2,1e-45",
-       "ternary,1e-45,3.4028234663852886e38"});
+       "ternary,1e-45,3.4028234663852886e38",
+       // All exponents of float32, none of the exponent's bits, nothing but them.
+       "posit,3,0", "posit,4,0", "posit,31", "posit,10,3", "posit,9,4", "posit,5,5",
+       // Codes of exponents alone, subnormals of float32, no finite value but zero.
+       "p3109,8,1,domain=finite,rounding=up", "p3109,8,1,rounding=stochastic", "p3109,2,1,unsigned",
+       "p3109,2,1,overflow=propagate,rounding=up", "p3109,16,9,unsigned,overflow=saturate",
+       "p3109,16,9,random_bits=24,rounding=stochastic", "p3109,16,15,rounding=down",
+       "p3109,16,15,unsigned,rounding=nearest_down", "logarithmic,exponent,fraction=8",
+       "logarithmic,down,fraction=8", "logarithmic,exponent,max=-149,min=-149",
+       "logarithmic,fraction=8,max=127,min=127", "logarithmic,down,fraction=1,max=-127,min=-149"});
   return strings;
 }
 

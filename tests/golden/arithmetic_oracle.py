@@ -15,7 +15,7 @@ Numbers are `fractions.Fraction`, so nothing is rounded except where the definit
   one before. With a bias y = B(t + b). B = none rounds to the type; so does a left out B where there are scales.
 * A convolution's k runs over (input channel, kernel position); with order tap over (kernel position, input channel).
 * An exact sum that is zero is -0 only where all its addends are -0; the sum of a chunk (or of all, in once; or in align) that is zero is +0.
-  What is rounded to zero keeps its sign, but in fixed point, which has +0 alone.
+  What is rounded to zero keeps its sign, but in fixed point, posits and p3109, which have +0 alone.
 * Infinities and NaN follow IEEE 754, then P or A as quantizers do; every NaN in y is the quiet one without payload.
 * y becomes a value of the type at the end: ties to even, but never above the largest value of the type within A's range.
 * Random rounding takes output o's tile, block and word as an array's element o does, with the tap in place of the block's high
@@ -154,6 +154,9 @@ class Format:
         elif name == "float":
             self.kind = "float"
             self.float = oracle.make_format(string, type)
+        elif name in ("posit", "p3109"):
+            self.kind = "coded"
+            self.coded = oracle.make_format(string, type)
         else:
             self.rounding = name
             self.fixed = oracle.make_format(string, type)
@@ -163,7 +166,8 @@ class Format:
         random = draw.at(self.random_bits, output, tap)
         if x.value == NAN:
             return x
-        return {"fixed": self._fixed, "logarithmic": self._logarithmic}.get(self.kind, self._float)(x, random)
+        by_kind = {"fixed": self._fixed, "logarithmic": self._logarithmic, "coded": self._coded}
+        return by_kind.get(self.kind, self._float)(x, random)
 
     def _fixed(self, x, random):
         fixed = self.fixed
@@ -189,6 +193,12 @@ class Format:
                 e += 1
             e = min(max(e, self.lowest), self.highest)
         return Number(-(TWO**e) if x.negative else TWO**e)
+
+    def _coded(self, x, random):
+        y = self.coded.result(x, random, 0)
+        if y == NAN:
+            return NOT_A_NUMBER
+        return Number(y, negative=y == INF and x.negative)
 
     def _float(self, x, random):
         one_zero = self.float.special == "fnuz"

@@ -9,7 +9,7 @@ import functools
 import math
 from fractions import Fraction
 
-from elements import INF, TWO, floor_log2, round_to_integer
+from elements import INF, NAN, TWO, floor_log2, round_to_integer
 
 HALF = Fraction(1, 2)
 
@@ -45,13 +45,18 @@ class Posit:
         border = self.value(2 * code + 1, self.N + 1)
         return code + (x > border or (x == border and code % 2 == 1))
 
-    def apply(self, x, i):
+    def result(self, x, random=None, i=0):
+        """The value, a Fraction or NAN, that a number or an infinity becomes."""
         if x.value == INF:
-            return self.type.quiet_nan_bits
+            return NAN
         if x.value == 0:
-            return 0
+            return Fraction(0)
         magnitude = self.value(self.nearest(abs(x.value)))
-        return self.type.encode(-magnitude if x.negative else magnitude)
+        return -magnitude if x.negative else magnitude
+
+    def apply(self, x, i):
+        y = self.result(x)
+        return self.type.quiet_nan_bits if y == NAN else self.type.encode(y)
 
     def clip_limits(self):
         largest = self.value(2 ** (self.N - 1) - 1)
@@ -224,7 +229,7 @@ class P3109:
             return trailing * TWO ** (2 - self.bias - self.P)
         return (2 ** (self.P - 1) + trailing) * TWO ** (field + 1 - self.bias - self.P)
 
-    def rounded_code(self, x, i):
+    def rounded_code(self, x, random, i):
         """The code of the neighbour of |x| that is chosen; it may be beyond the last one."""
         magnitude = abs(x)
         if magnitude >= self.value(self.last + 1):
@@ -240,28 +245,33 @@ class P3109:
             return code + (code % 2 == 0)
         # The others look at the sign and the distance, not at the code.
         signed = -distance if x < 0 else distance
-        return code + abs(round_to_integer(signed, self.rounding, self.random, i))
+        return code + abs(round_to_integer(signed, self.rounding, random, i))
 
     def _beyond(self, negative):
         largest = self.value(self.last)
         inwards = {"zero": True, "down": not negative, "up": negative}.get(self.rounding, False)
         return largest if inwards or self.overflow != "infinity" else INF
 
-    def apply(self, x, i):
+    def result(self, x, random, i):
+        """What a number or an infinity becomes: a Fraction, NAN, or INF, whose sign is that of x."""
         if x.value == INF:
             magnitude = self.value(self.last) if self.overflow == "saturate" else INF
         elif x.value == 0:
-            return 0
+            return Fraction(0)
         else:
-            code = self.rounded_code(x.value, i)
+            code = self.rounded_code(x.value, random, i)
             magnitude = self.value(code) if code <= self.last else self._beyond(x.negative)
         if magnitude == 0:
-            return 0
+            return Fraction(0)
         if x.negative and self.unsigned:
-            return self.type.quiet_nan_bits if self.overflow == "infinity" else 0
-        if magnitude == INF:
-            return self.type.encode_inf(x.negative)
-        return self.type.encode(-magnitude if x.negative else magnitude)
+            return NAN if self.overflow == "infinity" else Fraction(0)
+        return -magnitude if x.negative and magnitude != INF else magnitude
+
+    def apply(self, x, i):
+        y = self.result(x, self.random, i)
+        if y == NAN:
+            return self.type.quiet_nan_bits
+        return self.type.encode_inf(x.negative) if y == INF else self.type.encode(y)
 
     def clip_limits(self):
         largest = self.value(self.last)

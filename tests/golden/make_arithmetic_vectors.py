@@ -48,6 +48,13 @@ TENSOR_CORE_SUMS = ["float,8,13,rounding=zero", "float,8,13,rounding=zero", "flo
                     "logarithmic", "float,4,3,overflow=saturate", "e4m3fnuz", "down,20,10,overflow=wrap"]
 OUTER_SUMS = [None, "none", "float,8,23", "float,8,23", "bf16", "fp16", "fp16,overflow=saturate", "nearest,24,12", "even,16,6,overflow=wrap",
               "stochastic,16,8", "float,8,7,rounding=stochastic", "zero,12,4", "logarithmic,down"]
+POSITS = ["posit,8", "posit,8", "posit,16", "posit,16", "posit,32", "posit,8,0", "posit,6,1", "posit,5", "posit,5,3", "posit,3", "posit,4,5",
+          "posit,16,1", "posit,17,3", "posit,32,0", "none", "none"]
+P3109 = ["p3109,8,3", "p3109,8,4", "p3109,8,1", "p3109,8,3,unsigned", "p3109,8,3,unsigned,overflow=saturate", "p3109,8,3,overflow=propagate",
+         "p3109,6,3,overflow=saturate", "p3109,8,1,unsigned,rounding=odd", "p3109,16,9", "p3109,2,1", "p3109,8,4,rounding=odd",
+         "p3109,8,1,rounding=nearest_up", "p3109,8,3,rounding=nearest_zero", "p3109,8,1,rounding=down", "p3109,8,3,rounding=up",
+         "p3109,12,5,rounding=stochastic", "p3109,8,1,random_bits=8,rounding=stochastic", "p3109,8,4,domain=finite", "none", "nearest,16,8"]
+POSIT_OUTER_SUMS = ["posit,8", "posit,16", "posit,32", "posit,6,1", "p3109,8,3", "none"]
 ALIGNED_MODES = ["align:4:23", "align:8:24", "align:16:13", "align:16:25", "align:32:13", "align:32:25", "align:1:1", "align:3:2", "align:5:64",
                  "align:2:10"]
 # Smallest normal exponents: E4M3's, binary16's and E5M2's, the type's.
@@ -61,6 +68,8 @@ class Cases:
         self.lines = []
         self.formats = FORMATS
         self.sums = None  # formats of accumulators, where not all
+        self.outer_sums = OUTER_SUMS
+        self.kinds = self.KINDS
         self.modes = MODES
 
     # Elements, as bits of a type.
@@ -89,6 +98,11 @@ class Cases:
             return self.from_float(type, r.choice([-1, 1]) * r.randint(0, 15) * 2.0 ** r.choice([-9, -9, -8, -6, -3, 0, 3, 5]))
         if kind == "cancel":  # large numbers that go, small ones that stay
             return self.from_float(type, r.choice([1.0, -1.0]) * 2.0 ** r.choice([20, 20, 24, 12, 0, -1, -3, -13, -24]) * r.choice([1, 1, 1.5]))
+        if kind == "regimes":  # powers of two of all sizes, between which posits have few bits or none, and ties near them
+            return self.from_float(type, r.choice([-1, 1]) * r.choice([1, 1, 1, 1.5, 17 / 16, 19 / 16, 1 + 2.0**-11]) * 2.0 ** r.choice([
+                0, 0, 1, -1, 2, -2, 11, 12, r.randint(-30, 30), r.randint(-60, 60)]))
+        if kind == "borders":  # of posit,8, and what lies just beside them
+            return self.from_float(type, r.choice([1, 1, 1, 1, -1, 17 / 16, 2.0**-4, 2.0**17, 2.0**22, 2.0**-22, 2.0**-70, -(2.0**-70)]))
         if kind == "signs":  # sums that cancel, zeros of both signs
             return self.from_float(type, r.choice([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0**-20, -(2.0**-20)]))
         bits = r.getrandbits(8 * type.size)  # anything, but what is not finite is rare
@@ -135,7 +149,7 @@ class Cases:
             m, k, n = 1, 40, 2
         elif wide < 0.13:
             m, k, n = r.choice([9, 17]), 2, 2
-        kinds = ["coarse", "few", "fine", "integers"] if everyday else self.KINDS
+        kinds = ["coarse", "few", "fine", "integers"] if everyday else self.kinds
         arrays = {"a": self.elements(type, m * k, r.choice(kinds)), "b": self.elements(type, k * n, r.choice(kinds)),
                   "bias": self.elements(type, n) if r.random() < 0.4 and n else None}
         self.add("matmul", type, {"m": m, "k": k, "n": n}, arrays, everyday)
@@ -207,7 +221,7 @@ class Cases:
         r = self.random
         keys = {}
         if r.random() < 0.6:
-            every, accumulator = r.choice([0, 1, 2, 3, 4, 4, 5, 8]), r.choice(OUTER_SUMS)
+            every, accumulator = r.choice([0, 1, 2, 3, 4, 4, 5, 8]), r.choice(self.outer_sums)
             keys["outer"] = {"every": every} if every else {"accumulator": "none"}
             if accumulator is not None:
                 keys["outer"]["accumulator"] = accumulator
@@ -237,7 +251,7 @@ class Cases:
     def linear(self, type, everyday):
         r = self.random
         m, k, n = r.choice([1, 2, 3]), r.choice([0, 1, 3, 4, 8, 9, 13, 17, 40]), r.choice([1, 2, 3])
-        kinds = ["coarse", "few", "fine", "integers", "normal", "fp8", "fp8", "signs"] if everyday else [*self.KINDS, "fp8", "cancel"]
+        kinds = ["coarse", "few", "fine", "integers", "normal", "fp8", "fp8", "signs"] if everyday else [*self.kinds, "fp8", "cancel"]
         arrays = {"a": self.elements(type, m * k, r.choice(kinds)), "b": self.elements(type, k * n, r.choice(kinds)),
                   "bias": self.elements(type, n, r.choice(kinds)) if r.random() < 0.4 else None}
         levels = self.levels(exponents=r.random() < 0.5)
@@ -260,6 +274,25 @@ class Cases:
         for i in range(20):
             self.convolution(False, self.levels(exponents=True))
             self.avg_pool(self.levels(exponents=True))
+
+    def all_of_posits(self):
+        self.sums = None
+        self.outer_sums = POSIT_OUTER_SUMS
+        self.kinds = ["regimes", "regimes", "regimes", "regimes", "coarse", "normal", "signs", "tiny", "large", "anything"]
+        self.modes = [*MODES, "once", "chunk:2", "align:4:13"]
+        for self.formats, count in ((POSITS, 500), (P3109, 350)):
+            for i in range(count):
+                self.matmul(TYPES["float64" if i % 7 == 0 else "float32"], False)
+            for i in range(100):
+                self.linear(TYPES["float64" if i % 7 == 0 else "float32"], False)
+            for _ in range(20):
+                self.convolution(False)
+                self.avg_pool(self.levels(exponents=False))
+                self.batch_norm()
+                self.sum()
+        self.formats, self.sums, self.kinds, self.modes = ["none"], ["posit,8"], ["borders"], ["once", "chunk:3", "fused"]
+        for i in range(80):
+            self.matmul(TYPES["float64" if i % 7 == 0 else "float32"], False)
 
     def all(self):
         for i in range(2600):
@@ -295,6 +328,7 @@ class Cases:
         for _ in range(120):
             self.matmul(TYPES["float32"], False)
         self.all_of_hardware()
+        self.all_of_posits()
         return "\n".join(self.lines) + "\n"
 
 

@@ -1,5 +1,6 @@
 #include "tensorquant/arithmetic/exact/exact_number.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace tensorquant {
@@ -82,6 +83,15 @@ double round_to_integer(const ExactNumber& x, int step, Rounding rounding, Draw 
   return x.negative ? -k : k;
 }
 
+// x rounded to odd in float64, or a number beyond all formats where x is one. No value of these
+// formats and no border between two has a last bit of 1 there, so that it lies among them as x
+// does.
+double to_odd(const ExactNumber& x) {
+  const int exponent = leading_exponent(x);
+  const double k = round_to_integer(x, exponent - 52, Rounding::odd, {});
+  return std::ldexp(k, std::clamp(exponent, -1000, 1000) - 52);
+}
+
 template <class T>
 double round_to(const FixedPoint& format, const ExactNumber& x, Draw draw) {
   const double k = round_to_integer(x, -format.fraction, format.rounding, draw);
@@ -114,6 +124,16 @@ double round_to(const Logarithmic& format, const ExactNumber& x, Draw) {
 }
 
 template <class T>
+double round_to(const Posit& format, const ExactNumber& x, Draw) {
+  return quantize_reference(format, to_odd(x));
+}
+
+template <class T>
+double round_to(const P3109& format, const ExactNumber& x, Draw draw) {
+  return quantize_reference(format, to_odd(x), draw);
+}
+
+template <class T>
 double round_to(const Identity&, const ExactNumber& x, Draw draw) {
   return round_to<T>(type_format<T>(), x, draw);
 }
@@ -129,6 +149,14 @@ double round_special_to(const FixedPoint& format, double x) {
 }
 template <class T>
 double round_special_to(const FloatingPoint& format, double x) {
+  return quantize_reference(format, x);
+}
+template <class T>
+double round_special_to(const Posit& format, double x) {
+  return quantize_reference(format, x);
+}
+template <class T>
+double round_special_to(const P3109& format, double x) {
   return quantize_reference(format, x);
 }
 template <class T>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <random>
 
@@ -153,7 +154,9 @@ constexpr const char* kProducts[] = {"none",
                                      "logarithmic",
                                      "logarithmic,exponent",
                                      "logarithmic,min=-6,max=3",
-                                     "logarithmic,exponent",
+                                     "posit,8",
+                                     "posit,32",
+                                     "p3109,8,3",
                                      "stochastic,16,8",
                                      "stochastic,12,6,random_bits=8",
                                      "stochastic,20,10,random_bits=20"};
@@ -181,6 +184,9 @@ constexpr const char* kAccumulators[] = {"none",
                                          "float,8,23,rounding=down",
                                          "logarithmic",
                                          "logarithmic,exponent",
+                                         "posit,16",
+                                         "posit,6,1",
+                                         "p3109,8,1,rounding=odd",
                                          "stochastic,20,6",
                                          "stochastic,32,16"};
 constexpr const char* kModes[] = {"step", "once", "chunk:3", "fused"};
@@ -310,6 +316,62 @@ TEST(SumsOfProducts, RoundOnceWhereProductsHaveMoreBitsThanTheAccumulator) {
       const ScopedSimdTarget scope(target);
       EXPECT_EQ(compute(arithmetic_of(c.product, c.accumulator, "step"), p, false)[0], c.wanted)
           << c.product << " / " << c.accumulator << " on " << target.name;
+    }
+  }
+}
+
+// posit,8 has steps of 1/8 above 1, from 2^12 on powers of two alone, and last 2^16, 2^18, 2^20 and
+// 2^24, whose borders are their geometric means.
+TEST(SumsOfProducts, RoundToPositsOnceAndNeverToZero) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  struct Case {
+    const char *product, *accumulator, *mode;
+    std::vector<float> terms;
+    float wanted;
+  };
+  for (const Case& c : {
+           Case{"none", "posit,8", "once", {1, 0x1p-4f}, 1},  // ties to even strings
+           {"none", "posit,8", "once", {1.125, 0x1p-4f}, 1.25},
+           {"none", "posit,8", "once", {0x1p14f, 0x1p13f}, 0x1p14f},
+           {"none", "posit,8", "once", {0x1p17f}, 0x1p16f},
+           {"none", "posit,8", "once", {0x1p19f}, 0x1p20f},
+           {"none", "posit,8", "once", {0x1p22f}, 0x1p20f},
+           {"none", "posit,8", "once", {-0x1p-22f}, -0x1p-20f},
+           {"none", "posit,8", "once", {1, 0x1p-4f, 0x1p-90f}, 1.125},  // just beyond them
+           {"none", "posit,8", "once", {0x1p17f, 0x1p-90f}, 0x1p18f},
+           {"none", "posit,8", "once", {0x1p22f, 0x1p-90f}, 0x1p24f},
+           {"none", "posit,8", "once", {0x1p22f, -0x1p-90f}, 0x1p20f},
+           {"none", "posit,8", "once", {-0x1p22f, -0x1p-90f}, -0x1p24f},
+           {"none", "posit,8", "step", {0x1p22f, 0x1p22f}, 0x1p24f},   // 2^20 + 2^22
+           {"none", "posit,8", "step", {0x1p-90f, 0x1p22f}, 0x1p24f},  // 2^-24 + 2^22
+           {"none", "posit,8", "chunk:2", {1, 0x1p-4f, 0x1p-4f}, 1},
+           {"none", "posit,8", "once", {1, 0x1p-4f, 0x1p-4f}, 1.125},
+           {"posit,8", "none", "step", {1.0625, 1}, 2},
+           {"posit,8", "none", "step", {0x1p-90f, 0x1p-90f}, 0x1p-23f},
+           {"none", "posit,8", "once", {0x1p-90f}, 0x1p-24f},
+           {"none", "posit,8", "once", {-0x1p-90f}, -0x1p-24f},
+           {"none", "posit,8", "once", {0x1p-90f, -0x1p-90f}, 0},
+           {"none", "posit,8", "fused", {-0.0f}, 0},
+           {"none", "posit,8", "once", {0x1p120f, 0x1p120f}, 0x1p24f},
+           {"none", "posit,8", "step", {kInfinity, 1}, NAN},
+           {"posit,8", "none", "step", {-kInfinity, 1}, NAN},
+           {"none", "posit,8", "once", {NAN, 1}, NAN},
+           {"none", "posit,32", "step", {1, 0x1p-24f, 0x1p-27f}, 1 + 0x1p-23f},
+           {"none", "posit,32", "once", {1, 0x1p-24f, 0x1p-29f}, 1},  // 1 + 2^-24, then a float32
+       }) {
+    const Problem p{1,       static_cast<std::int64_t>(c.terms.size()), 1,
+                    c.terms, std::vector<float>(c.terms.size(), 1.0f),  {}};
+    const Arithmetic arithmetic = arithmetic_of(c.product, c.accumulator, c.mode);
+    const auto expect_wanted = [&](float y, const std::string& where) {
+      const float wanted =
+          std::isnan(c.wanted) ? std::numeric_limits<float>::quiet_NaN() : c.wanted;
+      EXPECT_SAME_BITS(y, wanted) << c.product << " / " << c.accumulator << " / " << c.mode << ", "
+                                  << c.terms[0] << " ...: " << where;
+    };
+    expect_wanted(compute_reference(arithmetic, p, false)[0], "reference");
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scope(target);
+      expect_wanted(compute(arithmetic, p, false)[0], target.name);
     }
   }
 }

@@ -105,8 +105,10 @@ HWY_INLINE BitsVec<D> MaximaOfRuns(D d, const T* x, std::size_t length) {
   if constexpr (groups == 1) {
     return SeenInRun<false>(d, x, length).magnitudes;
   } else {
-    return MaxOfNeighbours(d, MaximaOfRuns<groups / 2>(d, x, length),
-                           MaximaOfRuns<groups / 2>(d, x + groups / 2 * length, length));
+    // In this order, in which the processor fetches ahead.
+    const auto first = MaximaOfRuns<groups / 2>(d, x, length);
+    const auto second = MaximaOfRuns<groups / 2>(d, x + groups / 2 * length, length);
+    return MaxOfNeighbours(d, first, second);
   }
 }
 

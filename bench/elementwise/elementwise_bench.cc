@@ -46,13 +46,14 @@ std::vector<measure::Contender<T>> other_simd_targets(const std::vector<std::str
   std::vector<measure::Contender<T>> all;
   for (const SimdTarget& target : simd_targets()) {
     if (target.id == simd_targets().front().id) continue;
-    for (const std::string& spec : quantizers) {
-      all.push_back(
-          {std::string(measure::kOurs) + ", " + target.name, spec,
-           [target, quantizer = make_quantizer(spec)](std::span<const T> in, std::span<T> out) {
-             const ScopedSimdTarget scoped(target);
-             quantizer->quantize(in, out);
-           }});
+    for (auto ours : measure::our_contenders<T>(quantizers, 0)) {
+      if (ours.name != measure::kOurs) continue;
+      ours.name += std::string(", ") + target.name;
+      ours.run = [target, run = ours.run](std::span<const T> in, std::span<T> out) {
+        const ScopedSimdTarget scoped(target);
+        run(in, out);
+      };
+      all.push_back(std::move(ours));
     }
   }
   return all;
@@ -70,9 +71,10 @@ Contenders rivals_of(const std::vector<std::string>& quantizers) {
 }
 
 void print(const measure::Measurement& m) {
+  const std::string what = m.quantizer + (m.axis == 0 ? ", axis 0" : "");
   std::printf(
       "%9zu %2d  %-22s %-44s %8.4f ns [%8.4f %8.4f] %7.1f GB/s  x copy %6.2f  x memcpy %6.2f",
-      m.elements, m.threads, m.name.c_str(), m.quantizer.c_str(), m.nanoseconds, m.nanoseconds_low,
+      m.elements, m.threads, m.name.c_str(), what.c_str(), m.nanoseconds, m.nanoseconds_low,
       m.nanoseconds_high, m.gigabytes_per_second, m.over_streaming_copy, m.over_memcpy);
   if (m.over_ours > 0) std::printf("  x ours %7.2f", m.over_ours);
   std::printf("\n");

@@ -18,7 +18,7 @@ std::optional<double> ratio_of(const Target& target, const std::string& quantize
                                std::span<const measure::Measurement> measurements) {
   for (const measure::Measurement& m : measurements) {
     if (m.elements != target.elements || m.threads != target.threads) continue;
-    if (m.quantizer != quantizer) continue;
+    if (m.quantizer != quantizer || m.axis != target.axis) continue;
     if (!is_copy(target) && m.name == target.other) return m.over_ours;
     if (is_copy(target) && m.name == measure::kOurs) {
       return target.other == measure::kMemcpy ? m.over_memcpy : m.over_streaming_copy;
@@ -42,6 +42,27 @@ std::string size_of(std::size_t elements) {
 
 const std::vector<Target>& targets() {
   using measure::kMemcpy, measure::kStreamingCopy;
+  static const std::vector<std::string> elements = {"e4m3fn",
+                                                    "e5m2",
+                                                    "e4m3fnuz",
+                                                    "e5m2fnuz",
+                                                    "e4m3b11fnuz",
+                                                    "e3m2",
+                                                    "e2m3",
+                                                    "e2m1",
+                                                    "p3109,8,4",
+                                                    "int,8,unsigned",
+                                                    "down,16,8,overflow=wrap"};
+  static const std::vector<std::string> tables = {"posit,8",
+                                                  "posit,16",
+                                                  "apot,4,unsigned",
+                                                  "apot,5",
+                                                  "apot,6,unsigned",
+                                                  "nf4,scale=1",
+                                                  "logarithmic,fraction=1",
+                                                  "logarithmic,fraction=2,max=0,min=-8"};
+  static const std::vector<std::string> blocks = {"mxfp8_e4m3", "mxfp6_e2m3", "mxfp4", "mxint8",
+                                                  "bfp,8",      "nvfp4",      "nf4"};
   static const std::vector<Target> all = {
       {"deterministic, large",
        k64M,
@@ -73,6 +94,27 @@ const std::vector<Target>& targets() {
        {"stochastic,16,8,random_bits=8", "stochastic,16,8,random_bits=16",
         "float,4,3,random_bits=8,rounding=stochastic"}},
       {"ternary, threshold of the tensor, large", k64M, 2, kStreamingCopy, 2.00, {"ternary"}},
+      {"formats of hardware, large", k64M, 2, kStreamingCopy, 1.10, elements},
+      {"formats of hardware, in the cache", k256K, 1, kMemcpy, 1.10, elements},
+      {"posits and tables, large", k64M, 2, kStreamingCopy, 2.00, tables},
+      {"posits and tables, in the cache", k256K, 1, kMemcpy, 2.00, tables},
+      {"scale of the tensor, large",
+       k64M,
+       2,
+       kStreamingCopy,
+       2.20,
+       {"int,8,scale=max", "e4m3fn,scale=max", "int,8,unsigned,scale=range"}},
+      {"scales of channels, large", k64M, 2, kStreamingCopy, 2.20, {"int,8,per=channel,scale=max"}},
+      {"scales of channels side by side, large",
+       k64M,
+       2,
+       kStreamingCopy,
+       2.20,
+       {"int,8,per=channel,scale=max"},
+       0},
+      {"scales of rows, large", k64M, 2, kStreamingCopy, 2.20, {"int,8,per=row,scale=max"}},
+      {"blocks of neighbours, large", k64M, 2, kStreamingCopy, 1.25, blocks},
+      {"blocks along the other axis, large", k64M, 2, kStreamingCopy, 1.50, blocks, 0},
       {"nearest", k256K, 1, kOriginal, 25, {"nearest,16,8"}},
       {"stochastic", k256K, 1, kOriginal, 20, {"stochastic,16,8"}},
       {"logarithmic", k256K, 1, kOriginal, 80, {"logarithmic,down"}},

@@ -19,6 +19,7 @@ struct Target {
                       // takes so many times as long as ours
   double ratio;       // at most for a copy, at least for a rival
   std::vector<std::string> quantizers;  // the worst of them counts
+  int axis = 1;                         // along which blocks and rows run
 };
 
 const std::vector<Target>& targets();

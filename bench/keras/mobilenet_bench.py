@@ -8,7 +8,6 @@ each layer's output is checked to lie on its grid.
 """
 
 import argparse
-import collections
 import json
 import os
 import pathlib
@@ -16,6 +15,9 @@ import statistics
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from processor import processor_name
 
 BACKENDS = ("tensorflow", "torch", "jax")
 BATCHES_OF_TURN = 3
@@ -71,13 +73,6 @@ def check(keras, tq, model, x):
     ):
         if y.tobytes() != q(y).tobytes():
             raise AssertionError(f"{layer.name}: the output is not on the grid")
-
-
-def processor_name():
-    """As tensorquant/measure/processor.h reads it: "AMD EPYC, family 25, model 17"."""
-    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    return "{model name}, family {cpu family}, model {model}".format_map(collections.defaultdict(lambda: "unknown", facts))
 
 
 def main():

@@ -15,10 +15,31 @@ namespace tensorquant::cli {
 namespace {
 
 struct BenchOptions {
-  std::vector<std::string> quantizers = {
-      "nearest,8,4", "even,8,4", "stochastic,8,4", "stochastic,8,4,random_bits=8",
-      "float,4,3",   "fp16",     "bf16",           "float,4,3,rounding=stochastic",
-      "logarithmic", "binary",   "sparse,0.5",     "ternary"};
+  std::vector<std::string> quantizers = {"nearest,8,4",
+                                         "even,8,4",
+                                         "stochastic,8,4",
+                                         "stochastic,8,4,random_bits=8",
+                                         "float,4,3",
+                                         "fp16",
+                                         "bf16",
+                                         "float,4,3,rounding=stochastic",
+                                         "logarithmic",
+                                         "binary",
+                                         "sparse,0.5",
+                                         "ternary",
+                                         "e4m3fn",
+                                         "e2m1",
+                                         "p3109,8,4",
+                                         "posit,16",
+                                         "logarithmic,fraction=2",
+                                         "apot,4",
+                                         "int,8,scale=max",
+                                         "int,8,per=channel,scale=max",
+                                         "int,8,per=row,scale=range",
+                                         "mxfp8_e4m3",
+                                         "mxfp4",
+                                         "nvfp4",
+                                         "nf4"};
   std::vector<std::uint64_t> elements = {std::uint64_t{1} << 18, std::uint64_t{1} << 24};
   int threads = num_threads();
   int rounds = 9;
@@ -39,8 +60,9 @@ void print_table(const std::vector<measure::Measurement>& measurements) {
   std::vector<std::vector<std::string>> rows;
   for (const measure::Measurement& m : measurements) {
     if (m.name == measure::kReference) continue;
-    const std::string what =
-        m.name == measure::kOurs ? m.quantizer : std::string("(") + m.name + ")";
+    const std::string what = m.name == measure::kOurs
+                                 ? m.quantizer + (m.axis == 0 ? ", axis 0" : "")
+                                 : std::string("(") + m.name + ")";
     rows.push_back({what, std::to_string(m.elements), text_of("%.3f", m.nanoseconds),
                     text_of("%.1f", m.gigabytes_per_second), text_of("%.2f", m.over_streaming_copy),
                     text_of("%.2f", m.over_memcpy)});
@@ -79,7 +101,10 @@ void add_bench(CLI::App& app) {
       app.add_subcommand("bench", "Measure how fast quantizers are on this machine");
   command->footer(
       "Each quantizer is compared with its reference, bit for bit, before the clock starts. It is\n"
-      "measured beside two copies of the same tensor. Large tensors cannot beat the copy past the\n"
+      "measured beside two copies of the same tensor, a matrix of 1024 columns; what has scales "
+      "for\n"
+      "channels, rows or blocks, with rows and blocks along axis 1 and along axis 0. Large tensors "
+      "cannot beat the copy past the\n"
       "caches (streaming), small ones cannot beat memcpy. Times are medians; x is the median of "
       "the\n"
       "ratio within a round.\n");

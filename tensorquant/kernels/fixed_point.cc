@@ -148,7 +148,8 @@ void Run(const FixedPoint& format, const RandomStream& random, const Part<T>& pa
     });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector(part, Special(), [&](auto x) HWY_ATTR {
+    constexpr bool kFuses = rounding == Rounding::even && range == Range::clamp && !scales_down;
+    ForEachVector<kFuses>(part, Special(), [=](auto x) HWY_ATTR {
       const auto t = Scale<scales_down>(d, x, c);
       return FromInteger<range>(d, RoundVector<rounding>(d, t, format.rounding), x, c);
     });

@@ -72,7 +72,8 @@ void RunScaled(const FloatingPoint& format, const RandomStream& random, const Pa
     });
   } else {
     const hn::ScalableTag<T> d;
-    ForEachVector(part, special, [&](auto x) HWY_ATTR {
+    constexpr bool kFuses = rounding == Rounding::even && saturating;
+    ForEachVector<kFuses>(part, special, [=](auto x) HWY_ATTR {
       const auto y = quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
         return RoundVector<rounding>(dt, t, format.rounding);
       });
@@ -169,7 +170,7 @@ void RunBits(const FloatingPoint& format, const RandomStream& random, const Part
     draws_half_words(format.random_bits) ? run(std::true_type()) : run(std::false_type());
   } else {
     const hn::ScalableTag<float> d;
-    ForEachVector(part, special, [&](auto x) HWY_ATTR {
+    ForEachVector(part, special, [=](auto x) HWY_ATTR {
       return quantize.template Round<rounding>(d, x, format.rounding);
     });
   }

@@ -17,14 +17,6 @@ constexpr BitsOf<T> kInfinityBits = to_bits(std::numeric_limits<T>::infinity());
 template <class T>
 constexpr T kNan = std::numeric_limits<T>::quiet_NaN();
 
-// 2^e for |e| <= 127; float32 has 2^-127 as a subnormal.
-template <class T>
-T power_of_two(int e) {
-  constexpr int kBias = std::numeric_limits<T>::max_exponent - 1;
-  const auto normal = static_cast<BitsOf<T>>(std::max(e + kBias, 1)) << kSignificandBits<T>;
-  return from_bits<T>(e + kBias >= 1 ? normal : normal >> 1);
-}
-
 template <class T>
 bool is_power_of_two(T x) {
   return (to_bits(x) & ((BitsOf<T>{1} << kSignificandBits<T>)-1)) == 0 &&
@@ -75,41 +67,18 @@ GroupScales<T> ScaleRule<T>::of_number() const {
 }
 
 template <class T>
-GroupScales<T> ScaleRule<T>::of_extremes(const GroupExtremes<T>& extremes) const {
-  GroupScales<T> scales(extremes.magnitudes().size(), has_zero_point());
+void ScaleRule<T>::set(const GroupExtremes<T>& extremes, GroupScales<T>& scales) const {
+  const auto magnitudes = extremes.magnitudes();
+  scales.reset(magnitudes.size(), has_zero_point());
   if (scale_.is_power_of_two()) {
-    set_powers_of_two(extremes.magnitudes(), scales);
+    power_of_two_scales(magnitudes.data(), magnitudes.size(), power_of_two_, scales.before.data(),
+                        scales.behind.data());
   } else if (scale_.rule == Scale::Rule::range) {
     set_ranges(extremes, scales);
   } else {
-    set_quotients(extremes.magnitudes(), scales);
+    set_quotients(magnitudes, scales);
   }
   note_overflow(scales);
-  return scales;
-}
-
-template <class T>
-void ScaleRule<T>::set_powers_of_two(std::span<const BitsOf<T>> magnitudes,
-                                     GroupScales<T>& scales) const {
-  constexpr int kBias = std::numeric_limits<T>::max_exponent - 1;
-  constexpr BitsOf<T> kFraction = (BitsOf<T>{1} << kSignificandBits<T>)-1;
-  const auto threshold = static_cast<BitsOf<T>>(
-      std::ceil(std::ldexp(power_of_two_.threshold - 1, kSignificandBits<T>)));
-  for (std::size_t g = 0; g < magnitudes.size(); ++g) {
-    const BitsOf<T> magnitude = magnitudes[g];
-    // Subnormal numbers are brought among the normal ones.
-    const bool is_small = magnitude < (BitsOf<T>{1} << kSignificandBits<T>);
-    const BitsOf<T> bits =
-        is_small ? to_bits(from_bits<T>(magnitude) * static_cast<T>(0x1p64)) : magnitude;
-    const int exponent =
-        static_cast<int>(bits >> kSignificandBits<T>) - kBias - (is_small ? 64 : 0);
-    const int up = (bits & kFraction) >= threshold ? 1 : 0;
-    const int e =
-        std::clamp(exponent + up - power_of_two_.exponent, -kMaxScaleExponent, kMaxScaleExponent);
-    scales.before[g] = power_of_two<T>(-e);
-    T behind = magnitude == 0 ? T{0} : power_of_two<T>(e);
-    scales.behind[g] = magnitude >= kInfinityBits<T> ? kNan<T> : behind;
-  }
 }
 
 template <class T>

@@ -43,11 +43,17 @@ class GroupExtremes {
   std::vector<T> lowest_, highest_;
 };
 
-// An element of each array a group: see BeforeElement and BehindElement.
+// An element of each array a group: see PartScales.
 template <class T>
 struct GroupScales {
-  GroupScales(std::size_t groups, bool has_zero_point)
-      : before(groups), behind(groups), lowest(has_zero_point ? groups : 0), highest(lowest) {}
+  GroupScales(std::size_t groups, bool has_zero_point) { reset(groups, has_zero_point); }
+  void reset(std::size_t groups, bool has_zero_point) {
+    before.resize(groups);
+    behind.resize(groups);
+    lowest.resize(has_zero_point ? groups : 0);
+    highest.resize(has_zero_point ? groups : 0);
+    may_overflow = false;
+  }
   bool is_one() const { return before.size() == 1; }
   bool has_limits() const { return !lowest.empty(); }
 
@@ -67,14 +73,14 @@ class ScaleRule {
   }
   bool has_zero_point() const { return scale_.has_zero_point(); }
   bool is_random() const { return is_random_; }
-  // Whether BeforeElement multiplies.
+  // Whether elements are multiplied by what comes before them.
   bool multiplies() const { return multiplies_; }
   bool keeps_nan() const { return keeps_nan_; }
   // The element format, but for a zero point, whose limits come before it.
   const ElementFormat& element() const { return element_; }
 
   GroupScales<T> of_number() const;
-  GroupScales<T> of_extremes(const GroupExtremes<T>& extremes) const;
+  void set(const GroupExtremes<T>& extremes, GroupScales<T>& scales) const;
   void set_mean(GroupScales<T>& scales, std::size_t group, std::span<const T> members) const;
 
   // The extreme values of a group, as those of the reference; NaN both where the group is.
@@ -85,7 +91,6 @@ class ScaleRule {
                  std::size_t index) const;
 
  private:
-  void set_powers_of_two(std::span<const BitsOf<T>> magnitudes, GroupScales<T>& scales) const;
   void set_ranges(const GroupExtremes<T>& extremes, GroupScales<T>& scales) const;
   void set_quotients(std::span<const BitsOf<T>> magnitudes, GroupScales<T>& scales) const;
   void note_overflow(GroupScales<T>& scales) const;

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
+#include "tensorquant/kernels/cells-inl.h"
 #include "tensorquant/kernels/elementwise-inl.h"
 #include "tensorquant/kernels/octave.h"
 #include "tensorquant/kernels/part.h"
@@ -62,7 +64,7 @@ void RunPowers(const Logarithmic& format, const Part<T>& part) {
     const auto power = hn::IfThenElseZero(hn::Ge(magnitude, first), clamped);
     return hn::IfThenElse(hn::Gt(magnitude, hn::Set(d, limit)), hn::CopySign(power, x), y);
   };
-  ForEachVector(part, SpecialBeyond<T, decltype(large)>{limit, large}, [&](auto x) HWY_ATTR {
+  ForEachVector(part, SpecialBeyond<T, decltype(large)>{limit, large}, [=](auto x) HWY_ATTR {
     const auto magnitude = hn::Abs(x);
     auto power = hn::Mul(power_of(hn::Mul(magnitude, up)), down);
     if constexpr (has_zone) {
@@ -102,29 +104,24 @@ struct SpecialSubnormals {
   Logarithmic format;
 };
 
-// The exponent stays, or is raised by the result of the significand, which is 1 to 2.
-template <class T>
-void RunSteps(const Logarithmic& format, const Part<T>& part) {
+// The exponent stays, or is raised by the result of the significand, which is 1 to 2:
+// result_of(stored bits of the significand, its cell).
+template <class T, class ResultOf>
+void RunSteps(const Logarithmic& format, const Part<T>& part, const ResultOf& result_of) {
   const hn::ScalableTag<T> d;
   const hn::RebindToSigned<decltype(d)> di;
   using I = hn::TFromD<decltype(di)>;
   constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
-  const Octave<T>& octave = octave_of<T>(format);
-  const I* borders = octave.borders.data();
-  const I* results = octave.results.data();
-  const int cell_shift = kStoredBits - octave.cell_bits;
+  const int cell_shift = kStoredBits - octave_of<T>(format).cell_bits;
   const auto stored = hn::Set(di, (I{1} << kStoredBits) - 1);
   const auto lowest = hn::Set(d, static_cast<T>(std::ldexp(1.0, min_exponent<T>(format))));
   const auto highest = hn::Set(d, static_cast<T>(std::ldexp(1.0, max_exponent<T>(format))));
   const auto first = hn::Set(d, SmallestKept<T>(format));
-  ForEachVector(part, SpecialSubnormals<T>{format}, [&](auto x) HWY_ATTR {
+  ForEachVector(part, SpecialSubnormals<T>{format}, [=](auto x) HWY_ATTR {
     const auto magnitude = hn::Abs(x);
     const auto bits = hn::BitCast(di, magnitude);
     const auto significand = hn::And(bits, stored);
-    const auto cell = hn::ShiftRightSame(significand, cell_shift);
-    const auto is_below = hn::Lt(significand, hn::GatherIndex(di, borders, cell));
-    const auto second = hn::IfThenZeroElse(is_below, hn::Set(di, I{1}));
-    const auto result = hn::GatherIndex(di, results, hn::Add(hn::Add(cell, cell), second));
+    const auto result = result_of(significand, hn::ShiftRightSame(significand, cell_shift));
     const auto raised = hn::BitCast(d, hn::Add(hn::AndNot(stored, bits), result));
     const auto in_range = hn::Max(hn::Min(raised, highest), lowest);
     const auto y = hn::IfThenElseZero(hn::Ge(magnitude, first), in_range);
@@ -132,9 +129,51 @@ void RunSteps(const Logarithmic& format, const Part<T>& part) {
   });
 }
 
+// Of few cells: their numbers, which are integers, in registers.
+void RunCells(const Logarithmic& format, const Part<float>& part) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const Octave<float>& octave = octave_of<float>(format);
+  Cells cells = {};
+  for (std::size_t cell = 0; cell < octave.borders.size(); ++cell) {
+    const auto number = [](std::int32_t bits) {
+      return from_bits<float>(static_cast<std::uint32_t>(bits));
+    };
+    cells.borders[cell] = number(octave.borders[cell]);
+    cells.below[cell] = number(octave.results[2 * cell]);
+    cells.above[cell] = number(octave.results[2 * cell + 1]);
+  }
+  RunSteps(format, part, [&](auto significand, auto cell) HWY_ATTR {
+    const auto table = [&](const float* values)
+                           HWY_ATTR { return hn::BitCast(di, LookUp(values, cell)); };
+    const auto is_below = hn::Lt(significand, table(cells.borders));
+    return hn::IfThenElse(is_below, table(cells.below), table(cells.above));
+  });
+}
+
+template <class T>
+void RunGathered(const Logarithmic& format, const Part<T>& part) {
+  const hn::ScalableTag<T> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  using I = hn::TFromD<decltype(di)>;
+  const Octave<T>& octave = octave_of<T>(format);
+  const I* borders = octave.borders.data();
+  const I* results = octave.results.data();
+  RunSteps(format, part, [=](auto significand, auto cell) HWY_ATTR {
+    const auto is_below = hn::Lt(significand, hn::GatherIndex(di, borders, cell));
+    const auto second = hn::IfThenZeroElse(is_below, hn::Set(di, I{1}));
+    return hn::GatherIndex(di, results, hn::Add(hn::Add(cell, cell), second));
+  });
+}
+
 template <class T>
 void RunFormat(const Logarithmic& format, const Part<T>& part) {
-  if (format.fraction > 0) return RunSteps(format, part);
+  if (format.fraction > 0) {
+    if constexpr (kHasCells<T>) {
+      if (octave_of<T>(format).borders.size() <= Cells::kCount) return RunCells(format, part);
+    }
+    return RunGathered(format, part);
+  }
   min_exponent<T>(format) > kMinExponent<T> ? RunPowers<true>(format, part)
                                             : RunPowers<false>(format, part);
 }

@@ -84,7 +84,7 @@ void RunRounding(const P3109& format, const RandomStream& random, const Part<T>&
   const SpecialInfinities<decltype(infinity_result)> special{infinity_result};
   if (!is_random(format)) {
     const hn::ScalableTag<T> d;
-    return ForEachVector(part, special, [&](auto x) HWY_ATTR {
+    return ForEachVector(part, special, [=](auto x) HWY_ATTR {
       return quantize(d, x, [&](auto dt, auto t) HWY_ATTR {
         return RoundVectorRarely(dt, t, format.rounding);
       });

@@ -10,6 +10,37 @@
 
 namespace tensorquant {
 
+// What a Scaled puts around its element format: out = behind * element(t), where t is x * before or
+// x / before, clamped where there are limits. `run` elements, one behind the other, share one
+// number of each array; the last of them may be fewer.
+template <class T>
+struct PartScales {
+  const T* before;
+  const T* behind;
+  const T* lowest = nullptr;  // integers; both or neither
+  const T* highest = nullptr;
+  std::size_t run = 1;
+  bool multiplies = false;
+  // NaN stays as it is; else it becomes the quiet one.
+  bool keeps_nan = true;
+  // Infinite products of finite numbers become the largest number.
+  bool may_overflow = false;
+  // The part is so many rows of part.count elements, all with these scales, which begin so far
+  // apart.
+  std::size_t rows = 1;
+  std::size_t stride = 0;
+
+  // Without the first `count` numbers of each array.
+  PartScales behind_first(std::size_t count) const {
+    PartScales rest = *this;
+    rest.before += count;
+    rest.behind += count;
+    if (lowest != nullptr) rest.lowest += count;
+    if (highest != nullptr) rest.highest += count;
+    return rest;
+  }
+};
+
 // Consecutive elements of a tensor, the work of one thread.
 template <class T>
 struct Part {
@@ -18,6 +49,7 @@ struct Part {
   std::size_t count;
   std::size_t first;  // index of in[0] in its tensor, a multiple of kPartBlock
   Stores stores;
+  const PartScales<T>* scales = nullptr;  // not where rounding is random
 };
 
 // A multiple of two random tiles (256) and of the blocks of the ternary sum (1024).

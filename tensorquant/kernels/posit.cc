@@ -42,7 +42,7 @@ void RunFormat(const Posit& format, const Part<T>& part) {
     return hn::IfThenElse(hn::IsInf(x), hn::Set(dt, Limits::quiet_NaN()), y);
   };
   using Special = SpecialInfinities<decltype(infinity_result)>;
-  ForEachVector(part, Special{infinity_result}, [&](auto x) HWY_ATTR {
+  ForEachVector(part, Special{infinity_result}, [=](auto x) HWY_ATTR {
     const auto magnitude = hn::Min(hn::Max(hn::Abs(x), smallest), largest);
     const auto bits = hn::Sub(hn::BitCast(di, magnitude), bias);
     const auto regime = hn::ShiftRightSame(bits, regime_shift);

@@ -1,5 +1,5 @@
-// A scaled format: first what groups share, then "divide, the element format's kernel, multiply" in
-// pieces that stay in the first-level cache. Short groups do both while they are in the cache.
+// A scaled format: first what groups share, then the element format's kernel with scales around its
+// loop. Short groups do both while they are in the cache.
 
 #include <algorithm>
 #include <array>
@@ -17,12 +17,13 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/group_scales.h"
 #include "tensorquant/kernels/kernels.h"
+#include "tensorquant/kernels/runs_of_scales.h"
 #include "tensorquant/kernels/scaling.h"
 
 namespace tensorquant {
 namespace {
 
-constexpr std::size_t kPiece = 2048;
+constexpr std::size_t kPiece = 2048;  // whole vectors
 // The random words of an element format begin at multiples of so many elements.
 constexpr std::size_t kRandomBlock = 256;
 static_assert(kPartBlock % kRandomBlock == 0);
@@ -31,9 +32,6 @@ constexpr std::size_t kShortGroup = 8192;
 // Elements and columns of groups that lie side by side, which are quantized together.
 constexpr std::size_t kTile = 16384;
 constexpr std::size_t kFewestColumns = 256;
-// Fewer elements with one scale, or with scales that lie side by side, are not worth a call.
-constexpr std::size_t kShortRun = 256;
-
 // Consecutive groups of a tensor that lie side by side, with consecutive numbers.
 struct Unit {
   std::size_t first_group;
@@ -42,57 +40,6 @@ struct Unit {
   std::size_t length;    // of a group; the last one may be shorter
   std::size_t stride;    // between the elements of a group; 1: groups are one behind the other
   std::size_t elements;  // all groups together
-};
-
-// Consecutive elements that share a scale, or whose scales lie side by side.
-struct Run {
-  std::size_t group;
-  std::size_t count;
-  bool varies;
-};
-
-// The runs of a tensor from an element on, which alone takes divisions.
-class Runs {
- public:
-  Runs(const Grouping& grouping, std::size_t index)
-      : grouping_(grouping), k_(index / grouping.axis.inner % grouping.axis.length) {
-    const auto& [outer, length, inner] = grouping.axis;
-    const std::size_t i = index % inner, group = grouping.group_of(index);
-    if (grouping.by_index) {
-      run_ = inner > 1 ? Run{group, inner - i, false} : Run{group, length - k_, true};
-    } else if (inner > 1) {
-      in_block_ = k_ % grouping.block;
-      row_ = group - i;
-      run_ = {group, inner - i, true};
-    } else {
-      run_ = {group, std::min(grouping.block - k_ % grouping.block, length - k_), false};
-    }
-  }
-
-  const Run& run() const { return run_; }
-
-  void next() {
-    const auto& [outer, length, inner] = grouping_.axis;
-    if (grouping_.by_index) {
-      k_ = inner == 1 || k_ + 1 == length ? 0 : k_ + 1;
-      run_ = inner > 1 ? Run{k_, inner, false} : Run{0, length, true};
-    } else if (inner > 1) {
-      k_ = k_ + 1 == length ? 0 : k_ + 1;
-      in_block_ = k_ == 0 || in_block_ + 1 == grouping_.block ? 0 : in_block_ + 1;
-      if (in_block_ == 0) row_ += inner;
-      run_ = {row_, inner, true};
-    } else {
-      k_ = k_ + run_.count == length ? 0 : k_ + run_.count;
-      run_ = {run_.group + 1, std::min(grouping_.block, length - k_), false};
-    }
-  }
-
- private:
-  const Grouping& grouping_;
-  std::size_t k_;
-  std::size_t in_block_ = 0;  // rows of a block that lie side by side
-  std::size_t row_ = 0;       // the first group of such a row
-  Run run_ = {};
 };
 
 template <class T>
@@ -160,7 +107,7 @@ class ScaledTensor {
  private:
   // What a thread works in.
   struct Workspace {
-    alignas(64) std::array<T, kRandomBlock + kPiece> numbers = {};
+    alignas(64) std::array<T, kRandomBlock + kPiece + kWholeVectors> numbers = {};
     alignas(64) std::array<T, kPiece> before, behind, lowest, highest;
   };
 
@@ -203,7 +150,9 @@ class ScaledTensor {
                              extremes.view().behind(group));
       }
     }
-    return rule_.of_extremes(extremes);
+    GroupScales<T> scales(0, false);
+    rule_.set(extremes, scales);
+    return scales;
   }
 
   GroupScales<T> means(std::size_t groups) const {
@@ -350,10 +299,17 @@ class ScaledTensor {
       thread_local GroupExtremes<T> extremes(0, false);
       extremes.reset(unit.groups, rule_.has_zero_point());
       find_extremes(unit, extremes.view());
-      const GroupScales<T> scales = rule_.of_extremes(extremes);
+      thread_local GroupScales<T> scales(0, false);
+      rule_.set(extremes, scales);
       if (unit.stride == 1 || unit.groups == unit.stride) {
         return apply(unit.begin, unit.elements, scales, unit.first_group, stores,
                      out.data() + unit.begin, work);
+      }
+      if (!rule_.is_random()) {
+        PartScales<T> part = scales_of_part(scales, 0);
+        part.rows = unit.length;
+        part.stride = unit.stride;
+        return run_part(unit.begin, unit.groups, part, stores, out.data() + unit.begin);
       }
       for (std::size_t row = 0; row < unit.length; ++row) {
         const std::size_t first = unit.begin + row * unit.stride;
@@ -367,24 +323,27 @@ class ScaledTensor {
   void apply(std::size_t first, std::size_t count, const GroupScales<T>& scales,
              std::size_t first_group, Stores stores, T* out, Workspace& work) const {
     for (std::size_t done = 0; done < count;) {
-      const std::size_t index = first + done;
-      std::size_t piece = std::min(kPiece, count - done);
-      if (scales.is_one()) {
-        apply_piece(index, piece, scales, 0, false, stores, out + done, work);
-      } else if (const Run run = Runs(grouping_, index).run();
-                 run.count >= std::min(piece, kShortRun)) {
-        piece = std::min(piece, run.count);
-        apply_piece(index, piece, scales, run.group - first_group, run.varies, stores, out + done,
-                    work);
+      const std::size_t index = first + done, left = count - done;
+      const Stretch stretch = scales.is_one() ? Stretch{first_group, left, left, 1}
+                                              : stretch_at(grouping_, index, left);
+      if (rule_.is_random() || !stretch.is_worth_a_call()) {
+        const std::size_t piece = std::min(kPiece, left);
+        apply_spread(index, piece, scales, first_group, stores, out + done, work);
+        done += piece;
       } else {
-        apply_short_runs(index, piece, scales, first_group, stores, out + done, work);
+        PartScales<T> part = scales_of_part(scales, stretch.group - first_group);
+        part.run = stretch.run;
+        part.rows = stretch.rows;
+        part.stride = stretch.count;
+        run_part(index, stretch.count, part, stores, out + done);
+        done += stretch.count * stretch.rows;
       }
-      done += piece;
     }
   }
 
-  void apply_short_runs(std::size_t index, std::size_t count, const GroupScales<T>& scales,
-                        std::size_t first_group, Stores stores, T* out, Workspace& work) const {
+  // With a number of each array for each element.
+  void apply_spread(std::size_t index, std::size_t count, const GroupScales<T>& scales,
+                    std::size_t first_group, Stores stores, T* out, Workspace& work) const {
     const auto spread = [](const Run& run, std::size_t from, std::size_t to, std::size_t n,
                            const T* values, T* all) {
       run.varies ? void(std::copy_n(values + from, n, all + to))
@@ -393,7 +352,8 @@ class ScaledTensor {
     Runs runs(grouping_, index);
     for (std::size_t i = 0; i < count; runs.next()) {
       const Run& run = runs.run();
-      const std::size_t n = std::min(run.count, count - i), group = run.group - first_group;
+      const std::size_t n = std::min(run.count, count - i);
+      const std::size_t group = scales.is_one() ? 0 : run.group - first_group;
       spread(run, group, i, n, scales.before.data(), work.before.data());
       spread(run, group, i, n, scales.behind.data(), work.behind.data());
       if (scales.has_limits()) {
@@ -402,42 +362,48 @@ class ScaledTensor {
       }
       i += n;
     }
-    const bool clamps = scales.has_limits();
-    run_piece(index, count,
-              {.factors = {work.before.data(), true},
-               .multiplies = rule_.multiplies(),
-               .lowest = clamps ? work.lowest.data() : nullptr,
-               .highest = clamps ? work.highest.data() : nullptr},
-              {.factors = {work.behind.data(), true},
-               .keeps_nan = rule_.keeps_nan(),
-               .may_overflow = scales.may_overflow,
-               .stores = stores},
-              out, work);
+    PartScales<T> part = scales_of_part(scales, 0);
+    part.before = work.before.data();
+    part.behind = work.behind.data();
+    if (scales.has_limits()) {
+      part.lowest = work.lowest.data();
+      part.highest = work.highest.data();
+    }
+    rule_.is_random() ? run_random_piece(index, count, part, stores, out, work)
+                      : run_part(index, count, part, stores, out);
   }
 
-  void apply_piece(std::size_t index, std::size_t count, const GroupScales<T>& scales,
-                   std::size_t group, bool varies, Stores stores, T* out, Workspace& work) const {
-    const bool clamps = scales.has_limits();
-    run_piece(index, count,
-              {.factors = {scales.before.data() + group, varies},
-               .multiplies = rule_.multiplies(),
-               .lowest = clamps ? scales.lowest.data() + group : nullptr,
-               .highest = clamps ? scales.highest.data() + group : nullptr},
-              {.factors = {scales.behind.data() + group, varies},
-               .keeps_nan = rule_.keeps_nan(),
-               .may_overflow = scales.may_overflow,
-               .stores = stores},
-              out, work);
+  PartScales<T> scales_of_part(const GroupScales<T>& scales, std::size_t group) const {
+    PartScales<T> part = {.before = scales.before.data() + group,
+                          .behind = scales.behind.data() + group,
+                          .multiplies = rule_.multiplies(),
+                          .keeps_nan = rule_.keeps_nan(),
+                          .may_overflow = scales.may_overflow};
+    if (scales.has_limits()) {
+      part.lowest = scales.lowest.data() + group;
+      part.highest = scales.highest.data() + group;
+    }
+    return part;
   }
 
-  void run_piece(std::size_t index, std::size_t count, const BeforeElement<T>& before,
-                 const BehindElement<T>& behind, T* out, Workspace& work) const {
-    const std::size_t lead = rule_.is_random() ? index % kRandomBlock : 0;
+  void run_part(std::size_t index, std::size_t count, const PartScales<T>& scales, Stores stores,
+                T* out) const {
+    quantize_elements({in_.data() + index, out, count, index, stores, &scales});
+  }
+
+  // Random words belong to places in the tensor, which a part of it begins at multiples of.
+  void run_random_piece(std::size_t index, std::size_t count, const PartScales<T>& scales,
+                        Stores stores, T* out, Workspace& work) const {
+    const std::size_t lead = index % kRandomBlock;
     T* const numbers = work.numbers.data();
-    scale_down(in_.data() + index, count, before, numbers + lead);
-    const Part<T> part = {numbers, numbers, lead + count, index - lead, Stores::cached};
+    scale_down(in_.data() + index, count, scales, numbers + lead);
+    quantize_elements({numbers, numbers, lead + count, index - lead, Stores::cached});
+    scale_up(in_.data() + index, count, scales, numbers + lead);
+    quantize_part(Identity(), {}, {numbers + lead, out, count, index, stores});
+  }
+
+  void quantize_elements(const Part<T>& part) const {
     std::visit([&](const auto& f) { quantize_part(f, random_, part); }, rule_.element());
-    scale_up(numbers + lead, in_.data() + index, count, behind, out);
   }
 
   const Scaled& format_;

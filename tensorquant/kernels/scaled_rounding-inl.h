@@ -13,6 +13,7 @@
 
 #include "tensorquant/base/bits.h"
 #include "tensorquant/formats/answers.h"
+#include "tensorquant/kernels/elementwise-inl.h"
 #include "tensorquant/kernels/part.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -63,9 +64,21 @@ struct ScaledRounding {
 // One by one, where steps of the format are no normal numbers of T.
 template <class F, class T>
 void RunReference(const F& format, const RandomStream& random, const Part<T>& part) {
-  for (std::size_t i = 0; i < part.count; ++i) {
-    part.out[i] = quantize_reference(format, part.in[i], draw(format, random, part.first + i));
+  if (is_random(format)) {
+    for (std::size_t i = 0; i < part.count; ++i) {
+      part.out[i] = quantize_reference(format, part.in[i], draw(format, random, part.first + i));
+    }
+    return;
   }
+  const hn::ScalableTag<T> d;
+  ForEachVector(part, NothingSpecial(), [&](auto x) HWY_ATTR {
+    HWY_ALIGN T numbers[HWY_MAX_BYTES / sizeof(T)];
+    hn::Store(x, d, numbers);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) {
+      numbers[i] = quantize_reference(format, numbers[i]);
+    }
+    return hn::Load(d, numbers);
+  });
 }
 
 }  // namespace HWY_NAMESPACE

@@ -45,6 +45,14 @@ const std::vector<std::string>& rules() {
       "ternary,scale=mean",
       "binary,scale=floor",
       "ternary,1,0.5,scale=max",
+      "posit,8,scale=max",
+      "nf4,scale=max",
+      "apot,5,scale=max",
+      "logarithmic,fraction=2,max=3,min=-4,scale=max",
+      "p3109,8,4,scale=floor",
+      "float,8,3,scale=max,special=fnuz",
+      "even,6,2,overflow=zero,scale=max",
+      "e4m3fn,overflow=nan,scale=floor",
   };
   return rules;
 }
@@ -295,7 +303,7 @@ TYPED_TEST(ScaledFormat, IsMonotoneInsideAGroup) {
       continue;
     }
     std::vector<T> y(x.size());
-    make_quantizer(rule)->quantize(std::span<const T>(x), y);
+    make_quantizer(rule + ",per=tensor")->quantize(std::span<const T>(x), y);
     EXPECT_TRUE(std::is_sorted(y.begin(), y.end())) << rule;
   }
 }

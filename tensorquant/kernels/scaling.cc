@@ -6,7 +6,9 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
@@ -21,20 +23,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class Run>
 HWY_INLINE void WithFlag(bool flag, const Run& run) {
   flag ? run(std::true_type()) : run(std::false_type());
-}
-
-// Less than a vector; the other lanes are zero.
-template <class D, class T>
-HWY_INLINE hn::Vec<D> LoadSome(D d, const T* from, std::size_t count) {
-  HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)] = {};
-  std::copy_n(from, count, values);
-  return hn::Load(d, values);
-}
-template <class V, class D, class T>
-HWY_INLINE void StoreSomeOf(V v, D d, T* to, std::size_t count) {
-  HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)];
-  hn::Store(v, d, values);
-  std::copy_n(values, count, to);
 }
 
 // Bits of magnitudes are compared as signed integers, for which more instruction sets have a
@@ -98,11 +86,56 @@ HWY_INLINE Seen<has_range, D> SeenInRun(D d, const T* x, std::size_t length) {
   return first;
 }
 
+#if HWY_HAVE_SCALABLE || HWY_TARGET == HWY_SCALAR
+template <class T>
+std::size_t RunVectorsOfRuns(const T*, std::size_t, std::size_t, BitsOf<T>*) {
+  return 0;
+}
+#else
+// Neighbours of a, and then of b, compared.
+template <class D, class V = BitsVec<D>>
+HWY_INLINE V MaxOfNeighbours(D, V a, V b) {
+  const BitsTag<D> di;
+  return hn::Max(hn::ConcatEven(di, b, a), hn::ConcatOdd(di, b, a));
+}
+
+// The largest magnitudes of `groups` groups, a power of two, each of as many neighbouring lanes.
+template <std::size_t groups, class D, class T>
+HWY_INLINE BitsVec<D> MaximaOfRuns(D d, const T* x, std::size_t length) {
+  if constexpr (groups == 1) {
+    return SeenInRun<false>(d, x, length).magnitudes;
+  } else {
+    // In this order, in which the processor fetches ahead.
+    const auto first = MaximaOfRuns<groups / 2>(d, x, length);
+    const auto second = MaximaOfRuns<groups / 2>(d, x + groups / 2 * length, length);
+    return MaxOfNeighbours(d, first, second);
+  }
+}
+
+// As many groups at a time as a vector has lanes, in all but scalar and scalable ones. Returns the
+// number of those that are done.
+template <class T>
+std::size_t RunVectorsOfRuns(const T* x, std::size_t groups, std::size_t length,
+                             BitsOf<T>* magnitudes) {
+  const hn::ScalableTag<T> d;
+  const BitsTag<decltype(d)> di;
+  constexpr std::size_t kLanes = HWY_LANES(T);
+  std::size_t g = 0;
+  for (; g + kLanes <= groups; g += kLanes) {
+    auto* const to = reinterpret_cast<hn::TFromD<decltype(di)>*>(magnitudes + g);
+    const auto maxima = MaximaOfRuns<kLanes>(d, x + g * length, length);
+    hn::StoreU(hn::Max(hn::LoadU(di, to), maxima), di, to);
+  }
+  return g;
+}
+#endif
+
 template <bool has_range, class T>
 HWY_INLINE void RunRuns(const T* x, std::size_t groups, std::size_t length, Extremes<T> extremes) {
   const hn::ScalableTag<T> d;
   const BitsTag<decltype(d)> di;
-  for (std::size_t g = 0; g < groups; ++g) {
+  std::size_t g = has_range ? 0 : RunVectorsOfRuns(x, groups, length, extremes.magnitudes);
+  for (; g < groups; ++g) {
     const auto seen = SeenInRun<has_range>(d, x + g * length, length);
     const auto bits = static_cast<BitsOf<T>>(hn::GetLane(hn::MaxOfLanes(di, seen.magnitudes)));
     extremes.magnitudes[g] = std::max(extremes.magnitudes[g], bits);
@@ -121,24 +154,50 @@ void ExtremesOfRuns(const T* x, std::size_t groups, std::size_t length, Extremes
            [&](auto has_range) HWY_ATTR { RunRuns<has_range.value>(x, groups, length, extremes); });
 }
 
-// A vector of groups.
+// What vectors of groups have had before, and have now.
 template <bool has_range, class D, class T>
-HWY_INLINE void RunColumns(D d, const T* x, std::size_t rows, std::size_t stride,
-                           Extremes<T> extremes) {
+HWY_INLINE Seen<has_range, D> LoadSeen(D d, const Extremes<T>& extremes, std::size_t group) {
   const BitsTag<D> di;
-  auto* const magnitudes = reinterpret_cast<hn::TFromD<decltype(di)>*>(extremes.magnitudes);
+  const auto* bits = reinterpret_cast<const hn::TFromD<decltype(di)>*>(extremes.magnitudes);
   Seen<has_range, D> seen(d);
-  seen.magnitudes = hn::LoadU(di, magnitudes);
+  seen.magnitudes = hn::LoadU(di, bits + group);
   if constexpr (has_range) {
-    seen.lowest = hn::LoadU(d, extremes.lowest);
-    seen.highest = hn::LoadU(d, extremes.highest);
+    seen.lowest = hn::LoadU(d, extremes.lowest + group);
+    seen.highest = hn::LoadU(d, extremes.highest + group);
   }
-  for (std::size_t row = 0; row < rows; ++row) seen.Add(d, hn::LoadU(d, x + row * stride));
-  hn::StoreU(seen.magnitudes, di, magnitudes);
+  return seen;
+}
+template <bool has_range, class D, class T>
+HWY_INLINE void StoreSeen(D d, const Seen<has_range, D>& seen, const Extremes<T>& extremes,
+                          std::size_t group) {
+  const BitsTag<D> di;
+  auto* bits = reinterpret_cast<hn::TFromD<decltype(di)>*>(extremes.magnitudes);
+  hn::StoreU(seen.magnitudes, di, bits + group);
   if constexpr (has_range) {
-    hn::StoreU(seen.lowest, d, extremes.lowest);
-    hn::StoreU(seen.highest, d, extremes.highest);
+    hn::StoreU(seen.lowest, d, extremes.lowest + group);
+    hn::StoreU(seen.highest, d, extremes.highest + group);
   }
+}
+
+// Four vectors of groups that begin so far apart. Rows are often apart by so much that a cache
+// holds few of their beginnings: of each row some lines are read at a time.
+template <bool has_range, class D, class T>
+HWY_INLINE void RunColumns(D d, const T* x, std::size_t rows, std::size_t stride, std::size_t apart,
+                           const Extremes<T>& extremes) {
+  auto first = LoadSeen<has_range>(d, extremes, 0);
+  auto second = LoadSeen<has_range>(d, extremes, apart);
+  auto third = LoadSeen<has_range>(d, extremes, 2 * apart);
+  auto fourth = LoadSeen<has_range>(d, extremes, 3 * apart);
+  for (std::size_t row = 0; row < rows; ++row, x += stride) {
+    first.Add(d, hn::LoadU(d, x));
+    second.Add(d, hn::LoadU(d, x + apart));
+    third.Add(d, hn::LoadU(d, x + 2 * apart));
+    fourth.Add(d, hn::LoadU(d, x + 3 * apart));
+  }
+  StoreSeen(d, first, extremes, 0);
+  StoreSeen(d, second, extremes, apart);
+  StoreSeen(d, third, extremes, 2 * apart);
+  StoreSeen(d, fourth, extremes, 3 * apart);
 }
 
 // One by one, of groups fewer than a vector.
@@ -163,97 +222,91 @@ void ExtremesOfColumns(const T* x, std::size_t groups, std::size_t rows, std::si
   const std::size_t lanes = hn::Lanes(d);
   if (groups < lanes) return ExtremesOfFewColumns(x, groups, rows, stride, extremes);
   WithFlag(extremes.lowest != nullptr, [&](auto has_range) HWY_ATTR {
-    for (std::size_t g = 0; g < groups; g += lanes) {
-      const std::size_t first =
-          std::min(g, groups - lanes);  // to see a group twice changes nothing
-      RunColumns<has_range.value>(d, x + first, rows, stride, extremes.behind(first));
+    // To see a group twice changes nothing.
+    const bool are_many = groups >= 4 * lanes;
+    const std::size_t apart = are_many ? lanes : 0, together = are_many ? 4 * lanes : lanes;
+    for (std::size_t g = 0; g < groups; g += together) {
+      const std::size_t first = std::min(g, groups - together);
+      RunColumns<has_range.value>(d, x + first, rows, stride, apart, extremes.behind(first));
     }
   });
 }
 
-// A vector of factors, or of limits, at element i.
-template <bool varies, class D, class T>
-HWY_INLINE hn::Vec<D> FactorsAt(D d, const T* values, std::size_t i, std::size_t count) {
-  if constexpr (!varies) return hn::Set(d, *values);
-  return count == hn::Lanes(d) ? hn::LoadU(d, values + i) : LoadSome(d, values + i, count);
+template <class D, class T>
+HWY_INLINE hn::Vec<D> LoadAtMost(D d, const T* from, std::size_t count) {
+  return count < hn::Lanes(d) ? LoadSome(d, from, count) : hn::LoadU(d, from);
 }
 
-template <bool varies, bool multiplies, bool clamps, class T>
-HWY_INLINE void RunDown(const T* x, std::size_t count, const BeforeElement<T>& before, T* t) {
+template <class V, class D, class T>
+HWY_INLINE void StoreAtMost(V v, D d, T* to, std::size_t count) {
+  count < hn::Lanes(d) ? StoreSomeOf(v, d, to, count) : hn::StoreU(v, d, to);
+}
+
+// 2^(field - bias) for exponent fields from 0 on; float32 has that of 0 as a subnormal.
+template <class D, class VI>
+HWY_INLINE hn::Vec<D> PowerOfField(D d, VI field) {
+  const BitsTag<D> di;
+  using I = hn::TFromD<decltype(di)>;
+  constexpr int kStoredBits = std::numeric_limits<hn::TFromD<D>>::digits - 1;
+  const auto one = hn::Set(di, I{1});
+  const auto normal = hn::ShiftLeft<kStoredBits>(hn::Max(field, one));
+  return hn::BitCast(d, hn::IfThenElse(hn::Lt(field, one), hn::ShiftRight<1>(normal), normal));
+}
+
+template <class T>
+void PowersOfTwo(const BitsOf<T>* magnitudes, std::size_t groups, const PowerOfTwoRule& rule,
+                 T* before, T* behind) {
+  using Limits = std::numeric_limits<T>;
   const hn::ScalableTag<T> d;
+  const BitsTag<decltype(d)> di;
+  using I = hn::TFromD<decltype(di)>;
+  constexpr int kStoredBits = Limits::digits - 1;
+  constexpr I kBias = Limits::max_exponent - 1;
+  const auto constant = [=](auto number) HWY_ATTR { return hn::Set(di, static_cast<I>(number)); };
+  const auto threshold = constant(std::ceil(std::ldexp(rule.threshold - 1, kStoredBits)));
+  const auto bias = constant(kBias);
   const std::size_t lanes = hn::Lanes(d);
-  const auto scaled = [&](auto v, std::size_t i, std::size_t n) HWY_ATTR {
-    const auto factor = FactorsAt<varies>(d, before.factors.values, i, n);
-    auto result = multiplies ? hn::Mul(v, factor) : hn::Div(v, factor);
-    if constexpr (clamps) {
-      result = hn::Max(result, FactorsAt<varies>(d, before.lowest, i, n));
-      result = hn::Min(result, FactorsAt<varies>(d, before.highest, i, n));
-    }
-    return result;
-  };
-  std::size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    hn::StoreU(scaled(hn::LoadU(d, x + i), i, lanes), d, t + i);
-  }
-  if (const std::size_t rest = count - i; rest > 0) {
-    StoreSomeOf(scaled(LoadSome(d, x + i, rest), i, rest), d, t + i, rest);
+  for (std::size_t g = 0; g < groups; g += lanes) {
+    const std::size_t count = std::min(lanes, groups - g);
+    const auto magnitude = LoadAtMost(di, reinterpret_cast<const I*>(magnitudes) + g, count);
+    // Subnormal numbers are brought among the normal ones.
+    const auto is_small = hn::Lt(magnitude, constant(I{1} << kStoredBits));
+    const auto raised = hn::Mul(hn::BitCast(d, magnitude), hn::Set(d, static_cast<T>(0x1p64)));
+    const auto bits = hn::IfThenElse(is_small, hn::BitCast(di, raised), magnitude);
+    const auto rise = hn::IfThenElseZero(is_small, constant(64));
+    const auto fraction = hn::And(bits, constant((I{1} << kStoredBits) - 1));
+    const auto up = hn::IfThenZeroElse(hn::Lt(fraction, threshold), constant(1));
+    const auto exponent = hn::Sub(hn::Add(hn::ShiftRight<kStoredBits>(bits), up),
+                                  hn::Add(rise, constant(kBias + rule.exponent)));
+    const auto e =
+        hn::Min(hn::Max(exponent, constant(-kMaxScaleExponent)), constant(kMaxScaleExponent));
+    const auto is_zero = hn::RebindMask(d, hn::Eq(magnitude, hn::Zero(di)));
+    const auto is_finite =
+        hn::RebindMask(d, hn::Lt(magnitude, constant(to_bits(Limits::infinity()))));
+    const auto scale = hn::IfThenZeroElse(is_zero, PowerOfField(d, hn::Add(bias, e)));
+    StoreAtMost(PowerOfField(d, hn::Sub(bias, e)), d, before + g, count);
+    StoreAtMost(hn::IfThenElse(is_finite, scale, hn::Set(d, Limits::quiet_NaN())), d, behind + g,
+                count);
   }
 }
 
 template <class T>
-void Down(const T* x, std::size_t count, const BeforeElement<T>& before, T* t) {
-  WithFlag(before.factors.varies, [&](auto varies) HWY_ATTR {
-    WithFlag(before.multiplies, [&](auto multiplies) HWY_ATTR {
-      WithFlag(before.lowest != nullptr, [&](auto clamps) HWY_ATTR {
-        RunDown<varies.value, multiplies.value, clamps.value>(x, count, before, t);
-      });
-    });
-  });
-}
-
-template <Stores stores, bool varies, bool mends, class T>
-HWY_INLINE void RunUp(const T* q, const T* x, std::size_t count, const BehindElement<T>& behind,
-                      T* out) {
+void Down(const T* x, std::size_t count, const PartScales<T>& scales, T* t) {
   const hn::ScalableTag<T> d;
-  const std::size_t lanes = hn::Lanes(d);
-  const auto quiet = hn::Set(d, std::numeric_limits<T>::quiet_NaN());
-  const auto largest = hn::Set(d, std::numeric_limits<T>::max());
-  const auto keeps_nan =
-      hn::MaskFromVec(hn::BitCast(d, hn::Set(BitsTag<decltype(d)>(), behind.keeps_nan ? -1 : 0)));
-  const auto scaled = [&](auto v, auto number, std::size_t i, std::size_t n) HWY_ATTR {
-    auto y = hn::Mul(v, FactorsAt<varies>(d, behind.factors.values, i, n));
-    if constexpr (mends) {
-      const auto mended = hn::CopySign(largest, y);
-      y = hn::IfThenElse(hn::AndNot(hn::IsInf(v), hn::IsInf(y)), mended, y);
-    }
-    return hn::IfThenElse(hn::IsNaN(number), hn::IfThenElse(keeps_nan, number, quiet), y);
-  };
-  const auto some = [&](std::size_t i, std::size_t n) HWY_ATTR {
-    StoreSomeOf(scaled(LoadSome(d, q + i, n), LoadSome(d, x + i, n), i, n), d, out + i, n);
-  };
-  std::size_t i = 0;
-  if constexpr (stores == Stores::streaming) {
-    i = std::min(count, ElementsToAlignment(d, out));
-    if (i > 0) some(0, i);
+  for (std::size_t i = 0; i < count; i += hn::Lanes(d)) {
+    const auto scaled = ScaledDown(d, LoadAtMost(d, x + i, count - i), scales, i, true);
+    hn::StoreU(Limited(d, scaled, scales, i, true), d, t + i);
   }
-  for (; i + lanes <= count; i += lanes) {
-    StoreVector<stores>(scaled(hn::LoadU(d, q + i), hn::LoadU(d, x + i), i, lanes), d, out + i);
-  }
-  if (i < count) some(i, count - i);
-  if constexpr (stores == Stores::streaming) hwy::FlushStream();  // for readers on other threads
 }
 
 template <class T>
-void Up(const T* q, const T* x, std::size_t count, const BehindElement<T>& behind, T* out) {
-  WithFlag(behind.factors.varies, [&](auto varies) HWY_ATTR {
-    WithFlag(behind.may_overflow, [&](auto mends) HWY_ATTR {
-      if (behind.stores == Stores::streaming) {
-        RunUp<Stores::streaming, varies.value, mends.value>(q, x, count, behind, out);
-      } else {
-        RunUp<Stores::cached, varies.value, mends.value>(q, x, count, behind, out);
-      }
-    });
-  });
+void Up(const T* x, std::size_t count, const PartScales<T>& scales, T* q) {
+  const hn::ScalableTag<T> d;
+  for (std::size_t i = 0; i < count; i += hn::Lanes(d)) {
+    const auto v = hn::LoadU(d, q + i);
+    const auto y = WithoutOverflow(d, ScaledUp(d, v, scales, i, true), v, scales);
+    hn::StoreU(WithNanOf(d, y, LoadAtMost(d, x + i, count - i), scales), d, q + i);
+  }
 }
 
 void ExtremesOfRuns32(const float* x, std::size_t groups, std::size_t length,
@@ -272,19 +325,25 @@ void ExtremesOfColumns64(const double* x, std::size_t groups, std::size_t rows, 
                          Extremes<double> extremes) {
   ExtremesOfColumns(x, groups, rows, stride, extremes);
 }
-void Down32(const float* x, std::size_t count, const BeforeElement<float>& before, float* t) {
-  Down(x, count, before, t);
+void PowersOfTwo32(const std::uint32_t* magnitudes, std::size_t groups, const PowerOfTwoRule& rule,
+                   float* before, float* behind) {
+  PowersOfTwo(magnitudes, groups, rule, before, behind);
 }
-void Down64(const double* x, std::size_t count, const BeforeElement<double>& before, double* t) {
-  Down(x, count, before, t);
+void PowersOfTwo64(const std::uint64_t* magnitudes, std::size_t groups, const PowerOfTwoRule& rule,
+                   double* before, double* behind) {
+  PowersOfTwo(magnitudes, groups, rule, before, behind);
 }
-void Up32(const float* q, const float* x, std::size_t count, const BehindElement<float>& behind,
-          float* out) {
-  Up(q, x, count, behind, out);
+void Down32(const float* x, std::size_t count, const PartScales<float>& scales, float* t) {
+  Down(x, count, scales, t);
 }
-void Up64(const double* q, const double* x, std::size_t count, const BehindElement<double>& behind,
-          double* out) {
-  Up(q, x, count, behind, out);
+void Down64(const double* x, std::size_t count, const PartScales<double>& scales, double* t) {
+  Down(x, count, scales, t);
+}
+void Up32(const float* x, std::size_t count, const PartScales<float>& scales, float* q) {
+  Up(x, count, scales, q);
+}
+void Up64(const double* x, std::size_t count, const PartScales<double>& scales, double* q) {
+  Up(x, count, scales, q);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -298,6 +357,8 @@ HWY_EXPORT(ExtremesOfRuns32);
 HWY_EXPORT(ExtremesOfRuns64);
 HWY_EXPORT(ExtremesOfColumns32);
 HWY_EXPORT(ExtremesOfColumns64);
+HWY_EXPORT(PowersOfTwo32);
+HWY_EXPORT(PowersOfTwo64);
 HWY_EXPORT(Down32);
 HWY_EXPORT(Down64);
 HWY_EXPORT(Up32);
@@ -319,20 +380,25 @@ void find_extremes_of_columns(const double* x, std::size_t groups, std::size_t r
                               std::size_t stride, Extremes<double> extremes) {
   HWY_DYNAMIC_DISPATCH(ExtremesOfColumns64)(x, groups, rows, stride, extremes);
 }
-void scale_down(const float* x, std::size_t count, const BeforeElement<float>& before, float* t) {
-  HWY_DYNAMIC_DISPATCH(Down32)(x, count, before, t);
+void power_of_two_scales(const std::uint32_t* magnitudes, std::size_t groups,
+                         const PowerOfTwoRule& rule, float* before, float* behind) {
+  HWY_DYNAMIC_DISPATCH(PowersOfTwo32)(magnitudes, groups, rule, before, behind);
 }
-void scale_down(const double* x, std::size_t count, const BeforeElement<double>& before,
-                double* t) {
-  HWY_DYNAMIC_DISPATCH(Down64)(x, count, before, t);
+void power_of_two_scales(const std::uint64_t* magnitudes, std::size_t groups,
+                         const PowerOfTwoRule& rule, double* before, double* behind) {
+  HWY_DYNAMIC_DISPATCH(PowersOfTwo64)(magnitudes, groups, rule, before, behind);
 }
-void scale_up(const float* q, const float* x, std::size_t count, const BehindElement<float>& behind,
-              float* out) {
-  HWY_DYNAMIC_DISPATCH(Up32)(q, x, count, behind, out);
+void scale_down(const float* x, std::size_t count, const PartScales<float>& scales, float* t) {
+  HWY_DYNAMIC_DISPATCH(Down32)(x, count, scales, t);
 }
-void scale_up(const double* q, const double* x, std::size_t count,
-              const BehindElement<double>& behind, double* out) {
-  HWY_DYNAMIC_DISPATCH(Up64)(q, x, count, behind, out);
+void scale_down(const double* x, std::size_t count, const PartScales<double>& scales, double* t) {
+  HWY_DYNAMIC_DISPATCH(Down64)(x, count, scales, t);
+}
+void scale_up(const float* x, std::size_t count, const PartScales<float>& scales, float* q) {
+  HWY_DYNAMIC_DISPATCH(Up32)(x, count, scales, q);
+}
+void scale_up(const double* x, std::size_t count, const PartScales<double>& scales, double* q) {
+  HWY_DYNAMIC_DISPATCH(Up64)(x, count, scales, q);
 }
 
 }  // namespace tensorquant

@@ -2,9 +2,11 @@
 #define TENSORQUANT_KERNELS_SCALING_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "tensorquant/base/bits.h"
-#include "tensorquant/kernels/stores.h"
+#include "tensorquant/formats/scaled.h"
+#include "tensorquant/kernels/part.h"
 
 namespace tensorquant {
 
@@ -34,40 +36,20 @@ void find_extremes_of_columns(const float* x, std::size_t groups, std::size_t ro
 void find_extremes_of_columns(const double* x, std::size_t groups, std::size_t rows,
                               std::size_t stride, Extremes<double> extremes);
 
-// Numbers that belong to elements: one for each, or the first for all.
-template <class T>
-struct Factors {
-  const T* values;
-  bool varies;
-  Factors behind(std::size_t count) const { return {varies ? values + count : values, varies}; }
-};
+// The scales of groups with these largest magnitudes: 2^-e and 2^e; 0 in place of 2^e where all are
+// zeros, and NaN where one is not finite.
+void power_of_two_scales(const std::uint32_t* magnitudes, std::size_t groups,
+                         const PowerOfTwoRule& rule, float* before, float* behind);
+void power_of_two_scales(const std::uint64_t* magnitudes, std::size_t groups,
+                         const PowerOfTwoRule& rule, double* before, double* behind);
 
-// What comes before the element format: t = x * factor, or x / factor, clamped where there are
-// limits, which are integers.
-template <class T>
-struct BeforeElement {
-  Factors<T> factors;
-  bool multiplies;
-  const T* lowest = nullptr;  // both or neither; they vary as the factors do
-  const T* highest = nullptr;
-};
-void scale_down(const float* x, std::size_t count, const BeforeElement<float>& before, float* t);
-void scale_down(const double* x, std::size_t count, const BeforeElement<double>& before, double* t);
-
-// What comes behind it: out = factor * q. A NaN in x, the numbers before all, stays as it is, or
-// becomes the quiet one. With `may_overflow` infinite products of finite numbers become the largest
-// number.
-template <class T>
-struct BehindElement {
-  Factors<T> factors;
-  bool keeps_nan;
-  bool may_overflow;
-  Stores stores;
-};
-void scale_up(const float* q, const float* x, std::size_t count, const BehindElement<float>& behind,
-              float* out);
-void scale_up(const double* q, const double* x, std::size_t count,
-              const BehindElement<double>& behind, double* out);
+// What comes before an element format and behind it, for those that round at random: t of
+// PartScales, and q as its result. `x` are the numbers before all. The scales have a number for
+// each element; their arrays, t and q have room for a whole vector behind the last.
+void scale_down(const float* x, std::size_t count, const PartScales<float>& scales, float* t);
+void scale_down(const double* x, std::size_t count, const PartScales<double>& scales, double* t);
+void scale_up(const float* x, std::size_t count, const PartScales<float>& scales, float* q);
+void scale_up(const double* x, std::size_t count, const PartScales<double>& scales, double* q);
 
 }  // namespace tensorquant
 

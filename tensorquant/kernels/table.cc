@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tensorquant/base/bits.h"
+#include "tensorquant/kernels/cells-inl.h"
 #include "tensorquant/kernels/elementwise-inl.h"
 #include "tensorquant/kernels/part.h"
 
@@ -18,14 +19,37 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
+// A number of T is above a border just where it is above the number of T below that.
+template <class T>
+auto BordersOf(const NormalFloat4& format) {
+  std::array<T, NormalFloat4::kValues.size() - 1> borders;
+  for (std::size_t i = 0; i < borders.size(); ++i) borders[i] = round_down_to<T>(format.border(i));
+  return borders;
+}
+
+// Equal steps of [-1, 1], which are short enough for one border each.
+void RunCells(const NormalFloat4& format, const Part<float>& part) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  constexpr float kHalf = Cells::kCount / 2;
+  const auto cell_of = [=](auto x) HWY_ATTR {
+    const auto place = hn::Add(hn::Mul(x, hn::Set(d, kHalf)), hn::Set(d, kHalf));
+    const auto last = hn::Set(d, 2 * kHalf - 1);
+    return hn::ConvertTo(di, hn::Max(hn::Min(place, last), hn::Zero(d)));
+  };
+  static const Cells cells = MakeCells(format.kValues, BordersOf<float>(format), cell_of);
+  const Cells& all = cells;
+  ForEachVector<true>(part, KeepsNan(),
+                      [=, &all](auto x) HWY_ATTR { return ResultOfCell(all, cell_of(x), x); });
+}
+
 template <class T>
 void RunFormat(const NormalFloat4& format, const Part<T>& part) {
-  constexpr std::size_t kBorders = NormalFloat4::kValues.size() - 1;
+  if constexpr (kHasCells<T>) return RunCells(format, part);
   const hn::ScalableTag<T> d;
-  // A number of T is above a border just where it is above the number of T below that.
-  std::array<T, kBorders> borders;
-  for (std::size_t i = 0; i < kBorders; ++i) borders[i] = round_down_to<T>(format.border(i));
-  ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
+  const auto borders = BordersOf<T>(format);
+  constexpr std::size_t kBorders = borders.size();
+  ForEachVector(part, KeepsNan(), [=](auto x) HWY_ATTR {
     auto y = hn::Set(d, T{format.kValues[0]});
     for (std::size_t i = 0; i < kBorders; ++i) {
       const auto is_above = hn::Gt(x, hn::Set(d, borders[i]));
@@ -53,8 +77,40 @@ const std::vector<T>& ResultsOfUnits(int terms) {
   return all[static_cast<std::size_t>(terms - 1)];
 }
 
+// Up to 15 borders. In units of the smallest value they are one apart, and from 24 on two.
+void RunCells(const AdditivePowers& format, const Part<float>& part) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const auto unit = hn::Set(d, std::ldexp(1.0F, format.last_place()));
+  const auto half = hn::Set(d, 0.5F), bend = hn::Set(d, 12.0F),
+             last = hn::Set(d, Cells::kCount - 1.0F);
+  const auto cell_of = [=](auto magnitude) HWY_ATTR {
+    const auto units = hn::Mul(magnitude, unit);
+    const auto place = hn::Min(units, hn::Add(hn::Mul(units, half), bend));
+    return hn::ConvertTo(di, hn::Min(place, last));
+  };
+  std::vector<float> values, borders;
+  for (const double value : format.magnitudes()) {
+    const auto rounded = static_cast<float>(value);  // exact, as the middles are
+    if (!values.empty()) borders.push_back((values.back() + rounded) / 2);
+    values.push_back(rounded);
+  }
+  const Cells cells = MakeCells(values, borders, cell_of);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto lowest = hn::Set(d, format.is_unsigned ? 0.0F : -infinity);
+  ForEachVector(part, KeepsNan(), [=](auto number) HWY_ATTR {
+    const auto x = hn::Max(number, lowest);
+    const auto magnitude = hn::Abs(x);
+    const auto result = ResultOfCell(cells, cell_of(magnitude), magnitude);
+    return hn::Add(hn::CopySignToAbs(result, x), hn::Zero(d));  // -0 + 0 = +0
+  });
+}
+
 template <class T>
 void RunFormat(const AdditivePowers& format, const Part<T>& part) {
+  if constexpr (kHasCells<T>) {
+    if (format.terms() <= 2) return RunCells(format, part);
+  }
   const hn::ScalableTag<T> d;
   const hn::RebindToSigned<decltype(d)> di;
   const T units = std::ldexp(T{1}, format.last_place() + 1);
@@ -63,7 +119,7 @@ void RunFormat(const AdditivePowers& format, const Part<T>& part) {
   const auto scale = hn::Set(d, units);
   const auto last = hn::Set(d, ends.highest * units);
   const auto lowest = hn::Set(d, format.is_unsigned ? T{0} : -std::numeric_limits<T>::infinity());
-  ForEachVector(part, KeepsNan(), [&](auto number) HWY_ATTR {
+  ForEachVector(part, KeepsNan(), [=](auto number) HWY_ATTR {
     const auto x = hn::Max(number, lowest);
     const auto t = hn::Mul(hn::Abs(x), scale);
     const auto in_range = hn::IfThenElse(hn::Lt(t, last), t, last);  // NaN, too

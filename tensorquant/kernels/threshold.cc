@@ -28,7 +28,7 @@ template <class T>
 void RunSparse(T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto limit = hn::Set(d, threshold);
-  ForEachVector(part, NothingSpecial(), [&](auto x) HWY_ATTR {
+  ForEachVector(part, NothingSpecial(), [=](auto x) HWY_ATTR {
     const auto is_small = hn::Lt(hn::Abs(x), limit);  // false for NaN, which stays
     return hn::IfThenZeroElse(is_small, x);
   });
@@ -39,7 +39,7 @@ void RunBinary(T magnitude, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto plus = hn::Set(d, magnitude);
   const auto minus = hn::Set(d, -magnitude);
-  ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
+  ForEachVector(part, KeepsNan(), [=](auto x) HWY_ATTR {
     return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), plus, minus);
   });
 }
@@ -51,7 +51,7 @@ void RunTernary(T magnitude, T threshold, const Part<T>& part) {
   const hn::ScalableTag<T> d;
   const auto signless = hn::Set(d, magnitude);
   const auto limit = hn::Set(d, threshold);
-  ForEachVector(part, KeepsNan(), [&](auto x) HWY_ATTR {
+  ForEachVector(part, KeepsNan(), [=](auto x) HWY_ATTR {
     const auto is_large = hn::Gt(hn::Abs(x), limit);
     return hn::IfThenElseZero(is_large, hn::CopySignToAbs(signless, x));
   });

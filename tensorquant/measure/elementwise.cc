@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <random>
 #include <variant>
 
@@ -60,34 +61,43 @@ void fill_random(Out<T> x) {
   for (std::size_t i = period; i < x.size(); ++i) x[i] = x[i - period];
 }
 
-template <class T>
-std::vector<T> reference_of(const std::string& quantizer, In<T> in) {
-  std::vector<T> out(in.size());
-  const auto made = make_quantizer(quantizer);
-  std::visit([&](const auto& f) { quantize_reference(f, in, Out<T>(out)); }, *made->format());
-  return out;
+Context context_of(std::size_t elements, int axis) {
+  return {.layout = matrix_layout(elements, axis)};
 }
 
-// Whether each result depends on all elements; blocks are short.
-bool looks_at_all(const std::string& quantizer) {
+template <class T>
+void quantize_by_reference(const Quantizer& quantizer, int axis, In<T> in, Out<T> out) {
+  std::visit([&](const auto& f) { quantize_reference(f, in, out, context_of(in.size(), axis)); },
+             *quantizer.format());
+}
+
+// The first elements alone are checked where results do not depend on those behind.
+constexpr std::size_t kChecked = 1 << 18;
+std::size_t elements_checked(const std::string& quantizer, int axis, std::size_t elements) {
   const auto made = make_quantizer(quantizer);
+  if (std::holds_alternative<Ternary>(*made->format())) return elements;
   const auto* scaled = std::get_if<Scaled>(made->format());
-  if (scaled == nullptr) return std::holds_alternative<Ternary>(*made->format());
-  const bool is_of_blocks = scaled->scale.per == Scale::Per::block;
-  return finds_scales(*scaled) && (!is_of_blocks || scaled->scale.rule == Scale::Rule::e4m3);
+  if (scaled != nullptr && finds_scales(*scaled)) {
+    const auto& [rule, number, zero, per, block] = scaled->scale;
+    const bool are_blocks = per == Scale::Per::block && rule != Scale::Rule::e4m3;
+    const bool are_lines = are_blocks || per == Scale::Per::row;
+    const bool is_local = axis == 1 ? are_lines : are_blocks && kChecked / kColumns % block == 0;
+    if (!is_local) return elements;
+  }
+  return elements % kColumns == 0 ? std::min(elements, kChecked) : elements;
 }
 
 // `out` is as the contender left it, given `in`.
 template <class T>
 void check(const Contender<T>& contender, In<T> in, In<T> out) {
-  // The threshold of ternary and scales are those of all elements; for the rest some are enough.
-  const bool is_local = !looks_at_all(contender.quantizer);
-  const std::size_t count = is_local ? std::min<std::size_t>(in.size(), 1 << 18) : in.size();
+  const std::size_t count = elements_checked(contender.quantizer, contender.axis, in.size());
   const bool wants_bits = contender.one_of.empty();
   std::vector<std::vector<T>> wanted;
   for (const std::string& quantizer :
        wants_bits ? std::vector{contender.quantizer} : contender.one_of) {
-    wanted.push_back(reference_of<T>(quantizer, in.first(count)));
+    wanted.emplace_back(count);
+    quantize_by_reference<T>(*make_quantizer(quantizer), contender.axis, in.first(count),
+                             wanted.back());
   }
   for (std::size_t i = 0; i < count; ++i) {
     const bool is_good = std::any_of(wanted.begin(), wanted.end(), [&](const auto& values) {
@@ -102,14 +112,22 @@ void check(const Contender<T>& contender, In<T> in, In<T> out) {
 
 template <class T>
 const Case* find(const std::vector<Case>& cases, const std::vector<Contender<T>>& contenders,
-                 std::string_view name, std::string_view quantizer) {
+                 std::string_view name, std::string_view quantizer, int axis = 1) {
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    if (contenders[i].name == name && contenders[i].quantizer == quantizer) return &cases[i];
+    const Contender<T>& c = contenders[i];
+    if (c.name == name && c.quantizer == quantizer && c.axis == axis) return &cases[i];
   }
   return nullptr;
 }
 
 }  // namespace
+
+Layout matrix_layout(std::size_t elements, int axis) {
+  const std::size_t columns = std::gcd(elements, kColumns), rows = elements / columns;
+  const Axis of_rows = {1, rows, columns}, of_columns = {rows, columns, 1};
+  return axis == 1 ? Layout{.channel = of_rows, .reduction = of_columns}
+                   : Layout{.channel = of_columns, .reduction = of_rows};
+}
 
 template <class T>
 std::vector<Contender<T>> our_contenders(const std::vector<std::string>& quantizers,
@@ -118,17 +136,23 @@ std::vector<Contender<T>> our_contenders(const std::vector<std::string>& quantiz
   for (const std::string& spec : quantizers) {
     const auto quantizer = make_quantizer(spec);
     if (!quantizer->format()) throw Error(spec + ": has no reference to be compared with");
-    contenders.push_back(
-        {kOurs, spec, [quantizer](In<T> in, Out<T> out) { quantizer->quantize(in, out); }});
-    contenders.push_back({kReference,
-                          spec,
-                          [quantizer](In<T> in, Out<T> out) {
-                            std::visit([&](const auto& f) { quantize_reference(f, in, out); },
-                                       *quantizer->format());
-                          },
-                          {},
-                          reference_elements,
-                          1});
+    for (const int axis : quantizer->needs_layout() ? std::vector{1, 0} : std::vector{1}) {
+      contenders.push_back({.name = kOurs,
+                            .quantizer = spec,
+                            .run =
+                                [quantizer, axis](In<T> in, Out<T> out) {
+                                  quantizer->quantize(in, out, context_of(in.size(), axis));
+                                },
+                            .axis = axis});
+      contenders.push_back(
+          {.name = kReference,
+           .quantizer = spec,
+           .run = [quantizer, axis](
+                      In<T> in, Out<T> out) { quantize_by_reference(*quantizer, axis, in, out); },
+           .most_elements = reference_elements,
+           .threads = 1,
+           .axis = axis});
+    }
   }
   return contenders;
 }
@@ -180,8 +204,8 @@ std::vector<Measurement> measure_elementwise(const std::vector<Contender<T>>& co
     const auto nanoseconds = [&](double part) {
       return quantile(cases[i].seconds, part) / static_cast<double>(elements) * 1e9;
     };
-    const Case* ours = find(cases, here, kOurs, here[i].quantizer);
-    measurements.push_back({here[i].name, here[i].quantizer, type, elements, threads,
+    const Case* ours = find(cases, here, kOurs, here[i].quantizer, here[i].axis);
+    measurements.push_back({here[i].name, here[i].quantizer, here[i].axis, type, elements, threads,
                             nanoseconds(0.5), nanoseconds(0.25), nanoseconds(0.75),
                             2 * sizeof(T) / nanoseconds(0.5), ratio(cases[i], streaming),
                             ratio(cases[i], memcpy), ours == nullptr ? 0 : ratio(cases[i], *ours)});
@@ -204,6 +228,7 @@ std::string to_json(std::span<const Measurement> measurements) {
   for (const Measurement& m : measurements) {
     nlohmann::ordered_json row = {{"name", m.name},
                                   {"quantizer", m.quantizer},
+                                  {"axis", m.axis},
                                   {"type", m.type},
                                   {"elements", m.elements},
                                   {"threads", m.threads},

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tensorquant/formats/layout.h"
+
 namespace tensorquant::measure {
 
 // The names of our own contenders and of the copies.
@@ -15,6 +17,12 @@ inline constexpr const char* kOurs = "ours";
 inline constexpr const char* kReference = "reference";
 inline constexpr const char* kStreamingCopy = "streaming copy";
 inline constexpr const char* kMemcpy = "memcpy";
+
+// Tensors are matrices of so many columns, or of the most that divide both. Blocks and rows run
+// along axis 1, where their elements are neighbours, or along axis 0, where they lie a row apart;
+// the other axis is that of the channels.
+inline constexpr std::size_t kColumns = 1024;
+Layout matrix_layout(std::size_t elements, int axis);
 
 // One way to quantize a tensor of float or double.
 template <class T>
@@ -29,11 +37,13 @@ struct Contender {
   int threads = 0;  // it is measured only with so many; 0 for any
   // Copies its last result to `out`, off the clock: for what allocates its outputs itself.
   std::function<void(std::span<T> out)> fetch = {};
+  int axis = 1;  // along which the results' blocks and rows run
 };
 
 struct Measurement {
   std::string name;
   std::string quantizer;
+  int axis;          // along which blocks and rows run
   std::string type;  // "float32" or "float64"
   std::size_t elements;
   int threads;
@@ -43,8 +53,9 @@ struct Measurement {
   double over_ours;  // the same; 0 where ours does not compute this quantizer
 };
 
-// The kernels and their references, which take at most `reference_elements`. Throws an Error for a
-// quantizer of a user's own, which has no reference.
+// The kernels and their references, which take at most `reference_elements`; along both axes where
+// the quantizer asks for them. Throws an Error for a quantizer of a user's own, which has no
+// reference.
 template <class T>
 std::vector<Contender<T>> our_contenders(const std::vector<std::string>& quantizers,
                                          std::size_t reference_elements);

@@ -38,6 +38,26 @@ TEST(MeasureElementwise, MeasuresFloat64) {
   }
 }
 
+TEST(MeasureElementwise, MeasuresWhatAsksForAxesAlongBoth) {
+  const std::vector<std::string> quantizers = {"int,8,scale=max", "mxfp4",
+                                               "int,8,per=channel,scale=max", "nvfp4"};
+  std::vector<std::string> rows;
+  for (const Measurement& row :
+       measure_elementwise(our_contenders<float>(quantizers, 0), kElements, 1, 1)) {
+    if (row.name == kOurs) rows.push_back(row.quantizer + " " + std::to_string(row.axis));
+  }
+  EXPECT_EQ(rows, (std::vector<std::string>{
+                      "int,8,scale=max 1", "mxfp4 1", "mxfp4 0", "int,8,per=channel,scale=max 1",
+                      "int,8,per=channel,scale=max 0", "nvfp4 1", "nvfp4 0"}));
+}
+
+// The same numbers in blocks along the other axis.
+TEST(MeasureElementwise, RefusesAContenderOfTheOtherAxis) {
+  std::vector<Contender<float>> contenders = our_contenders<float>({"mxfp4"}, 0);
+  for (Contender<float>& contender : contenders) contender.axis = 1 - contender.axis;
+  EXPECT_THROW(measure_elementwise(contenders, kElements, 1, 1), Error);
+}
+
 TEST(MeasureElementwise, LeavesOutWhatIsTooSlowForTheSize) {
   const auto rows =
       measure_elementwise(our_contenders<float>({"none"}, kElements - 1), kElements, 1, 1);

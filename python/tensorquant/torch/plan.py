@@ -1,0 +1,207 @@
+"""How a forward goes through the quantizers of a module."""
+
+import torch
+
+from tensorquant._core import Error
+from tensorquant.frontend.layer_error import LayerError
+from tensorquant.frontend.override_argument import warn_of_idle
+from tensorquant.torch import frames
+from tensorquant.torch.axes import axes_around, output_axes, output_axis
+from tensorquant.torch.structures import map_tensors
+from tensorquant.torch.tensor_plan import TensorPlan
+
+_OUTPUTS_PLANNED = 8  # what an LSTM or an attention returns has at most three
+
+
+class ModelPlan:
+    """What the modules of a model share.
+
+    Args:
+        steps: The model's Steps; None where nothing is random.
+
+    Attributes:
+        modules: All ModulePlans of the model.
+    """
+
+    def __init__(self, steps):
+        self.steps = steps
+        self.modules = []
+        self._has_run = False
+
+    def after_forward(self):
+        """Warns, after the first forward of the model, of rules that did nothing in it."""
+        if self._has_run:
+            return
+        self._has_run = True
+        for plan in self.modules:
+            if plan.read_in is not None and not plan.was_called and plan.acts_on_forward:
+                text = (
+                    f"layer '{plan.name}' was not called: its output is computed inside"
+                    f" '{plan.read_in}', and only its weights are quantized"
+                )
+                warn_of_idle([text], stacklevel=4)
+
+
+class ParameterPlan:
+    """How a parameter is quantized when somebody reads it.
+
+    Args:
+        name: The parameter's full name.
+        tensor: Its TensorPlan.
+        quantizers: LayerQuantizers of the layer that it belongs to, or its own.
+        layer: The ModulePlan of that layer, or of its owner.
+    """
+
+    def __init__(self, name, tensor, quantizers, layer):
+        self.name = name
+        self.quantizers = quantizers
+        self.layer = layer
+        self._tensor = tensor
+
+    def quantized(self, parameter, steps):
+        """The quantized values of a parameter, which requires a gradient where that does.
+
+        Also where none is computed, and as a tensor that could have one: PyTorch picks kernels by
+        it, and their bits differ. A compiler has picked them already.
+        """
+        if torch.compiler.is_compiling():
+            return self._tensor.quantize(parameter, steps)
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False), torch.no_grad():
+                quantized = self._tensor.quantize(parameter, steps)
+        else:
+            quantized = self._tensor.quantize(parameter, steps)
+        if parameter.requires_grad and not quantized.requires_grad:
+            quantized.requires_grad_()
+        return quantized
+
+
+class OutputPlan:
+    """How the tensors that a module returns, or a model gets, are quantized.
+
+    Args:
+        module: The module.
+        quantizers: LayerQuantizers whose output quantizer is used.
+        step: The index of their step.
+    """
+
+    def __init__(self, module, quantizers, step):
+        quantizer = quantizers.output
+        self._told = output_axes(module, quantizer)
+        self._axis = output_axis(module)
+        self.quantizers = quantizers
+        self._step = step
+        self._plans = [self._plan(index) for index in range(_OUTPUTS_PLANNED)]
+
+    def quantize(self, value, steps):
+        """The tensors of a structure, quantized."""
+        count = 0
+
+        def quantized(x):
+            nonlocal count
+            count += 1
+            return self._plan_of(count - 1).quantize(x, steps, self._axes(x))
+
+        return map_tensors(quantized, value)
+
+    def quantize_last(self, box, steps):
+        """The same of what is in a list, which is emptied: a tensor's memory may be used."""
+        value = box[0]
+        if type(value) is not torch.Tensor or not value.is_floating_point():
+            box.clear()
+            return self.quantize(value, steps)
+        axes = self._axes(value)
+        del value
+        return self._plans[0].quantize_last(box, steps, axes)
+
+    def _plan_of(self, index):
+        return self._plans[index] if index < _OUTPUTS_PLANNED else self._plan(index)
+
+    def _plan(self, index):
+        return TensorPlan(
+            self.quantizers.output, self.quantizers.context("output", index), self._step
+        )
+
+    def _axes(self, x):
+        if self._told is not None:
+            return self._told
+        return axes_around(self._axis, x.dim())
+
+
+class ModulePlan:
+    """What is attached to a module of a quantized model.
+
+    Args:
+        model: The ModelPlan.
+        name: The module's name.
+        kind: The name of its class.
+        quantizers: LayerQuantizers of a layer that a rule hits, else None.
+    """
+
+    def __init__(self, model, name, kind, quantizers=None):
+        self.model = model
+        self.name = name
+        self.kind = kind
+        self.quantizers = quantizers
+        self.parameters = {}  # ParameterPlans by the attributes
+        self.output = None  # an OutputPlan
+        self.input = None  # another, of a whole model
+        self.was_called = False
+        self.read_in = None  # the name of another module in whose forward its weights were read
+        self._naming = LayerError(name, kind)
+
+    @property
+    def acts_on_forward(self):
+        """Whether a rule does nothing unless the module is called."""
+        return self.output is not None
+
+    def call(self, module, base_forward, args, kwargs):
+        """What the module's forward() gives with the quantizers in their places."""
+        frame = frames.push(self, module.training)
+        try:
+            self._check(module)
+            if self.input is not None and frame.is_root:
+                args, kwargs = self._quantized_input(frame, args, kwargs)
+            box = [base_forward(module, *args, **kwargs)]
+            if not torch.compiler.is_compiling():
+                self._after_forward(frame)
+            if self.output is None:
+                return box.pop()
+            frame.is_quiet = True
+            return self.output.quantize_last(box, frame.steps)
+        except Error as error:
+            raise self._naming.named(error) from None
+        finally:
+            frames.pop()
+
+    def _check(self, module):
+        for attribute in self.parameters:
+            if attribute not in module._parameters and not hasattr(type(module), attribute):
+                raise Error(
+                    f"'{attribute}' is no parameter of it any more. Of FullyShardedDataParallel and"
+                    " DataParallel, which take parameters away, use fully_shard() and"
+                    " DistributedDataParallel instead; after other changes call quantize_model()"
+                    " again"
+                )
+
+    def _quantized_input(self, frame, args, kwargs):
+        frame.is_quiet = True
+        try:
+            if args:
+                return (self.input.quantize(args[0], frame.steps), *args[1:]), kwargs
+            first = next(iter(kwargs), None)
+            if first is None:
+                return args, kwargs
+            return args, {**kwargs, first: self.input.quantize(kwargs[first], frame.steps)}
+        finally:
+            frame.is_quiet = False
+
+    def _after_forward(self, frame):
+        self.was_called = True
+        if frame.is_root:
+            self.model.after_forward()
+        for plan in frame.written():
+            raise Error(
+                f"its forward() writes to the parameter '{plan.name}', which would be lost: what it"
+                " reads are quantized values; write to it outside of forward()"
+            )

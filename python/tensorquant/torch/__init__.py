@@ -22,12 +22,14 @@ from tensorquant.torch.model import (
     strip,
     summary,
 )
+from tensorquant.torch.observation import observe
 
 __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
     "TensorQuantizer",
     "layer_steps",
+    "observe",
     "quantize_model",
     "set_inference_step",
     "set_layer_steps",

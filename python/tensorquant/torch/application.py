@@ -5,12 +5,14 @@ from tensorquant.frontend.assignment import Assignment
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals
 from tensorquant.torch.axes import parameter_axes
-from tensorquant.torch.names import HOLDERS, children, is_layer, join, walk
+from tensorquant.torch.names import containers, is_layer, join, walk
+from tensorquant.torch.operation_rules import STEP as OPERATIONS
+from tensorquant.torch.operation_rules import OperationRules
 from tensorquant.torch.plan import ModelPlan, ModulePlan, OutputPlan, ParameterPlan
 from tensorquant.torch.step import Steps
 from tensorquant.torch.tensor_plan import TensorPlan
 from tensorquant.torch.tied import Readings
-from tensorquant.torch.twin import attach, detach
+from tensorquant.torch.twin import attach, attached, detach
 
 
 class Application:
@@ -31,7 +33,12 @@ class Application:
         self._root = root
         refusals.refuse_model(root)
         places = walk(root)
-        assignment = Assignment(override, places, not is_layer(root), _arithmetic_of)
+        self._containers = dict(containers(root))
+        operations = OperationRules(
+            override, self._containers, [name for place in places for name in place.names]
+        )
+        later = [idle.message for idle in operations.later]
+        assignment = Assignment(override, places, not is_layer(root), _arithmetic_of, later)
         self.idle = assignment.idle
         chosen = [
             quantizers
@@ -40,7 +47,12 @@ class Application:
         ]
         names = [quantizers.layer for quantizers in chosen if quantizers.is_random]
         self._step_of = {name: index for index, name in enumerate(names)}
-        self._model = ModelPlan(Steps(names) if names else None)
+        if operations.are_random:
+            self._step_of[OPERATIONS] = len(names)
+            names.append(OPERATIONS)
+        operations.prepare(override.seed, self._step_of.get(OPERATIONS))
+        self._model = ModelPlan(Steps(names) if names else None, operations, override.strict)
+        self._names = {id(module): name for name, module in root.named_modules()}
         self._plans = {}  # pairs of a module and its plan, by the module's id
         self._readings = Readings()
         for place, quantizers in zip(places, assignment.quantizers):
@@ -49,18 +61,41 @@ class Application:
             except Error as error:
                 assignment.add_fault(place, error)
         assignment.refuse()
-        if chosen:
-            self._plan_containers(root, "")
+        if chosen or operations.any:
+            for module in self._containers.values():
+                self._plan_of(module)
+        if operations.any:
+            for place in places:
+                self._plan_of(place.layer)
         if assignment.input is not None:
             _, plan = self._plans[id(root)]
             plan.input = OutputPlan(root, assignment.input, self._step_of.get("input"))
 
     def attach(self):
         """Puts the quantizers into the modules; those that no rule hits become plain ones."""
-        for module in self._root.modules():
+        self._before = [(module, attached(module)) for module in self._root.modules()]
+        for module, _ in self._before:
             detach(module)
         for module, plan in self._plans.values():
             attach(module, plan)
+
+    def run(self, inputs):
+        """Runs the model once, which is put back as it was before attach() if that goes wrong.
+
+        Returns:
+            Messages of the rules that did nothing in it.
+        """
+        try:
+            return self._model.rehearse(self._root, inputs)
+        except BaseException:
+            self._put_back()
+            raise
+
+    def _put_back(self):
+        for module, plan in self._before:
+            detach(module)
+            if plan is not None:
+                attach(module, plan)
 
     def _plan(self, place, quantizers):
         streams = [self._readings.stream(place, p, quantizers) for p in place.parameters]
@@ -68,9 +103,8 @@ class Application:
             return
         refusals.refuse_place(place, quantizers)
         step = self._step_of.get(quantizers.layer)
-        naming = place.name, place.type
         if not place.is_parameter:
-            plan = self._plan_of(place.layer, *naming)
+            plan = self._plan_of(place.layer)
             plan.quantizers = quantizers
             if quantizers.output is not None:
                 plan.output = OutputPlan(place.layer, quantizers, step)
@@ -83,25 +117,18 @@ class Application:
             context = Context(quantizers.seed, stream, axes=axes)
             name = place.name if place.is_parameter else join(place.name, attribute)
             tensor = TensorPlan(quantizer, context, step)
-            plan = self._plan_of(owner, place.name, type(owner).__name__)
-            layer = plan if place.is_parameter else self._plan_of(place.layer, *naming)
-            plan.parameters[attribute] = ParameterPlan(name, tensor, quantizers, layer)
+            self._plan_of(owner).parameters[attribute] = ParameterPlan(
+                name, tensor, quantizers, self._plan_of(place.layer)
+            )
 
-    def _plan_of(self, module, name, kind):
+    def _plan_of(self, module):
         found = self._plans.get(id(module))
         if found is None:
-            found = self._plans[id(module)] = (module, ModulePlan(self._model, name, kind))
-            self._model.modules.append(found[1])
+            name, kind = self._names[id(module)], type(module).__name__
+            plan = ModulePlan(self._model, name, kind, not is_layer(module))
+            found = self._plans[id(module)] = (module, plan)
+            self._model.modules.append(plan)
         return found[1]
-
-    def _plan_containers(self, module, name):
-        """Whoever holds quantized modules may read their parameters."""
-        if is_layer(module):
-            return
-        if not isinstance(module, HOLDERS):
-            self._plan_of(module, name, type(module).__name__)
-        for child_name, child in children(module):
-            self._plan_containers(child, join(name, child_name))
 
 
 def _arithmetic_of(place):

@@ -57,7 +57,7 @@ class Frame:
                 self.is_quiet = was_quiet
             found = self._quantized[plan] = (parameter, quantized, _version(quantized))
             if plan.layer is not self.plan and not torch.compiler.is_compiling():
-                plan.layer.read_in = self.plan.name
+                plan.layer.read_in = f"'{self.plan.name}'" if self.plan.name else "the model itself"
         return found[1]
 
     def written(self):

@@ -24,6 +24,7 @@ def quantize_model(
     maps: Any = None,
     seed: Seed = 0,
     strict: bool = False,
+    example_inputs: Any = None,
 ) -> nn.Module:
     """Puts the quantizers of maps into the layers of a model, in place.
 
@@ -31,8 +32,10 @@ def quantize_model(
     parameters stay float: each forward quantizes them, and gradients reach them. A second call
     replaces the first.
 
-    Layers go by the names of `named_modules()`. The extrinsic name `input` is the model's input: the
-    first argument of its forward.
+    Layers go by the names of `named_modules()`, parameters of modules that hold layers by those of
+    `named_parameters()`. The extrinsic name `input` is the model's input: the first argument of its
+    forward. Operations that are no layers, such as `x + y`, go by `layer1.0.add`, and are hit by
+    extrinsic keys that name them: docs/pytorch.md.
 
     Args:
         model: A module, or a single layer.
@@ -42,7 +45,10 @@ def quantize_model(
         maps: In place of the three: a file with all of them, or a `tensorquant.Override`, which
             brings its own seed and strictness.
         seed: Of random rounding, 64 bits.
-        strict: Whether a rule that does nothing is an error; a warning if not.
+        strict: Whether a rule that does nothing is an error; a warning if not. Of rules that may
+            hit operations the first forward tells.
+        example_inputs: An argument of the model, or a tuple of them, for such a forward at once. It
+            runs without gradients and counts no step.
 
     Returns:
         The model.
@@ -60,7 +66,10 @@ def quantize_model(
     override = make_override(weights, extrinsic, intrinsic, maps, seed, strict)
     application = Application(model, override)
     application.attach()
-    warn_of_idle(application.idle, stacklevel=3)
+    idle = application.idle
+    if example_inputs is not None:
+        idle = idle + application.run(example_inputs)
+    warn_of_idle(idle, stacklevel=3)
     return model
 
 

@@ -97,6 +97,25 @@ def walk(root):
     return list(found.values())
 
 
+def containers(root):
+    """The modules in a model that hold layers and are called: pairs of the first name and the module.
+
+    They may read the parameters of what they hold, and call functions that are no layers.
+    """
+    seen = set()
+
+    def visit(module, name):
+        if is_layer(module) or id(module) in seen:
+            return
+        seen.add(id(module))
+        if not isinstance(module, HOLDERS):
+            yield name, module
+        for child_name, child in children(module):
+            yield from visit(child, join(name, child_name))
+
+    return list(visit(root, ""))
+
+
 def join(name, child):
     """The name of what a module holds."""
     return f"{name}.{child}" if name else child

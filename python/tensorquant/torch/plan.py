@@ -7,7 +7,8 @@ from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.override_argument import warn_of_idle
 from tensorquant.torch import frames
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
-from tensorquant.torch.structures import map_tensors
+from tensorquant.torch.operations import Watching, is_float_tensor, operation_of, run_apart
+from tensorquant.torch.structures import floats_in, map_tensors
 from tensorquant.torch.tensor_plan import TensorPlan
 
 _OUTPUTS_PLANNED = 8  # what an LSTM or an attention returns has at most three
@@ -18,28 +19,67 @@ class ModelPlan:
 
     Args:
         steps: The model's Steps; None where nothing is random.
+        operations: Its OperationRules.
+        strict: Whether a rule that does nothing is an error.
 
     Attributes:
         modules: All ModulePlans of the model.
+        observer: Gets the names and tensors of outputs and operations; or None.
     """
 
-    def __init__(self, steps):
+    def __init__(self, steps, operations, strict):
         self.steps = steps
+        self.operations = operations
         self.modules = []
+        self.observer = None
+        self._strict = strict
         self._has_run = False
 
-    def after_forward(self):
-        """Warns, after the first forward of the model, of rules that did nothing in it."""
-        if self._has_run:
-            return
+    @property
+    def watches(self):
+        """Whether operations matter."""
+        return self.operations.any or self.observer is not None
+
+    def rehearse(self, root, inputs):
+        """Runs the model once as in inference.
+
+        Args:
+            root: The model.
+            inputs: An argument of it, or a tuple of them.
+
+        Returns:
+            Messages of the rules that did nothing in it.
+
+        Raises:
+            tensorquant.Error: There are some, and that is an error.
+        """
+        training = [module for module in root.modules() if module.training]
         self._has_run = True
-        for plan in self.modules:
-            if plan.read_in is not None and not plan.was_called and plan.acts_on_forward:
-                text = (
-                    f"layer '{plan.name}' was not called: its output is computed inside"
-                    f" '{plan.read_in}', and only its weights are quantized"
-                )
-                warn_of_idle([text], stacklevel=4)
+        try:
+            root.eval()
+            with torch.no_grad():
+                root(*inputs) if isinstance(inputs, tuple) else root(inputs)
+        finally:
+            for module in training:
+                module.training = True
+        return self._idle()
+
+    def after_forward(self):
+        """Tells, after the first forward of the model, of rules that did nothing in it."""
+        if not self._has_run:
+            self._has_run = True
+            warn_of_idle(self._idle(), stacklevel=5)
+
+    def _idle(self):
+        idle = self.operations.idle()
+        if idle and self._strict:
+            raise Error("; ".join(idle))
+        return idle + [
+            f"layer '{plan.name}' was not called: its output is computed inside {plan.read_in}, and"
+            " only its weights are quantized"
+            for plan in self.modules
+            if plan.read_in is not None and not plan.was_called and plan.acts_on_forward
+        ]
 
 
 class ParameterPlan:
@@ -135,19 +175,20 @@ class ModulePlan:
         model: The ModelPlan.
         name: The module's name.
         kind: The name of its class.
-        quantizers: LayerQuantizers of a layer that a rule hits, else None.
+        is_container: Whether it holds layers and is none.
     """
 
-    def __init__(self, model, name, kind, quantizers=None):
+    def __init__(self, model, name, kind, is_container):
         self.model = model
         self.name = name
         self.kind = kind
-        self.quantizers = quantizers
+        self.quantizers = None  # LayerQuantizers of a layer that a rule hits
         self.parameters = {}  # ParameterPlans by the attributes
         self.output = None  # an OutputPlan
         self.input = None  # another, of a whole model
+        self.is_container = is_container
         self.was_called = False
-        self.read_in = None  # the name of another module in whose forward its weights were read
+        self.read_in = None  # another module, for people, in whose forward its weights were read
         self._naming = LayerError(name, kind)
 
     @property
@@ -162,17 +203,43 @@ class ModulePlan:
             self._check(module)
             if self.input is not None and frame.is_root:
                 args, kwargs = self._quantized_input(frame, args, kwargs)
-            box = [base_forward(module, *args, **kwargs)]
+            if self.model.watches and not frame.has_mode:
+                frame.has_mode = True
+                with Watching():
+                    box = [base_forward(module, *args, **kwargs)]
+            else:
+                box = [base_forward(module, *args, **kwargs)]
+            frame.is_quiet = True
             if not torch.compiler.is_compiling():
                 self._after_forward(frame)
-            if self.output is None:
-                return box.pop()
-            frame.is_quiet = True
-            return self.output.quantize_last(box, frame.steps)
+            if self.output is not None:
+                box.append(self.output.quantize_last(box, frame.steps))
+            if self.model.observer is not None and not self.is_container:
+                self._show(self.name, box[0])
+            return box.pop()
         except Error as error:
             raise self._naming.named(error) from None
         finally:
             frames.pop()
+
+    def run_function(self, frame, function, args, kwargs):
+        """What a function of PyTorch gives that the module's forward() calls."""
+        operation = operation_of(function) if self.is_container else None
+        if operation is None:
+            return function(*args, **kwargs)
+        y, target = run_apart(function, args, kwargs)
+        if not is_float_tensor(y):
+            return y if target is None else target.copy_(y)
+        name = self.model.operations.name(self.name, operation, frame.counts)
+        y = self.model.operations.quantized(name, self.name, operation, y, frame.steps)
+        if self.model.observer is not None:
+            self._show(name, y)
+        return y if target is None else target.copy_(y)
+
+    def _show(self, name, value):
+        if not torch.compiler.is_compiling():
+            for x in floats_in(value):
+                self.model.observer(name, x)
 
     def _check(self, module):
         for attribute in self.parameters:

@@ -10,6 +10,19 @@ from tensorquant._core import Error
 _NO_TENSORS = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 
 
+def floats_in(value):
+    """The floating-point tensors in a structure, as far as it shows them."""
+    if isinstance(value, torch.Tensor):
+        return [value] if value.is_floating_point() else []
+    if isinstance(value, dict):
+        value = value.values()
+    elif dataclasses.is_dataclass(value):
+        value = vars(value).values()
+    elif not isinstance(value, (tuple, list)):
+        return []
+    return [x for part in value for x in floats_in(part)]
+
+
 def map_tensors(function, value):
     """The same structure with function(tensor) in place of each floating-point tensor.
 

@@ -23,17 +23,20 @@ class TensorPlan:
         self._context = context
         self._step = step
 
-    def quantize(self, x, steps, axes=None):
+    def quantize(self, x, steps, axes=None, stream=None):
         """A quantized tensor.
 
         Args:
             x: The tensor.
             steps: A tensor of the steps of the model's layers.
-            axes: The Axes of x, if they are not those of the Context.
+            axes, stream: Those of x, if they are not the Context's.
         """
         if self._own is not None:
             return _quantized_by(self._own, x)
-        return quantize_in(x, self._spec, self._context_at(steps, axes))
+        context = self._context_at(steps, axes)
+        if stream is not None:
+            context = context._replace(stream=stream)
+        return quantize_in(x, self._spec, context)
 
     def quantize_last(self, box, steps, axes=None):
         """The same of the one tensor in a list, which is taken out and may be overwritten."""

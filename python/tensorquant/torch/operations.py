@@ -1,0 +1,89 @@
+"""Functions that are no layers, such as `x + y`: what they are called, and what watches them."""
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from tensorquant.torch import frames
+
+# By the names of PyTorch's functions. What only moves or selects values has none.
+_NAMES = {
+    **dict.fromkeys(("add", "__radd__", "__iadd__"), "add"),
+    **dict.fromkeys(("sub", "subtract", "rsub", "__rsub__", "__isub__"), "sub"),
+    **dict.fromkeys(("mul", "multiply", "__rmul__", "__imul__"), "mul"),
+    **dict.fromkeys(("div", "divide", "true_divide", "__rdiv__", "__rtruediv__"), "div"),
+    **dict.fromkeys(("matmul", "__rmatmul__", "mm", "bmm", "baddbmm", "einsum"), "matmul"),
+    **dict.fromkeys(("pow", "__rpow__", "__ipow__"), "pow"),
+    "scaled_dot_product_attention": "sdpa",
+    **{
+        name: name
+        for name in (
+            *("addmm", "linear", "bilinear", "softmax", "log_softmax", "mean", "sum", "rsqrt"),
+            *("relu", "relu6", "gelu", "silu", "tanh", "sigmoid", "layer_norm", "rms_norm"),
+            *("hardtanh", "hardswish", "hardsigmoid", "group_norm", "batch_norm", "interpolate"),
+            *(f"conv{n}d" for n in (1, 2, 3)),
+            *(f"conv_transpose{n}d" for n in (1, 2, 3)),
+            *(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)),
+        )
+    },
+}
+NAMES = tuple(dict.fromkeys(_NAMES.values()))
+_LAST = {"matmul", "addmm", "linear", "bilinear", "sdpa", "softmax", "layer_norm", "rms_norm"}
+_INPLACE_OPERATORS = {"__iadd__", "__isub__", "__imul__", "__ipow__"}
+_HAVE_FLAG = {"relu", "relu6", "silu", "hardtanh", "hardswish", "hardsigmoid"}
+
+
+def operation_of(function):
+    """The name of a function of PyTorch, or None: in-place, reflected and method forms have one."""
+    name = function.__name__
+    found = _NAMES.get(name)
+    if found is None and name.endswith("_") and not name.endswith("__"):
+        return _NAMES.get(name[:-1])
+    return found
+
+
+def channel_axis(operation):
+    """The axis of the channels in the result of an operation."""
+    if operation in _LAST:
+        return -1
+    is_spatial = operation.startswith("conv") or "pool" in operation
+    return -1 - int(operation[-2]) if is_spatial else 1
+
+
+def run_apart(function, args, kwargs):
+    """Runs a function without changing its arguments.
+
+    Returns:
+        Its result, and the tensor that it would have overwritten with it, or None.
+    """
+    kwargs = dict(kwargs)
+    if kwargs.get("out") is not None:
+        target = kwargs.pop("out")
+        return function(*args, **kwargs), target
+    if not _is_in_place(function.__name__, args, kwargs):
+        return function(*args, **kwargs), None
+    target = args[0] if args else kwargs.pop("input")
+    return function(target.clone(), *args[1:], **kwargs), target
+
+
+def _is_in_place(name, args, kwargs):
+    if name in _HAVE_FLAG:
+        return kwargs.get("inplace") is True or any(x is True for x in args[1:])
+    return name in _INPLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
+
+
+class Watching(TorchFunctionMode):
+    """A context in which the running forward sees the functions that are called.
+
+    Not what they call themselves: PyTorch takes the mode away meanwhile.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        frame = frames.top()
+        if frame is None or frame.is_quiet:
+            return function(*args, **kwargs)
+        return frame.plan.run_function(frame, function, args, kwargs)
+
+
+def is_float_tensor(x):
+    return isinstance(x, torch.Tensor) and x.is_floating_point()

@@ -2,8 +2,9 @@
 
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
+from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.numbers.context import Context
-from tensorquant.torch import refusals
+from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
 from tensorquant.torch.names import containers, is_layer, join, walk
 from tensorquant.torch.operation_rules import STEP as OPERATIONS
@@ -108,6 +109,9 @@ class Application:
             plan.quantizers = quantizers
             if quantizers.output is not None:
                 plan.output = OutputPlan(place.layer, quantizers, step)
+            if quantizers.product is not None and _arithmetic_of(place) == "rounded":
+                plan.arithmetic = LayerArithmetic(quantizers)
+                plan.arithmetic_step = step if quantizers.is_random_inside else None
         for parameter, stream in zip(place.parameters, streams):
             quantizer = quantizers.bias if parameter.is_bias else quantizers.weight
             if quantizer is None:
@@ -132,4 +136,4 @@ class Application:
 
 
 def _arithmetic_of(place):
-    return "nothing" if place.is_parameter else "other"
+    return "nothing" if place.is_parameter else rounded.arithmetic_of(place.layer)

@@ -11,6 +11,7 @@ from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of
 from tensorquant.numbers.checks import Seed, Step, checked
 from tensorquant.torch.application import Application
 from tensorquant.torch.names import walk
+from tensorquant.torch.rounded import arithmetic_of
 from tensorquant.torch.twin import attached, detach
 
 
@@ -117,7 +118,8 @@ def _summary_of(place):
     if plan is None or plan.quantizers is None:
         return empty_summary(place.name, place.type)
     roles = {"bias" if parameter.is_bias else "weight" for parameter in place.parameters}
-    return summary_of(plan.quantizers, place.type, roles)
+    can_round = not place.is_parameter and arithmetic_of(place.layer) == "rounded"
+    return summary_of(plan.quantizers, place.type, roles, can_round)
 
 
 @checked

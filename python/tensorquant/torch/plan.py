@@ -5,7 +5,7 @@ import torch
 from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.override_argument import warn_of_idle
-from tensorquant.torch import frames
+from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
 from tensorquant.torch.operations import Watching, is_float_tensor, operation_of, run_apart
 from tensorquant.torch.structures import floats_in, map_tensors
@@ -185,6 +185,8 @@ class ModulePlan:
         self.quantizers = None  # LayerQuantizers of a layer that a rule hits
         self.parameters = {}  # ParameterPlans by the attributes
         self.output = None  # an OutputPlan
+        self.arithmetic = None  # a LayerArithmetic
+        self.arithmetic_step = None  # the index of its step
         self.input = None  # another, of a whole model
         self.is_container = is_container
         self.was_called = False
@@ -194,7 +196,7 @@ class ModulePlan:
     @property
     def acts_on_forward(self):
         """Whether a rule does nothing unless the module is called."""
-        return self.output is not None
+        return self.output is not None or self.arithmetic is not None
 
     def call(self, module, base_forward, args, kwargs):
         """What the module's forward() gives with the quantizers in their places."""
@@ -203,7 +205,7 @@ class ModulePlan:
             self._check(module)
             if self.input is not None and frame.is_root:
                 args, kwargs = self._quantized_input(frame, args, kwargs)
-            if self.model.watches and not frame.has_mode:
+            if (self.model.watches or self.arithmetic is not None) and not frame.has_mode:
                 frame.has_mode = True
                 with Watching():
                     box = [base_forward(module, *args, **kwargs)]
@@ -224,6 +226,8 @@ class ModulePlan:
 
     def run_function(self, frame, function, args, kwargs):
         """What a function of PyTorch gives that the module's forward() calls."""
+        if self.arithmetic is not None:
+            return self._run_rounded(frame, function, args, kwargs)
         operation = operation_of(function) if self.is_container else None
         if operation is None:
             return function(*args, **kwargs)
@@ -235,6 +239,19 @@ class ModulePlan:
         if self.model.observer is not None:
             self._show(name, y)
         return y if target is None else target.copy_(y)
+
+    def _run_rounded(self, frame, function, args, kwargs):
+        def rounding():
+            index = frame.counts.get("rounded", 0)
+            frame.counts["rounded"] = index + 1
+            step = 0 if self.arithmetic_step is None else frame.steps[self.arithmetic_step]
+            return rounded.Rounding(self.arithmetic, index, step)
+
+        frame.is_quiet = True
+        try:
+            return rounded.run_function(function, rounding, args, kwargs)
+        finally:
+            frame.is_quiet = False
 
     def _show(self, name, value):
         if not torch.compiler.is_compiling():

@@ -2,6 +2,7 @@
 
 import re
 
+import torch
 from torch import nn
 
 _SIZES = (1, 2, 3)
@@ -38,6 +39,7 @@ _FUNCTIONS = re.compile(
 )
 
 
-def is_moving(function):
-    """Whether a function of PyTorch has no arithmetic."""
-    return _FUNCTIONS.fullmatch(function.__name__) is not None
+@torch.compiler.assume_constant_result
+def is_moving(name):
+    """Whether the function of PyTorch of that name has no arithmetic."""
+    return _FUNCTIONS.fullmatch(name) is not None

@@ -15,7 +15,6 @@ from tensorquant.torch.operations import NAMES, channel_axis
 from tensorquant.torch.tensor_plan import TensorPlan
 
 STEP = "operations"  # under which name the steps of all of them go
-_stream_of = torch.compiler.assume_constant_result(stream_of)  # a compiler looks not into the core
 
 
 class OperationRules:
@@ -85,7 +84,7 @@ class OperationRules:
         if plan is None:
             return y
         axes = axes_around(channel_axis(operation), y.dim()) if plan.needs_layout else NO_AXES
-        return plan.quantize(y, steps, axes, _stream_of(name, "output"))
+        return plan.quantize(y, steps, axes, _stream_of(name))
 
     def idle(self):
         """Messages of those rules that have hit neither a layer nor, so far, an operation."""
@@ -119,10 +118,20 @@ def _may_hit(key, containers):
     return False
 
 
+# A compiler cannot look into the core: these two are constants to it.
 @torch.compiler.assume_constant_result
-@functools.lru_cache(maxsize=65536)
+def _stream_of(name):
+    return stream_of(name, "output")
+
+
+@torch.compiler.assume_constant_result
 def _first_hit(keys, name, start):
     """The index of the first key that hits an operation, whose own part begins at `start`."""
+    return _searched(keys, name, start)
+
+
+@functools.lru_cache(maxsize=65536)
+def _searched(keys, name, start):
     return next((index for index, key in enumerate(keys) if _hits(key, name, start)), None)
 
 

@@ -32,9 +32,18 @@ _INPLACE_OPERATORS = {"__iadd__", "__isub__", "__imul__", "__ipow__"}
 _HAVE_FLAG = {"relu", "relu6", "silu", "hardtanh", "hardswish", "hardsigmoid"}
 
 
+@torch.compiler.assume_constant_result  # a compiler does not know it of methods
+def name_of(function):
+    """The name of a function or method of PyTorch."""
+    return function.__name__
+
+
 def operation_of(function):
-    """The name of a function of PyTorch, or None: in-place, reflected and method forms have one."""
-    name = function.__name__
+    """What a function of PyTorch is called in models, or None.
+
+    In-place, reflected and method forms have one name.
+    """
+    name = name_of(function)
     found = _NAMES.get(name)
     if found is None and name.endswith("_") and not name.endswith("__"):
         return _NAMES.get(name[:-1])
@@ -59,7 +68,7 @@ def run_apart(function, args, kwargs):
     if kwargs.get("out") is not None:
         target = kwargs.pop("out")
         return function(*args, **kwargs), target
-    if not _is_in_place(function.__name__, args, kwargs):
+    if not _is_in_place(name_of(function), args, kwargs):
         return function(*args, **kwargs), None
     target = args[0] if args else kwargs.pop("input")
     return function(target.clone(), *args[1:], **kwargs), target

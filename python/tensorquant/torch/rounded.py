@@ -15,7 +15,7 @@ from tensorquant.frontend.layer_arithmetic import operation_parts
 from tensorquant.ops.torch import arithmetic
 from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
-from tensorquant.torch.operations import is_float_tensor
+from tensorquant.torch.operations import is_float_tensor, name_of
 from tensorquant.torch.twin import float_class
 
 _SIZES = (1, 2, 3)
@@ -28,7 +28,6 @@ _ROUNDED_LAYERS = {
     ),
     *(getattr(nn, f"{kind}AvgPool{n}d") for kind in ("", "Adaptive") for n in _SIZES),
 }
-_constant_parts = torch.compiler.assume_constant_result(operation_parts)
 
 
 def arithmetic_of(module):
@@ -42,6 +41,11 @@ def arithmetic_of(module):
     if kind in _ROUNDED_LAYERS or not kind.__module__.startswith("torch."):
         return "rounded"
     return "other"
+
+
+@torch.compiler.assume_constant_result  # a compiler cannot look into the core
+def _parts(kind, names, settings, options):
+    return operation_parts(kind, names, settings, options)
 
 
 class Rounding:
@@ -60,7 +64,7 @@ class Rounding:
 
     def run(self, kind, operands, float_function, **options):
         """The result of one of tensorquant.ops' operations."""
-        operation = self._of_layer.operation(kind, self._index, parts=_constant_parts, **options)
+        operation = self._of_layer.operation(kind, self._index, parts=_parts, **options)
         tensors = [x for x in operands if x is not None]
         return arithmetic(operation, *tensors, float_function=float_function, step=self._step)
 
@@ -80,12 +84,13 @@ def run_function(function, rounding, args, kwargs):
     Raises:
         tensorquant.Error: It has arithmetic that cannot be rounded.
     """
-    rounded = _FUNCTIONS.get(function.__name__)
+    name = name_of(function)
+    rounded = _FUNCTIONS.get(name)
     if rounded is not None:
         return rounded(rounding(), *args, **kwargs)
     result = function(*args, **kwargs)
-    if is_float_tensor(result) and not is_moving(function):
-        raise Error(f"its arithmetic cannot be rounded: it calls '{function.__name__}'")
+    if is_float_tensor(result) and not is_moving(name):
+        raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")
     return result
 
 

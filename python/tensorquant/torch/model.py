@@ -99,13 +99,15 @@ def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSu
 
     Returns:
         A list of LayerSummary, in the order of the layers; first the model's input, if it is
-        quantized.
+        quantized, and last the operations that rules have hit so far.
     """
     plan = attached(model)
     rows = []
     if plan is not None and plan.input is not None:
         rows.append(summary_of(plan.input.quantizers, ""))
     rows += map(_summary_of, walk(model))
+    if plan is not None:
+        rows += plan.model.operations.summaries()
     if print_fn is not None:
         print_fn(table(rows))
     return rows

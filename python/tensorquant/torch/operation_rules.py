@@ -4,6 +4,7 @@ import functools
 
 import torch
 
+from tensorquant.frontend.summary import empty_summary
 from tensorquant.maps.explain import explain
 from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import QuantizerMap
@@ -30,7 +31,8 @@ class OperationRules:
 
     Attributes:
         later: The IdleRules that hit no layer but may come to hit an operation.
-        found: The operations so far, by their names in the order of their calls.
+        found: The operations so far, in the order of their first calls: by their names the rules
+            that hit them, or None.
     """
 
     def __init__(self, override, containers, layers):
@@ -38,7 +40,6 @@ class OperationRules:
         self._keys = tuple(rule.key for rule in self._rules)
         self._taken = frozenset(layers)
         self._plans = None
-        self._hit = set()
         self.found = {}
         names = layers if "input" in layers else ["input", *layers]  # as assign() has them
         mine = {rule.key for rule in self._rules}
@@ -78,17 +79,26 @@ class OperationRules:
         start = len(container) + 1 if container else 0
         index = _first_hit(self._keys, name, start)
         if not torch.compiler.is_compiling():
-            self.found.setdefault(name)
-            self._hit.add(index)
+            self.found.setdefault(name, None if index is None else self._rules[index])
         plan = None if index is None else self._plans[index]
         if plan is None:
             return y
         axes = axes_around(channel_axis(operation), y.dim()) if plan.needs_layout else NO_AXES
         return plan.quantize(y, steps, axes, _stream_of(name))
 
+    def summaries(self):
+        """A LayerSummary for each operation so far that a rule hits."""
+        return [
+            empty_summary(name, "operation")._replace(
+                output=str(rule.output), rule=f'extrinsic "{rule.key}" ({rule.origin})'
+            )
+            for name, rule in self.found.items()
+            if rule is not None and rule.output is not None
+        ]
+
     def idle(self):
         """Messages of those rules that have hit neither a layer nor, so far, an operation."""
-        hit = {self._keys[index] for index in self._hit if index is not None}
+        hit = {rule.key for rule in self.found.values() if rule is not None}
         return [self._message(idle) for idle in self.later if idle.rule.key not in hit]
 
     def _message(self, idle):

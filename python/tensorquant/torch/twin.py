@@ -18,7 +18,7 @@ from tensorquant.torch.names import parametrized
 
 _ATTACHED = "_tensorquant"  # the attribute of a module
 
-_twins = weakref.WeakKeyDictionary()  # by class
+_twins = weakref.WeakValueDictionary()  # by class, as long as there are objects of them
 
 
 def attached(module):

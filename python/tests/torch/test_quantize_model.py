@@ -158,6 +158,13 @@ def test_one_error_names_all_layers_and_leaves_the_model_as_it_was():
     assert tqt.summary(model, print_fn=None) == before
 
 
+def test_a_nested_tensor_is_refused_in_words():
+    model = tqt.quantize_model(nn.Sequential(nn.Identity()), extrinsic={"=0": SPEC})
+    x = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+    with pytest.raises(TypeError, match="expected a dense tensor, found one of layout nested"):
+        model(x)
+
+
 def test_a_second_call_replaces_the_first():
     model, x = sequence()
     by_hand = hands.quantized_copy(model, "nearest,6,3")

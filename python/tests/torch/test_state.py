@@ -115,6 +115,15 @@ def test_a_forward_that_writes_to_a_parameter_is_refused():
         model(torch.ones(3))
 
 
+def test_a_parametrized_layer_is_copied_with_its_quantizers():
+    layer = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3))
+    model, x = nn.Sequential(layer).eval(), torch.randn(2, 4)
+    tqt.quantize_model(model, **MAPS)
+    other = copy.deepcopy(model)
+    assert hands.same_bits(other(x), model(x))
+    assert tqt.summary(other, print_fn=None) == tqt.summary(model, print_fn=None)
+
+
 def test_changes_after_quantizing_are_seen():
     model, x = quantized("resnet")
     with torch.no_grad():

@@ -8,6 +8,9 @@ import contextlib
 import threading
 
 import torch
+from torch.overrides import handle_torch_function
+
+from tensorquant.torch.torch_internals import is_watched
 
 
 class _Stack(threading.local):
@@ -50,15 +53,21 @@ class Frame:
             return parameter
         found = self._quantized.get(plan)
         if found is None or found[0] is not parameter:
-            was_quiet, self.is_quiet = self.is_quiet, True
-            try:
-                quantized = plan.quantized(parameter, self.steps)
-            finally:
-                self.is_quiet = was_quiet
-            found = self._quantized[plan] = (parameter, quantized, _version(quantized))
+            found = self.run_unseen(_read, plan, parameter, self.steps)
+            self._quantized[plan] = found
             if plan.layer is not self.plan and not torch.compiler.is_compiling():
                 plan.layer.read_in = f"'{self.plan.name}'" if self.plan.name else "the model itself"
         return found[1]
+
+    def run_unseen(self, function, *arguments):
+        """What a function gives that belongs to a quantizer: nobody watches what it calls."""
+        was_quiet, self.is_quiet = self.is_quiet, True
+        try:
+            if self.has_mode and not torch.compiler.is_compiling():
+                return handle_torch_function(function, (), *arguments)  # takes the mode away
+            return function(*arguments)
+        finally:
+            self.is_quiet = was_quiet
 
     def written(self):
         """The plans of the parameters whose quantized values the forward has overwritten."""
@@ -79,7 +88,7 @@ def push(plan, training):
     else:
         numbers = steps.of_forward(training) if is_root else below.numbers
         mine = numbers if training else steps.inference
-    frame = Frame(plan, numbers, mine, is_root, below is not None and below.has_mode)
+    frame = Frame(plan, numbers, mine, is_root, _has_mode(below))
     _stack.frames.append(frame)
     return frame
 
@@ -106,6 +115,18 @@ def float_reads():
 def top():
     """The frame of the innermost forward, or None."""
     return _stack.frames[-1] if _stack.frames else None
+
+
+def _has_mode(frame):
+    """Whether what runs in a frame is watched: a checkpoint may have taken the mode away."""
+    if frame is None or not frame.has_mode:
+        return False
+    return torch.compiler.is_compiling() or is_watched()
+
+
+def _read(plan, parameter, steps):
+    quantized = plan.quantized(parameter, steps)
+    return parameter, quantized, _version(quantized)
 
 
 def _version(x):

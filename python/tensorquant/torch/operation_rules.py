@@ -131,13 +131,18 @@ def _may_hit(key, containers):
 # A compiler cannot look into the core: these two are constants to it.
 @torch.compiler.assume_constant_result
 def _stream_of(name):
-    return stream_of(name, "output")
+    return _cached_stream_of(name)
 
 
 @torch.compiler.assume_constant_result
 def _first_hit(keys, name, start):
     """The index of the first key that hits an operation, whose own part begins at `start`."""
     return _searched(keys, name, start)
+
+
+@functools.lru_cache(maxsize=65536)
+def _cached_stream_of(name):
+    return stream_of(name, "output")
 
 
 @functools.lru_cache(maxsize=65536)

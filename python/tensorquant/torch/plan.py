@@ -205,17 +205,11 @@ class ModulePlan:
             self._check(module)
             if self.input is not None and frame.is_root:
                 args, kwargs = self._quantized_input(frame, args, kwargs)
-            if (self.model.watches or self.arithmetic is not None) and not frame.has_mode:
-                frame.has_mode = True
-                with Watching():
-                    box = [base_forward(module, *args, **kwargs)]
-            else:
-                box = [base_forward(module, *args, **kwargs)]
-            frame.is_quiet = True
+            box = [self._run(frame, module, base_forward, args, kwargs)]
             if not torch.compiler.is_compiling():
                 self._after_forward(frame)
             if self.output is not None:
-                box.append(self.output.quantize_last(box, frame.steps))
+                box.append(frame.run_unseen(self.output.quantize_last, box, frame.steps))
             if self.model.observer is not None and not self.is_container:
                 self._show(self.name, box[0])
             return box.pop()
@@ -223,6 +217,17 @@ class ModulePlan:
             raise self._naming.named(error) from None
         finally:
             frames.pop()
+
+    def _run(self, frame, module, base_forward, args, kwargs):
+        wants_mode = self.model.watches or self.arithmetic is not None
+        if frame.has_mode or not wants_mode:
+            return base_forward(module, *args, **kwargs)
+        frame.has_mode = True
+        try:
+            with Watching():
+                return base_forward(module, *args, **kwargs)
+        finally:
+            frame.has_mode = False
 
     def run_function(self, frame, function, args, kwargs):
         """What a function of PyTorch gives that the module's forward() calls."""
@@ -269,22 +274,19 @@ class ModulePlan:
                 )
 
     def _quantized_input(self, frame, args, kwargs):
-        frame.is_quiet = True
-        try:
-            if args:
-                return (self.input.quantize(args[0], frame.steps), *args[1:]), kwargs
-            first = next(iter(kwargs), None)
-            if first is None:
-                return args, kwargs
-            return args, {**kwargs, first: self.input.quantize(kwargs[first], frame.steps)}
-        finally:
-            frame.is_quiet = False
+        def quantized(value):
+            return frame.run_unseen(self.input.quantize, value, frame.steps)
+
+        if args:
+            return (quantized(args[0]), *args[1:]), kwargs
+        first = next(iter(kwargs), None)
+        return args, kwargs if first is None else {**kwargs, first: quantized(kwargs[first])}
 
     def _after_forward(self, frame):
         self.was_called = True
         if frame.is_root:
             self.model.after_forward()
-        for plan in frame.written():
+        for plan in frame.run_unseen(frame.written):
             raise Error(
                 f"its forward() writes to the parameter '{plan.name}', which would be lost: what it"
                 " reads are quantized values; write to it outside of forward()"

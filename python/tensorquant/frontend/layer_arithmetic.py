@@ -15,12 +15,15 @@ class LayerArithmetic:
     Args:
         quantizers: The layer's LayerQuantizers.
 
+    Attributes:
+        is_random: Whether it rounds at random.
+
     Raises:
         tensorquant.Error: The formats cannot round arithmetic.
     """
 
     def __init__(self, quantizers):
-        self.quantizers = quantizers
+        self.is_random = quantizers.is_random_inside
         weight = quantizers.weight if isinstance(quantizers.weight, Quantizer) else None
         self._w_format = weight and weight.spec
         self._layer = quantizers.layer
@@ -35,7 +38,7 @@ class LayerArithmetic:
         )
         self.operation("linear")
 
-    def operation(self, kind, index=0, has_weights=True, parts=None, **options):
+    def operation(self, kind, index=0, has_weights=True, parts=None, layer=None, **options):
         """One of tensorquant.ops' operations with the layer's quantizers.
 
         Args:
@@ -43,12 +46,13 @@ class LayerArithmetic:
             index: Which one it is of those in a call of the layer: they differ in their streams.
             has_weights: Whether it has weights, of the format of the layer's.
             parts: operation_parts(), as a compiler wants it.
+            layer: Whose streams it has, if not those of the layer itself.
             options: Further arguments of tensorquant.ops' function.
         """
         settings = self._settings
         if has_weights and self._w_format is not None:
             settings = (*settings, ("w_format", self._w_format))
-        names = (self._layer, index)
+        names = (layer or self._layer, index)
         return Operation(*(parts or operation_parts)(kind, names, settings, tuple(options.items())))
 
 

@@ -38,8 +38,9 @@ class Application:
         operations = OperationRules(
             override, self._containers, [name for place in places for name in place.names]
         )
-        later = [idle.message for idle in operations.later]
-        assignment = Assignment(override, places, not is_layer(root), _arithmetic_of, later)
+        assignment = Assignment(
+            override, places, not is_layer(root), _arithmetic_of, operations.later
+        )
         self.idle = assignment.idle
         chosen = [
             quantizers
@@ -51,7 +52,7 @@ class Application:
         if operations.are_random:
             self._step_of[OPERATIONS] = len(names)
             names.append(OPERATIONS)
-        operations.prepare(override.seed, self._step_of.get(OPERATIONS))
+        operations.prepare(self._step_of.get(OPERATIONS))
         self._model = ModelPlan(Steps(names) if names else None, operations, override.strict)
         self._names = {id(module): name for name, module in root.named_modules()}
         self._plans = {}  # pairs of a module and its plan, by the module's id

@@ -63,7 +63,7 @@ class Frame:
         """What a function gives that belongs to a quantizer: nobody watches what it calls."""
         was_quiet, self.is_quiet = self.is_quiet, True
         try:
-            if self.has_mode and not torch.compiler.is_compiling():
+            if self.has_mode and not torch.compiler.is_compiling() and is_watched():
                 return handle_torch_function(function, (), *arguments)  # takes the mode away
             return function(*arguments)
         finally:

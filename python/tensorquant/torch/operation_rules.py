@@ -1,9 +1,11 @@
-"""Which rules of an extrinsic map hit operations, which have names only once a model runs."""
+"""Which rules of maps hit operations, which have names only once a model runs."""
 
 import functools
 
 import torch
 
+from tensorquant.frontend.layer_arithmetic import LayerArithmetic
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.summary import empty_summary
 from tensorquant.maps.explain import explain
 from tensorquant.maps.override import Override
@@ -13,6 +15,7 @@ from tensorquant.numbers.quantizer import stream_of
 from tensorquant.torch.axes import axes_around
 from tensorquant.torch.names import join
 from tensorquant.torch.operations import NAMES, channel_axis
+from tensorquant.torch.rounded import Rounding
 from tensorquant.torch.tensor_plan import TensorPlan
 
 STEP = "operations"  # under which name the steps of all of them go
@@ -30,36 +33,56 @@ class OperationRules:
         layers: The names of the layers.
 
     Attributes:
-        later: The IdleRules that hit no layer but may come to hit an operation.
-        found: The operations so far, in the order of their first calls: by their names the rules
-            that hit them, or None.
+        later: Messages of the rules that hit no layer but may come to hit an operation.
+        found: The operations so far, in the order of their first calls: by their names pairs of the
+            extrinsic and the intrinsic rule that hit them, or None in their places.
     """
 
     def __init__(self, override, containers, layers):
-        self._rules = [rule for rule in override.extrinsic if _may_hit(rule.key, containers)]
-        self._keys = tuple(rule.key for rule in self._rules)
-        self._taken = frozenset(layers)
-        self._plans = None
-        self.found = {}
         names = layers if "input" in layers else ["input", *layers]  # as assign() has them
-        mine = {rule.key for rule in self._rules}
-        self.later = [
-            idle
-            for idle in explain(Override(extrinsic=override.extrinsic), names).idle
-            if idle.rule.key in mine and idle.shadowed_by is None
-        ]
+        self._outputs = _Rules(override.extrinsic, containers, names)
+        self._insides = _Rules(override.intrinsic, containers, layers)
+        self._seed = override.seed
+        self._taken = frozenset(layers)
+        self._step = None
+        self.found = {}
+        self.later = [idle.message for rules in self._both for idle in rules.later]
+
+    @property
+    def _both(self):
+        return self._outputs, self._insides
 
     @property
     def any(self):
-        return bool(self._rules)
+        return any(rules.keys for rules in self._both)
+
+    @property
+    def rounds(self):
+        """Whether an intrinsic rule is among them."""
+        return bool(self._insides.keys)
 
     @property
     def are_random(self):
-        return any(rule.output is not None and rule.output.is_random for rule in self._rules)
+        plans = [
+            *map(self._output_of, self._outputs.rules),
+            *map(self._inside_of, self._insides.rules),
+        ]
+        return any(plan is not None and plan.is_random for plan in plans)
 
-    def prepare(self, seed, step):
-        """Tells the seed of random rounding, and the index of the operations' step."""
-        self._plans = [_plan(rule.output, seed, step) for rule in self._rules]
+    def prepare(self, step):
+        """Tells the index of the operations' step, after which the model can run.
+
+        Raises:
+            tensorquant.Error: The formats of an intrinsic rule cannot round arithmetic.
+        """
+        self._step = step
+        self._output_plans = [
+            plan and TensorPlan(plan.output, Context(self._seed), step if plan.is_random else None)
+            for plan in map(self._output_of, self._outputs.rules)
+        ]
+        self._arithmetics = [
+            plan and LayerArithmetic(plan) for plan in map(self._inside_of, self._insides.rules)
+        ]
 
     def name(self, container, operation, counts):
         """The name of an operation that a module calls next.
@@ -74,13 +97,21 @@ class OperationRules:
         counts[operation] = count + 1
         return f"{full}_{count}" if count else full
 
+    def rounding(self, name, container, steps):
+        """A Rounding for an operation whose products and sums are rounded, or None."""
+        index = self._insides.first(name, container)
+        arithmetic = None if index is None else self._arithmetics[index]
+        if arithmetic is None:
+            return None
+        step = steps[self._step] if arithmetic.is_random else 0
+        return Rounding(arithmetic, 0, step, name)
+
     def quantized(self, name, container, operation, y, steps):
         """The result of an operation, quantized as a rule says; itself where none hits it."""
-        start = len(container) + 1 if container else 0
-        index = _first_hit(self._keys, name, start)
-        if not torch.compiler.is_compiling():
-            self.found.setdefault(name, None if index is None else self._rules[index])
-        plan = None if index is None else self._plans[index]
+        index = self._outputs.first(name, container)
+        if not torch.compiler.is_compiling() and name not in self.found:
+            self.found[name] = tuple(rules.hit(name, container) for rules in self._both)
+        plan = None if index is None else self._output_plans[index]
         if plan is None:
             return y
         axes = axes_around(channel_axis(operation), y.dim()) if plan.needs_layout else NO_AXES
@@ -88,18 +119,31 @@ class OperationRules:
 
     def summaries(self):
         """A LayerSummary for each operation so far that a rule hits."""
-        return [
-            empty_summary(name, "operation")._replace(
-                output=str(rule.output), rule=f'extrinsic "{rule.key}" ({rule.origin})'
+        summaries = []
+        for name, (output, inside) in self.found.items():
+            plans = {
+                "output": output and self._output_of(output),
+                "inside": inside and self._inside_of(inside),
+            }
+            if not any(plans.values()):
+                continue
+            cited = [("extrinsic", output), ("intrinsic", inside)]
+            summaries.append(
+                empty_summary(name, "operation")._replace(
+                    output=str(output.output) if plans["output"] else "",
+                    intrinsic=inside.text.replace('"', "") if plans["inside"] else "",
+                    rule=", ".join(f'{k} "{r.key}" ({r.origin})' for k, r in cited if r),
+                )
             )
-            for name, rule in self.found.items()
-            if rule is not None and rule.output is not None
-        ]
+        return summaries
 
     def idle(self):
         """Messages of those rules that have hit neither a layer nor, so far, an operation."""
-        hit = {rule.key for rule in self.found.values() if rule is not None}
-        return [self._message(idle) for idle in self.later if idle.rule.key not in hit]
+        messages = []
+        for number, rules in enumerate(self._both):
+            hit = {pair[number].key for pair in self.found.values() if pair[number] is not None}
+            messages += [self._message(idle) for idle in rules.later if idle.rule.key not in hit]
+        return messages
 
     def _message(self, idle):
         has_sdpa = any("sdpa" in name for name in self.found)
@@ -110,11 +154,47 @@ class OperationRules:
             )
         return f"{idle.message}; nor does it hit an operation"
 
+    def _output_of(self, rule):
+        if rule.output is None or rule.output.spec == "none":
+            return None
+        return LayerQuantizers(STEP, output=rule.output, seed=self._seed)
 
-def _plan(quantizer, seed, step):
-    if quantizer is None or quantizer.spec == "none":
-        return None
-    return TensorPlan(quantizer, Context(seed), step if quantizer.is_random else None)
+    def _inside_of(self, rule):
+        if rule.product is None:
+            return None
+        outer = rule.outer and rule.outer._json
+        return LayerQuantizers(
+            STEP,
+            product=rule.product,
+            accumulator=rule.accumulator,
+            accumulate=rule.accumulate,
+            outer=outer and outer["accumulator"],
+            every=outer.get("every", 0) if outer else 0,
+            order=rule.order,
+            seed=self._seed,
+        )
+
+
+class _Rules:
+    """Those of one map."""
+
+    def __init__(self, quantizer_map, containers, names):
+        self.rules = [rule for rule in quantizer_map if _may_hit(rule.key, containers)]
+        self.keys = tuple(rule.key for rule in self.rules)
+        override = Override(**{quantizer_map.kind: quantizer_map})
+        self.later = [
+            idle
+            for idle in explain(override, names).idle
+            if idle.rule.key in self.keys and idle.shadowed_by is None
+        ]
+
+    def first(self, name, container):
+        """The index of the first rule that hits an operation of a module, or None."""
+        return _first_hit(self.keys, name, len(container) + 1 if container else 0)
+
+    def hit(self, name, container):
+        index = self.first(name, container)
+        return None if index is None else self.rules[index]
 
 
 def _may_hit(key, containers):

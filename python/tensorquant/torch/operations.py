@@ -58,8 +58,13 @@ def channel_axis(operation):
     return -1 - int(operation[-2]) if is_spatial else 1
 
 
-def run_apart(function, args, kwargs):
+def run_apart(function, compute, args, kwargs):
     """Runs a function without changing its arguments.
+
+    Args:
+        function: The function.
+        compute: What gives its result: the function itself, or another for it.
+        args, kwargs: Its arguments.
 
     Returns:
         Its result, and the tensor that it would have overwritten with it, or None.
@@ -67,11 +72,11 @@ def run_apart(function, args, kwargs):
     kwargs = dict(kwargs)
     if kwargs.get("out") is not None:
         target = kwargs.pop("out")
-        return function(*args, **kwargs), target
+        return compute(*args, **kwargs), target
     if not _is_in_place(name_of(function), args, kwargs):
-        return function(*args, **kwargs), None
+        return compute(*args, **kwargs), None
     target = args[0] if args else kwargs.pop("input")
-    return function(target.clone(), *args[1:], **kwargs), target
+    return compute(target.clone(), *args[1:], **kwargs), target
 
 
 def _is_in_place(name, args, kwargs):

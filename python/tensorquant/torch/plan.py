@@ -1,5 +1,7 @@
 """How a forward goes through the quantizers of a module."""
 
+import functools
+
 import torch
 
 from tensorquant._core import Error
@@ -236,11 +238,18 @@ class ModulePlan:
         operation = operation_of(function) if self.is_container else None
         if operation is None:
             return function(*args, **kwargs)
-        y, target = run_apart(function, args, kwargs)
+        operations = self.model.operations
+        compute = function
+        if operations.rounds:
+            name = operations.name(self.name, operation, dict(frame.counts))
+            rounding = operations.rounding(name, self.name, frame.steps)
+            if rounding is not None:
+                compute = functools.partial(rounded.compute, function, rounding)
+        y, target = run_apart(function, compute, args, kwargs)
         if not is_float_tensor(y):
             return y if target is None else target.copy_(y)
-        name = self.model.operations.name(self.name, operation, frame.counts)
-        y = self.model.operations.quantized(name, self.name, operation, y, frame.steps)
+        name = operations.name(self.name, operation, frame.counts)
+        y = operations.quantized(name, self.name, operation, y, frame.steps)
         if self.model.observer is not None:
             self._show(name, y)
         return y if target is None else target.copy_(y)

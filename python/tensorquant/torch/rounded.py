@@ -55,21 +55,25 @@ class Rounding:
         of_layer: The layer's LayerArithmetic.
         index: Which of them it is.
         step: Of random rounding.
+        name: The name that the streams have, if it is not the layer's.
     """
 
-    def __init__(self, of_layer, index, step):
+    def __init__(self, of_layer, index, step, name=None):
         self._of_layer = of_layer
+        self._name = name
         self._index = index
         self._step = step
 
     def run(self, kind, operands, float_function, **options):
         """The result of one of tensorquant.ops' operations."""
-        operation = self._of_layer.operation(kind, self._index, parts=_parts, **options)
+        operation = self._of_layer.operation(
+            kind, self._index, parts=_parts, layer=self._name, **options
+        )
         tensors = [x for x in operands if x is not None]
         return arithmetic(operation, *tensors, float_function=float_function, step=self._step)
 
     def refuse_random(self, what):
-        if self._of_layer.quantizers.is_random_inside:
+        if self._of_layer.is_random:
             raise Error(f"{what} cannot be rounded at random")
 
 
@@ -92,6 +96,18 @@ def run_function(function, rounding, args, kwargs):
     if is_float_tensor(result) and not is_moving(name):
         raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")
     return result
+
+
+def compute(function, rounding, *args, **kwargs):
+    """What a function of PyTorch gives, rounded.
+
+    Raises:
+        tensorquant.Error: It cannot be rounded.
+    """
+    name = name_of(function)
+    if name not in _FUNCTIONS:
+        raise Error(f"an intrinsic rule hits its operation '{name}', which cannot be rounded")
+    return _FUNCTIONS[name](rounding, *args, **kwargs)
 
 
 def _linear(rounding, input, weight, bias=None):

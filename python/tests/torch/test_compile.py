@@ -116,6 +116,14 @@ def test_rounded_arithmetic_compiles_without_gradients():
         assert hands.same_bits(compiled(model)(x), model(x))
 
 
+def test_rounded_operations_compile_without_gradients():
+    model, x = models.make("language")
+    inside = {"product": "nearest,12,6", "accumulator": "nearest,14,6"}
+    tqt.quantize_model(model.eval(), intrinsic={"matmul": inside, "=linear": inside})
+    with torch.no_grad():
+        assert hands.same_bits(compiled(model)(x), model(x))
+
+
 def test_a_compiled_model_may_be_quantized_afterwards():
     model, x = models.make("resnet")
     fast = compiled(model.eval())

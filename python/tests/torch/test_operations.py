@@ -241,3 +241,69 @@ def test_layers_inside_a_part_that_is_called_alone_are_observed_by_their_names()
         *(f"layer1.0.{name}" for name in ("conv1", "bn1", "relu", "conv2", "bn2", "add", "relu")),
     ]
     assert type(tqt.strip(model).conv1) is nn.Conv2d
+
+
+INSIDE = {"product": "nearest,12,6", "accumulator": "nearest,14,6"}
+
+
+def test_products_that_are_no_layers_can_be_rounded_inside():
+    model, x = models.make("language")
+    seen = {}
+    with tqt.observe(model, seen.setdefault):
+        model(x)
+    tqt.quantize_model(model, intrinsic={"=blocks.0.attn.matmul": INSIDE, "=linear": INSIDE})
+    found = {}
+    with tqt.observe(model, found.setdefault):
+        model(x)
+    q, k, _ = (
+        seen["blocks.0.attn.qkv"].view(2, 6, 3, 2, 4).permute(2, 0, 3, 1, 4).detach().unbind(0)
+    )
+    wanted = [
+        tq.matmul(
+            a.contiguous(), b.T.contiguous(), product="nearest,12,6", accumulator="nearest,14,6"
+        )
+        for a, b in zip(q.flatten(0, 1), k.flatten(0, 1))
+    ]
+    assert hands.same_bits(found["blocks.0.attn.matmul"].flatten(0, 1), torch.stack(wanted))
+    y = tq.matmul(
+        found["norm"].detach().flatten(0, 1),
+        model.wte.weight.detach().T.contiguous(),
+        product="nearest,12,6",
+        accumulator="nearest,14,6",
+    )
+    assert hands.same_bits(found["linear"].flatten(0, 1), y)
+    rows = tqt.summary(model, print_fn=None)[-2:]
+    assert [(row.layer, row.intrinsic) for row in rows] == [
+        ("blocks.0.attn.matmul", "{product:nearest,12,6,accumulator:nearest,14,6}"),
+        ("linear", "{product:nearest,12,6,accumulator:nearest,14,6}"),
+    ]
+
+
+def test_gradients_of_a_rounded_operation_are_the_float_ones():
+    model, x = residual(torch.matmul), torch.randn(4, 4)
+    wanted = hands.gradients(model, x)
+    tqt.quantize_model(model, intrinsic={"=matmul": {"product": "none", "accumulator": "none"}})
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(hands.gradients(model, x), wanted))
+
+
+def test_a_random_product_has_streams_of_its_name_and_the_step_of_operations():
+    spec = "stochastic,12,6"
+    model, x = residual(torch.matmul), torch.randn(4, 4)
+    y = model.layer(x).detach()
+    tqt.quantize_model(model, intrinsic={"=matmul": spec}, seed=5)
+    streams = {
+        f"{part}_stream": tq.stream_of("matmul", part) for part in ("product", "accumulator")
+    }
+    for step in range(2):
+        wanted = tq.matmul(y, x, product=spec, accumulator=spec, seed=5, step=step, **streams)
+        assert hands.same_bits(model(x), wanted)
+    assert tqt.layer_steps(model) == {"operations": 2}
+
+
+def test_an_operation_that_cannot_be_rounded_is_an_error_of_the_call():
+    model, x = models.make("language")
+    tqt.quantize_model(model, intrinsic={"softmax": INSIDE})
+    with pytest.raises(tq.Error, match=r"^layer 'blocks.0.attn' \(Attention\): .*'softmax'"):
+        model(x)
+    with pytest.raises(tq.Error, match="ternary"):
+        tqt.quantize_model(model, intrinsic={"matmul": "ternary"})

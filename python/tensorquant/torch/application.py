@@ -6,10 +6,11 @@ from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
+from tensorquant.torch.model_plan import ModelPlan
 from tensorquant.torch.names import containers, is_layer, join, walk
 from tensorquant.torch.operation_rules import STEP as OPERATIONS
 from tensorquant.torch.operation_rules import OperationRules
-from tensorquant.torch.plan import ModelPlan, ModulePlan, OutputPlan, ParameterPlan
+from tensorquant.torch.plan import ModulePlan, OutputPlan, ParameterPlan
 from tensorquant.torch.step import Steps
 from tensorquant.torch.tensor_plan import TensorPlan
 from tensorquant.torch.tied import Readings

@@ -8,9 +8,10 @@ from torch import nn
 from tensorquant._core import Error
 from tensorquant.maps.override import Override
 from tensorquant.numbers.checks import checked
+from tensorquant.torch.model_plan import ModelPlan
 from tensorquant.torch.names import containers, is_layer, walk
 from tensorquant.torch.operation_rules import OperationRules
-from tensorquant.torch.plan import ModelPlan, ModulePlan
+from tensorquant.torch.plan import ModulePlan
 from tensorquant.torch.twin import attach, attached, detach
 
 

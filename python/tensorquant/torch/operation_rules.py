@@ -12,13 +12,15 @@ from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import QuantizerMap
 from tensorquant.numbers.context import NO_AXES, Context
 from tensorquant.numbers.quantizer import stream_of
+from tensorquant.ops.torch import has_numbers
 from tensorquant.torch.axes import axes_around
 from tensorquant.torch.names import join
-from tensorquant.torch.operations import NAMES, channel_axis
+from tensorquant.torch.operations import NAMES, channel_axis, is_float_tensor
 from tensorquant.torch.rounded import Rounding
 from tensorquant.torch.tensor_plan import TensorPlan
 
 STEP = "operations"  # under which name the steps of all of them go
+_MASKED = -1e4  # what masks have in the places that they hide, or less
 
 
 class OperationRules:
@@ -116,6 +118,23 @@ class OperationRules:
             return y
         axes = axes_around(channel_axis(operation), y.dim()) if plan.needs_layout else NO_AXES
         return plan.quantize(y, steps, axes, _stream_of(name))
+
+    def message_of_mask(self, name, container, operands):
+        """A message where a quantizer lets an addition of an attention mask hide nothing; or None."""
+        rule = self._outputs.hit(name, container)
+        facts = rule and self._output_of(rule) and rule.output.facts
+        if not facts or facts.lowest <= _MASKED:
+            return None
+        for x in operands:
+            if not is_float_tensor(x) or not has_numbers(x) or x.numel() == 0:
+                continue
+            if x.min() <= _MASKED:
+                return (
+                    f"operation '{name}' adds numbers as a mask has them, far below {facts.lowest:g},"
+                    f" the lowest of '{rule.output}': what they are to hide will be seen; exclude it"
+                    " by null"
+                )
+        return None
 
     def summaries(self):
         """A LayerSummary for each operation so far that a rule hits."""

@@ -6,7 +6,6 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
-from tensorquant.frontend.override_argument import warn_of_idle
 from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
 from tensorquant.torch.operations import Watching, is_float_tensor, operation_of, run_apart
@@ -14,74 +13,6 @@ from tensorquant.torch.structures import floats_in, map_tensors
 from tensorquant.torch.tensor_plan import TensorPlan
 
 _OUTPUTS_PLANNED = 8  # what an LSTM or an attention returns has at most three
-
-
-class ModelPlan:
-    """What the modules of a model share.
-
-    Args:
-        steps: The model's Steps; None where nothing is random.
-        operations: Its OperationRules.
-        strict: Whether a rule that does nothing is an error.
-
-    Attributes:
-        modules: All ModulePlans of the model.
-        observer: Gets the names and tensors of outputs and operations; or None.
-    """
-
-    def __init__(self, steps, operations, strict):
-        self.steps = steps
-        self.operations = operations
-        self.modules = []
-        self.observer = None
-        self._strict = strict
-        self._has_run = False
-
-    @property
-    def watches(self):
-        """Whether operations matter."""
-        return self.operations.any or self.observer is not None
-
-    def rehearse(self, root, inputs):
-        """Runs the model once as in inference.
-
-        Args:
-            root: The model.
-            inputs: An argument of it, or a tuple of them.
-
-        Returns:
-            Messages of the rules that did nothing in it.
-
-        Raises:
-            tensorquant.Error: There are some, and that is an error.
-        """
-        training = [module for module in root.modules() if module.training]
-        self._has_run = True
-        try:
-            root.eval()
-            with torch.no_grad():
-                root(*inputs) if isinstance(inputs, tuple) else root(inputs)
-        finally:
-            for module in training:
-                module.training = True
-        return self._idle()
-
-    def after_forward(self):
-        """Tells, after the first forward of the model, of rules that did nothing in it."""
-        if not self._has_run:
-            self._has_run = True
-            warn_of_idle(self._idle(), stacklevel=5)
-
-    def _idle(self):
-        idle = self.operations.idle()
-        if idle and self._strict:
-            raise Error("; ".join(idle))
-        return idle + [
-            f"layer '{plan.name}' was not called: its output is computed inside {plan.read_in}, and"
-            " only its weights are quantized"
-            for plan in self.modules
-            if plan.read_in is not None and not plan.was_called and plan.acts_on_forward
-        ]
 
 
 class ParameterPlan:
@@ -209,7 +140,7 @@ class ModulePlan:
                 args, kwargs = self._quantized_input(frame, args, kwargs)
             box = [self._run(frame, module, base_forward, args, kwargs)]
             if not torch.compiler.is_compiling():
-                self._after_forward(frame)
+                self._after_forward(module, frame)
             if self.output is not None:
                 box.append(frame.run_unseen(self.output.quantize_last, box, frame.steps))
             if self.model.observer is not None and not self.is_container:
@@ -249,6 +180,8 @@ class ModulePlan:
         if not is_float_tensor(y):
             return y if target is None else target.copy_(y)
         name = operations.name(self.name, operation, frame.counts)
+        if operation == "add" and not torch.compiler.is_compiling():
+            self.model.look_for_masks(name, self.name, args)
         y = operations.quantized(name, self.name, operation, y, frame.steps)
         if self.model.observer is not None:
             self._show(name, y)
@@ -291,10 +224,10 @@ class ModulePlan:
         first = next(iter(kwargs), None)
         return args, kwargs if first is None else {**kwargs, first: quantized(kwargs[first])}
 
-    def _after_forward(self, frame):
+    def _after_forward(self, module, frame):
         self.was_called = True
-        if frame.is_root:
-            self.model.after_forward()
+        if frame.is_root and self.name == "":
+            self.model.after_forward(module)
         for plan in frame.run_unseen(frame.written):
             raise Error(
                 f"its forward() writes to the parameter '{plan.name}', which would be lost: what it"

@@ -307,3 +307,15 @@ def test_an_operation_that_cannot_be_rounded_is_an_error_of_the_call():
         model(x)
     with pytest.raises(tq.Error, match="ternary"):
         tqt.quantize_model(model, intrinsic={"matmul": "ternary"})
+
+
+def test_an_addition_that_would_uncover_a_mask_is_told_of():
+    model, x = models.make("language")
+    with pytest.warns(tqt.IdleRuleWarning, match="'blocks.0.attn.add' adds numbers as a mask") as w:
+        tqt.quantize_model(model, extrinsic={"add": "nearest,16,12"}, example_inputs=x)
+    assert len(w) == 2  # one for each block, and none for the other additions
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rules = {"attn.add": None, "add": "nearest,16,12"}
+        tqt.quantize_model(model, extrinsic=rules, example_inputs=x)
+        tqt.quantize_model(model, extrinsic={"add": "bf16"}, example_inputs=x)

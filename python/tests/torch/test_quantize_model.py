@@ -253,3 +253,24 @@ def test_a_quantizer_of_ones_own_in_operations_of_torch():
     tqt.quantize_model(layer, extrinsic=Wrong())
     with pytest.raises(tq.Error, match=r"layer '' \(Linear\): quantizer Wrong: quantize\(\) ret"):
         layer(x)
+
+
+def test_a_layer_that_was_replaced_is_told_of():
+    model, x = models.make("resnet")
+    tqt.quantize_model(model.eval(), weights=SPEC)
+    model.bn1 = nn.BatchNorm2d(8)  # as SyncBatchNorm.convert_sync_batchnorm() does
+    with pytest.warns(tqt.IdleRuleWarning, match="layer 'bn1' is no longer in the model") as caught:
+        model(x)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(x)
+
+
+def test_a_forward_of_a_part_tells_nothing_of_the_rest():
+    model, x = models.make("resnet")
+    tqt.quantize_model(model, extrinsic={"add": SPEC})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.layer1[0].relu(x)
+        model(x)

@@ -47,7 +47,8 @@ class LayerArithmetic:
             has_weights: Whether it has weights, of the format of the layer's.
             parts: operation_parts(), as a compiler wants it.
             layer: Whose streams it has, if not those of the layer itself.
-            options: Further arguments of tensorquant.ops' function.
+            options: Further arguments of tensorquant.ops' function; also some in place of the
+                layer's.
         """
         settings = self._settings
         if has_weights and self._w_format is not None:
@@ -60,13 +61,12 @@ class LayerArithmetic:
 def operation_parts(kind, names, settings, options):
     """The fields of an Operation, of texts, numbers and tuples."""
     layer, index = names
-    settings = dict(settings)
+    settings = {**dict(settings), **dict(options)}
     outer, every = settings.pop("outer"), settings.pop("every")
     operation = _KINDS[kind](
         **settings,
         outer=outer and {"accumulator": outer, "every": every},
         product_stream=stream_of(layer, numbered("product", index)),
         accumulator_stream=stream_of(layer, numbered("accumulator", index)),
-        **dict(options),
     )
     return operation.text, operation.is_random, operation.clips_gradient

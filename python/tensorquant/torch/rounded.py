@@ -164,6 +164,31 @@ def _batched_product(rounding, a, b):
     return y.reshape(*batch, columns, rows).mT
 
 
+def _add(rounding, input, other, *, alpha=1):
+    """The sum of two numbers rounded once: that of a window of two, which nothing divides."""
+    rounding.refuse_random("an addition")
+    if alpha != 1:
+        raise Error("an addition with a factor cannot be rounded")
+    operands = [torch.as_tensor(x) for x in (input, other)]
+    kind = torch.result_type(*operands)
+    a, b = torch.broadcast_tensors(*(x.to(kind) for x in operands))
+    if not kind.is_floating_point or a.numel() == 0:
+        return torch.add(a, b)
+    pairs = torch.stack([a.reshape(-1), b.reshape(-1)], -1).unsqueeze(0)
+    y = rounding.run(
+        "average_pool",
+        (pairs,),
+        lambda x: x[..., :1] + x[..., 1:],
+        has_weights=False,
+        kernel=(2,),
+        divisor=1,
+        product="none",
+        accumulate="once",
+        outer=None,
+    )
+    return y.reshape(a.shape)
+
+
 def _sizes(value, dimensions):
     """One number for each dimension."""
     value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
@@ -316,6 +341,7 @@ _FUNCTIONS = {
     "addmm": _addmm,
     **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
     "__rmatmul__": _rmatmul,
+    **dict.fromkeys(("add", "add_", "__radd__", "__iadd__"), _add),
     **{f"conv{n}d": _convolution(n) for n in _SIZES},
     **{f"conv_transpose{n}d": _transposed_convolution(n) for n in _SIZES},
     **{f"avg_pool{n}d": _average_pool(n) for n in _SIZES},

@@ -319,3 +319,28 @@ def test_an_addition_that_would_uncover_a_mask_is_told_of():
         rules = {"attn.add": None, "add": "nearest,16,12"}
         tqt.quantize_model(model, extrinsic=rules, example_inputs=x)
         tqt.quantize_model(model, extrinsic={"add": "bf16"}, example_inputs=x)
+
+
+@pytest.mark.parametrize(
+    "form", [torch.add, in_place, method, lambda y, x: y + x[0], lambda y, x: 1 + y]
+)
+@pytest.mark.parametrize("outer", [{}, {"outer": {"accumulator": "bf16", "every": 2}}])
+def test_an_addition_is_rounded_once_by_the_accumulator(form, outer):
+    model, x = residual(form), torch.randn(3, 4)
+    with torch.no_grad():
+        y = model.layer(x)
+        exact = form(y.double(), x.double())
+    gradients = hands.gradients(model, x)
+    tqt.quantize_model(model, intrinsic={"=add": {**INSIDE, **outer}})
+    assert hands.same_bits(model(x), hands.quantized(exact, "nearest,14,6").float())
+    assert hands.same_bits(hands.gradients(model, x), gradients)
+
+
+def test_an_addition_is_not_rounded_at_random_nor_with_a_factor():
+    for form, spec, text in (
+        (torch.add, "stochastic,8,4", "an addition cannot be rounded at random"),
+        (lambda y, x: torch.add(y, x, alpha=2), "nearest,8,4", "an addition with a factor"),
+    ):
+        model = tqt.quantize_model(residual(form), intrinsic={"=add": spec})
+        with pytest.raises(tq.Error, match=text):
+            model(torch.randn(3, 4))

@@ -172,7 +172,7 @@ def test_addmm_is_a_product_with_a_bias():
 @pytest.mark.parametrize(
     ("how", "text"),
     [
-        (lambda x, w, b: x @ w + b, "its arithmetic cannot be rounded: it calls 'add'"),
+        (lambda x, w, b: x @ w * b, "its arithmetic cannot be rounded: it calls 'mul'"),
         (lambda x, w, b: torch.exp(x), "it calls 'exp'"),
         (lambda x, w, b: torch.addmm(b, x, w, beta=2), "addmm with factors"),
         (lambda x, w, b: F.adaptive_avg_pool1d(x, 3), "has windows of several sizes"),

@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+import subprocess
+import sys
 import threading
 
 import hands
@@ -52,6 +54,20 @@ def test_a_copy_is_quantized_alike_and_stands_alone(name, way, is_used):
         for parameter in other.parameters():
             parameter.zero_()
     assert hands.same_bits(model(x), before)
+
+
+def test_a_saved_model_opens_in_a_process_that_has_imported_nothing(tmp_path):
+    model, x = nn.Sequential(nn.LSTM(3, 4)), torch.randn(5, 2, 3)
+    tqt.quantize_model(model.eval(), weights="nearest,8,4", extrinsic="stochastic,12,6", seed=3)
+    torch.save((model, x, model(x)[0]), tmp_path / "model.pt")
+    program = (
+        "import torch; model, x, y = torch.load('model.pt', weights_only=False);"
+        "assert torch.equal(model(x)[0], y); print(type(model[0]).__name__)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, "LSTM\n"), run.stderr
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -147,3 +163,16 @@ def test_training_changes_the_float_parameters():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
+
+
+def test_inputs_of_a_subclass_of_tensor_go_through():
+    class Named(torch.Tensor):
+        pass
+
+    model, x = quantized("resnet")
+    tqt.quantize_model(model, **{**MAPS, "extrinsic": {"re:.*": "nearest,12,6"}})
+    with torch.no_grad():
+        wanted = model(x)
+        found = model(x.as_subclass(Named))
+    assert type(found) is Named
+    assert hands.same_bits(found.as_subclass(torch.Tensor), wanted)

@@ -128,7 +128,7 @@ class OperationRules:
         for x in operands:
             if not is_float_tensor(x) or not has_numbers(x) or x.numel() == 0:
                 continue
-            if x.min() <= _MASKED:
+            if x.detach().min() <= _MASKED:  # autograd keeps nothing of it
                 return (
                     f"operation '{name}' adds numbers as a mask has them, far below {facts.lowest:g},"
                     f" the lowest of '{rule.output}': what they are to hide will be seen; exclude it"

@@ -14,6 +14,7 @@ Example:
 from tensorquant.frontend.override_argument import IdleRuleWarning
 from tensorquant.frontend.summary import LayerSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.torch.calibration import calibrate
 from tensorquant.torch.model import (
     layer_steps,
     quantize_model,
@@ -28,6 +29,7 @@ __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
     "TensorQuantizer",
+    "calibrate",
     "layer_steps",
     "observe",
     "quantize_model",

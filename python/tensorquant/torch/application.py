@@ -6,6 +6,7 @@ from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
+from tensorquant.torch.inference import put_back
 from tensorquant.torch.model_plan import ModelPlan
 from tensorquant.torch.names import containers, is_layer, join, walk
 from tensorquant.torch.operation_rules import STEP as OPERATIONS
@@ -26,6 +27,9 @@ class Application:
 
     Attributes:
         idle: A message for each rule that does nothing.
+        places: Pairs of a FoundPlace and its LayerQuantizers; None where no rule hits it.
+        input: LayerQuantizers of the model's input, or None.
+        operations: The OperationRules.
 
     Raises:
         tensorquant.Error: One error with everything that cannot be done.
@@ -36,13 +40,15 @@ class Application:
         refusals.refuse_model(root)
         places = walk(root)
         self._containers = dict(containers(root))
-        operations = OperationRules(
+        operations = self.operations = OperationRules(
             override, self._containers, [name for place in places for name in place.names]
         )
         assignment = Assignment(
             override, places, not is_layer(root), _arithmetic_of, operations.later
         )
         self.idle = assignment.idle
+        self.input = assignment.input
+        self.places = list(zip(places, assignment.quantizers))
         chosen = [
             quantizers
             for quantizers in (assignment.input, *assignment.quantizers)
@@ -58,7 +64,7 @@ class Application:
         self._names = {id(module): name for name, module in root.named_modules()}
         self._plans = {}  # pairs of a module and its plan, by the module's id
         self._readings = Readings()
-        for place, quantizers in zip(places, assignment.quantizers):
+        for place, quantizers in self.places:
             try:
                 self._plan(place, quantizers)
             except Error as error:
@@ -91,14 +97,8 @@ class Application:
         try:
             return self._model.rehearse(self._root, inputs)
         except BaseException:
-            self._put_back()
+            put_back(self._before)
             raise
-
-    def _put_back(self):
-        for module, plan in self._before:
-            detach(module)
-            if plan is not None:
-                attach(module, plan)
 
     def _plan(self, place, quantizers):
         streams = [self._readings.stream(place, p, quantizers) for p in place.parameters]

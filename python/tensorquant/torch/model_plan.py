@@ -1,9 +1,8 @@
 """What the modules of a quantized model share."""
 
-import torch
-
 from tensorquant._core import Error
 from tensorquant.frontend.override_argument import warn_of_idle
+from tensorquant.torch.inference import in_inference
 from tensorquant.torch.twin import attached
 
 
@@ -47,15 +46,11 @@ class ModelPlan:
         Raises:
             tensorquant.Error: A rule did nothing, and that is an error.
         """
-        training = [module for module in root.modules() if module.training]
         self._is_rehearsal = True  # whose messages are returned, and no warnings
         try:
-            root.eval()
-            with torch.no_grad():
+            with in_inference(root):
                 root(*inputs) if isinstance(inputs, tuple) else root(inputs)
         finally:
-            for module in training:
-                module.training = True
             self._is_rehearsal = False
         self._has_run = True
         return self._messages(root)

@@ -119,6 +119,12 @@ class OperationRules:
         axes = axes_around(channel_axis(operation), y.dim()) if plan.needs_layout else NO_AXES
         return plan.quantize(y, steps, axes, _stream_of(name))
 
+    def quantizer_of_output(self, name):
+        """The quantizer of an operation's result, by the operation's full name; or None."""
+        rule = self._outputs.hit(name, name.rpartition(".")[0])
+        plan = rule and self._output_of(rule)
+        return plan and plan.output
+
     def message_of_mask(self, name, container, operands):
         """A message where a quantizer lets an addition of an attention mask hide nothing; or None."""
         rule = self._outputs.hit(name, container)

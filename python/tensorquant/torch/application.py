@@ -8,7 +8,7 @@ from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
 from tensorquant.torch.inference import put_back
 from tensorquant.torch.model_plan import ModelPlan
-from tensorquant.torch.names import containers, is_layer, join, walk
+from tensorquant.torch.names import containers, is_layer, is_scripted, join, walk
 from tensorquant.torch.operation_rules import STEP as OPERATIONS
 from tensorquant.torch.operation_rules import OperationRules
 from tensorquant.torch.plan import ModulePlan, OutputPlan, ParameterPlan
@@ -75,7 +75,8 @@ class Application:
                 self._plan_of(module)
         if operations.any:
             for place in places:
-                self._plan_of(place.layer)
+                if not is_scripted(place.layer):
+                    self._plan_of(place.layer)
         if assignment.input is not None:
             _, plan = self._plans[id(root)]
             plan.input = OutputPlan(root, assignment.input, self._step_of.get("input"))

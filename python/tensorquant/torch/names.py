@@ -3,6 +3,7 @@ all are called."""
 
 import dataclasses
 
+import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -11,7 +12,7 @@ from tensorquant.frontend.found_layer import FoundLayer
 from tensorquant.frontend.layer_quantizers import numbered
 
 # One layer each, whatever they are made of: their own forward() reads the weights of what they hold.
-_WHOLE = (nn.MultiheadAttention,)
+_WHOLE = (nn.MultiheadAttention, torch.jit.ScriptModule)
 # Nobody calls these: they hold what others call and read.
 HOLDERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 _CONTAINERS = (*HOLDERS, nn.Sequential)
@@ -45,6 +46,11 @@ class FoundPlace(FoundLayer):
 def is_whole(module):
     """Whether the modules inside belong to this one and are no layers of their own."""
     return isinstance(module, _WHOLE)
+
+
+def is_scripted(module):
+    """Whether torch.jit.script has compiled a module, whose class cannot change any more."""
+    return isinstance(module, torch.jit.ScriptModule)
 
 
 def is_layer(module):

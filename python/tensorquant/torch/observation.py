@@ -9,7 +9,7 @@ from tensorquant._core import Error
 from tensorquant.maps.override import Override
 from tensorquant.numbers.checks import checked
 from tensorquant.torch.model_plan import ModelPlan
-from tensorquant.torch.names import containers, is_layer, walk
+from tensorquant.torch.names import containers, is_layer, is_scripted, walk
 from tensorquant.torch.operation_rules import OperationRules
 from tensorquant.torch.plan import ModulePlan
 from tensorquant.torch.twin import attach, attached, detach
@@ -74,5 +74,5 @@ def _model_plan(model):
 def _everything(model):
     yield from containers(model)
     for place in walk(model):
-        if not place.is_parameter:
+        if not place.is_parameter and not is_scripted(place.layer):
             yield place.name, place.layer

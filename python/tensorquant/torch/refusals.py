@@ -1,9 +1,10 @@
 """What cannot be quantized, told before anything is changed."""
 
-import torch
 from torch import nn
+from torch.nn.utils.prune import BasePruningMethod
 
 from tensorquant._core import Error
+from tensorquant.torch.names import is_scripted
 
 _NORM_HOOKS = ("WeightNorm", "SpectralNorm")  # of the functions that hang tensors into modules
 
@@ -23,11 +24,14 @@ def refuse_model(root):
 def refuse_place(place, quantizers):
     """Raises an Error where a layer, or a parameter, cannot be quantized."""
     module = place.layer
-    if isinstance(module, torch.jit.ScriptModule):
+    if is_scripted(module):
         raise Error("it is compiled by torch.jit.script; quantize the model before")
     if "forward" in vars(module):
         raise Error("its forward() is an attribute of the object and not of its class")
-    if any(type(hook).__name__ in _NORM_HOOKS for hook in module._forward_pre_hooks.values()):
+    hooks = module._forward_pre_hooks.values()
+    if any(isinstance(hook, BasePruningMethod) for hook in hooks):
+        raise Error("its weight is made by a hook; call torch.nn.utils.prune.remove() first")
+    if any(type(hook).__name__ in _NORM_HOOKS for hook in hooks):
         raise Error(
             "its weight is made by a hook; use torch.nn.utils.parametrizations.weight_norm() or"
             " spectral_norm() instead"

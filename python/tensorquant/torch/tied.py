@@ -40,7 +40,8 @@ class Readings:
             tensorquant.Error: A layer before it has another quantizer for the same parameter.
         """
         reading = _reading(place, parameter, quantizers)
-        tensor = parameter.owner._parameters.get(parameter.attribute)
+        held = parameter.owner.named_parameters(recurse=False, remove_duplicate=False)
+        tensor = dict(held).get(parameter.attribute)
         if tensor is None:  # made anew at each reading
             return reading.stream
         first = self._first.setdefault(id(tensor), reading)

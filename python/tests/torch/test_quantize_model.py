@@ -138,6 +138,8 @@ def test_one_error_names_all_layers_and_leaves_the_model_as_it_was():
             self.c = nn.Linear(2, 2)
             self.b.forward = lambda x: x
             self.d = torch.nn.utils.weight_norm(nn.Linear(2, 2))
+            self.e = nn.utils.prune.l1_unstructured(nn.Linear(2, 2), "weight", 2)
+            self.f = torch.jit.script(nn.Linear(2, 2))
 
     model = Own()
     tqt.quantize_model(model, weights={"=c": SPEC})
@@ -180,6 +182,13 @@ def test_rules_that_do_nothing_warn_or_are_errors():
     assert caught[0].filename == __file__
     with pytest.raises(tq.Error, match="key 'conv' hits no layer"):
         tqt.quantize_model(model, weights={"conv": SPEC}, strict=True)
+
+
+def test_a_strict_rule_for_operations_is_an_error_of_the_first_forward():
+    model, x = models.make("resnet")
+    tqt.quantize_model(model, extrinsic={"add": SPEC, "matmul": SPEC}, strict=True)
+    with pytest.raises(tq.Error, match="rule 2: extrinsic key 'matmul' hits no layer"):
+        model(x)
 
 
 def test_a_layer_that_is_never_called_is_told_of_once():
@@ -274,3 +283,13 @@ def test_a_forward_of_a_part_tells_nothing_of_the_rest():
         warnings.simplefilter("error")
         model.layer1[0].relu(x)
         model(x)
+
+
+def test_a_scripted_part_that_no_rule_hits_stays_as_it_is():
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
+    model, x = nn.Sequential(scripted, nn.Linear(4, 2)), torch.randn(3, 4)
+    tqt.quantize_model(model, weights={"=1": SPEC}, extrinsic={"=1": SPEC, "add": None})
+    by_hand = nn.functional.linear(
+        scripted(x), *(hands.quantized(p, SPEC) for p in model[1].parameters())
+    )
+    assert hands.same_bits(model(x), hands.quantized(by_hand, SPEC))

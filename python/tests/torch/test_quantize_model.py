@@ -293,3 +293,17 @@ def test_a_scripted_part_that_no_rule_hits_stays_as_it_is():
         scripted(x), *(hands.quantized(p, SPEC) for p in model[1].parameters())
     )
     assert hands.same_bits(model(x), hands.quantized(by_hand, SPEC))
+
+
+@pytest.mark.parametrize("watched", [{}, {"mul": None}], ids=["layers", "operations"])
+def test_an_output_that_nobody_else_holds_is_quantized_in_its_own_memory(watched):
+    class Fresh(nn.Module):
+        def forward(self, x):
+            y = x + 1
+            self.address = y.data_ptr()
+            return y
+
+    model, x = nn.Sequential(Fresh(), nn.Identity()), torch.randn(100)
+    tqt.quantize_model(model, extrinsic={"=0": SPEC, **watched})
+    with torch.no_grad():
+        assert model(x).data_ptr() == model[0].address

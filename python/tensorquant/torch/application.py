@@ -1,5 +1,7 @@
 """Maps put into the layers of a PyTorch model."""
 
+import inspect
+
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
@@ -80,6 +82,7 @@ class Application:
         if assignment.input is not None:
             _, plan = self._plans[id(root)]
             plan.input = OutputPlan(root, assignment.input, self._step_of.get("input"))
+            plan.input_name = input_name(root)
 
     def attach(self):
         """Puts the quantizers into the modules; those that no rule hits become plain ones."""
@@ -136,6 +139,11 @@ class Application:
             found = self._plans[id(module)] = (module, plan)
             self._model.modules.append(plan)
         return found[1]
+
+
+def input_name(model):
+    """The name of the argument that is a model's input: the first of its forward(); or None."""
+    return next(iter(inspect.signature(model.forward).parameters), None)
 
 
 def _arithmetic_of(place):

@@ -20,7 +20,7 @@ from tensorquant.frontend.override_argument import make_override, warn_of_idle
 from tensorquant.maps.override import Override
 from tensorquant.numbers.checks import checked, wrong
 from tensorquant.ops.torch import has_numbers
-from tensorquant.torch.application import Application
+from tensorquant.torch.application import Application, input_name
 from tensorquant.torch.inference import in_inference, without_quantizers
 from tensorquant.torch.observation import observe
 from tensorquant.torch.structures import floats_in
@@ -132,7 +132,7 @@ class _Watch:
         return output
 
     def _look_at_input(self, model, args, kwargs):
-        for x in floats_in(next(iter((*args, *kwargs.values())), None)):
+        for x in floats_in(args[0] if args else kwargs.get(input_name(model))):
             _show(self._by_name["input"], x)
 
     def _look(self, name, x):

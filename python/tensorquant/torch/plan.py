@@ -114,13 +114,13 @@ class ModulePlan:
     def __init__(self, model, name, kind, is_container):
         self.model = model
         self.name = name
-        self.kind = kind
         self.quantizers = None  # LayerQuantizers of a layer that a rule hits
         self.parameters = {}  # ParameterPlans by the attributes
         self.output = None  # an OutputPlan
+        self.input = None  # another, of a whole model
+        self.input_name = None  # the name of that argument
         self.arithmetic = None  # a LayerArithmetic
         self.arithmetic_step = None  # the index of its step
-        self.input = None  # another, of a whole model
         self.is_container = is_container
         self.was_called = False
         self.read_in = None  # another module, for people, in whose forward its weights were read
@@ -147,6 +147,8 @@ class ModulePlan:
                 self._show(self.name, box[0])
             return box.pop()
         except Error as error:
+            if self.is_container and self.name == "":
+                raise
             raise self._naming.named(error) from None
         finally:
             frames.pop()
@@ -221,8 +223,9 @@ class ModulePlan:
 
         if args:
             return (quantized(args[0]), *args[1:]), kwargs
-        first = next(iter(kwargs), None)
-        return args, kwargs if first is None else {**kwargs, first: quantized(kwargs[first])}
+        if self.input_name not in kwargs:
+            return args, kwargs
+        return args, {**kwargs, self.input_name: quantized(kwargs[self.input_name])}
 
     def _after_forward(self, module, frame):
         self.was_called = True

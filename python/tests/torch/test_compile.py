@@ -1,5 +1,7 @@
 """torch.compile and other tracers: one graph, and the bits of eager mode."""
 
+import copy
+
 import hands
 import models
 import pytest
@@ -132,6 +134,20 @@ def test_a_compiled_model_may_be_quantized_afterwards():
     assert hands.same_bits(fast(x), model(x))
     tqt.strip(model)
     assert hands.same_bits(fast(x), before)
+
+
+@pytest.mark.parametrize("first", ["quantized", "compiled"])
+def test_a_part_may_be_compiled_alone(first):
+    eager, x = models.make("resnet")
+    maps = {**MAPS, "extrinsic": {"": "nearest,12,6", "add": "nearest,8,4"}}
+    model = copy.deepcopy(eager.eval())
+    tqt.quantize_model(eager, **maps)
+    if first == "quantized":
+        tqt.quantize_model(model, **maps)
+    model.layer1 = compiled(model.layer1)
+    if first == "compiled":
+        tqt.quantize_model(model, **maps)
+    assert hands.same_bits(model(x), eager(x))
 
 
 @pytest.mark.parametrize("strict", [True, False])

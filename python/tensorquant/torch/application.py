@@ -56,13 +56,9 @@ class Application:
             for quantizers in (assignment.input, *assignment.quantizers)
             if quantizers is not None
         ]
-        names = [quantizers.layer for quantizers in chosen if quantizers.is_random]
-        self._step_of = {name: index for index, name in enumerate(names)}
-        if operations.are_random:
-            self._step_of[OPERATIONS] = len(names)
-            names.append(OPERATIONS)
+        steps = self._make_steps(chosen)
         operations.prepare(self._step_of.get(OPERATIONS))
-        self._model = ModelPlan(Steps(names) if names else None, operations, override.strict)
+        self._model = ModelPlan(steps, operations, override.strict)
         self._names = {id(module): name for name, module in root.named_modules()}
         self._plans = {}  # pairs of a module and its plan, by the module's id
         self._readings = Readings()
@@ -73,16 +69,7 @@ class Application:
                 assignment.add_fault(place, error)
         assignment.refuse()
         if chosen or operations.any:
-            for module in self._containers.values():
-                self._plan_of(module)
-        if operations.any:
-            for place in places:
-                if not is_scripted(place.layer):
-                    self._plan_of(place.layer)
-        if assignment.input is not None:
-            _, plan = self._plans[id(root)]
-            plan.input = OutputPlan(root, assignment.input, self._step_of.get("input"))
-            plan.input_name = input_name(root)
+            self._plan_the_rest()
 
     def attach(self):
         """Puts the quantizers into the modules; those that no rule hits become plain ones."""
@@ -103,6 +90,26 @@ class Application:
         except BaseException:
             put_back(self._before)
             raise
+
+    def _make_steps(self, chosen):
+        """The Steps of what rounds at random; None if nothing does."""
+        names = [quantizers.layer for quantizers in chosen if quantizers.is_random]
+        names += [OPERATIONS] if self.operations.are_random else []
+        self._step_of = {name: index for index, name in enumerate(names)}
+        return Steps(names) if names else None
+
+    def _plan_the_rest(self):
+        """Plans for modules that may read parameters and call functions, and for the input."""
+        for module in self._containers.values():
+            self._plan_of(module)
+        if self.operations.any:  # whose functions are those of layers has to be known
+            for place, _ in self.places:
+                if not is_scripted(place.layer):
+                    self._plan_of(place.layer)
+        if self.input is not None:
+            plan = self._plan_of(self._root)
+            plan.input = OutputPlan(self._root, self.input, self._step_of.get("input"))
+            plan.input_name = input_name(self._root)
 
     def _plan(self, place, quantizers):
         streams = [self._readings.stream(place, p, quantizers) for p in place.parameters]

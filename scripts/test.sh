@@ -46,8 +46,9 @@ python() {
   # Again, though the version be the same.
   pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
     --config-settings=build-dir=build/pip .
-  pytest -q -rs --ignore=python/tests/ops --ignore=python/tests/keras
+  pytest -q -rs --ignore=python/tests/ops --ignore=python/tests/torch --ignore=python/tests/keras
   pytest -q -rs python/tests/ops
+  pytest -q -rs python/tests/torch
   pytest -q --doctest-modules --pyargs tensorquant
   local backend
   for backend in tensorflow torch jax; do

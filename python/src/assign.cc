@@ -44,6 +44,7 @@ std::shared_ptr<const Quantizer> quantizer_of(const LayerQuantizers& quantizers)
 
 void bind_assign(nb::module_& module) {
   nb::class_<Faults>(module, "Faults", "Everything that speaks against an override, for one error.")
+      .def("add", &Faults::add, "reason"_a)
       .def("add_of_layer", &Faults::add_of_layer, "layer"_a, "reason"_a)
       .def("refuse", &Faults::refuse);
   nb::class_<LayerQuantizers>(module, "LayerQuantizers", "What the maps put into one layer.")

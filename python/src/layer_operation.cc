@@ -17,6 +17,10 @@ ConvolutionOperation read_convolution(const nlohmann::json& json) {
   json.at("padding_begin").get_to(operation.padding_begin);
   json.at("padding_end").get_to(operation.padding_end);
   json.at("groups").get_to(operation.groups);
+  if (json.contains("output_padding")) {
+    operation.is_transposed = true;
+    json.at("output_padding").get_to(operation.output_padding);
+  }
   return operation;
 }
 
@@ -27,6 +31,8 @@ AveragePoolOperation read_average_pool(const nlohmann::json& json) {
   json.at("padding_begin").get_to(operation.padding_begin);
   json.at("padding_end").get_to(operation.padding_end);
   json.at("count_include_pad").get_to(operation.count_include_pad);
+  operation.ceil_mode = json.value("ceil_mode", false);
+  if (json.contains("divisor")) operation.divisor = json.at("divisor").get<std::int64_t>();
   return operation;
 }
 

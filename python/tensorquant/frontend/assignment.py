@@ -16,6 +16,7 @@ class Assignment:
         has_input: Whether the name `input` stands for the model's input.
         arithmetic_of: Tells of one of the layers what an intrinsic rule finds in it: "rounded" what
             can be rounded, "nothing", or "other" arithmetic.
+        later: Messages of rules that only a call of the model shows to do nothing.
 
     Attributes:
         names: All names of the layers.
@@ -29,13 +30,16 @@ class Assignment:
         tensorquant.Error: The intrinsic map holds a TensorQuantizer.
     """
 
-    def __init__(self, override, layers, has_input, arithmetic_of):
+    def __init__(self, override, layers, has_input, arithmetic_of, later=()):
         _refuse_tensor_quantizers(override.intrinsic)
         self.names = [name for layer in layers for name in layer.names]
         told = [(layer.names, layer.type, arithmetic_of(layer), "") for layer in layers]
-        chosen, its_input, self.idle, self._faults = _core.assign(
-            *override._natives(), override.strict, told, has_input
+        chosen, its_input, idle, self._faults = _core.assign(
+            *override._natives(), False, told, has_input
         )
+        self.idle = [message for message in idle if message not in later]
+        for message in self.idle if override.strict else ():
+            self._faults.add(message)
         self._seed = override.seed
         self.quantizers = [self._of(layer, one) for layer, one in zip(layers, chosen)]
         self.input = self._of("the model's input", its_input)

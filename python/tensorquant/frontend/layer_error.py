@@ -18,5 +18,10 @@ class LayerError:
         pass
 
     def __exit__(self, _, error, __):
-        if isinstance(error, Error) and not str(error).startswith("layer '"):
-            raise Error(f"{self._place}: {error}") from error
+        if isinstance(error, Error) and self.named(error) is not error:
+            raise self.named(error) from error
+
+    def named(self, error):
+        """The Error that names the layer, of one that may do so already."""
+        text = str(error)
+        return error if text.startswith("layer '") else Error(f"{self._place}: {text}")

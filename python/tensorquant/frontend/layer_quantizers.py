@@ -55,7 +55,14 @@ class LayerQuantizers:
 
     @property
     def is_random(self):
-        return any(q is not None and q.is_random for q in map(self.__getattribute__, _PARTS))
+        places = (self.weight, self.bias, self.output)
+        return self.is_random_inside or any(q is not None and q.is_random for q in places)
+
+    @property
+    def is_random_inside(self):
+        """Whether its arithmetic is rounded at random."""
+        inside = (self.product, self.accumulator, self.outer and Quantizer(self.outer))
+        return any(q is not None and q.is_random for q in inside)
 
     def stream(self, role, index=0):
         """The random stream of the first, second, ... array that has a role in the layer."""

@@ -9,10 +9,10 @@ class TensorQuantizer(PythonQuantizer):
     It stands in maps of weights and outputs, where the framework differentiates it and compiles it
     with the rest of the model; the framework gives its gradient, for example by
     `tf.custom_gradient`, `torch.autograd.Function` or `jax.custom_vjp`. The intrinsic map cannot take
-    it, nor can anything outside Keras. Objects must not change once they are used.
+    it, nor can anything outside Keras and PyTorch. Objects must not change once they are used.
 
-    A model is saved and copied with it if the class has what Keras asks of a class: `get_config()`,
-    the keywords of its constructor, and `keras.saving.register_keras_serializable`.
+    A Keras model is saved and copied with it if the class has what Keras asks of a class:
+    `get_config()`, the keywords of its constructor, and `keras.saving.register_keras_serializable`.
 
     Example:
         >>> import keras

@@ -2,12 +2,10 @@
 
 from keras import layers
 
-from tensorquant._core import Error
+from tensorquant.frontend.told_axes import told_axes
 from tensorquant.keras import einsum
 from tensorquant.keras.keras_internals import with_inner
-from tensorquant.numbers.checks import check_integer
-from tensorquant.numbers.context import NO_AXES, Axes, axes_of, one_axis
-from tensorquant.ops.common import traits
+from tensorquant.numbers.context import NO_AXES, Axes, one_axis
 
 _LAST, _LAST_BUT_ONE = one_axis(-1), one_axis(-2)
 _ONE_ELEMENT = Axes((0, 0), (0, 0))
@@ -52,7 +50,7 @@ def parameter_axes(layer, variable, is_bias, quantizer):
     rank = len(variable.shape)
     if not quantizer.needs_layout:
         return NO_AXES
-    told = _told(layer, variable.name, quantizer, rank)
+    told = told_axes(layer, variable.name, quantizer, rank)
     if told is not None:
         return told
     if isinstance(layer, layers.EinsumDense):
@@ -69,7 +67,10 @@ def refuse_kernels(layer, quantizer):
     """Raises a tensorquant.Error where the kernel of a layer, built or not, has no such axes."""
     if quantizer is not None and quantizer.needs_layout:
         for inner in with_inner(layer):
-            if isinstance(inner, layers.EinsumDense) and _told(inner, "kernel", quantizer) is None:
+            if (
+                isinstance(inner, layers.EinsumDense)
+                and told_axes(inner, "kernel", quantizer) is None
+            ):
                 einsum.kernel_axes(inner.equation)
 
 
@@ -77,7 +78,7 @@ def output_axes(layer, quantizer):
     """The Axes of the tensors that a layer returns."""
     if quantizer is None or not quantizer.needs_layout:
         return NO_AXES
-    told = _told(layer, "output", quantizer)
+    told = told_axes(layer, "output", quantizer)
     if told is not None:
         return told
     axis = one_axis(_channel_axis(layer))
@@ -87,24 +88,6 @@ def output_axes(layer, quantizer):
 def axes_in(axes, x):
     """The Axes of one of those tensors: a number has no last axis."""
     return _ONE_ELEMENT if x.shape == () else axes
-
-
-def _told(layer, name, quantizer, rank=None):
-    """What a layer says itself, or None."""
-    axes = getattr(layer, "quantizer_axes", {}).get(name)
-    if axes is None:
-        return None
-    for key in axes:
-        if key not in ("reduction_axis", "channel_axis"):
-            raise Error(
-                f"its quantizer_axes have '{key}' for '{name}', expected reduction_axis and"
-                " channel_axis"
-            )
-    axes = {
-        key: check_integer(f"{key} of its quantizer_axes for '{name}'", axis, -(2**31), 2**31 - 1)
-        for key, axis in axes.items()
-    }
-    return axes_of(traits(quantizer.spec), quantizer.spec, **axes, rank=rank)
 
 
 def _channel_axis(layer):

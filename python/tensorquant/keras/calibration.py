@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -12,6 +11,13 @@ from keras import ops, tree
 
 from tensorquant import _core
 from tensorquant._core import Error
+from tensorquant.frontend.calibration import (
+    WatchedOutput,
+    calibrated,
+    check_batches,
+    refuse_nothing,
+    run_pass,
+)
 from tensorquant.frontend.override_argument import make_override, warn_of_idle
 from tensorquant.keras.application import Application
 from tensorquant.keras.backend import has_numbers, not_compiled, without_gradients
@@ -21,9 +27,7 @@ from tensorquant.keras.layers import walk
 from tensorquant.keras.plan import is_float_tensor
 from tensorquant.keras.twin import attach, detach, settled
 from tensorquant.maps.override import Override
-from tensorquant.maps.quantizer_map import QuantizerMap
 from tensorquant.numbers.checks import checked, wrong
-from tensorquant.numbers.quantizer import Quantizer
 
 _BATCH = 32  # what predict() makes of an array
 
@@ -83,73 +87,43 @@ def calibrate(model: keras.layers.Layer, data: Any, maps: Any, method: str = "mi
 
     with _watched(model, outputs), without_gradients():
         for number in range(passes):
-            _run(model, data, outputs, number)
+            run_pass(number, outputs, _batches(data), lambda batch: _run(model, batch))
     if [found.names for found in walk(model)] != [found.names for found, _ in application.layers]:
         raise Error(f"'{model.name}' made layers while it ran; build the model first")
 
-    rules = []
-    for output in outputs:
-        quantizer, texts = output.result()
-        rules += [("=" + name, quantizer) for name in output.names]
-        for text in texts:
-            warnings.warn(text, stacklevel=3)
-    return Override(
-        override.weights,
-        QuantizerMap(rules, "extrinsic"),
-        override.intrinsic,
-        seed=override.seed,
-        strict=override.strict,
-    )
+    result, texts = calibrated(override, outputs)
+    for text in texts:
+        warnings.warn(text, stacklevel=3)
+    return result
 
 
 @dataclasses.dataclass
-class _Output:
-    """An output that a rule of the extrinsic map hits."""
-
-    names: list[str]
-    what: str  # for people
-    layer: keras.layers.Layer
-    observer: type
-    quantizer: Quantizer
-    calibrator: _core.Calibrator | None = None  # where its rule stays as it is
-
-    def result(self):
-        """Its quantizer from now on, and warnings."""
-        if self.calibrator is None:
-            return self.quantizer, []
-        finite, nan, infinite = self.calibrator.counts
-        stays = f"its rule stays '{self.quantizer}'"
-        if finite + nan + infinite == 0:
-            return self.quantizer, [f"{self.what} had no numbers that could be seen: {stays}"]
-        texts = []
-        if nan + infinite > 0:
-            texts = [f"{self.what} had {nan} NaN and {infinite} infinities, which were left out"]
-        fixed = self.calibrator.calibrated(self.quantizer._native, self.what)
-        if fixed is None:
-            return self.quantizer, [*texts, f"{self.what} was 0 throughout: {stays}"]
-        return Quantizer._of(fixed), texts
+class _Output(WatchedOutput):
+    layer: keras.layers.Layer | None = None
+    observer: type | None = None
 
 
 def _outputs_hit(model, application, method):
     outputs = []
     if application.input is not None:
-        what = "the model's input"
-        outputs.append(_Output(["input"], what, model, _InputObserver, application.input.output))
+        quantizer = application.input.output
+        outputs.append(
+            _Output(["input"], "the model's input", quantizer, layer=model, observer=_InputObserver)
+        )
     for found, quantizers in application.layers:
         if quantizers is not None and quantizers.output is not None:
-            what = f"the output of {found.name}"
             outputs.append(
-                _Output(found.names, what, found.layer, _OutputObserver, quantizers.output)
+                _Output(
+                    found.names,
+                    f"the output of {found.name}",
+                    quantizers.output,
+                    layer=found.layer,
+                    observer=_OutputObserver,
+                )
             )
     for output in outputs:
-        if _core.can_be_calibrated(output.quantizer._native):
-            output.calibrator = _core.Calibrator(method)
-            output.calibrator.check_calibration(output.quantizer._native, output.what)
-    if not any(output.calibrator for output in outputs):
-        raise Error(
-            "no layer has an extrinsic quantizer to calibrate, such as 'int,8,scale=max': a rule "
-            "that finds one scale in the whole tensor"
-        )
+        output.watch(method)
+    refuse_nothing(outputs)
     return outputs
 
 
@@ -208,23 +182,12 @@ def _watched(model, outputs):
                 attach(layer, attachment)
 
 
-def _run(model, data, outputs, number):
-    calibrators = [output.calibrator for output in outputs if output.calibrator is not None]
-    if number > 0:
-        for calibrator in calibrators:
-            calibrator.begin_second_pass()
-    empty = True
-    for batch in _batches(data):
-        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-        for x in tree.flatten(inputs):
-            if not _is_array(x):
-                raise wrong("data", "batches of arrays", x)
-        model(inputs, training=False)
-        for calibrator in calibrators:
-            calibrator.end_batch()
-        empty = False
-    if empty:
-        raise Error("data: there is no batch in it")
+def _run(model, batch):
+    inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    for x in tree.flatten(inputs):
+        if not _is_array(x):
+            raise wrong("data", "batches of arrays", x)
+    model(inputs, training=False)
 
 
 def _batches(data):
@@ -248,10 +211,4 @@ def _check_data(data, passes, method):
         if data.num_batches is None:
             raise Error("data: a PyDataset without end; its num_batches is None")
         return
-    if not isinstance(data, Iterable) or isinstance(data, (str, bytes, Mapping)):
-        raise wrong("data", "an array or batches", data)
-    if passes > 1 and iter(data) is data:
-        raise TypeError(
-            f"data: '{method}' goes through it {passes} times, and a {type(data).__name__} can only "
-            "be read once; give a list"
-        )
+    check_batches(data, passes, method)

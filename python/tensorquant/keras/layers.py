@@ -1,9 +1,8 @@
 """Which parts of a model are its layers, and what they are called."""
 
-import dataclasses
-
 import keras
 
+from tensorquant.frontend.found_layer import FoundLayer
 from tensorquant.keras.keras_internals import own_trainable_variables, sublayers
 
 # One layer each, whatever they are made of: their own call() reads the weights of what they hold,
@@ -14,25 +13,6 @@ WHOLE = (
     keras.layers.MultiHeadAttention,
     keras.layers.GroupQueryAttention,
 )
-
-
-@dataclasses.dataclass
-class FoundLayer:
-    """A layer of a model. One that the model holds twice has two names; the first is its name."""
-
-    layer: keras.layers.Layer
-    names: list[str]
-
-    @property
-    def name(self):
-        return self.names[0]
-
-    @property
-    def type(self):
-        return type(self.layer).__name__
-
-    def __str__(self):
-        return f"'{self.name}' ({self.type})"
 
 
 def is_whole(layer):

@@ -4,6 +4,7 @@ import keras
 from keras import ops, tree
 
 from tensorquant._core import Error
+from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import rounded
@@ -49,7 +50,7 @@ class LayerPlan:
             self._output_axes = output_axes(layer, quantizers.output)
             if quantizers.product is not None and rounded.can_round(layer):
                 rounded.refuse_masks(layer)
-                self.arithmetic = rounded.LayerArithmetic(quantizers)
+                self.arithmetic = LayerArithmetic(quantizers)
             if layer.built:
                 self._find_parameters(layer)
 

@@ -11,13 +11,10 @@ import math
 from keras import layers, ops
 
 from tensorquant._core import Error
-from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import einsum
 from tensorquant.keras.backend import arithmetic
 from tensorquant.keras.keras_internals import get_keras_mask
 from tensorquant.keras.twin import float_class
-from tensorquant.numbers.quantizer import Quantizer
-from tensorquant.ops import average_pool, convolution, linear
 
 
 def can_round(layer):
@@ -25,38 +22,6 @@ def can_round(layer):
     if float_class(layer) is layers.EinsumDense:
         return einsum.is_matrix_product(layer.equation, layer.bias_axes)
     return float_class(layer) in _ROUNDED
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerArithmetic:
-    """How one layer rounds."""
-
-    quantizers: LayerQuantizers
-
-    def __post_init__(self):
-        self.operation(linear)  # raises where the formats cannot round arithmetic
-
-    def operation(self, make, **options):
-        """One of tensorquant.ops' operations with the layer's quantizers."""
-        return _operation(make, self.quantizers, tuple(options.items()))
-
-
-@functools.lru_cache(maxsize=4096)
-def _operation(make, quantizers, options):
-    options = dict(options)
-    if make is not average_pool and isinstance(quantizers.weight, Quantizer):
-        options["w_format"] = quantizers.weight
-    return make(
-        quantizers.product,
-        quantizers.accumulator,
-        quantizers.accumulate,
-        outer=quantizers.outer and {"accumulator": quantizers.outer, "every": quantizers.every},
-        order=quantizers.order,
-        seed=quantizers.seed,
-        product_stream=quantizers.stream("product"),
-        accumulator_stream=quantizers.stream("accumulator"),
-        **options,
-    )
 
 
 def refuse_masks(layer):
@@ -88,7 +53,7 @@ def _dense(layer, rounding, step, inputs, training=None):
     operands = [inputs, ops.transpose(layer.kernel)]
     if layer.bias is not None:
         operands.append(layer.bias)
-    outputs = arithmetic(rounding.operation(linear), operands, _float_linear, step)
+    outputs = arithmetic(rounding.operation("linear"), operands, _float_linear, step)
     return _activated(layer, outputs)
 
 
@@ -102,7 +67,7 @@ def _einsum_dense(layer, rounding, step, inputs, training=None):
     operands = [form.flat_inputs(inputs), form.flat_kernel(layer.kernel)]
     if layer.bias is not None:
         operands.append(form.flat_bias(layer.bias, layer.kernel.shape))
-    outputs = arithmetic(rounding.operation(linear), operands, _float_linear, step)
+    outputs = arithmetic(rounding.operation("linear"), operands, _float_linear, step)
     return _activated(layer, form.outputs(outputs, layer.kernel.shape))
 
 
@@ -155,7 +120,7 @@ def _convolution(layer, rounding, step, inputs, kernel, groups):
     stride, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
     begin, end = _paddings(layer.padding, axes.sizes(inputs), window, stride, dilation)
     operation = rounding.operation(
-        convolution,
+        "convolution",
         stride=stride,
         dilation=dilation,
         padding_begin=begin,
@@ -210,7 +175,8 @@ def _average_pooling(layer, rounding, step, inputs):
     window, stride = tuple(layer.pool_size), tuple(layer.strides)
     begin, end = _paddings(layer.padding, axes.sizes(inputs), window, stride, (1,) * len(window))
     operation = rounding.operation(
-        average_pool,
+        "average_pool",
+        has_weights=False,
         kernel=window,
         stride=stride,
         padding_begin=begin,
@@ -247,7 +213,7 @@ def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     window = axes.sizes(inputs)
     if None in window:
         raise Error("a rounded global average needs inputs of known size")
-    operation = rounding.operation(average_pool, kernel=window)
+    operation = rounding.operation("average_pool", has_weights=False, kernel=window)
     nothing = (0,) * len(window)
     float_function = _float_average_pool(window, window, nothing, nothing)
     outputs = arithmetic(operation, [axes.channels_first(inputs)], float_function, step)

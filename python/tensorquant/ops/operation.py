@@ -88,12 +88,15 @@ def convolution(
     padding_begin: Sequence[int] | None = None,
     padding_end: Sequence[int] | None = None,
     groups: Annotated[int, Range(1, 2**63 - 1)] = 1,
+    transposed: bool = False,
+    output_padding: Sequence[int] | None = None,
     seed: Seed = 0,
     product_stream: Stream = 0,
     accumulator_stream: Stream = 1,
 ) -> Operation:
     """y (batch, outputs, space...) from x (batch, channels, space...), w (outputs, channels /
-    groups, kernel...) and perhaps a bias (outputs).
+    groups, kernel...) and perhaps a bias (outputs). Transposed, w is (channels, outputs / groups,
+    kernel...).
 
     Args:
         stride: one number for each spatial dimension; so are the next three.
@@ -101,6 +104,9 @@ def convolution(
         padding_begin, padding_end: zeros before and behind the input; none where left out. They
             take part in the sum.
         groups: into how many the channels are divided.
+        transposed: whether x takes the place of the result: the paddings, both alike, are then cut
+            off from it.
+        output_padding: of a transposed one, how much larger the result is; 0 where left out.
 
     `linear` explains the other arguments and the errors; ValueError for numbers out of range.
 
@@ -119,6 +125,10 @@ def convolution(
         "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
         "groups": groups,
     }
+    if transposed:
+        shape["output_padding"] = _sizes("output_padding", output_padding, dimensions, 0, 0)
+    elif output_padding is not None:
+        raise ValueError("output_padding: the convolution is not transposed")
     sums = (product, accumulator, accumulate, outer, order)
     formats = {"x_format": x_format, "w_format": w_format}
     return _operation(
@@ -140,6 +150,8 @@ def average_pool(
     padding_begin: Sequence[int] | None = None,
     padding_end: Sequence[int] | None = None,
     count_include_pad: bool = True,
+    ceil_mode: bool = False,
+    divisor: Annotated[int, Range(-(2**63), 2**63 - 1)] | None = None,
     seed: Seed = 0,
     product_stream: Stream = 0,
     accumulator_stream: Stream = 1,
@@ -152,6 +164,8 @@ def average_pool(
         stride: the kernel where it is left out.
         padding_begin, padding_end: zeros before and behind the input; none where left out.
         count_include_pad: whether they count in the window's size.
+        ceil_mode: whether a last window that begins in the input may end outside of it.
+        divisor: what the sums are divided by in place of the window's size.
 
     `linear` explains the other arguments and the errors; ValueError for numbers out of range.
 
@@ -168,6 +182,8 @@ def average_pool(
         "padding_begin": _sizes("padding_begin", padding_begin, dimensions, 0, 0),
         "padding_end": _sizes("padding_end", padding_end, dimensions, 0, 0),
         "count_include_pad": bool(count_include_pad),
+        "ceil_mode": ceil_mode,
+        **({} if divisor is None else {"divisor": divisor}),
     }
     sums = (product, accumulator, accumulate, outer, order)
     return _operation(

@@ -1,0 +1,72 @@
+"""How one layer rounds its products and sums."""
+
+import functools
+
+from tensorquant.frontend.layer_quantizers import numbered
+from tensorquant.numbers.quantizer import Quantizer, stream_of
+from tensorquant.ops import Operation, average_pool, convolution, linear
+
+_KINDS = {"average_pool": average_pool, "convolution": convolution, "linear": linear}
+
+
+class LayerArithmetic:
+    """What tensorquant.ops' operations are told of a layer.
+
+    Args:
+        quantizers: The layer's LayerQuantizers.
+
+    Attributes:
+        is_random: Whether it rounds at random.
+
+    Raises:
+        tensorquant.Error: The formats cannot round arithmetic.
+    """
+
+    def __init__(self, quantizers):
+        self.is_random = quantizers.is_random_inside
+        weight = quantizers.weight if isinstance(quantizers.weight, Quantizer) else None
+        self._w_format = weight and weight.spec
+        self._layer = quantizers.layer
+        self._settings = (  # texts and numbers, which compilers take for constants
+            ("product", quantizers.product.spec),
+            ("accumulator", quantizers.accumulator.spec),
+            ("accumulate", quantizers.accumulate),
+            ("outer", quantizers.outer),
+            ("every", quantizers.every),
+            ("order", quantizers.order),
+            ("seed", quantizers.seed),
+        )
+        self.operation("linear")
+
+    def operation(self, kind, index=0, has_weights=True, parts=None, layer=None, **options):
+        """One of tensorquant.ops' operations with the layer's quantizers.
+
+        Args:
+            kind: Its name there.
+            index: Which one it is of those in a call of the layer: they differ in their streams.
+            has_weights: Whether it has weights, of the format of the layer's.
+            parts: operation_parts(), as a compiler wants it.
+            layer: Whose streams it has, if not those of the layer itself.
+            options: Further arguments of tensorquant.ops' function; also some in place of the
+                layer's.
+        """
+        settings = self._settings
+        if has_weights and self._w_format is not None:
+            settings = (*settings, ("w_format", self._w_format))
+        names = (layer or self._layer, index)
+        return Operation(*(parts or operation_parts)(kind, names, settings, tuple(options.items())))
+
+
+@functools.lru_cache(maxsize=4096)
+def operation_parts(kind, names, settings, options):
+    """The fields of an Operation, of texts, numbers and tuples."""
+    layer, index = names
+    settings = {**dict(settings), **dict(options)}
+    outer, every = settings.pop("outer"), settings.pop("every")
+    operation = _KINDS[kind](
+        **settings,
+        outer=outer and {"accumulator": outer, "every": every},
+        product_stream=stream_of(layer, numbered("product", index)),
+        accumulator_stream=stream_of(layer, numbered("accumulator", index)),
+    )
+    return operation.text, operation.is_random, operation.clips_gradient

@@ -1,0 +1,157 @@
+"""Maps put into the layers of a PyTorch model."""
+
+import inspect
+
+from tensorquant._core import Error
+from tensorquant.frontend.assignment import Assignment
+from tensorquant.frontend.layer_arithmetic import LayerArithmetic
+from tensorquant.numbers.context import Context
+from tensorquant.torch import refusals, rounded
+from tensorquant.torch.axes import parameter_axes
+from tensorquant.torch.inference import put_back
+from tensorquant.torch.model_plan import ModelPlan
+from tensorquant.torch.names import containers, is_layer, is_scripted, join, walk
+from tensorquant.torch.operation_rules import STEP as OPERATIONS
+from tensorquant.torch.operation_rules import OperationRules
+from tensorquant.torch.plan import ModulePlan, OutputPlan, ParameterPlan
+from tensorquant.torch.step import Steps
+from tensorquant.torch.tensor_plan import TensorPlan
+from tensorquant.torch.tied import Readings
+from tensorquant.torch.twin import attach, attached, detach
+
+
+class Application:
+    """The quantizers that maps choose for a model. Nothing is changed by making it.
+
+    Args:
+        root: The model, or a single layer.
+        override: A tensorquant.Override.
+
+    Attributes:
+        idle: A message for each rule that does nothing.
+        places: Pairs of a FoundPlace and its LayerQuantizers; None where no rule hits it.
+        input: LayerQuantizers of the model's input, or None.
+        operations: The OperationRules.
+
+    Raises:
+        tensorquant.Error: One error with everything that cannot be done.
+    """
+
+    def __init__(self, root, override):
+        self._root = root
+        refusals.refuse_model(root)
+        places = walk(root)
+        self._containers = dict(containers(root))
+        operations = self.operations = OperationRules(
+            override, self._containers, [name for place in places for name in place.names]
+        )
+        assignment = Assignment(
+            override, places, not is_layer(root), _arithmetic_of, operations.later
+        )
+        self.idle = assignment.idle
+        self.input = assignment.input
+        self.places = list(zip(places, assignment.quantizers))
+        chosen = [
+            quantizers
+            for quantizers in (assignment.input, *assignment.quantizers)
+            if quantizers is not None
+        ]
+        steps = self._make_steps(chosen)
+        operations.prepare(self._step_of.get(OPERATIONS))
+        self._model = ModelPlan(steps, operations, override.strict)
+        self._names = {id(module): name for name, module in root.named_modules()}
+        self._plans = {}  # pairs of a module and its plan, by the module's id
+        self._readings = Readings()
+        for place, quantizers in self.places:
+            try:
+                self._plan(place, quantizers)
+            except Error as error:
+                assignment.add_fault(place, error)
+        assignment.refuse()
+        if chosen or operations.any:
+            self._plan_the_rest()
+
+    def attach(self):
+        """Puts the quantizers into the modules; those that no rule hits become plain ones."""
+        self._before = [(module, attached(module)) for module in self._root.modules()]
+        for module, _ in self._before:
+            detach(module)
+        for module, plan in self._plans.values():
+            attach(module, plan)
+
+    def run(self, inputs):
+        """Runs the model once, which is put back as it was before attach() if that goes wrong.
+
+        Returns:
+            Messages of the rules that did nothing in it.
+        """
+        try:
+            return self._model.rehearse(self._root, inputs)
+        except BaseException:
+            put_back(self._before)
+            raise
+
+    def _make_steps(self, chosen):
+        """The Steps of what rounds at random; None if nothing does."""
+        names = [quantizers.layer for quantizers in chosen if quantizers.is_random]
+        names += [OPERATIONS] if self.operations.are_random else []
+        self._step_of = {name: index for index, name in enumerate(names)}
+        return Steps(names) if names else None
+
+    def _plan_the_rest(self):
+        """Plans for modules that may read parameters and call functions, and for the input."""
+        for module in self._containers.values():
+            self._plan_of(module)
+        if self.operations.any:  # whose functions are those of layers has to be known
+            for place, _ in self.places:
+                if not is_scripted(place.layer):
+                    self._plan_of(place.layer)
+        if self.input is not None:
+            plan = self._plan_of(self._root)
+            plan.input = OutputPlan(self._root, self.input, self._step_of.get("input"))
+            plan.input_name = input_name(self._root)
+
+    def _plan(self, place, quantizers):
+        streams = [self._readings.stream(place, p, quantizers) for p in place.parameters]
+        if quantizers is None:
+            return
+        refusals.refuse_place(place, quantizers)
+        step = self._step_of.get(quantizers.layer)
+        if not place.is_parameter:
+            plan = self._plan_of(place.layer)
+            plan.quantizers = quantizers
+            if quantizers.output is not None:
+                plan.output = OutputPlan(place.layer, quantizers, step)
+            if quantizers.product is not None and _arithmetic_of(place) == "rounded":
+                plan.arithmetic = LayerArithmetic(quantizers)
+                plan.arithmetic_step = step if quantizers.is_random_inside else None
+        for parameter, stream in zip(place.parameters, streams):
+            quantizer = quantizers.bias if parameter.is_bias else quantizers.weight
+            if quantizer is None:
+                continue
+            owner, attribute = parameter.owner, parameter.attribute
+            axes = parameter_axes(owner, attribute, quantizer)
+            context = Context(quantizers.seed, stream, axes=axes)
+            name = place.name if place.is_parameter else join(place.name, attribute)
+            tensor = TensorPlan(quantizer, context, step)
+            self._plan_of(owner).parameters[attribute] = ParameterPlan(
+                name, tensor, quantizers, self._plan_of(place.layer)
+            )
+
+    def _plan_of(self, module):
+        found = self._plans.get(id(module))
+        if found is None:
+            name, kind = self._names[id(module)], type(module).__name__
+            plan = ModulePlan(self._model, name, kind, not is_layer(module))
+            found = self._plans[id(module)] = (module, plan)
+            self._model.modules.append(plan)
+        return found[1]
+
+
+def input_name(model):
+    """The name of the argument that is a model's input: the first of its forward(); or None."""
+    return next(iter(inspect.signature(model.forward).parameters), None)
+
+
+def _arithmetic_of(place):
+    return "nothing" if place.is_parameter else rounded.arithmetic_of(place.layer)

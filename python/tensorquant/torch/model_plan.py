@@ -1,0 +1,92 @@
+"""What the modules of a quantized model share."""
+
+from tensorquant._core import Error
+from tensorquant.frontend.override_argument import warn_of_idle
+from tensorquant.torch.inference import in_inference
+from tensorquant.torch.twin import attached
+
+
+class ModelPlan:
+    """What is the same for all ModulePlans of a model.
+
+    Args:
+        steps: The model's Steps; None where nothing is random.
+        operations: Its OperationRules.
+        strict: Whether a rule that does nothing is an error.
+
+    Attributes:
+        modules: All ModulePlans of the model.
+        observer: Gets the names and tensors of outputs and operations; or None.
+    """
+
+    def __init__(self, steps, operations, strict):
+        self.steps = steps
+        self.operations = operations
+        self.modules = []
+        self.observer = None
+        self._strict = strict
+        self._has_run = self._is_rehearsal = False
+        self._masks = {}  # messages by the names of operations
+
+    @property
+    def watches(self):
+        """Whether operations matter."""
+        return self.operations.any or self.observer is not None
+
+    def rehearse(self, root, inputs):
+        """Runs the model once as in inference.
+
+        Args:
+            root: The model.
+            inputs: An argument of it, or a tuple of them.
+
+        Returns:
+            Messages of what was found out.
+
+        Raises:
+            tensorquant.Error: A rule did nothing, and that is an error.
+        """
+        self._is_rehearsal = True  # whose messages are returned, and no warnings
+        try:
+            with in_inference(root):
+                root(*inputs) if isinstance(inputs, tuple) else root(inputs)
+        finally:
+            self._is_rehearsal = False
+        self._has_run = True
+        return self._messages(root)
+
+    def after_forward(self, root):
+        """Tells, after the first forward of the model, what was found out."""
+        if not self._has_run and not self._is_rehearsal:
+            self._has_run = True
+            warn_of_idle(self._messages(root), stacklevel=5)
+
+    def look_for_masks(self, name, container, operands):
+        """Notes, in the first forward of the model, what an addition does to an attention mask."""
+        if not self._has_run and name not in self._masks:
+            message = self.operations.message_of_mask(name, container, operands)
+            if message is not None:
+                self._masks[name] = message
+
+    def _messages(self, root):
+        idle = self.operations.idle()
+        if idle and self._strict:
+            raise Error("; ".join(idle))
+        return [*idle, *self._masks.values(), *self._of_layers(), *self._of_missing_layers(root)]
+
+    def _of_layers(self):
+        for plan in self.modules:
+            if plan.read_in is not None and not plan.was_called and plan.acts_on_forward:
+                yield (
+                    f"layer '{plan.name}' was not called: its output is computed inside"
+                    f" {plan.read_in}, and only its weights are quantized"
+                )
+
+    def _of_missing_layers(self, root):
+        present = {attached(module) for module in root.modules()}
+        for plan in self.modules:
+            if plan not in present:
+                yield (
+                    f"layer '{plan.name}' is no longer in the model, and what took its place has no"
+                    " quantizers; call quantize_model() again"
+                )

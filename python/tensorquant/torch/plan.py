@@ -1,0 +1,238 @@
+"""How a forward goes through the quantizers of a module."""
+
+import functools
+
+import torch
+
+from tensorquant._core import Error
+from tensorquant.frontend.layer_error import LayerError
+from tensorquant.torch import frames, rounded
+from tensorquant.torch.axes import axes_around, output_axes, output_axis
+from tensorquant.torch.operations import Watching, is_float_tensor, operation_of, run_apart
+from tensorquant.torch.structures import floats_in, map_tensors
+from tensorquant.torch.tensor_plan import TensorPlan
+
+_OUTPUTS_PLANNED = 8  # what an LSTM or an attention returns has at most three
+
+
+class ParameterPlan:
+    """How a parameter is quantized when somebody reads it.
+
+    Args:
+        name: The parameter's full name.
+        tensor: Its TensorPlan.
+        quantizers: LayerQuantizers of the layer that it belongs to, or its own.
+        layer: The ModulePlan of that layer, or of its owner.
+    """
+
+    def __init__(self, name, tensor, quantizers, layer):
+        self.name = name
+        self.quantizers = quantizers
+        self.layer = layer
+        self._tensor = tensor
+
+    def quantized(self, parameter, steps):
+        """The quantized values of a parameter, which requires a gradient where that does.
+
+        Also where none is computed, and as a tensor that could have one: PyTorch picks kernels by
+        it, and their bits differ. A compiler has picked them already.
+        """
+        if torch.compiler.is_compiling():
+            return self._tensor.quantize(parameter, steps)
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False), torch.no_grad():
+                quantized = self._tensor.quantize(parameter, steps)
+        else:
+            quantized = self._tensor.quantize(parameter, steps)
+        if parameter.requires_grad and not quantized.requires_grad:
+            quantized.requires_grad_()
+        return quantized
+
+
+class OutputPlan:
+    """How the tensors that a module returns, or a model gets, are quantized.
+
+    Args:
+        module: The module.
+        quantizers: LayerQuantizers whose output quantizer is used.
+        step: The index of their step.
+    """
+
+    def __init__(self, module, quantizers, step):
+        quantizer = quantizers.output
+        self._told = output_axes(module, quantizer)
+        self._axis = output_axis(module)
+        self.quantizers = quantizers
+        self._step = step
+        self._plans = [self._plan(index) for index in range(_OUTPUTS_PLANNED)]
+
+    def quantize(self, value, steps):
+        """The tensors of a structure, quantized."""
+        count = 0
+
+        def quantized(x):
+            nonlocal count
+            count += 1
+            return self._plan_of(count - 1).quantize(x, steps, self._axes(x))
+
+        return map_tensors(quantized, value)
+
+    def quantize_last(self, box, steps):
+        """The same of what is in a list, which is emptied: a tensor's memory may be used."""
+        value = box[0]
+        if type(value) is not torch.Tensor or not value.is_floating_point():
+            box.clear()
+            return self.quantize(value, steps)
+        axes = self._axes(value)
+        del value
+        return self._plans[0].quantize_last(box, steps, axes)
+
+    def _plan_of(self, index):
+        return self._plans[index] if index < _OUTPUTS_PLANNED else self._plan(index)
+
+    def _plan(self, index):
+        return TensorPlan(
+            self.quantizers.output, self.quantizers.context("output", index), self._step
+        )
+
+    def _axes(self, x):
+        if self._told is not None:
+            return self._told
+        return axes_around(self._axis, x.dim())
+
+
+class ModulePlan:
+    """What is attached to a module of a quantized model.
+
+    Args:
+        model: The ModelPlan.
+        name: The module's name.
+        kind: The name of its class.
+        is_container: Whether it holds layers and is none.
+    """
+
+    def __init__(self, model, name, kind, is_container):
+        self.model = model
+        self.name = name
+        self.quantizers = None  # LayerQuantizers of a layer that a rule hits
+        self.parameters = {}  # ParameterPlans by the attributes
+        self.output = None  # an OutputPlan
+        self.input = None  # another, of a whole model
+        self.input_name = None  # the name of that argument
+        self.arithmetic = None  # a LayerArithmetic
+        self.arithmetic_step = None  # the index of its step
+        self.is_container = is_container
+        self.was_called = False
+        self.read_in = None  # another module, for people, in whose forward its weights were read
+        self._naming = LayerError(name, kind)
+
+    @property
+    def acts_on_forward(self):
+        """Whether a rule does nothing unless the module is called."""
+        return self.output is not None or self.arithmetic is not None
+
+    def call(self, module, base_forward, args, kwargs):
+        """What the module's forward() gives with the quantizers in their places."""
+        frame = frames.push(self, module.training)
+        try:
+            self._check(module)
+            if self.input is not None and frame.is_root:
+                args, kwargs = self._quantized_input(frame, args, kwargs)
+            box = [self._run(frame, module, base_forward, args, kwargs)]
+            if not torch.compiler.is_compiling():
+                self._after_forward(module, frame)
+            if self.output is not None:
+                box.append(frame.run_unseen(self.output.quantize_last, box, frame.steps))
+            if self.model.observer is not None and not self.is_container:
+                self._show(self.name, box[0])
+            return box.pop()
+        except Error as error:
+            if self.is_container and self.name == "":
+                raise
+            raise self._naming.named(error) from None
+        finally:
+            frames.pop()
+
+    def _run(self, frame, module, base_forward, args, kwargs):
+        wants_mode = self.model.watches or self.arithmetic is not None
+        if frame.has_mode or not wants_mode:
+            return base_forward(module, *args, **kwargs)
+        frame.has_mode = True
+        try:
+            with Watching():
+                return base_forward(module, *args, **kwargs)
+        finally:
+            frame.has_mode = False
+
+    def run_function(self, frame, function, args, kwargs):
+        """What a function of PyTorch gives that the module's forward() calls."""
+        if self.arithmetic is not None:
+            return self._run_rounded(frame, function, args, kwargs)
+        operation = operation_of(function) if self.is_container else None
+        if operation is None:
+            return function(*args, **kwargs)
+        operations = self.model.operations
+        compute = function
+        if operations.rounds:
+            name = operations.name(self.name, operation, dict(frame.counts))
+            rounding = operations.rounding(name, self.name, frame.steps)
+            if rounding is not None:
+                compute = functools.partial(rounded.compute, function, rounding)
+        y, target = run_apart(function, compute, args, kwargs)
+        if not is_float_tensor(y):
+            return y if target is None else target.copy_(y)
+        name = operations.name(self.name, operation, frame.counts)
+        if operation == "add" and not torch.compiler.is_compiling():
+            self.model.look_for_masks(name, self.name, args)
+        y = operations.quantized(name, self.name, operation, y, frame.steps)
+        if self.model.observer is not None:
+            self._show(name, y)
+        return y if target is None else target.copy_(y)
+
+    def _run_rounded(self, frame, function, args, kwargs):
+        def rounding():
+            index = frame.counts.get("rounded", 0)
+            frame.counts["rounded"] = index + 1
+            step = 0 if self.arithmetic_step is None else frame.steps[self.arithmetic_step]
+            return rounded.Rounding(self.arithmetic, index, step)
+
+        frame.is_quiet = True
+        try:
+            return rounded.run_function(function, rounding, args, kwargs)
+        finally:
+            frame.is_quiet = False
+
+    def _show(self, name, value):
+        if not torch.compiler.is_compiling():
+            for x in floats_in(value):
+                self.model.observer(name, x)
+
+    def _check(self, module):
+        for attribute in self.parameters:
+            if attribute not in module._parameters and not hasattr(type(module), attribute):
+                raise Error(
+                    f"'{attribute}' is no parameter of it any more. Of FullyShardedDataParallel and"
+                    " DataParallel, which take parameters away, use fully_shard() and"
+                    " DistributedDataParallel instead; after other changes call quantize_model()"
+                    " again"
+                )
+
+    def _quantized_input(self, frame, args, kwargs):
+        def quantized(value):
+            return frame.run_unseen(self.input.quantize, value, frame.steps)
+
+        if args:
+            return (quantized(args[0]), *args[1:]), kwargs
+        if self.input_name not in kwargs:
+            return args, kwargs
+        return args, {**kwargs, self.input_name: quantized(kwargs[self.input_name])}
+
+    def _after_forward(self, module, frame):
+        self.was_called = True
+        if frame.is_root and self.name == "":
+            self.model.after_forward(module)
+        for plan in frame.run_unseen(frame.written):
+            raise Error(
+                f"its forward() writes to the parameter '{plan.name}', which would be lost: what it"
+                " reads are quantized values; write to it outside of forward()"
+            )

@@ -1,0 +1,349 @@
+"""Products and sums of a layer rounded, as an intrinsic map asks for: function by function.
+
+A layer's own forward() runs, and what it calls of PyTorch is computed by tensorquant.ops instead.
+No number is computed here.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tensorquant._core import Error
+from tensorquant.frontend.layer_arithmetic import operation_parts
+from tensorquant.ops.torch import arithmetic
+from tensorquant.torch.moving import LAYERS as MOVING
+from tensorquant.torch.moving import is_moving
+from tensorquant.torch.operations import is_float_tensor, name_of
+from tensorquant.torch.twin import float_class
+
+_SIZES = (1, 2, 3)
+_ROUNDED_LAYERS = {
+    *(nn.Linear, nn.LazyLinear, nn.modules.linear.NonDynamicallyQuantizableLinear),
+    *(
+        getattr(nn, f"{kind}{n}d")
+        for kind in ("Conv", "ConvTranspose", "LazyConv", "LazyConvTranspose")
+        for n in _SIZES
+    ),
+    *(getattr(nn, f"{kind}AvgPool{n}d") for kind in ("", "Adaptive") for n in _SIZES),
+}
+
+
+def arithmetic_of(module):
+    """What an intrinsic rule finds in a layer: "rounded", "nothing" or "other" arithmetic.
+
+    Of a class that is not PyTorch's own its calls tell.
+    """
+    kind = float_class(module)
+    if kind in MOVING:
+        return "nothing"
+    if kind in _ROUNDED_LAYERS or not kind.__module__.startswith("torch."):
+        return "rounded"
+    return "other"
+
+
+@torch.compiler.assume_constant_result  # a compiler cannot look into the core
+def _parts(kind, names, settings, options):
+    return operation_parts(kind, names, settings, options)
+
+
+class Rounding:
+    """What the rounded functions in a call of a layer are told.
+
+    Args:
+        of_layer: The layer's LayerArithmetic.
+        index: Which of them it is.
+        step: Of random rounding.
+        name: The name that the streams have, if it is not the layer's.
+    """
+
+    def __init__(self, of_layer, index, step, name=None):
+        self._of_layer = of_layer
+        self._name = name
+        self._index = index
+        self._step = step
+
+    def run(self, kind, operands, float_function, **options):
+        """The result of one of tensorquant.ops' operations."""
+        operation = self._of_layer.operation(
+            kind, self._index, parts=_parts, layer=self._name, **options
+        )
+        tensors = [x for x in operands if x is not None]
+        return arithmetic(operation, *tensors, float_function=float_function, step=self._step)
+
+    def refuse_random(self, what):
+        if self._of_layer.is_random:
+            raise Error(f"{what} cannot be rounded at random")
+
+
+def run_function(function, rounding, args, kwargs):
+    """What a function of PyTorch gives in a layer whose arithmetic is rounded.
+
+    Args:
+        function: The function.
+        rounding: Makes a Rounding for the next product or sum.
+        args, kwargs: Its arguments.
+
+    Raises:
+        tensorquant.Error: It has arithmetic that cannot be rounded.
+    """
+    name = name_of(function)
+    rounded = _FUNCTIONS.get(name)
+    if rounded is not None:
+        return rounded(rounding(), *args, **kwargs)
+    result = function(*args, **kwargs)
+    if is_float_tensor(result) and not is_moving(name):
+        raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")
+    return result
+
+
+def compute(function, rounding, *args, **kwargs):
+    """What a function of PyTorch gives, rounded.
+
+    Raises:
+        tensorquant.Error: It cannot be rounded.
+    """
+    name = name_of(function)
+    if name not in _FUNCTIONS:
+        raise Error(f"an intrinsic rule hits its operation '{name}', which cannot be rounded")
+    return _FUNCTIONS[name](rounding, *args, **kwargs)
+
+
+def _linear(rounding, input, weight, bias=None):
+    return rounding.run("linear", (input, weight, bias), F.linear)
+
+
+def _addmm(rounding, input, mat1, mat2, *, beta=1, alpha=1):
+    if (beta, alpha) != (1, 1) or input.dim() != 1:
+        raise Error("addmm with factors, or with more than a bias, cannot be rounded")
+    return rounding.run("linear", (mat1, mat2.t(), input), lambda x, w, b: torch.addmm(b, x, w.t()))
+
+
+def _matmul(rounding, input, other):
+    if other.dim() == 1:
+        return _matmul(rounding, input, other.unsqueeze(1)).squeeze(-1)
+    if other.dim() == 2:
+        return rounding.run(
+            "linear",
+            (input, other.t()),
+            lambda x, w: torch.matmul(x, w.t()),
+            has_weights=False,
+        )
+    if input.dim() == 1:
+        return _matmul(rounding, input.unsqueeze(0), other).squeeze(-2)
+    return _batched_product(rounding, input, other)
+
+
+def _rmatmul(rounding, input, other):
+    return _matmul(rounding, other, input)
+
+
+def _batched_product(rounding, a, b):
+    """Products of matrices, as a convolution with a kernel of 1 in a group for each."""
+    rounding.refuse_random("a product of several matrices at once")
+    batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    (rows, inner), columns = a.shape[-2:], b.shape[-1]
+    groups = math.prod(batch)
+    if groups == 0 or b.shape[-2] != inner:
+        return torch.matmul(a, b)
+    a, b = a.expand(*batch, rows, inner), b.expand(*batch, inner, columns)
+
+    def product(x, w):
+        x, w = x.reshape(groups, inner, rows), w.reshape(groups, columns, inner)
+        return torch.bmm(x.mT, w.mT).mT.reshape(1, groups * columns, rows)
+
+    y = rounding.run(
+        "convolution",
+        (a.mT.reshape(1, groups * inner, rows), b.mT.reshape(groups * columns, inner, 1)),
+        product,
+        has_weights=False,
+        stride=(1,),
+        groups=groups,
+    )
+    return y.reshape(*batch, columns, rows).mT
+
+
+def _add(rounding, input, other, *, alpha=1):
+    """The sum of two numbers rounded once: that of a window of two, which nothing divides."""
+    rounding.refuse_random("an addition")
+    if alpha != 1:
+        raise Error("an addition with a factor cannot be rounded")
+    operands = [torch.as_tensor(x) for x in (input, other)]
+    kind = torch.result_type(*operands)
+    a, b = torch.broadcast_tensors(*(x.to(kind) for x in operands))
+    if not kind.is_floating_point or a.numel() == 0:
+        return torch.add(a, b)
+    pairs = torch.stack([a.reshape(-1), b.reshape(-1)], -1).unsqueeze(0)
+    y = rounding.run(
+        "average_pool",
+        (pairs,),
+        lambda x: x[..., :1] + x[..., 1:],
+        has_weights=False,
+        kernel=(2,),
+        divisor=1,
+        product="none",
+        accumulate="once",
+        outer=None,
+    )
+    return y.reshape(a.shape)
+
+
+def _sizes(value, dimensions):
+    """One number for each dimension."""
+    value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    return tuple(int(v) for v in (value * dimensions if len(value) == 1 else value))
+
+
+def _in_batch(x, dimensions, function):
+    """function(x), where x may lack the dimension of the batch."""
+    return function(x.unsqueeze(0)).squeeze(0) if x.dim() == dimensions + 1 else function(x)
+
+
+def _convolution(dimensions):
+    of_torch = getattr(F, f"conv{dimensions}d")
+
+    def rounded(rounding, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+        stride, dilation = _sizes(stride, dimensions), _sizes(dilation, dimensions)
+        begin, end = _paddings(padding, weight.shape[2:], dilation)
+
+        def float_function(x, w, b=None):
+            if begin == end:
+                return of_torch(x, w, b, stride, begin, dilation, groups)
+            zeros = [n for pair in zip(reversed(begin), reversed(end)) for n in pair]
+            return of_torch(F.pad(x, zeros), w, b, stride, 0, dilation, groups)
+
+        def convolve(x):
+            return rounding.run(
+                "convolution",
+                (x, weight, bias),
+                float_function,
+                stride=stride,
+                dilation=dilation,
+                padding_begin=begin,
+                padding_end=end,
+                groups=groups,
+            )
+
+        return _in_batch(input, dimensions, convolve)
+
+    return rounded
+
+
+def _paddings(padding, kernel, dilation):
+    if padding == "same":
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
+    sizes = _sizes(0 if padding == "valid" else padding, len(kernel))
+    return sizes, sizes
+
+
+def _transposed_convolution(dimensions):
+    of_torch = getattr(F, f"conv_transpose{dimensions}d")
+
+    def rounded(
+        rounding,
+        input,
+        weight,
+        bias=None,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        groups=1,
+        dilation=1,
+    ):
+        stride, dilation = _sizes(stride, dimensions), _sizes(dilation, dimensions)
+        padding, more = _sizes(padding, dimensions), _sizes(output_padding, dimensions)
+
+        def float_function(x, w, b=None):
+            return of_torch(x, w, b, stride, padding, more, groups, dilation)
+
+        def convolve(x):
+            return rounding.run(
+                "convolution",
+                (x, weight, bias),
+                float_function,
+                stride=stride,
+                dilation=dilation,
+                padding_begin=padding,
+                padding_end=padding,
+                groups=groups,
+                transposed=True,
+                output_padding=more,
+            )
+
+        return _in_batch(input, dimensions, convolve)
+
+    return rounded
+
+
+def _average_pool(dimensions):
+    of_torch = getattr(F, f"avg_pool{dimensions}d")
+
+    def rounded(
+        rounding,
+        input,
+        kernel_size,
+        stride=None,
+        padding=0,
+        ceil_mode=False,
+        count_include_pad=True,
+        divisor_override=None,
+    ):
+        kernel = _sizes(kernel_size, dimensions)
+        stride = kernel if stride is None or stride == () else _sizes(stride, dimensions)
+        padding = _sizes(padding, dimensions)
+        divisor = () if divisor_override is None else (divisor_override,)
+
+        def float_function(x):
+            return of_torch(x, kernel, stride, padding, ceil_mode, count_include_pad, *divisor)
+
+        def pool(x):
+            return rounding.run(
+                "average_pool",
+                (x,),
+                float_function,
+                has_weights=False,
+                kernel=kernel,
+                stride=stride,
+                padding_begin=padding,
+                padding_end=padding,
+                ceil_mode=ceil_mode,
+                count_include_pad=count_include_pad,
+                divisor=divisor_override,
+            )
+
+        return _in_batch(input, dimensions, pool)
+
+    return rounded
+
+
+def _adaptive_pool(dimensions):
+    average_pool = _average_pool(dimensions)
+
+    def rounded(rounding, input, output_size):
+        inputs = input.shape[-dimensions:]
+        asked = output_size if isinstance(output_size, (tuple, list)) else (output_size,)
+        asked = asked * dimensions if len(asked) == 1 else asked
+        outputs = [n if size is None else size for n, size in zip(inputs, asked)]
+        if any(size == 0 or n % size for n, size in zip(inputs, outputs)):
+            raise Error(
+                f"an average of {tuple(inputs)} numbers as {tuple(outputs)} has windows of several"
+                " sizes, which cannot be rounded"
+            )
+        return average_pool(rounding, input, tuple(n // size for n, size in zip(inputs, outputs)))
+
+    return rounded
+
+
+_FUNCTIONS = {
+    "linear": _linear,
+    "addmm": _addmm,
+    **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
+    "__rmatmul__": _rmatmul,
+    **dict.fromkeys(("add", "add_", "__radd__", "__iadd__"), _add),
+    **{f"conv{n}d": _convolution(n) for n in _SIZES},
+    **{f"conv_transpose{n}d": _transposed_convolution(n) for n in _SIZES},
+    **{f"avg_pool{n}d": _average_pool(n) for n in _SIZES},
+    **{f"adaptive_avg_pool{n}d": _adaptive_pool(n) for n in _SIZES},
+}

@@ -1,0 +1,72 @@
+"""The steps of random rounding: which forward of the model in training this is."""
+
+import torch
+
+from tensorquant.ops.torch import is_in_backward_pass
+
+_BITS = 2**32 - 1
+
+
+class Steps:
+    """The steps of a model's layers.
+
+    All count together, once for each forward of the model in training, but can be set one by one.
+    They are tensors that belong to no module: a number of Python would be compiled into graphs, a
+    buffer would be seen in state_dict().
+
+    Args:
+        names: Of the layers that round at random.
+
+    Attributes:
+        training: The steps of the next forward in training.
+        inference: Those of forwards in inference.
+    """
+
+    def __init__(self, names):
+        self.names = list(names)
+        with torch.inference_mode(False):  # else nothing could count them outside of it
+            self.training = torch.zeros(len(self.names), dtype=torch.int64, device="cpu")
+            self.inference = torch.zeros(len(self.names), dtype=torch.int64, device="cpu")
+
+    def of_forward(self, training):
+        """The steps of a forward of the model that begins.
+
+        Where a checkpoint computes one again for its gradient, or a part of it, they are those of
+        the last forward.
+        """
+        if not training:
+            return self.inference
+        if not torch.compiler.is_compiling() and is_in_backward_pass():
+            return self.training - 1
+        numbers = self.training.clone()
+        self.training.add_(1)
+        return numbers
+
+    def by_layer(self):
+        """A dictionary of LayerStep by name."""
+        return {name: LayerStep(self, index) for index, name in enumerate(self.names)}
+
+
+class LayerStep:
+    """The steps of one layer, as integers of 32 bits."""
+
+    def __init__(self, steps, index):
+        self._steps, self._index = steps, index
+
+    @property
+    def training(self):
+        """The number of forwards in training so far, which is the step of the next one."""
+        return int(self._steps.training[self._index]) & _BITS
+
+    @training.setter
+    def training(self, step):
+        self._steps.training[self._index] = step
+
+    @property
+    def inference(self):
+        """The step of forwards in inference."""
+        return int(self._steps.inference[self._index]) & _BITS
+
+    @inference.setter
+    def inference(self, step):
+        self._steps.inference[self._index] = step

@@ -1,0 +1,63 @@
+"""How one tensor is quantized."""
+
+import torch
+
+from tensorquant._core import Error
+from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.ops.torch import quantize_in, quantize_last_in
+
+
+class TensorPlan:
+    """A quantizer with all that it is told beside the tensor, known before the model runs.
+
+    Args:
+        quantizer: A Quantizer.
+        context: Its Context, at step 0.
+        step: The index of its step among the model's; None where it is not random.
+    """
+
+    def __init__(self, quantizer, context, step):
+        self.needs_layout = quantizer.needs_layout
+        self._own = quantizer if isinstance(quantizer, TensorQuantizer) else None
+        self._spec = quantizer.spec  # a compiler looks into no Quantizer
+        self._context = context
+        self._step = step
+
+    def quantize(self, x, steps, axes=None, stream=None):
+        """A quantized tensor.
+
+        Args:
+            x: The tensor.
+            steps: A tensor of the steps of the model's layers.
+            axes, stream: Those of x, if they are not the Context's.
+        """
+        if self._own is not None:
+            return _quantized_by(self._own, x)
+        context = self._context_at(steps, axes)
+        if stream is not None:
+            context = context._replace(stream=stream)
+        return quantize_in(x, self._spec, context)
+
+    def quantize_last(self, box, steps, axes=None):
+        """The same of the one tensor in a list, which is taken out and may be overwritten."""
+        if self._own is not None:
+            return _quantized_by(self._own, box.pop())
+        return quantize_last_in(box, self._spec, self._context_at(steps, axes))
+
+    def _context_at(self, steps, axes):
+        context = self._context if self._step is None else self._context.at(steps[self._step])
+        return context if axes is None else context._replace(axes=axes)
+
+
+def _quantized_by(quantizer, x):
+    """What a TensorQuantizer makes of a tensor, which has to be alike."""
+    y = quantizer.quantize(x)
+    if not isinstance(y, torch.Tensor) or (y.dtype, y.shape) != (x.dtype, x.shape):
+        raise Error(f"quantizer {quantizer}: quantize() returned {_kind(y)}, expected {_kind(x)}")
+    return y
+
+
+def _kind(x):
+    if not isinstance(x, torch.Tensor):
+        return f"{type(x).__name__}, which is no tensor"
+    return f"a tensor of {x.dtype} and shape {tuple(x.shape)}"

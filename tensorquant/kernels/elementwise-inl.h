@@ -131,9 +131,10 @@ HWY_INLINE void StoreSome(D d, std::size_t count, const T* x, const Special& spe
   std::copy_n(values, count, out);
 }
 
-// The op is a copy, whose numbers no store can change.
+// Not inlined: it serves parts with and without scales. The op is a copy, whose numbers no store
+// can change.
 template <Stores stores, class T, class Special, class Op>
-void ForEachVectorStored(const Part<T>& part, const Special special, const Op op) {
+HWY_NOINLINE void ForEachVectorStored(const Part<T>& part, const Special special, const Op op) {
   const hn::ScalableTag<T> d;
   const std::size_t lanes = hn::Lanes(d);
   const T* x = part.in;

@@ -131,9 +131,10 @@ HWY_INLINE void StoreSome(D d, std::size_t count, const T* x, const Special& spe
   std::copy_n(values, count, out);
 }
 
-// The op is a copy, whose numbers no store can change.
+// Not inlined: it serves parts with and without scales. The op is a copy, whose numbers no store
+// can change.
 template <Stores stores, class T, class Special, class Op>
-void ForEachVectorStored(const Part<T>& part, const Special special, const Op op) {
+HWY_NOINLINE void ForEachVectorStored(const Part<T>& part, const Special special, const Op op) {
   const hn::ScalableTag<T> d;
   const std::size_t lanes = hn::Lanes(d);
   const T* x = part.in;
@@ -226,6 +227,10 @@ class ScaleNumber {
   std::size_t step_, run_, left_, number_ = 0;
 };
 
+// Of a tensor larger than the caches short parts are read for their scales first, so that here they
+// are in the cache: the time for the next one's way from memory, which begins so many elements on.
+inline constexpr std::size_t kPartFetchedAhead = 4096;
+
 // Whole vectors of ForEachScaledVector(). Not inlined, so that the op is there only twice.
 template <class D, class T, class Special, class Op>
 HWY_NOINLINE void RunScaledVectors(D d, const T* x, std::size_t count, const PartScales<T> scales,
@@ -238,6 +243,10 @@ HWY_NOINLINE void RunScaledVectors(D d, const T* x, std::size_t count, const Par
     const bool is_last = i + lanes == count;  // then it is both vectors
     const std::size_t second = is_last ? i : i + lanes;
     const std::size_t at0 = at.get(), at1 = is_last ? at0 : at.next();
+    if (streams && !own) {
+      hwy::Prefetch(x + i + kPartFetchedAhead);
+      hwy::Prefetch(x + second + kPartFetchedAhead);
+    }
     const auto x0 = hn::LoadU(d, x + i), x1 = hn::LoadU(d, x + second);
     auto t0 = ScaledDown(d, x0, scales, at0, own), t1 = ScaledDown(d, x1, scales, at1, own);
     if (HWY_UNLIKELY(has_limits)) {

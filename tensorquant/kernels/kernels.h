@@ -13,8 +13,9 @@
 namespace tensorquant {
 
 // part.out = quantize_reference(format, part.in), bit for bit, on the calling thread, for formats
-// whose results depend on their own number and its place alone; part.in and part.out may be the
-// same memory.
+// whose results depend on their own number and its place alone; with part.scales, which formats
+// that round at random do not take, what Scaled makes of it. part.in and part.out may be the same
+// memory.
 void quantize_part(const Identity& format, const RandomStream&, const Part<float>& part);
 void quantize_part(const Identity& format, const RandomStream&, const Part<double>& part);
 void quantize_part(const FixedPoint& format, const RandomStream& random, const Part<float>& part);

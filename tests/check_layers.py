@@ -33,7 +33,7 @@ FOLDERS = {
     "arithmetic": {"exact": set(), "sums": {"exact"}, "layers": {"exact", "sums"}},
     "libtorch": {
         "tensors": set(),
-        "arithmetic": set(),
+        "arithmetic": {"tensors"},
         "layers": {"tensors", "arithmetic"},
         "nn": {"tensors", "arithmetic", "layers"},
         "model": {"tensors", "arithmetic", "layers"},

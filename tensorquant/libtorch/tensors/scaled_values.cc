@@ -64,7 +64,9 @@ std::shared_ptr<const ScaledValues> split_values(const Scaled& format, const at:
 std::shared_ptr<const ScaledValues> elements_of(const at::Tensor& x, const Quantizer& quantizer,
                                                 const Context& context) {
   const Scaled* const format = scaled_format(quantizer);
-  if (format == nullptr) return nullptr;
+  const bool is_known = x.defined() && x.device().is_cpu() && x.layout() == at::kStrided &&
+                        (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+  if (format == nullptr || !is_known) return nullptr;  // quantizing it is an error
   return x.scalar_type() == at::kFloat ? split_values<float>(*format, x, context)
                                        : split_values<double>(*format, x, context);
 }

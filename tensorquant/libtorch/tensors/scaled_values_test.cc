@@ -199,6 +199,26 @@ TEST_F(ScaledOperandsOfLayers, GoThroughLayersThatOnlyMoveValuesAndThroughViews)
   }
 }
 
+TEST_F(ScaledOperandsOfLayers, MayBeEmpty) {
+  for (const std::string granularity : {"", ",per=channel", ",per=row"}) {
+    nn::Sequential model =
+        data_and(torch::nn::AnyModule(nn::Conv2d(torch::nn::Conv2dOptions(5, 3, 3).padding(1))));
+    apply(model,
+          maps(R"("int,8,per=channel,scale=max")", "int,8,scale=max" + granularity, R"("mx")"));
+    EXPECT_EQ(model->forward(torch::ones({0, 5, 4, 4})).sizes(), at::IntArrayRef({0, 3, 4, 4}));
+  }
+}
+
+TEST_F(ScaledOperandsOfLayers, OfOtherTypesAreAnErrorThatNamesTheLayer) {
+  nn::Sequential model = data_and(torch::nn::AnyModule(nn::Linear(4, 3)));
+  apply(model, maps("null", "int,8,scale=max", R"("int8_int32")"));
+  EXPECT_THAT(
+      [&] {
+        model->forward(torch::ones({2, 4}, torch::kHalf));
+      },
+      ThrowsMessage<Error>(AllOf(HasSubstr("layer 'data'"), HasSubstr("Half"))));
+}
+
 TEST_F(ScaledOperandsOfLayers, AreRefusedWhereTheirScalesAreLost) {
   const auto error = [&](nn::Sequential model, const Override& override, const Tensor& x) {
     apply(model, override);

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "tensorquant/base/random.h"
 #include "tensorquant/formats/format.h"
@@ -69,10 +70,10 @@ void quantize(const Scaled& format, std::span<const float> in, std::span<float> 
 void quantize(const Scaled& format, std::span<const double> in, std::span<double> out,
               const Context& context = {});
 
-// split_reference().
-ScaledParts<float> split(const Scaled& format, std::span<const float> in,
+// split_reference(): the elements go to q, the groups' scales are returned. q may be in.
+std::vector<float> split(const Scaled& format, std::span<const float> in, std::span<float> q,
                          const Context& context = {});
-ScaledParts<double> split(const Scaled& format, std::span<const double> in,
+std::vector<double> split(const Scaled& format, std::span<const double> in, std::span<double> q,
                           const Context& context = {});
 
 // ternary_threshold_reference(x), bit for bit, whatever the number of threads.

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -63,18 +64,17 @@ class ScaledTensor {
   }
 
   // The elements are what is left where every group's scale is 1.
-  ScaledParts<T> split() const {
-    ScaledParts<T> parts{std::vector<T>(in_.size()), {}};
+  std::vector<T> split(std::span<T> q) const {
     GroupScales<T> scales = all_scales();
-    parts.scales = scales.behind;
-    if (scales.is_one()) parts.scales.assign(grouping_.groups(), scales.behind[0]);
+    std::vector<T> all = scales.behind;
+    if (scales.is_one()) all.assign(grouping_.groups(), scales.behind[0]);
     for (T& behind : scales.behind) behind = std::isnan(behind) ? behind : T{1};
     scales.may_overflow = false;
-    for_each_part(in_, std::span(parts.q), [&](const Part<T>& part) {
+    for_each_part(in_, q, [&](const Part<T>& part) {
       Workspace work;
       apply(part.first, part.count, scales, 0, part.stores, part.out, work);
     });
-    return parts;
+    return all;
   }
 
   void find_inside(std::span<bool> inside) const {
@@ -427,10 +427,15 @@ void quantize_scaled(const Scaled& format, std::span<const T> in, std::span<T> o
 }
 
 template <class T>
-ScaledParts<T> split_scaled(const Scaled& format, std::span<const T> in, const Context& context) {
+std::vector<T> split_scaled(const Scaled& format, std::span<const T> in, std::span<T> q,
+                            const Context& context) {
   const DefaultFloatEnvironment environment;
-  if (in.empty() || has_own_thresholds(format)) return split_reference(format, in, context);
-  return ScaledTensor<T>(format, in, context).split();
+  if (!in.empty() && !has_own_thresholds(format)) {
+    return ScaledTensor<T>(format, in, context).split(q);
+  }
+  ScaledParts<T> parts = split_reference(format, in, context);
+  std::copy(parts.q.begin(), parts.q.end(), q.begin());
+  return std::move(parts.scales);
 }
 
 template <class T>
@@ -452,12 +457,13 @@ void quantize(const Scaled& format, std::span<const double> in, std::span<double
   quantize_scaled(format, in, out, context);
 }
 
-ScaledParts<float> split(const Scaled& format, std::span<const float> in, const Context& context) {
-  return split_scaled(format, in, context);
+std::vector<float> split(const Scaled& format, std::span<const float> in, std::span<float> q,
+                         const Context& context) {
+  return split_scaled(format, in, q, context);
 }
-ScaledParts<double> split(const Scaled& format, std::span<const double> in,
+std::vector<double> split(const Scaled& format, std::span<const double> in, std::span<double> q,
                           const Context& context) {
-  return split_scaled(format, in, context);
+  return split_scaled(format, in, q, context);
 }
 
 void find_inside(const Scaled& format, std::span<const float> x, std::span<bool> inside,

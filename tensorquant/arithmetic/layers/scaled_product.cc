@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tensorquant/arithmetic/layers/offsets.h"
+#include "tensorquant/kernels/kernels.h"
 
 namespace tensorquant {
 namespace {
@@ -35,8 +36,9 @@ template <class T>
 ScaledMatrix<T> scaled_matrix(const Scaled& format, std::span<const T> x, const MatrixShape& shape,
                               Context context) {
   context.layout = shape.layout();
-  ScaledParts<T> parts = split_reference(format, x, context);
-  ScaledMatrix<T> matrix{std::move(parts.q), std::move(parts.scales)};
+  ScaledMatrix<T> matrix;
+  matrix.q.resize(x.size());
+  matrix.scales = split(format, x, std::span(matrix.q), context);
   set_places(format.scale, shape, matrix);
   matrix.min_exponent = smallest_normal_exponent(format.element);
   return matrix;

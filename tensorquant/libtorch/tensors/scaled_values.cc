@@ -49,16 +49,13 @@ std::shared_ptr<const ScaledValues> split_values(const Scaled& format, const at:
   const at::NoGradGuard no_gradient;
   const at::Tensor ordered = x.detach().resolve_neg().contiguous();
   const auto count = static_cast<std::size_t>(x.numel());
-  const ScaledParts<T> parts =
-      split(format, std::span<const T>(ordered.data_ptr<T>(), count), context);
-  const auto tensor_of = [&](const std::vector<T>& numbers) {
-    const at::Tensor y = at::empty({static_cast<std::int64_t>(numbers.size())}, ordered.options());
-    std::copy(numbers.begin(), numbers.end(), y.data_ptr<T>());
-    return y;
-  };
+  const at::Tensor q = at::empty_like(ordered);
+  const std::vector<T> found = split(format, std::span<const T>(ordered.data_ptr<T>(), count),
+                                     std::span<T>(q.data_ptr<T>(), count), context);
+  const at::Tensor scales = at::empty({static_cast<std::int64_t>(found.size())}, ordered.options());
+  std::copy(found.begin(), found.end(), scales.data_ptr<T>());
   return std::make_shared<const ScaledValues>(ScaledValues{
-      tensor_of(parts.q).view(x.sizes()), tensor_of(parts.scales),
-      grouping(format.scale, count, context), smallest_normal_exponent(format.element)});
+      q, scales, grouping(format.scale, count, context), smallest_normal_exponent(format.element)});
 }
 
 std::shared_ptr<const ScaledValues> elements_of(const at::Tensor& x, const Quantizer& quantizer,

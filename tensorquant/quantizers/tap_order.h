@@ -18,10 +18,6 @@ TapOrder make_tap_order(std::string_view text);
 
 inline constexpr std::string_view kTapOrderWords = R"("channel" or "tap")";
 
-// Of scales that change from one input channel to another.
-inline constexpr const char* kNeedsTapOrder =
-    R"(need the order "tap", which adds up all channels of a kernel position)";
-
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_QUANTIZERS_TAP_ORDER_H_

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from borders import borders, every_half
 from conftest import assert_same_numbers
+from float_types import TYPES
 
 import tensorquant as tq
 
@@ -11,18 +12,8 @@ jax = pytest.importorskip("jax", reason="JAX is not installed")
 # Of overflows and signalling NaNs.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
-TYPES = {
-    "float16": "fp16",
-    "bfloat16": "bf16",
-    "float8_e5m2": "e5m2",
-    "float8_e4m3": "float,4,3",
-    "float8_e3m4": "float,3,4",
-    "float8_e4m3fn": "e4m3fn,overflow=nan",
-    "float8_e4m3fnuz": "e4m3fnuz,overflow=nan",
-    "float8_e5m2fnuz": "e5m2fnuz,overflow=nan",
-    "float8_e4m3b11fnuz": "e4m3b11fnuz,overflow=nan",
-    "float4_e2m1fn": "e2m1",
-}
+# XLA compiles none of six bits.
+CASTS = {name: spec for name, spec in TYPES.items() if not name.startswith("float6")}
 
 
 def inputs_of(spec: str) -> np.ndarray:
@@ -30,13 +21,13 @@ def inputs_of(spec: str) -> np.ndarray:
     return np.concatenate([borders(values), every_half()])
 
 
-@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("name", CASTS)
 def test_casts_are_the_same(name):
-    x = inputs_of(TYPES[name])
+    x = inputs_of(CASTS[name])
     if name == "float4_e2m1fn":  # NaN becomes -0 there
         x = x[~np.isnan(x)]
     cast = jax.jit(lambda a: a.astype(getattr(jax.numpy, name)))
-    assert_same_numbers(tq.Quantizer(TYPES[name])(x), np.asarray(cast(x)).astype(np.float32))
+    assert_same_numbers(tq.Quantizer(CASTS[name])(x), np.asarray(cast(x)).astype(np.float32))
 
 
 @pytest.mark.parametrize(("E", "M"), [(2, 1), (3, 4), (4, 3), (5, 2), (5, 10), (6, 9), (8, 7)])

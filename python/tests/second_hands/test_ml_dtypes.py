@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from borders import borders, every_half
 from conftest import assert_same_bits, assert_same_numbers
+from float_types import TYPES
 
 import tensorquant as tq
 
@@ -11,21 +12,6 @@ ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed"
 # Of overflows and signalling NaNs.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
-# What the types do on overflow is the quantizer's `overflow`.
-TYPES = {
-    "float16": "fp16",
-    "bfloat16": "bf16",
-    "float8_e5m2": "e5m2",
-    "float8_e4m3": "float,4,3",
-    "float8_e3m4": "float,3,4",
-    "float8_e4m3fn": "e4m3fn,overflow=nan",
-    "float8_e4m3fnuz": "e4m3fnuz,overflow=nan",
-    "float8_e5m2fnuz": "e5m2fnuz,overflow=nan",
-    "float8_e4m3b11fnuz": "e4m3b11fnuz,overflow=nan",
-    "float6_e3m2fn": "e3m2",
-    "float6_e2m3fn": "e2m3",
-    "float4_e2m1fn": "e2m1",
-}
 WITHOUT_NAN = ("float6_e3m2fn", "float6_e2m3fn", "float4_e2m1fn")
 WITH_NAN_ON_OVERFLOW = [name for name, spec in TYPES.items() if spec.endswith("overflow=nan")]
 

@@ -207,7 +207,9 @@ void check_order(TapOrder order, std::int64_t kernel, const ScaledOperands<T>& s
   };
   if (order == TapOrder::tap || kernel == 1) return;
   if (has_blocks(scaled.data) || has_blocks(scaled.weights)) {
-    throw Error(std::string("scales of blocks and rows ") + kNeedsTapOrder);
+    throw Error(
+        "scales of blocks and rows need the order \"tap\", which adds up all channels of a kernel "
+        "position");
   }
 }
 

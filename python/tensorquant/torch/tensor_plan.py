@@ -32,7 +32,7 @@ class TensorPlan:
             axes, stream: Those of x, if they are not the Context's.
         """
         if self._own is not None:
-            return _quantized_by(self._own, x)
+            return _quantized_by(self._own, x, self._context.axes if axes is None else axes)
         context = self._context_at(steps, axes)
         if stream is not None:
             context = context._replace(stream=stream)
@@ -41,7 +41,7 @@ class TensorPlan:
     def quantize_last(self, box, steps, axes=None):
         """The same of the one tensor in a list, which is taken out and may be overwritten."""
         if self._own is not None:
-            return _quantized_by(self._own, box.pop())
+            return _quantized_by(self._own, box.pop(), self._context.axes if axes is None else axes)
         return quantize_last_in(box, self._spec, self._context_at(steps, axes))
 
     def _context_at(self, steps, axes):
@@ -49,9 +49,9 @@ class TensorPlan:
         return context if axes is None else context._replace(axes=axes)
 
 
-def _quantized_by(quantizer, x):
-    """What a TensorQuantizer makes of a tensor, which has to be alike."""
-    y = quantizer.quantize(x)
+def _quantized_by(quantizer, x, axes):
+    """What a TensorQuantizer makes of a tensor of such Axes, which has to be alike."""
+    y = quantizer.quantize_in(x, axes)
     if not isinstance(y, torch.Tensor) or (y.dtype, y.shape) != (x.dtype, x.shape):
         raise Error(f"quantizer {quantizer}: quantize() returned {_kind(y)}, expected {_kind(x)}")
     return y

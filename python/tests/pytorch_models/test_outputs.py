@@ -36,10 +36,25 @@ def test_all_that_is_observed_lies_on_the_grid(name):
 
     with torch.no_grad(), tqt.observe(model, look):
         hands.run(model, **inputs)
-    called = [row.layer for row in tqt.summary(model, print_fn=None)]
-    assert set(seen) <= set(called)
-    assert set(layers) >= set(seen) - {one.layer for one in operations(model)}
+    operations = {name for name in seen if name not in layers}
+    rows = {row.layer for row in tqt.summary(model, print_fn=None) if row.type == "operation"}
+    assert operations == rows
 
 
-def operations(model):
-    return [row for row in tqt.summary(model, print_fn=None) if row.type == "operation"]
+NEVER_CALLED = {
+    "torchvision swin": "features.1.0.attn.qkv",
+    "torchvision swin_v2": "features.1.0.attn.proj",
+    "timm beit": "blocks.0.attn.qkv",
+    "transformers mamba": "backbone.layers.0.mixer.dt_proj",
+}
+
+
+@pytest.mark.parametrize("name", cases.some(*NEVER_CALLED))
+def test_a_layer_that_is_never_called_is_told_of(name):
+    layer = NEVER_CALLED[name]
+    module = layer.rpartition(".")[0]
+    model, inputs = cases.make(name)
+    tqt.quantize_model(model.eval(), extrinsic={f"={layer}": "bf16"})
+    text = f"layer '{layer}' was not called: its output is computed inside '{module}'"
+    with pytest.warns(tqt.IdleRuleWarning, match=text):
+        model(**inputs)

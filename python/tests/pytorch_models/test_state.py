@@ -76,7 +76,9 @@ def test_an_error_leaves_the_model_as_it_was(name):
     before = classes(model), attributes(model)
     last = [row.layer for row in tqt.summary(model, print_fn=None)][-1]
     with pytest.raises(tq.Error, match="hits no"):
-        tqt.quantize_model(model, **MAPS | {"weights": {"nothing": "bf16", "": "bf16"}}, strict=True)
+        tqt.quantize_model(
+            model, **MAPS | {"weights": {"nothing": "bf16", "": "bf16"}}, strict=True
+        )
     module = model.get_submodule(last)
     module.forward = module.forward  # which no class can change
     with pytest.raises(tq.Error, match=f"'{last}'"):

@@ -127,6 +127,7 @@ CASES = {
         "T5Config",
         "T5ForConditionalGeneration",
         _both,
+        decoder_start_token_id=0,
         vocab_size=VOCABULARY,
         d_model=16,
         d_kv=8,

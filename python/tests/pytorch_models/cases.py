@@ -12,8 +12,8 @@ LACKS = "{} is not installed, which scripts/setup.sh models does"
 
 def make(name):
     """A model in training whose parameters lie on no grid, and its inputs by name."""
-    library, name = name.split(" ")
-    model, inputs = _cases(library)[name]
+    source, name = name.split(" ")
+    model, inputs = _cases(source)[name]
     model = model()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -31,24 +31,37 @@ def some(*names):
     return [one for one in _parameters() if not isinstance(one, str) or one in names]
 
 
+def library(name):
+    """A library; the test is skipped where it is not installed."""
+    missing = _missing(name)
+    return importlib.import_module(name) if missing is None else pytest.skip(LACKS.format(missing))
+
+
 def _parameters():
     for library in LIBRARIES:
-        try:
-            names = list(_cases(library))
-        except ImportError:
-            skip = pytest.mark.skip(reason=LACKS.format(library))
+        missing = _missing(library)
+        if missing is None:
+            yield from (f"{library} {name}" for name in _cases(library))
+        else:
+            skip = pytest.mark.skip(reason=LACKS.format(missing))
             yield pytest.param(f"{library} -", marks=skip)
-            continue
-        for name in names:
-            yield f"{library} {name}"
 
 
-@functools.cache
 def _cases(library):
-    if library in ("torchvision", "timm"):  # the latter imports the former
-        _declare_torchvision_ops()
-    importlib.import_module(library)
     return importlib.import_module(f"{library}_cases").CASES
+
+
+def _missing(name):
+    """Which library is not installed, that of this name or one that it needs; or None."""
+    _declare_torchvision_ops()
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in (name, *LIBRARIES):
+            raise
+        return missing
+    return None
 
 
 @functools.cache

@@ -77,9 +77,14 @@ class ModelPlan:
     def _of_layers(self):
         for plan in self.modules:
             if plan.read_in is not None and not plan.was_called and plan.acts_on_forward:
+                only = (
+                    "and only its weights are quantized"
+                    if plan.parameters
+                    else "where no rule reaches it"
+                )
                 yield (
                     f"layer '{plan.name}' was not called: its output is computed inside"
-                    f" {plan.read_in}, and only its weights are quantized"
+                    f" {plan.read_in}, {only}"
                 )
 
     def _of_missing_layers(self, root):

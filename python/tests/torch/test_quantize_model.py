@@ -191,9 +191,10 @@ def test_a_strict_rule_for_operations_is_an_error_of_the_first_forward():
         model(x)
 
 
-def test_a_layer_that_is_never_called_is_told_of_once():
+@pytest.mark.parametrize("weights", [SPEC, None])
+def test_a_layer_that_is_never_called_is_told_of_once(weights):
     model, x = models.make("read by parent")
-    tqt.quantize_model(model, extrinsic={"qkv": SPEC}, weights=SPEC)
+    tqt.quantize_model(model, extrinsic={"qkv": SPEC}, weights=weights)
     with pytest.warns(tqt.IdleRuleWarning, match="layer 'qkv' was not called: its output is comp"):
         model(x)
     with warnings.catch_warnings():

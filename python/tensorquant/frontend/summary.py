@@ -15,6 +15,7 @@ class LayerSummary(NamedTuple):
     output: str
     intrinsic: str
     rule: str
+    gradients: str = ""
 
 
 def summary_of(quantizers, kind, roles=(), can_round=False):
@@ -43,10 +44,13 @@ def summary_of(quantizers, kind, roles=(), can_round=False):
 
 def empty_summary(name, kind):
     """The summary of a layer in which nothing is quantized."""
-    return LayerSummary(name, kind, *[""] * (len(LayerSummary._fields) - 2))
+    return LayerSummary(name, kind, *[""] * 5)
 
 
 def table(summaries):
-    """A line for each summary, under headings."""
-    cells = [[cell or "-" for cell in summary] for summary in summaries]
-    return _core.format_table(list(LayerSummary._fields), cells).removesuffix("\n")
+    """A line for each summary, under headings; gradients have a column where there are some."""
+    columns = [*LayerSummary._fields[:-2], "rule"]
+    if any(summary.gradients for summary in summaries):
+        columns.insert(-1, "gradients")
+    cells = [[getattr(summary, name) or "-" for name in columns] for summary in summaries]
+    return _core.format_table(columns, cells).removesuffix("\n")

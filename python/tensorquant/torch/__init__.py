@@ -24,6 +24,7 @@ from tensorquant.torch.model import (
     summary,
 )
 from tensorquant.torch.observation import observe
+from tensorquant.torch.optimizer import quantize_optimizer
 
 __all__ = [
     "IdleRuleWarning",
@@ -33,6 +34,7 @@ __all__ = [
     "layer_steps",
     "observe",
     "quantize_model",
+    "quantize_optimizer",
     "set_inference_step",
     "set_layer_steps",
     "strip",

@@ -5,7 +5,11 @@ from typing import Any
 
 from torch import nn
 
-from tensorquant.frontend.override_argument import make_override, warn_of_idle
+from tensorquant.frontend.override_argument import (
+    make_override,
+    warn_of_idle,
+    without_optimizer,
+)
 from tensorquant.frontend.steps import set_inference_steps, set_training_steps, training_steps
 from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of, table
 from tensorquant.numbers.checks import Seed, Step, checked
@@ -22,6 +26,7 @@ def quantize_model(
     extrinsic: Any = None,
     intrinsic: Any = None,
     *,
+    gradients: Any = None,
     maps: Any = None,
     seed: Seed = 0,
     strict: bool = False,
@@ -43,7 +48,10 @@ def quantize_model(
         weights: Map of the layers' weights and biases: what `tensorquant.quantizer_map` takes.
         extrinsic: Map of the layers' outputs.
         intrinsic: Map of the arithmetic inside the layers.
-        maps: In place of the three: a file with all of them, or a `tensorquant.Override`, which
+        gradients: Map of errors, which are the gradients of the layers' outputs as they arrive, and
+            of the gradients of weights and biases. These are quantized before an optimizer's step,
+            by an optimizer that `quantize_optimizer` was called for.
+        maps: In place of the four: a file with all of them, or a `tensorquant.Override`, which
             brings its own seed and strictness.
         seed: Of random rounding, 64 bits.
         strict: Whether a rule that does nothing is an error; a warning if not. Of rules that may
@@ -64,8 +72,8 @@ def quantize_model(
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.ReLU())
         >>> model = quantize_model(model, weights="nearest,8,6", extrinsic={"=0": "nearest,8,4"})
     """
-    override = make_override(weights, extrinsic, intrinsic, maps, seed, strict)
-    application = Application(model, override)
+    override = make_override(weights, extrinsic, intrinsic, maps, seed, strict, gradients)
+    application = Application(model, without_optimizer(override))
     application.attach()
     idle = application.idle
     if example_inputs is not None:
@@ -115,13 +123,22 @@ def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSu
 
 def _summary_of(place):
     plan = attached(place.layer)
+    training = None if plan is None else plan.training.get(place.name)
     if plan is not None and place.is_parameter:
         plan = plan.parameters.get(place.parameters[0].attribute)
     if plan is None or plan.quantizers is None:
-        return empty_summary(place.name, place.type)
+        row = empty_summary(place.name, place.type)
+        return (
+            row if training is None else _with_gradients(row._replace(rule=training.rule), training)
+        )
     roles = {"bias" if parameter.is_bias else "weight" for parameter in place.parameters}
     can_round = not place.is_parameter and arithmetic_of(place.layer) == "rounded"
-    return summary_of(plan.quantizers, place.type, roles, can_round)
+    row = summary_of(plan.quantizers, place.type, roles, can_round)
+    return row if training is None else _with_gradients(row, training)
+
+
+def _with_gradients(row, training):
+    return row._replace(gradients=training.gradients)
 
 
 @checked

@@ -22,12 +22,19 @@ def refuse_model(root):
 
 
 def refuse_place(place, quantizers):
-    """Raises an Error where a layer, or a parameter, cannot be quantized."""
+    """Raises an Error where a layer, or a parameter, cannot be quantized.
+
+    Args:
+        place: The FoundPlace.
+        quantizers: Its LayerQuantizers; None where its errors alone are quantized.
+    """
     module = place.layer
     if is_scripted(module):
         raise Error("it is compiled by torch.jit.script; quantize the model before")
     if "forward" in vars(module):
         raise Error("its forward() is an attribute of the object and not of its class")
+    if quantizers is None:
+        return
     hooks = module._forward_pre_hooks.values()
     if any(isinstance(hook, BasePruningMethod) for hook in hooks):
         raise Error("its weight is made by a hook; call torch.nn.utils.prune.remove() first")

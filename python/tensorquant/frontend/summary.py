@@ -15,7 +15,19 @@ class LayerSummary(NamedTuple):
     output: str
     intrinsic: str
     rule: str
-    gradients: str = ""
+
+
+class TrainingSummary(NamedTuple):
+    """The same in a model with quantized gradients."""
+
+    layer: str
+    type: str
+    weights: str
+    bias: str
+    output: str
+    intrinsic: str
+    gradients: str
+    rule: str
 
 
 def summary_of(quantizers, kind, roles=(), can_round=False):
@@ -44,13 +56,30 @@ def summary_of(quantizers, kind, roles=(), can_round=False):
 
 def empty_summary(name, kind):
     """The summary of a layer in which nothing is quantized."""
-    return LayerSummary(name, kind, *[""] * 5)
+    return LayerSummary(name, kind, *[""] * (len(LayerSummary._fields) - 2))
+
+
+def with_training(summaries, training):
+    """TrainingSummaries of LayerSummaries, unless nothing of training is quantized.
+
+    Args:
+        summaries: A list of LayerSummary.
+        training: TrainingQuantizers by the layers' names.
+    """
+    if not any(quantizers.gradients for quantizers in training.values()):
+        return summaries
+    return [_with(summary, training.get(summary.layer)) for summary in summaries]
+
+
+def _with(summary, quantizers):
+    *front, rule = summary
+    if quantizers is None:
+        return TrainingSummary(*front, "", rule)
+    return TrainingSummary(*front, quantizers.gradients, rule or quantizers.rule)
 
 
 def table(summaries):
-    """A line for each summary, under headings; gradients have a column where there are some."""
-    columns = [*LayerSummary._fields[:-2], "rule"]
-    if any(summary.gradients for summary in summaries):
-        columns.insert(-1, "gradients")
-    cells = [[getattr(summary, name) or "-" for name in columns] for summary in summaries]
+    """A line for each summary, under headings."""
+    columns = list((summaries[0] if summaries else LayerSummary)._fields)
+    cells = [[cell or "-" for cell in summary] for summary in summaries]
     return _core.format_table(columns, cells).removesuffix("\n")

@@ -12,7 +12,7 @@ Example:
 """
 
 from tensorquant.frontend.override_argument import IdleRuleWarning
-from tensorquant.frontend.summary import LayerSummary
+from tensorquant.frontend.summary import LayerSummary, TrainingSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.torch.calibration import calibrate
 from tensorquant.torch.model import (
@@ -30,6 +30,7 @@ __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
     "TensorQuantizer",
+    "TrainingSummary",
     "calibrate",
     "layer_steps",
     "observe",

@@ -153,6 +153,7 @@ class Application:
         )
         if quantizers is None:
             return
+        refusals.refuse_scripted(place)
         plan = self._plan_of(place.layer)
         plan.training[place.name] = quantizers
         if quantizers.error is not None and not place.is_parameter:

@@ -11,7 +11,14 @@ from tensorquant.frontend.override_argument import (
     without_optimizer,
 )
 from tensorquant.frontend.steps import set_inference_steps, set_training_steps, training_steps
-from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of, table
+from tensorquant.frontend.summary import (
+    LayerSummary,
+    TrainingSummary,
+    empty_summary,
+    summary_of,
+    table,
+    with_training,
+)
 from tensorquant.numbers.checks import Seed, Step, checked
 from tensorquant.torch.application import Application
 from tensorquant.torch.names import walk
@@ -98,7 +105,9 @@ def strip(model: nn.Module) -> nn.Module:
 
 
 @checked
-def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSummary]:
+def summary(
+    model: nn.Module, print_fn: Callable | None = print
+) -> list[LayerSummary] | list[TrainingSummary]:
     """Shows the quantizers of each layer, and the rules that chose them.
 
     Args:
@@ -106,7 +115,8 @@ def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSu
         print_fn: Called with the table; None for no output.
 
     Returns:
-        A list of LayerSummary, in the order of the layers; first the model's input, if it is
+        A list of LayerSummary, or of TrainingSummary where gradients are quantized, in the order of
+        the layers; first the model's input, if it is
         quantized, and last the operations that rules have hit so far.
     """
     plan = attached(model)
@@ -116,6 +126,7 @@ def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSu
     rows += map(_summary_of, walk(model))
     if plan is not None:
         rows += plan.model.operations.summaries()
+    rows = with_training(rows, _training_of(model))
     if print_fn is not None:
         print_fn(table(rows))
     return rows
@@ -123,22 +134,19 @@ def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSu
 
 def _summary_of(place):
     plan = attached(place.layer)
-    training = None if plan is None else plan.training.get(place.name)
     if plan is not None and place.is_parameter:
         plan = plan.parameters.get(place.parameters[0].attribute)
     if plan is None or plan.quantizers is None:
-        row = empty_summary(place.name, place.type)
-        return (
-            row if training is None else _with_gradients(row._replace(rule=training.rule), training)
-        )
+        return empty_summary(place.name, place.type)
     roles = {"bias" if parameter.is_bias else "weight" for parameter in place.parameters}
     can_round = not place.is_parameter and arithmetic_of(place.layer) == "rounded"
-    row = summary_of(plan.quantizers, place.type, roles, can_round)
-    return row if training is None else _with_gradients(row, training)
+    return summary_of(plan.quantizers, place.type, roles, can_round)
 
 
-def _with_gradients(row, training):
-    return row._replace(gradients=training.gradients)
+def _training_of(model):
+    """TrainingQuantizers by the names of layers and parameters."""
+    plans = map(attached, model.modules())
+    return {k: v for plan in plans if plan is not None for k, v in plan.training.items()}
 
 
 @checked

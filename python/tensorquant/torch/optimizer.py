@@ -11,6 +11,7 @@ from tensorquant.frontend.override_argument import make_optimizer_override, warn
 from tensorquant.numbers.checks import Seed, checked
 from tensorquant.ops.torch import not_compiled
 from tensorquant.torch.names import walk
+from tensorquant.torch.refusals import refuse_scripted
 from tensorquant.torch.shards import quantize_in_place
 from tensorquant.torch.torch_internals import is_skipped, take_scale
 from tensorquant.torch.trained import Tied, trained_parameters
@@ -116,6 +117,7 @@ class OptimizerPlan:
     def _plan(self, tied, place, quantizers):
         parameters = tied.new(place, trained_parameters(place), lambda _: _text(quantizers))
         if quantizers is not None:
+            refuse_scripted(place)
             self._kept += [KeptPlan(parameter, quantizers) for parameter in parameters]
 
     def attach(self):

@@ -21,6 +21,12 @@ def refuse_model(root):
             raise Error(f"{where}: quantize the model inside and use fully_shard() instead")
 
 
+def refuse_scripted(place):
+    """Raises an Error where a layer was compiled by torch.jit.script."""
+    if is_scripted(place.layer):
+        raise Error("it is compiled by torch.jit.script; quantize the model before")
+
+
 def refuse_place(place, quantizers):
     """Raises an Error where a layer, or a parameter, cannot be quantized.
 
@@ -29,8 +35,7 @@ def refuse_place(place, quantizers):
         quantizers: Its LayerQuantizers; None where its errors alone are quantized.
     """
     module = place.layer
-    if is_scripted(module):
-        raise Error("it is compiled by torch.jit.script; quantize the model before")
+    refuse_scripted(place)
     if "forward" in vars(module):
         raise Error("its forward() is an attribute of the object and not of its class")
     if quantizers is None:

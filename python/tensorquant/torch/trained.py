@@ -6,7 +6,7 @@ from torch import nn
 
 from tensorquant._core import Error, is_bias
 from tensorquant.torch.axes import parameter_axes
-from tensorquant.torch.names import join
+from tensorquant.torch.names import is_scripted, join
 from tensorquant.torch.tensor_plan import TensorPlan
 
 
@@ -66,6 +66,8 @@ class Tied:
 def trained_parameters(place):
     """The TrainedParameters of a FoundPlace."""
     module = place.layer
+    if is_scripted(module):
+        return []
     held = module.named_parameters(remove_duplicate=False)
     if place.is_parameter:
         its = place.parameters[0].attribute

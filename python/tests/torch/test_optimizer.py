@@ -1,6 +1,7 @@
 """Optimizers with quantized gradients, states and updates, held against NumPy."""
 
 import copy
+import io
 
 import hands
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import tensorquant as tq
 import tensorquant.torch as tqt
 
 F32 = np.float32
@@ -230,23 +232,166 @@ def test_accumulated_gradients_are_quantized_once_before_the_step():
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_a_grad_scaler_scales_before_the_quantizers(fused):
-    wanted, plain = random_training(fused=fused)
-    model, optimizer = copy.deepcopy(wanted), None
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=fused)
-    maps = {"": {"state": "stochastic,16,12", "update": "stochastic,16,12"}}
-    tqt.quantize_optimizer(optimizer, model, maps)
+def test_a_grad_scaler_scales_before_the_quantizers_and_a_step_left_out_does_not_count(fused):
+    def make():
+        torch.manual_seed(2)
+        model = net()
+        gradients = {"": {"weight": "stochastic,8,4", "bias": "stochastic,8,4"}}
+        tqt.quantize_model(model, gradients=gradients)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=fused)
+        return model, tqt.quantize_optimizer(optimizer, model, "stochastic,16,12")
+
+    wanted, plain = make()
     train(wanted, plain, data(3))
-    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=100)
-    tqt.strip  # errors would be scaled: only what the optimizer takes is the same
-    tqt.quantize_model(wanted)
-    for number, x in enumerate([data(3)[0] * float("inf"), *data(3)]):
+    model, optimizer = make()
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12, growth_interval=100)
+    for number, x in enumerate([data(1)[0], *data(3)]):
         optimizer.zero_grad()
-        before = [p.detach().clone() for p in model.parameters()]
-        scaler.scale(loss_of(model, x)).backward()
+        loss = loss_of(model, x) * (float("inf") if number == 0 else 1)
+        scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
-        if number == 0:
-            assert hands.same_bits(list(model.parameters()), before)
-            assert "tensorquant_step" not in optimizer.param_groups[0]
+    assert scaler.get_scale() == 2.0**11  # the first step was left out
+    assert hands.same_bits(list(model.parameters()), list(wanted.parameters()))
     assert optimizer.param_groups[0]["tensorquant_step"] == 3
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_gradients_that_a_closure_computes_are_quantized(by_name):
+    model, x = net(), data(1)[0]
+    tqt.quantize_model(model, gradients={"": {"weight": "nearest,8,2", "bias": "nearest,8,2"}})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    tqt.quantize_optimizer(optimizer, model)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = loss_of(model, x)
+        loss.backward()
+        return loss
+
+    loss = optimizer.step(closure=closure) if by_name else optimizer.step(closure)
+    assert loss.item() > 0
+    for p in model.parameters():
+        assert hands.same_bits(p.grad, torch.from_numpy(fixed(p.grad.numpy(), 8, 2)))
+
+
+def test_lbfgs_keeps_no_states_by_parameter_but_its_updates_are_quantized():
+    model, x = net(), data(1)[0]
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=2)
+    with pytest.raises(tq.Error, match="LBFGS keeps no state of single parameters"):
+        tqt.quantize_optimizer(optimizer, model, "bf16")
+    tqt.quantize_optimizer(optimizer, model, {"": {"update": "nearest,12,6"}})
+
+    def closure():
+        optimizer.zero_grad()
+        loss = loss_of(model, x)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    for p in model.parameters():
+        assert hands.same_bits(p, torch.from_numpy(fixed(p.detach().numpy(), 12, 6)))
+
+
+def test_a_layer_left_alone_and_a_parameter_without_a_gradient_stay():
+    model = net()
+    unused = nn.Linear(2, 2)
+    both = nn.ModuleDict({"net": model, "unused": unused})
+    optimizer = torch.optim.SGD(both.parameters(), lr=0.1, momentum=0.5)
+    tqt.quantize_optimizer(optimizer, both, {"net.0": None, "": {"update": "nearest,6,2"}})
+    before = copy.deepcopy(both.state_dict())
+    train(model, optimizer, data(1))
+    assert hands.same_bits(unused.weight, before["unused.weight"])
+    assert not hands.same_bits(
+        model[0].weight, torch.from_numpy(fixed(model[0].weight.detach().numpy(), 6, 2))
+    )
+    assert hands.same_bits(
+        model[2].weight, torch.from_numpy(fixed(model[2].weight.detach().numpy(), 6, 2))
+    )
+
+
+def test_weights_that_parametrizations_make_are_quantized_as_what_the_optimizer_steps():
+    layer = torch.nn.utils.parametrizations.weight_norm(nn.Linear(4, 2))
+    model = nn.Sequential(layer)
+    tqt.quantize_model(model, gradients={"0": {"weight": "nearest,8,2"}})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    tqt.quantize_optimizer(optimizer, model, {"0": {"update": "nearest,12,6"}})
+    train(model, optimizer, data(1))
+    originals = list(layer.parametrizations.parameters())
+    assert len(originals) == 2
+    for p in originals:
+        assert hands.same_bits(p.grad, torch.from_numpy(fixed(p.grad.numpy(), 8, 2)))
+        assert hands.same_bits(p, torch.from_numpy(fixed(p.detach().numpy(), 12, 6)))
+
+
+def test_rules_that_do_nothing_are_told():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.warns(tqt.IdleRuleWarning, match="optimizer key 'fc' hits no layer"):
+        tqt.quantize_optimizer(optimizer, model, {"fc": "bf16"})
+    with pytest.raises(tq.Error, match="optimizer key 'fc' hits no layer"):
+        tqt.quantize_optimizer(optimizer, model, {"fc": "bf16"}, strict=True)
+    tqt.quantize_optimizer(optimizer, model, {"0": {"exp_avg": "bf16"}, "2": {"state": "bf16"}})
+    with pytest.warns(tqt.IdleRuleWarning) as told:
+        train(model, optimizer, data(2))
+    assert [str(one.message) for one in told] == [
+        "optimizer \"0\" (rule 1): the optimizer has no state 'exp_avg'; it has none of a parameter's"
+        " shape",
+        "optimizer \"2\" (rule 2): 'state' does nothing, the optimizer has none of a parameter's shape",
+    ]
+    tqt.quantize_optimizer(optimizer, model, {"": {"exp_avg": "bf16"}}, strict=True)
+    with pytest.raises(tq.Error, match="the optimizer has no state 'exp_avg'"):
+        train(model, optimizer, data(1))
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    with pytest.raises(tq.Error, match="the optimizer has no parameter of the model"):
+        tqt.quantize_optimizer(torch.optim.SGD(net().parameters(), lr=0.1), net(), "bf16")
+
+
+def test_a_second_call_and_a_new_map_of_the_model_replace_what_was_there():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    tqt.quantize_model(model, gradients={"": {"weight": "binary"}})
+    tqt.quantize_optimizer(optimizer, model, {"": {"update": "nearest,4,1"}})
+    tqt.quantize_optimizer(optimizer, model, {"": {"update": "nearest,12,6"}})
+    tqt.quantize_model(model, gradients={"": {"weight": "nearest,8,2"}})
+    train(model, optimizer, data(1))
+    weight = model[0].weight
+    assert hands.same_bits(weight.grad, torch.from_numpy(fixed(weight.grad.numpy(), 8, 2)))
+    assert hands.same_bits(weight, torch.from_numpy(fixed(weight.detach().numpy(), 12, 6)))
+    assert len(weight.unique()) > 2
+    tqt.strip(model)
+    train(model, optimizer, data(1))
+    assert not hands.same_bits(weight.grad, torch.from_numpy(fixed(weight.grad.numpy(), 8, 2)))
+
+
+def test_a_file_of_all_maps_serves_the_model_and_its_optimizer(tmp_path):
+    path = tmp_path / "maps.json"
+    path.write_text(
+        '{"weights": "nearest,8,6", "gradients": {"": {"weight": "nearest,8,2"}},'
+        ' "optimizer": {"": {"update": "nearest,12,6"}}}'
+    )
+    maps = tq.Override.from_file(path)
+    model = net()
+    tqt.quantize_model(model, maps=str(path), strict=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    tqt.quantize_optimizer(optimizer, model, maps)
+    train(model, optimizer, data(1))
+    weight = model[0].weight
+    assert hands.same_bits(weight.grad, torch.from_numpy(fixed(weight.grad.numpy(), 8, 2)))
+    assert hands.same_bits(weight, torch.from_numpy(fixed(weight.detach().numpy(), 12, 6)))
+
+
+def test_a_compiled_step_has_the_bits_of_an_eager_one():
+    model, optimizer = random_training(capturable=False)
+    again, other = random_training()
+    again.load_state_dict(model.state_dict())
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda: other.step(), backend="eager")
+    for x in data(2):
+        for m, o, step in ((model, optimizer, optimizer.step), (again, other, compiled)):
+            o.zero_grad()
+            loss_of(m, x).backward()
+            step()
+    assert hands.same_bits(list(model.parameters()), list(again.parameters()))

@@ -4,6 +4,7 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.ops.common import traits
 from tensorquant.ops.torch import quantize_in, quantize_last_in
 
 
@@ -22,6 +23,14 @@ class TensorPlan:
         self._spec = quantizer.spec  # a compiler looks into no Quantizer
         self._context = context
         self._step = step
+
+    @property
+    def is_local(self):
+        """Whether a number's result depends on nothing but the number."""
+        if self._own is not None:
+            return False
+        its = traits(self._spec)
+        return its.is_elementwise and not its.is_random
 
     def quantize(self, x, steps, axes=None, stream=None):
         """A quantized tensor.

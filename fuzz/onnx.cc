@@ -1,7 +1,10 @@
 // ONNX models: the file, its graph, and the names of its layers.
 
+#include <set>
+
 #include "fuzz/input.h"
 #include "tensorquant/onnx/graph/graph.h"
+#include "tensorquant/onnx/names/layers.h"
 #include "tensorquant/onnx/wire/model.h"
 
 using namespace tensorquant;
@@ -14,7 +17,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto bytes = std::as_bytes(std::span(written));
     require(onnx::serialize_model(onnx::parse_model(bytes, "again")) == written,
             "what is written and read again is the same");
-    onnx::make_graph(model, "file");
+    const onnx::Graph graph = onnx::make_graph(model, "file");
+    std::set<std::string> names;
+    for (const onnx::Layer& layer : onnx::layers_of(graph)) {
+      require(names.insert(layer.name).second, "no two layers have one name");
+    }
   });
   return 0;
 }

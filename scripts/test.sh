@@ -90,7 +90,7 @@ fuzz() {
   scripts/setup.sh core
   echo "== fuzz"
   scripts/build.sh fuzz
-  printf '%s\n' quantizer_string map idx safetensors npy npz kernels calibration | xargs -P "$(nproc)" -I{} scripts/fuzz.sh {} 60
+  printf '%s\n' quantizer_string map idx safetensors npy npz onnx kernels calibration | xargs -P "$(nproc)" -I{} scripts/fuzz.sh {} 60
 }
 
 exhaustive() {

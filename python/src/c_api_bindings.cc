@@ -134,9 +134,25 @@ void arithmetic(std::string_view operation, int type, const std::vector<TensorSh
   });
 }
 
+std::string what_shares_a_scale(const Quantizer& quantizer) {
+  const Scaled* const format = scaled_format(quantizer);
+  if (format == nullptr) return "";
+  switch (format->scale.per) {
+    case Scale::Per::tensor:
+      return "tensor";
+    case Scale::Per::channel:
+      return "channel";
+    case Scale::Per::row:
+      return "row";
+    case Scale::Per::block:
+      return "block";
+  }
+  throw Error("unknown scale");
+}
+
 // What an op has to know of a quantizer, tensorquant.ops.common.Traits; and whether it is built in,
 // so that this never changes.
-std::tuple<bool, bool, bool, bool, bool, bool, bool, bool, bool, bool> traits(
+std::tuple<bool, bool, bool, bool, bool, bool, bool, bool, std::string, bool> traits(
     std::string_view spec) {
   const auto quantizer = make_quantizer(spec);
   return {quantizer->is_random(),
@@ -147,7 +163,7 @@ std::tuple<bool, bool, bool, bool, bool, bool, bool, bool, bool, bool> traits(
           quantizer->needs_layout(),
           needs_channels(*quantizer),
           is_idempotent(*quantizer),
-          scaled_format(*quantizer) != nullptr,
+          what_shares_a_scale(*quantizer),
           quantizer->format() != nullptr};
 }
 

@@ -23,6 +23,8 @@ class Assignment:
         quantizers: LayerQuantizers for each of the layers; None where no rule hits it.
         input: LayerQuantizers of the model's input, or None.
         idle: A message for each rule that does nothing.
+        keeps_scales: Whether tensors keep the scales that they are made with: arithmetic that is
+            rounded sees elements and scales apart.
 
     What cannot be done is collected: see add_fault() and refuse().
 
@@ -41,6 +43,7 @@ class Assignment:
         for message in self.idle if override.strict else ():
             self._faults.add(message)
         self._seed = override.seed
+        self.keeps_scales = any(rule.product is not None for rule in override.intrinsic)
         self.quantizers = [self._of(layer, one) for layer, one in zip(layers, chosen)]
         self.input = self._of("the model's input", its_input)
 
@@ -61,7 +64,7 @@ class Assignment:
         if not core.any:
             return None
         try:
-            return LayerQuantizers.of(core, self._seed)
+            return LayerQuantizers.of(core, self._seed, self.keeps_scales)
         except Error as error:
             self.add_fault(layer, error)
             return None

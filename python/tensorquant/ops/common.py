@@ -23,7 +23,7 @@ class Traits(NamedTuple):
     needs_layout: bool  # the result depends on what the tensor's axes mean
     needs_channels: bool  # and it cannot guess the channels'
     is_idempotent: bool  # quantizing again changes nothing
-    has_scales: bool  # elements share some
+    per: str  # what shares a scale: "tensor", "channel", "row" or "block"; "" without scales
 
 
 _NOT_RANDOM = Context()
@@ -89,12 +89,12 @@ def check_step(step: int) -> int:
 
 def has_scales(spec: str, dtype: str) -> bool:
     """Whether a quantizer finds scales in tensors of a type."""
-    return dtype in SCALE_TYPES and traits(spec).has_scales
+    return dtype in SCALE_TYPES and traits(spec).per != ""
 
 
 def check_has_scales(spec: str, dtype: str) -> None:
     """Raises an error where has_scales() does not hold."""
-    if not traits(spec).has_scales:
+    if not traits(spec).per:
         raise Error(f"quantizer '{spec}' has no scales")
     if dtype not in SCALE_TYPES:
         raise TypeError(f"expected a tensor of {' or '.join(SCALE_TYPES)}, found {dtype}")

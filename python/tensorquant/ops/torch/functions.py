@@ -204,7 +204,7 @@ def scales_in(x: torch.Tensor, spec: str, axes: Axes) -> torch.Tensor:
 
 def has_scales(spec: str, dtype: torch.dtype) -> bool:
     """Whether scales() finds some in tensors of a type."""
-    return dtype in _SCALE_TYPES and traits(spec).has_scales
+    return dtype in _SCALE_TYPES and traits(spec).per != ""
 
 
 def arithmetic(

@@ -26,6 +26,8 @@ class Assignment:
         training: TrainingQuantizers for each of the layers, likewise.
         input: LayerQuantizers of the model's input, or None.
         idle: A message for each rule that does nothing.
+        keeps_scales: Whether tensors keep the scales that they are made with: arithmetic that is
+            rounded sees elements and scales apart.
 
     What cannot be done is collected: see add_fault() and refuse().
 
@@ -47,6 +49,7 @@ class Assignment:
         for message in self.idle if override.strict else ():
             self._faults.add(message)
         self._seed = override.seed
+        self.keeps_scales = any(rule.product is not None for rule in override.intrinsic)
         self.quantizers = [self._of(layer, one) for layer, one in zip(layers, chosen)]
         self.training = [
             self._training_of(layer, one, core.rule)
@@ -68,7 +71,7 @@ class Assignment:
         self._faults.refuse()
 
     def _of(self, layer, core):
-        return self._made(layer, core, LayerQuantizers.of, core, self._seed)
+        return self._made(layer, core, LayerQuantizers.of, core, self._seed, self.keeps_scales)
 
     def _training_of(self, layer, core, rule):
         name = layer.names[0]

@@ -29,6 +29,7 @@ class LayerQuantizers:
     intrinsic: str = ""  # the intrinsic map's value, for people to read
     rule: str = ""  # which rules chose them, likewise
     seed: int = 0
+    keeps_scales: bool = False  # whether some layer's arithmetic is rounded, and wants to see them
 
     def __post_init__(self):
         check_integer("seed", self.seed, 0, 2**64 - 1)
@@ -45,13 +46,13 @@ class LayerQuantizers:
                 )
 
     @classmethod
-    def of(cls, core, seed):
+    def of(cls, core, seed, keeps_scales):
         """What the core's assign() chose."""
         quantizers = {part: Quantizer._of(getattr(core, part)) for part in _PARTS}
         texts = {"accumulate": core.accumulate, "intrinsic": core.intrinsic, "rule": core.rule}
         outer, every = core.outer or (None, 0)
         sums = {"outer": outer and outer.spec, "every": every, "order": core.order}
-        return cls(core.layer, **quantizers, **texts, **sums, seed=seed)
+        return cls(core.layer, **quantizers, **texts, **sums, seed=seed, keeps_scales=keeps_scales)
 
     @property
     def is_random(self):

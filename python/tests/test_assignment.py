@@ -101,3 +101,11 @@ def test_what_a_front_end_finds_is_told_once_for_all_its_layers():
     found.add_fault(Layer(["b"], "X"), tq.Error("layer 'b' (X): too wide"))
     with pytest.raises(tq.Error, match=r"^layers 'a' \(X\), 'b' \(X\): too wide$"):
         found.refuse()
+
+
+def test_a_front_end_without_training_refuses_its_maps():
+    override = tq.Override(optimizer={"": {"state": "fp16"}})
+    with pytest.raises(
+        tq.Error, match="rule 1: the optimizer map is for tensorquant.torch in Pyth"
+    ):
+        Assignment(override, [], False, None)

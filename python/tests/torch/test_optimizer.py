@@ -41,12 +41,12 @@ def loss_of(model, x):
     return (model(x) ** 2).sum()
 
 
-def train(model, optimizer, batches, before_step=lambda: None):
+def train(model, optimizer, batches, after_step=lambda: None):
     for x in batches:
         optimizer.zero_grad()
         loss_of(model, x).backward()
-        before_step()
         optimizer.step()
+        after_step()
 
 
 def by_numpy(model, batches, step, gradient=lambda g: g):
@@ -335,8 +335,7 @@ def test_rules_that_do_nothing_are_told():
     with pytest.warns(tqt.IdleRuleWarning) as told:
         train(model, optimizer, data(2))
     assert [str(one.message) for one in told] == [
-        "optimizer \"0\" (rule 1): the optimizer has no state 'exp_avg'; it has none of a parameter's"
-        " shape",
+        "optimizer \"0\" (rule 1): the optimizer has no state 'exp_avg'; it has none of a parameter's shape",
         "optimizer \"2\" (rule 2): 'state' does nothing, the optimizer has none of a parameter's shape",
     ]
     tqt.quantize_optimizer(optimizer, model, {"": {"exp_avg": "bf16"}}, strict=True)

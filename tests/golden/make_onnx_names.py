@@ -162,6 +162,8 @@ class Namer:
             return "other"
         if node.domain not in ("", "ai.onnx"):
             return "other"
+        if node.op_type in ("Add", "Sub", "Mul", "Div") and any(self.is_constant(node, place) for place in (0, 1)):
+            return "other"
         return (
             "moves"
             if node.op_type in MOVES or (node.op_type == "Gather" and not weights)

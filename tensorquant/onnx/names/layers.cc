@@ -29,6 +29,9 @@ const Names kChains = {"Identity",         "Transpose", "Reshape",  "Unsqueeze",
 const Names kShapeKeepers = {"Identity", "Cast",         "DequantizeLinear", "Quant",
                              "IntQuant", "BipolarQuant", "FloatQuant"};
 
+// With a constant operand they are a part of something that is no layer: a scale, an epsilon.
+const Names kBinary = {"Add", "Sub", "Mul", "Div"};
+
 // Which inputs are a layer's weights and bias, if they are constants.
 struct Parameters {
   std::vector<std::size_t> weights;
@@ -149,9 +152,15 @@ class LayerFinder {
     const DataType type = ValueFacts::of(facts_.type, output);
     if (type != DataType::undefined && !is_floating_point(type)) return Layer::Role::other;
     if (!node.domain.empty()) return Layer::Role::other;
+    if (scales_by_constant(node)) return Layer::Role::other;
     const bool gathers_data = node.op_type == "Gather" && layer.weights.empty();
     return kMovers.contains(node.op_type) || gathers_data ? Layer::Role::moves
                                                           : Layer::Role::computes;
+  }
+
+  bool scales_by_constant(const Node& node) const {
+    return kBinary.contains(node.op_type) && node.inputs.size() == 2 &&
+           (is_constant(node, 0) || is_constant(node, 1));
   }
 
   // "X" if the weight is called "X.weight" and this node alone uses it.

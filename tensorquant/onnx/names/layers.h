@@ -13,7 +13,7 @@ struct Layer {
   enum class Role : std::uint8_t {
     computes,  // rules may hit it
     moves,     // it moves or selects numbers: one that is in a format stays in it
-    other,     // integers, sizes, constants, casts and quantization nodes
+    other,  // integers, sizes, constants, casts, quantization nodes; sums with a constant, scales
   };
 
   const Node* node = nullptr;  // of the graph

@@ -41,6 +41,7 @@ python() {
   echo "== golden vectors"
   python3 tests/golden/make_vectors.py --check
   python3 tests/golden/make_arithmetic_vectors.py --check
+  python3 tests/golden/make_value_vectors.py --check
   python3 tests/golden/check_oracle.py
   echo "== Python package"
   ruff check python
@@ -90,7 +91,7 @@ fuzz() {
   scripts/setup.sh core
   echo "== fuzz"
   scripts/build.sh fuzz
-  printf '%s\n' quantizer_string map idx safetensors npy npz kernels calibration | xargs -P "$(nproc)" -I{} scripts/fuzz.sh {} 60
+  printf '%s\n' quantizer_string map idx safetensors npy npz onnx kernels calibration | xargs -P "$(nproc)" -I{} scripts/fuzz.sh {} 60
 }
 
 exhaustive() {

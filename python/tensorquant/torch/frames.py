@@ -82,6 +82,12 @@ class Frame:
         ]
 
 
+def unseen(function, *arguments):
+    """What a function gives that belongs to a quantizer, whether a forward runs or not."""
+    frame = top()
+    return function(*arguments) if frame is None else frame.run_unseen(function, *arguments)
+
+
 def push(plan, training):
     """A frame for a forward that begins."""
     below = top()

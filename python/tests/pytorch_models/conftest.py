@@ -6,7 +6,7 @@ import sys
 import pytest
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "torch"))  # for hands.py
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "torch"))  # for hands.py
 torch.set_num_threads(1)  # the tensors are small
 
 

@@ -11,12 +11,11 @@ from torch import nn
 import tensorquant.torch as tqt
 
 MAPS = {"weights": "nearest,8,6", "extrinsic": "nearest,14,6"}
+# Not Mamba, whose float model's bits differ in graphs.
 COMPILED = (
     *("torchvision resnet", "torchvision mobilenet_v3", "torchvision vit", "torchvision swin"),
-    *("torchvision convnext", "timm vit", "timm beit", "timm efficientnet", "timm resnet"),
-    *("transformers bert", "transformers distilbert", "transformers gpt2", "transformers llama"),
-    *("transformers qwen2", "transformers mamba", "transformers vit", "transformers whisper"),
-    *("transformers t5", "transformers clip", "diffusers unet"),
+    *("timm beit", "timm efficientnet", "transformers bert", "transformers gpt2"),
+    *("transformers llama", "transformers t5", "transformers whisper", "transformers clip"),
 )
 
 
@@ -39,28 +38,22 @@ def compiled(model, **options):
     return torch.compile(model, fullgraph=True, **options)
 
 
-def compiles_in_one_graph(model, inputs):
-    """Whether the float model does."""
-    try:
-        compiled(copy.deepcopy(model), backend="eager")(**inputs)
-    except Exception:  # of many kinds, by the place where it ends
-        return False
-    finally:
-        torch._dynamo.reset()
-    return True
-
-
 @pytest.mark.parametrize("name", cases.some(*COMPILED))
 def test_a_compiled_model_gives_the_bits_and_gradients_of_eager_mode(name):
     model, inputs = cases.make(name)
-    without_dropout(model).eval()
-    if not compiles_in_one_graph(model, inputs):
-        pytest.skip("the float model is not compiled in one graph")
-    tqt.quantize_model(model, **MAPS)
+    tqt.quantize_model(without_dropout(model).eval(), **MAPS)
     fast = compiled(model, backend="aot_eager")
     assert hands.same_bits(hands.gradients(fast, **inputs), hands.gradients(model, **inputs))
     with torch.no_grad():
         assert hands.same_bits(fast(**inputs), model(**inputs))
+
+
+@pytest.mark.parametrize("name", cases.some("diffusers unet"))
+def test_layers_that_the_compiler_is_told_to_leave_alone_are_quantized_in_graphs(name):
+    model, inputs = cases.make(name)
+    tqt.quantize_model(without_dropout(model).eval(), **MAPS)
+    with torch.no_grad():
+        assert hands.same_bits(compiled(model, backend="aot_eager")(**inputs), model(**inputs))
 
 
 @pytest.mark.parametrize("name", cases.some("torchvision resnet", "transformers gpt2"))

@@ -31,10 +31,12 @@ def tensors(result):
 def same_bits(a, b):
     a, b = tensors(a), tensors(b)
     return len(a) == len(b) > 0 and all(
-        (x.dtype, x.shape) == (y.dtype, y.shape)
-        and x.detach().contiguous().numpy().tobytes() == y.detach().contiguous().numpy().tobytes()
-        for x, y in zip(a, b)
+        (x.dtype, x.shape) == (y.dtype, y.shape) and _bytes(x) == _bytes(y) for x, y in zip(a, b)
     )
+
+
+def _bytes(x):
+    return x.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def run(model, *inputs, **named):
@@ -64,5 +66,8 @@ def _leaf(x):
 
 
 def quantized(x, spec, **context):
-    """A tensor quantized by NumPy's way into the package."""
-    return torch.from_numpy(tq.Quantizer(spec)(x.detach().numpy(), **context))
+    """A tensor quantized by NumPy's way into the package; half types by way of float32."""
+    x = x.detach()
+    if x.dtype in (torch.float16, torch.bfloat16):
+        return quantized(x.float(), spec, **context).to(x.dtype)
+    return torch.from_numpy(tq.Quantizer(spec)(x.numpy(), **context))

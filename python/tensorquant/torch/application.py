@@ -15,6 +15,7 @@ from tensorquant.torch.names import containers, is_layer, is_scripted, join, wal
 from tensorquant.torch.operation_rules import STEP as OPERATIONS
 from tensorquant.torch.operation_rules import OperationRules
 from tensorquant.torch.plan import ModulePlan, OutputPlan, ParameterPlan
+from tensorquant.torch.scales import PADDINGS
 from tensorquant.torch.step import Steps
 from tensorquant.torch.tensor_plan import TensorPlan
 from tensorquant.torch.tied import Readings
@@ -61,7 +62,8 @@ class Application:
         training = [quantizers for quantizers in assignment.training if quantizers is not None]
         steps = self._make_steps(chosen, training)
         operations.prepare(self._step_of.get(OPERATIONS))
-        self._model = ModelPlan(steps, operations, override.strict)
+        keeps_scales = assignment.keeps_scales
+        self._model = ModelPlan(steps, operations, override.strict, keeps_scales)
         self._names = {id(module): name for name, module in root.named_modules()}
         self._plans = {}  # pairs of a module and its plan, by the module's id
         self._readings = Readings()
@@ -115,6 +117,10 @@ class Application:
             for place, _ in self.places:
                 if not is_scripted(place.layer):
                     self._plan_of(place.layer)
+        if self._model.keeps_scales:
+            for place, _ in self.places:
+                if isinstance(place.layer, PADDINGS):
+                    self._plan_of(place.layer)
         if self.input is not None:
             plan = self._plan_of(self._root)
             plan.input = OutputPlan(self._root, self.input, self._step_of.get("input"))
@@ -133,6 +139,7 @@ class Application:
                 plan.output = OutputPlan(place.layer, quantizers, step)
             if quantizers.product is not None and _arithmetic_of(place) == "rounded":
                 plan.arithmetic = LayerArithmetic(quantizers)
+                rounded.refuse_weights(place.layer, plan.arithmetic, quantizers.weight)
                 plan.arithmetic_step = step if quantizers.is_random_inside else None
         for parameter, stream in zip(place.parameters, streams):
             quantizer = quantizers.bias if parameter.is_bias else quantizers.weight
@@ -142,7 +149,8 @@ class Application:
             axes = parameter_axes(owner, attribute, quantizer)
             context = Context(quantizers.seed, stream, axes=axes)
             name = place.name if place.is_parameter else join(place.name, attribute)
-            tensor = TensorPlan(quantizer, context, step)
+            keeps_scales = quantizers.keeps_scales and not parameter.is_bias
+            tensor = TensorPlan(quantizer, context, step, keeps_scales)
             self._plan_of(owner).parameters[attribute] = ParameterPlan(
                 name, tensor, quantizers, self._plan_of(place.layer)
             )

@@ -15,6 +15,7 @@ class ModelPlan:
         steps: The model's Steps; None where nothing is random.
         operations: Its OperationRules.
         strict: Whether a rule that does nothing is an error.
+        keeps_scales: Whether tensors keep the scales that they are made with.
 
     Attributes:
         modules: All ModulePlans of the model.
@@ -23,13 +24,14 @@ class ModelPlan:
         observer: Gets the names and tensors of outputs and operations; or None.
     """
 
-    def __init__(self, steps, operations, strict):
+    def __init__(self, steps, operations, strict, keeps_scales):
         self.steps = steps
         self.operations = operations
         self.modules = []
         self.gradients = []
         self.has_optimizer = False
         self.observer = None
+        self.keeps_scales = keeps_scales
         self._strict = strict
         self._has_run = self._is_rehearsal = False
         self._masks = {}  # messages by the names of operations

@@ -45,6 +45,7 @@ class OperationRules:
         self._outputs = _Rules(override.extrinsic, containers, names)
         self._insides = _Rules(override.intrinsic, containers, layers)
         self._seed = override.seed
+        self._keeps_scales = any(rule.product is not None for rule in override.intrinsic)
         self._taken = frozenset(layers)
         self._step = None
         self.found = {}
@@ -79,7 +80,13 @@ class OperationRules:
         """
         self._step = step
         self._output_plans = [
-            plan and TensorPlan(plan.output, Context(self._seed), step if plan.is_random else None)
+            plan
+            and TensorPlan(
+                plan.output,
+                Context(self._seed),
+                step if plan.is_random else None,
+                self._keeps_scales,
+            )
             for plan in map(self._output_of, self._outputs.rules)
         ]
         self._arithmetics = [

@@ -9,6 +9,7 @@ from tensorquant.frontend.layer_error import LayerError
 from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
 from tensorquant.torch.operations import Watching, is_float_tensor, operation_of, run_apart
+from tensorquant.torch.scales import pass_on, pass_on_in_padding
 from tensorquant.torch.structures import floats_in, map_tensors
 from tensorquant.torch.tensor_plan import TensorPlan
 
@@ -93,7 +94,10 @@ class OutputPlan:
         return self._plans[index] if index < _OUTPUTS_PLANNED else self._plan(index)
 
     def _plan(self, index):
-        return TensorPlan(self._quantizer, self.quantizers.context(self.role, index), self._step)
+        context = self.quantizers.context(self.role, index)
+        # Nothing computes with an error's elements.
+        keeps_scales = self.role == "output" and self.quantizers.keeps_scales
+        return TensorPlan(self._quantizer, context, self._step, keeps_scales)
 
     def _axes(self, x):
         if self._told is not None:
@@ -141,6 +145,8 @@ class ModulePlan:
             if self.input is not None and frame.is_root:
                 args, kwargs = self._quantized_input(frame, args, kwargs)
             box = [self._run(frame, module, base_forward, args, kwargs)]
+            if self.model.keeps_scales:
+                frame.run_unseen(pass_on_in_padding, module, args, box[0])
             if not torch.compiler.is_compiling():
                 self._after_forward(module, frame)
             if self.output is not None:
@@ -158,7 +164,8 @@ class ModulePlan:
             frames.pop()
 
     def _run(self, frame, module, base_forward, args, kwargs):
-        wants_mode = self.model.watches or self.arithmetic is not None
+        model = self.model
+        wants_mode = model.watches or model.keeps_scales or self.arithmetic is not None
         if frame.has_mode or not wants_mode:
             return base_forward(module, *args, **kwargs)
         frame.has_mode = True
@@ -172,9 +179,12 @@ class ModulePlan:
         """What a function of PyTorch gives that the module's forward() calls."""
         if self.arithmetic is not None:
             return self._run_rounded(frame, function, args, kwargs)
-        operation = operation_of(function) if self.is_container else None
+        is_watched = self.is_container and self.model.watches
+        operation = operation_of(function) if is_watched else None
         if operation is None:
-            return function(*args, **kwargs)
+            y = function(*args, **kwargs)
+            self._pass_on_scales(frame, function, args, kwargs, y)
+            return y
         operations = self.model.operations
         compute = function
         if operations.rounds:
@@ -183,6 +193,7 @@ class ModulePlan:
             if rounding is not None:
                 compute = functools.partial(rounded.compute, function, rounding)
         y, target = run_apart(function, compute, args, kwargs)
+        self._pass_on_scales(frame, function, args, kwargs, y)
         if not is_float_tensor(y):
             return y if target is None else target.copy_(y)
         name = operations.name(self.name, operation, frame.counts)
@@ -192,6 +203,10 @@ class ModulePlan:
         if self.model.observer is not None:
             self._show(name, y)
         return y if target is None else target.copy_(y)
+
+    def _pass_on_scales(self, frame, function, args, kwargs, y):
+        if self.model.keeps_scales:
+            frame.run_unseen(pass_on, function, args, kwargs, y)
 
     def _run_rounded(self, frame, function, args, kwargs):
         def rounding():

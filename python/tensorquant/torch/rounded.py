@@ -12,13 +12,17 @@ from torch.nn import functional as F
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import operation_parts
+from tensorquant.numbers.quantizer import Quantizer
+from tensorquant.ops.common import traits
 from tensorquant.ops.torch import arithmetic
 from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
 from tensorquant.torch.operations import is_float_tensor, name_of
+from tensorquant.torch.scales import mark, moved, needed, pass_on
 from tensorquant.torch.twin import float_class
 
 _SIZES = (1, 2, 3)
+_CONVS = tuple(getattr(nn, f"{kind}{n}d") for kind in ("Conv", "ConvTranspose") for n in _SIZES)
 _ROUNDED_LAYERS = {
     *(nn.Linear, nn.LazyLinear, nn.modules.linear.NonDynamicallyQuantizableLinear),
     *(
@@ -48,6 +52,13 @@ def _parts(kind, names, settings, options):
     return operation_parts(kind, names, settings, options)
 
 
+def refuse_weights(module, arithmetic_of_layer, quantizer):
+    """Raises a tensorquant.Error where the scales of a layer's weights do not suit its sums."""
+    if isinstance(quantizer, Quantizer) and isinstance(module, _CONVS):
+        spec = quantizer.spec
+        arithmetic_of_layer.refuse_blocks(spec, traits(spec).per, module.kernel_size)
+
+
 class Rounding:
     """What the rounded functions in a call of a layer are told.
 
@@ -66,11 +77,28 @@ class Rounding:
 
     def run(self, kind, operands, float_function, **options):
         """The result of one of tensorquant.ops' operations."""
+        tensors = [x for x in operands if x is not None]
+        known = [needed(x) for x in tensors[:2]]
+        for name, scales in zip(("x_format", "w_format"), known):
+            if scales is not None:
+                options[name] = scales.spec
+        if kind == "convolution":
+            self._refuse_blocks(known, operands[1].shape[2:])
         operation = self._of_layer.operation(
             kind, self._index, parts=_parts, layer=self._name, **options
         )
-        tensors = [x for x in operands if x is not None]
-        return arithmetic(operation, *tensors, float_function=float_function, step=self._step)
+        return arithmetic(
+            operation,
+            *tensors,
+            scales=[one and one.scales for one in known],
+            float_function=float_function,
+            step=self._step,
+        )
+
+    def _refuse_blocks(self, known, kernel):
+        for scales in known:
+            if scales is not None and not scales.is_one:
+                self._of_layer.refuse_blocks(scales.spec, scales.per, kernel)
 
     def refuse_random(self, what):
         if self._of_layer.is_random:
@@ -95,6 +123,7 @@ def run_function(function, rounding, args, kwargs):
     result = function(*args, **kwargs)
     if is_float_tensor(result) and not is_moving(name):
         raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")
+    pass_on(function, args, kwargs, result)
     return result
 
 
@@ -117,21 +146,23 @@ def _linear(rounding, input, weight, bias=None):
 def _addmm(rounding, input, mat1, mat2, *, beta=1, alpha=1):
     if (beta, alpha) != (1, 1) or input.dim() != 1:
         raise Error("addmm with factors, or with more than a bias, cannot be rounded")
-    return rounding.run("linear", (mat1, mat2.t(), input), lambda x, w, b: torch.addmm(b, x, w.t()))
+    return rounding.run(
+        "linear", (mat1, moved(torch.t, mat2), input), lambda x, w, b: torch.addmm(b, x, w.t())
+    )
 
 
 def _matmul(rounding, input, other):
     if other.dim() == 1:
-        return _matmul(rounding, input, other.unsqueeze(1)).squeeze(-1)
+        return _matmul(rounding, input, moved(lambda x: x.unsqueeze(1), other)).squeeze(-1)
     if other.dim() == 2:
         return rounding.run(
             "linear",
-            (input, other.t()),
+            (input, moved(torch.t, other)),
             lambda x, w: torch.matmul(x, w.t()),
             has_weights=False,
         )
     if input.dim() == 1:
-        return _matmul(rounding, input.unsqueeze(0), other).squeeze(-2)
+        return _matmul(rounding, moved(lambda x: x.unsqueeze(0), input), other).squeeze(-2)
     return _batched_product(rounding, input, other)
 
 
@@ -147,6 +178,7 @@ def _batched_product(rounding, a, b):
     groups = math.prod(batch)
     if groups == 0 or b.shape[-2] != inner:
         return torch.matmul(a, b)
+    kept = [_of_one_scale(x) for x in (a, b)]
     a, b = a.expand(*batch, rows, inner), b.expand(*batch, inner, columns)
 
     def product(x, w):
@@ -155,13 +187,32 @@ def _batched_product(rounding, a, b):
 
     y = rounding.run(
         "convolution",
-        (a.mT.reshape(1, groups * inner, rows), b.mT.reshape(groups * columns, inner, 1)),
+        (
+            _with_scales(a.mT.reshape(1, groups * inner, rows), kept[0]),
+            _with_scales(b.mT.reshape(groups * columns, inner, 1), kept[1]),
+        ),
         product,
         has_weights=False,
         stride=(1,),
         groups=groups,
     )
     return y.reshape(*batch, columns, rows).mT
+
+
+def _of_one_scale(x):
+    """The TensorScales of a factor of products of several matrices, or None."""
+    scales = needed(x)
+    if scales is not None and not scales.is_one:
+        raise Error("a product of several matrices at once needs data with one scale")
+    return scales
+
+
+def _with_scales(x, scales):
+    """A tensor in another shape whose elements share a scale."""
+    if scales is not None:
+        scales = scales._replace(scales=scales.scales.reshape((1,) * x.dim()))
+    mark(x, scales)
+    return x
 
 
 def _add(rounding, input, other, *, alpha=1):
@@ -197,7 +248,9 @@ def _sizes(value, dimensions):
 
 def _in_batch(x, dimensions, function):
     """function(x), where x may lack the dimension of the batch."""
-    return function(x.unsqueeze(0)).squeeze(0) if x.dim() == dimensions + 1 else function(x)
+    if x.dim() != dimensions + 1:
+        return function(x)
+    return function(moved(lambda x: x.unsqueeze(0), x)).squeeze(0)
 
 
 def _convolution(dimensions):

@@ -6,6 +6,7 @@ from tensorquant._core import Error
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.ops.common import traits
 from tensorquant.ops.torch import quantize_in, quantize_last_in
+from tensorquant.torch.scales import find, mark
 
 
 class TensorPlan:
@@ -15,14 +16,16 @@ class TensorPlan:
         quantizer: A Quantizer.
         context: Its Context, at step 0.
         step: The index of its step among the model's; None where it is not random.
+        keeps_scales: Whether what it makes keeps the scales that it was made with.
     """
 
-    def __init__(self, quantizer, context, step):
+    def __init__(self, quantizer, context, step, keeps_scales=False):
         self.needs_layout = quantizer.needs_layout
         self._own = quantizer if isinstance(quantizer, TensorQuantizer) else None
         self._spec = quantizer.spec  # a compiler looks into no Quantizer
         self._context = context
         self._step = step
+        self._keeps_scales = keeps_scales
 
     @property
     def is_local(self):
@@ -45,13 +48,22 @@ class TensorPlan:
         context = self._context_at(steps, axes)
         if stream is not None:
             context = context._replace(stream=stream)
-        return quantize_in(x, self._spec, context)
+        y = quantize_in(x, self._spec, context)
+        if self._keeps_scales:
+            mark(y, find(x, self._spec, context.axes))
+        return y
 
     def quantize_last(self, box, steps, axes=None):
         """The same of the one tensor in a list, which is taken out and may be overwritten."""
         if self._own is not None:
             return _quantized_by(self._own, box.pop(), self._context.axes if axes is None else axes)
-        return quantize_last_in(box, self._spec, self._context_at(steps, axes))
+        context = self._context_at(steps, axes)
+        if not self._keeps_scales:
+            return quantize_last_in(box, self._spec, context)
+        scales = find(box[0], self._spec, context.axes)
+        y = quantize_last_in(box, self._spec, context)
+        mark(y, scales)
+        return y
 
     def _context_at(self, steps, axes):
         context = self._context if self._step is None else self._context.at(steps[self._step])

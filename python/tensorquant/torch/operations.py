@@ -29,7 +29,9 @@ _NAMES = {
 NAMES = tuple(dict.fromkeys(_NAMES.values()))
 _LAST = {"matmul", "addmm", "linear", "bilinear", "sdpa", "softmax", "layer_norm", "rms_norm"}
 _INPLACE_OPERATORS = {"__iadd__", "__isub__", "__imul__", "__ipow__"}
-_HAVE_FLAG = {"relu", "relu6", "silu", "hardtanh", "hardswish", "hardsigmoid"}
+_HAVE_FLAG = {
+    *("relu", "relu6", "silu", "hardtanh", "hardswish", "hardsigmoid", "leaky_relu"),
+}
 
 
 @torch.compiler.assume_constant_result  # a compiler does not know it of methods

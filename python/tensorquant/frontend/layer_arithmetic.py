@@ -85,7 +85,7 @@ def operation_parts(kind, names, settings, options):
     outer, every = settings.pop("outer"), settings.pop("every")
     operation = getattr(ops, kind)(
         **settings,
-        outer=outer and {"accumulator": outer, "every": every},
+        outer=outer and {"accumulator": outer, **({"every": every} if every else {})},
         product_stream=stream_of(layer, numbered("product", index)),
         accumulator_stream=stream_of(layer, numbered("accumulator", index)),
     )

@@ -171,8 +171,12 @@ def _softmax(logarithm):
         if dim is None:
             raise Error("a softmax needs its dim to be rounded")
         x = input if dtype is None else input.to(dtype)
-        x = x.movedim(dim, -1)
-        y = on_tensors(rounding, "softmax", (x,), lambda x: of_torch(x, -1), logarithm=logarithm)
+
+        def float_function(last):
+            return of_torch(last.movedim(-1, dim), dim).movedim(dim, -1)
+
+        last = x.movedim(dim, -1)
+        y = on_tensors(rounding, "softmax", (last,), float_function, logarithm=logarithm)
         return y.movedim(-1, dim)
 
     return rounded
@@ -213,16 +217,17 @@ def _rms_norm(rounding, input, normalized_shape, weight=None, eps=None):
 
 
 def _group_norm(rounding, input, num_groups, weight=None, bias=None, eps=1e-5):
-    if weight is None and bias is not None:
-        weight = torch.ones_like(bias)
-
     def float_function(x, gamma=None, beta=None):
         return F.group_norm(x, num_groups, gamma, beta, eps)
 
+    return _norm_of_groups(rounding, input, num_groups, weight, bias, eps, float_function)
+
+
+def _norm_of_groups(rounding, input, groups, weight, bias, eps, float_function):
+    if weight is None and bias is not None:
+        weight = torch.ones_like(bias)
     operands = (input, weight, bias)
-    return on_tensors(
-        rounding, "group_norm", operands, float_function, groups=num_groups, epsilon=eps
-    )
+    return on_tensors(rounding, "group_norm", operands, float_function, groups=groups, epsilon=eps)
 
 
 def _instance_norm(
@@ -238,7 +243,12 @@ def _instance_norm(
 ):
     if running_mean is not None:
         raise Error("an instance norm with running statistics cannot be rounded")
-    return _group_norm(rounding, input, input.shape[1], weight, bias, eps)
+
+    def float_function(x, gamma=None, beta=None):
+        return F.instance_norm(x, None, None, gamma, beta, True, 0.0, eps)
+
+    channels = input.shape[1]
+    return _norm_of_groups(rounding, input, channels, weight, bias, eps, float_function)
 
 
 def _batch_norm(

@@ -106,6 +106,7 @@ std::size_t axis_of_sum(const Operation& operation, bool is_weight, std::size_t 
   if (const auto* convolution = std::get_if<ConvolutionOperation>(&operation)) {
     return is_weight && convolution->is_transposed ? 0 : 1;
   }
+  if (is_weight && std::holds_alternative<MatrixProductOperation>(operation)) return rank - 2;
   return std::holds_alternative<AveragePoolOperation>(operation) ? 1 : rank - 1;
 }
 

@@ -8,10 +8,17 @@ from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
 from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
-from tensorquant.torch.operations import Watching, is_float_tensor, operation_of, run_apart
+from tensorquant.torch.operations import (
+    Watching,
+    is_float_tensor,
+    name_of,
+    operation_of,
+    run_apart,
+)
 from tensorquant.torch.scales import pass_on, pass_on_in_padding
 from tensorquant.torch.structures import floats_in, map_tensors
 from tensorquant.torch.tensor_plan import TensorPlan
+from tensorquant.torch.torch_internals import unfolded
 
 _OUTPUTS_PLANNED = 8  # what an LSTM or an attention returns has at most three
 
@@ -178,6 +185,9 @@ class ModulePlan:
     def run_function(self, frame, function, args, kwargs):
         """What a function of PyTorch gives that the module's forward() calls."""
         if self.arithmetic is not None:
+            if name_of(function) in rounded.COMPOSED:
+                with Watching():
+                    return unfolded(function)(*args, **kwargs)
             return self._run_rounded(frame, function, args, kwargs)
         is_watched = self.is_container and self.model.watches
         operation = operation_of(function) if is_watched else None

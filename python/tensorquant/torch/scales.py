@@ -118,6 +118,13 @@ def moved(move, x):
     return y
 
 
+def followed(function, *args):
+    """What a function of PyTorch gives that only moves a tensor's values; the scales go with them."""
+    y = function(*args)
+    pass_on(function, args, {}, y)
+    return y
+
+
 def needed(x):
     """The TensorScales of what rounded arithmetic reads, or None.
 

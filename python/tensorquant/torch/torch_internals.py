@@ -1,10 +1,11 @@
 """What the override needs of PyTorch beyond its public interface, all in one place."""
 
 import sys
+import types
 
 import torch
 
-__all__ = ["distributed_tensor", "is_skipped", "is_watched", "take_scale"]
+__all__ = ["distributed_tensor", "is_skipped", "is_watched", "take_scale", "unfolded"]
 
 
 def is_watched():
@@ -30,3 +31,16 @@ def take_scale(optimizer):
     if scale is not None:
         optimizer.grad_scale = None
     return scale
+
+
+def unfolded(function):
+    """A function of PyTorch that is written in Python, to be called while a mode is active.
+
+    It does not tell the mode of itself, so that this sees what it calls.
+    """
+    names = {**function.__globals__, "has_torch_function": lambda tensors: False}
+    copy = types.FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy

@@ -15,11 +15,6 @@ struct Tile {
   std::size_t stride;
 };
 
-// The float32 next to t + x * y, ties to even, rounded once, in place of t: up to the first element
-// that may be beyond float32's normal numbers; returns its number. t holds numbers of float32.
-std::size_t add_products_to_float(std::span<double> t, std::span<const double> x,
-                                  std::span<const double> y);
-
 // s + x, rounded to odd: where the sum is no double, the one of its two neighbours whose last bit
 // is 1. Rounding that again, to a format that is at least two bits shorter, is one rounding (S.
 // Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
@@ -28,6 +23,12 @@ void add_to_odd(std::span<double> s, std::span<const double> x);
 // the way could overflow or underflow; returns its number.
 std::size_t add_products_to_odd(std::span<double> t, std::span<const double> a,
                                 std::span<const double> b);
+
+// The float32 next to t[i] + a * b[i] * s[i], ties to even, rounded once, in place of t[i]: up to
+// the first one that may be beyond float32's normal numbers; returns its number. a is of float32.
+std::size_t add_scaled(double a, const float* b, const double* s, std::span<float> t);
+// The same where all a * b[i] and s[i] are numbers of float32.
+std::size_t add_scaled_floats(double a, const float* b, const double* s, std::span<float> t);
 
 // What follows the last tap: the accumulator's rounding for Accumulate::once, the bias, and the
 // conversion to float. The sums are exact, and overwritten.

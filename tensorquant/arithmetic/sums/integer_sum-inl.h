@@ -28,10 +28,7 @@ struct IntegerOp {
   using V = hn::Vec<Pairs>;
   using A = std::int32_t;  // a pair, the first tap in the lower half
   using B = std::int16_t;
-  // The target may keep the products of even and odd lanes, or of both halves of a vector, apart.
-  struct Sum {
-    hn::Vec<D> first, second;
-  };
+  using Sum = hn::Vec<D>;
   static constexpr std::size_t kTogether = 2;
 
   explicit IntegerOp(const SumConstants& c)
@@ -55,16 +52,17 @@ struct IntegerOp {
     }
   }
 
-  Sum Zero() const { return {hn::Zero(D()), hn::Zero(D())}; }
+  Sum Zero() const { return hn::Zero(D()); }
   V Load(const B* b) const { return hn::LoadU(Pairs(), b); }
   V Broadcast(A a) const { return hn::BitCast(Pairs(), hn::Set(D(), a)); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    s.first = hn::ReorderWidenMulAccumulate(D(), a, b, s.first, s.second);
-    return s;
+    Sum second = Zero();  // targets may leave some products there
+    const Sum first = hn::ReorderWidenMulAccumulate(D(), a, b, Zero(), second);
+    return hn::Add(s, hn::RearrangeToOddPlusEven(first, second));
   }
   HWY_INLINE void Store(Sum s, std::size_t, double* out) const {
     HWY_ALIGN std::int32_t lanes[HWY_MAX_BYTES / sizeof(std::int32_t)];
-    hn::Store(hn::RearrangeToOddPlusEven(s.first, s.second), D(), lanes);
+    hn::Store(s, D(), lanes);
     for (std::size_t i = 0; i < hn::Lanes(D()); ++i) out[i] = unit * lanes[i];
   }
 

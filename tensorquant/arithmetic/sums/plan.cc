@@ -45,6 +45,22 @@ void run(const SumJob& job, RangeReport* report) {
 
 }  // namespace
 
+namespace {
+
+// What becomes of the sums at the end of a segment.
+void set_end(const SumBounds& bounds, SumConstants& c) {
+  const int last_bit = bounds.rounded_last_bit();
+  c.rounds_at_the_end = bounds.rounds_at_the_end() && !bounds.sum_is_exact(last_bit);
+  // Multiples of 2^-149 are no further apart than the numbers of float32.
+  const bool is_in_range = last_bit >= -149 && bounds.largest_sum < 0x1p127;
+  c.ends_in_float32 = is_float32(bounds.arithmetic.accumulator) && is_in_range;
+  const bool is_exact =
+      bounds.sums_are_exact() && !c.rounds_at_the_end && fits(bounds.largest_sum, last_bit, 24);
+  c.sums_in_float32 = is_in_range && (is_exact || (c.rounds_at_the_end && c.ends_in_float32));
+}
+
+}  // namespace
+
 SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
   if (bounds.mode == Accumulate::Mode::align) {
     constexpr const char* kReason = "aligned products that need more than float64";
@@ -57,11 +73,7 @@ SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
       constants = {};
       const std::optional<SumPlan> found = attempt(bounds, constants);
       if (!found) continue;
-      constants.rounds_at_the_end =
-          bounds.rounds_at_the_end() && !bounds.sum_is_exact(bounds.rounded_last_bit());
-      // Multiples of 2^-149 are no further apart than the numbers of float32.
-      constants.ends_in_float32 = is_float32(bounds.arithmetic.accumulator) &&
-                                  bounds.rounded_last_bit() >= -149 && bounds.largest_sum < 0x1p127;
+      set_end(bounds, constants);
       return *found;
     }
     constants = {};

@@ -64,7 +64,8 @@ void for_each_tile(std::size_t rows, std::size_t columns, const Body& body) {
 SumPlan run_one_by_one(const Arithmetic& inner, const ArithmeticContext& context,
                        const SumsOfProducts<float>& sums, const OuterSums& outer) {
   const std::size_t rows = sums.rows.size(), columns = sums.columns.size();
-  std::vector<double> s(rows * columns), t(rows * columns), scales(columns);
+  std::vector<double> s(rows * columns), t(rows * columns);
+  std::vector<float> room(columns);
   const auto part = [&](std::vector<double>& all, const Tile& tile) {
     return all.data() + tile.row * columns + tile.column;
   };
@@ -74,10 +75,10 @@ SumPlan run_one_by_one(const Arithmetic& inner, const ArithmeticContext& context
     const SumPlan plan =
         sums_of_products(inner, context, part_of(sums, first, outer.ends()[i], s.data()));
     if (i == 0) first_plan = plan;
-    outer.copy_column_scales(i, 0, scales);
+    outer.column_scales(i, 0, room);
     for_each_tile(rows, columns, [&](const Tile& tile) {
-      outer.add(tile, i, std::span(scales).subspan(tile.column, tile.columns), part(s, tile),
-                part(t, tile));
+      const ColumnScales scales = {std::span(room).subspan(tile.column, tile.columns), {}};
+      outer.add(tile, i, scales, part(s, tile), part(t, tile));
     });
   }
   for_each_tile(rows, columns, [&](const Tile& tile) { outer.finish(tile, part(t, tile)); });
@@ -94,7 +95,7 @@ SumPlan run_segments(const Arithmetic& given, const ArithmeticContext& context,
   const Arithmetic arithmetic = with_outer(given, sums.has_scales());
   Arithmetic inner = arithmetic;
   inner.outer.reset();
-  const OuterSums outer(arithmetic, context, sums, segment_ends(arithmetic, sums));
+  OuterSums outer(arithmetic, context, sums, segment_ends(arithmetic, sums));
   if (outer.ends().empty()) {
     SumPlan plan = run_one_by_one(inner, context, sums, outer);
     plan.reason = "there is no product";
@@ -103,6 +104,7 @@ SumPlan run_segments(const Arithmetic& given, const ArithmeticContext& context,
   SumJob job{inner, context, sums, {}, {}, &outer};
   job.plan = plan(SumBounds(inner, sums, outer.ends()), job.constants);
   if (is_by_tile(job.plan.kernel)) {
+    outer.set_sums_in_float32(job.constants.sums_in_float32);
     run_sum_kernel(job);
   } else {
     job.plan = run_one_by_one(inner, context, sums, outer);

@@ -10,7 +10,6 @@
 #include <cmath>
 #include <vector>
 
-#include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
 #include "tensorquant/arithmetic/sums/integer_sum-inl.h"
@@ -83,13 +82,70 @@ HWY_INLINE void RoundAtTheEnd(const SumJob& job, std::span<double> sums) {
   }
 }
 
+// The segments of a panel of columns, one after the other, for all rows. T is what the outer sums
+// are kept in.
+template <class T, class Op>
+class SegmentedPanel {
+ public:
+  SegmentedPanel(const SumJob& job, const Steps& steps, std::size_t width)
+      : job_(job), steps_(steps), width_(width), room_(width * steps.ends.size()) {}
+
+  void SetColumns(std::size_t first) {
+    scales_.clear();
+    for (std::size_t i = 0; i < steps_.ends.size(); ++i) {
+      scales_.push_back(
+          job_.outer->column_scales(i, first, std::span(room_).subspan(i * width_, width_)));
+    }
+  }
+
+  HWY_ATTR void Run(const Op& op, const Tile& tile, const typename Op::A* a,
+                    const typename Op::B* b) {
+    std::fill(t_, t_ + tile.rows * width_, T{0});
+    std::size_t first = 0;
+    for (std::size_t i = 0; i < steps_.ends.size(); ++i) {
+      SumTile(job_, op, tile, steps_.ends[i] - first, a + first * kPackedRows,
+              b + first * Op::kTogether * width_, sums_);
+      first = steps_.ends[i];
+      RoundAtTheEnd(job_, std::span(sums_, tile.rows * width_));
+      job_.outer->add(tile, i, scales_[i], sums_, t_);
+    }
+    job_.outer->finish(tile, t_);
+  }
+
+ private:
+  const SumJob& job_;
+  const Steps& steps_;
+  const std::size_t width_;
+  std::vector<float> room_;
+  std::vector<ColumnScales> scales_;  // of each segment
+  alignas(64) double sums_[kPackedRows * kMostWidth];
+  alignas(64) T t_[kPackedRows * kMostWidth];
+};
+
+// The sums of one level.
 template <class Op>
-void RunOp(const SumJob& job, const Op& op) {
+class Panel {
+ public:
+  Panel(const SumJob& job, const Steps& steps, std::size_t) : job_(job), steps_(steps) {}
+
+  void SetColumns(std::size_t) {}
+  HWY_ATTR void Run(const Op& op, const Tile& tile, const typename Op::A* a,
+                    const typename Op::B* b) {
+    SumTile(job_, op, tile, steps_.size(), a, b, sums_);
+    finish_tile(job_, tile, sums_);
+  }
+
+ private:
+  const SumJob& job_;
+  const Steps& steps_;
+  alignas(64) double sums_[kPackedRows * kMostWidth];
+};
+
+template <class Panel, class Op>
+void RunPanels(const SumJob& job, const Op& op, const std::vector<std::size_t>& ends) {
   const std::size_t width = 2 * hn::Lanes(typename Op::D());
   const std::size_t rows = job.sums.rows.size(), columns = job.sums.columns.size();
   if (rows == 0 || columns == 0) return;
-  const std::vector<std::size_t> ends =
-      job.outer != nullptr ? job.outer->ends() : std::vector<std::size_t>{job.sums.taps()};
   const Steps steps(ends, Op::kTogether);
   const auto a = PackRows(op, steps, job.sums.a, job.constants.a_scale);
   const std::size_t panels = (columns + width - 1) / width;
@@ -97,36 +153,26 @@ void RunOp(const SumJob& job, const Op& op) {
   parallel_for(panels * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
     const DefaultFloatEnvironment environment;
     std::vector<typename Op::B> b(width * steps.size() * Op::kTogether);
-    std::vector<double> scales(job.outer != nullptr ? width * ends.size() : 0);
-    alignas(64) double sums[kPackedRows * kMostWidth], t[kPackedRows * kMostWidth];
-    for (std::size_t panel = begin / work; panel < (end + work - 1) / work; ++panel) {
-      const std::size_t column = panel * width;
+    Panel panel(job, steps, width);
+    for (std::size_t i = begin / work; i < (end + work - 1) / work; ++i) {
+      const std::size_t column = i * width;
       PackColumns(op, steps, job.sums.b, column, width, b.data());
-      for (std::size_t i = 0; i * width < scales.size(); ++i) {
-        job.outer->copy_column_scales(i, column, std::span(scales).subspan(i * width, width));
-      }
+      panel.SetColumns(column);
       for (std::size_t row = 0; row < rows; row += kPackedRows) {
         const Tile tile = {row, std::min(kPackedRows, rows - row), column,
                            std::min(width, columns - column), width};
-        const auto* block = a.data() + row * steps.size();
-        if (job.outer == nullptr) {
-          SumTile(job, op, tile, steps.size(), block, b.data(), sums);
-          finish_tile(job, tile, sums);
-          continue;
-        }
-        std::fill(t, t + tile.rows * width, 0.0);
-        std::size_t first = 0;
-        for (std::size_t i = 0; i < ends.size(); ++i) {
-          SumTile(job, op, tile, steps.ends[i] - first, block + first * kPackedRows,
-                  b.data() + first * Op::kTogether * width, sums);
-          first = steps.ends[i];
-          RoundAtTheEnd(job, std::span(sums, tile.rows * width));
-          job.outer->add(tile, i, std::span(scales).subspan(i * width, width), sums, t);
-        }
-        job.outer->finish(tile, t);
+        panel.Run(op, tile, a.data() + row * steps.size(), b.data());
       }
     }
   });
+}
+
+template <class Op>
+void RunOp(const SumJob& job, const Op& op) {
+  if (job.outer == nullptr) return RunPanels<Panel<Op>>(job, op, {job.sums.taps()});
+  const std::vector<std::size_t>& ends = job.outer->ends();
+  job.outer->adds_in_float32() ? RunPanels<SegmentedPanel<float, Op>>(job, op, ends)
+                               : RunPanels<SegmentedPanel<double, Op>>(job, op, ends);
 }
 
 // run(constant) with the flag as a compile-time constant.
@@ -219,96 +265,6 @@ void RunKernel(const SumJob& job) {
 
 bool HasFusedMultiplyAdd() { return HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86; }
 
-void AddToOddAll(std::span<double> s, std::span<const double> x) {
-  const hn::ScalableTag<double> d;
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t i = 0;
-  for (; i + lanes <= s.size(); i += lanes) {
-    hn::StoreU(AddToOdd(d, hn::LoadU(d, s.data() + i), hn::LoadU(d, x.data() + i)), d,
-               s.data() + i);
-  }
-  const hn::CappedTag<double, 1> d1;
-  for (; i < s.size(); ++i) {
-    hn::StoreU(AddToOdd(d1, hn::LoadU(d1, s.data() + i), hn::LoadU(d1, x.data() + i)), d1,
-               s.data() + i);
-  }
-}
-
-// Whether AddProductToOdd is exact: nothing in it overflows or underflows.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE bool AreMiddling(D d, V t, V a, V b) {
-  const auto is_between = [d](V x, double least, double most) HWY_ATTR {
-    const V size = hn::Abs(x);
-    const auto is_zero = hn::Eq(size, hn::Zero(d));
-    return hn::Or(is_zero,
-                  hn::And(hn::Ge(size, hn::Set(d, least)), hn::Le(size, hn::Set(d, most))));
-  };
-  return hn::AllTrue(
-      d, hn::And(is_between(t, 0, 0x1p900),
-                 hn::And(is_between(a, 0x1p-400, 0x1p400), is_between(b, 0x1p-400, 0x1p400))));
-}
-
-template <class D>
-HWY_INLINE bool AddProductsAt(D d, std::size_t i, std::span<double> t, std::span<const double> a,
-                              std::span<const double> b) {
-  const auto at = [&](std::span<const double> x) HWY_ATTR { return hn::LoadU(d, x.data() + i); };
-  if (!AreMiddling(d, at(t), at(a), at(b))) return false;
-  hn::StoreU(AddProductToOdd(d, at(t), at(a), at(b)), d, t.data() + i);
-  return true;
-}
-
-std::size_t AddProductsToOdd(std::span<double> t, std::span<const double> a,
-                             std::span<const double> b) {
-  const hn::ScalableTag<double> d;
-  const hn::CappedTag<double, 1> d1;
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t i = 0;
-  while (i + lanes <= t.size() && AddProductsAt(d, i, t, a, b)) i += lanes;
-  while (i < t.size() && AddProductsAt(d1, i, t, a, b)) ++i;
-  return i;
-}
-
-// The float32 next to t + x * y for a vector of doubles, which it stores in t; false where it
-// cannot, which leaves t as it is.
-template <class D>
-HWY_INLINE bool AddProductToFloatAt(D d, std::size_t i, std::span<double> t,
-                                    std::span<const double> x, std::span<const double> y) {
-#if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
-  const hn::Rebind<float, D> df;
-  const hn::RebindToUnsigned<D> du;
-  const auto at = [&](std::span<const double> from)
-                      HWY_ATTR { return hn::LoadU(d, from.data() + i); };
-  auto sum = hn::MulAdd(at(x), at(y), at(t));
-  // The float next to the double is the one next to the sum, but for a double half way between two
-  // floats, which the sum may have been rounded to.
-  const auto behind = hn::And(hn::BitCast(du, sum), hn::Set(du, (std::uint64_t{1} << 29) - 1));
-  if (!hn::AllFalse(du, hn::Eq(behind, hn::Set(du, std::uint64_t{1} << 28)))) {
-    if (!AreMiddling(d, at(t), at(x), at(y))) return false;
-    sum = AddProductToOdd(d, at(t), at(x), at(y));
-  }
-  const auto size = hn::Abs(sum);
-  const auto is_normal =
-      hn::And(hn::Ge(size, hn::Set(d, 0x1p-126)), hn::Lt(size, hn::Set(d, 0x1p127)));
-  const auto is_zero = hn::And(hn::Eq(size, hn::Zero(d)), hn::Eq(at(y), hn::Zero(d)));
-  if (!hn::AllTrue(d, hn::Or(is_normal, is_zero))) return false;
-  hn::StoreU(hn::PromoteTo(d, hn::DemoteTo(df, sum)), d, t.data() + i);
-  return true;
-#else
-  return (void)d, (void)i, (void)t, (void)x, (void)y, false;  // no fused multiply-add
-#endif
-}
-
-std::size_t AddProductsToFloat(std::span<double> t, std::span<const double> x,
-                               std::span<const double> y) {
-  const hn::ScalableTag<double> d;
-  const hn::CappedTag<double, 1> d1;
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t i = 0;
-  while (i + lanes <= t.size() && AddProductToFloatAt(d, i, t, x, y)) i += lanes;
-  while (i < t.size() && AddProductToFloatAt(d1, i, t, x, y)) ++i;
-  return i;
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace tensorquant
 HWY_AFTER_NAMESPACE();
@@ -318,9 +274,6 @@ namespace tensorquant {
 
 HWY_EXPORT(RunKernel);
 HWY_EXPORT(HasFusedMultiplyAdd);
-HWY_EXPORT(AddToOddAll);
-HWY_EXPORT(AddProductsToOdd);
-HWY_EXPORT(AddProductsToFloat);
 
 bool is_by_tile(SumKernel kernel) {
   return kernel != SumKernel::reference && kernel != SumKernel::tiles &&
@@ -328,17 +281,5 @@ bool is_by_tile(SumKernel kernel) {
 }
 void run_sum_kernel(const SumJob& job) { HWY_DYNAMIC_DISPATCH(RunKernel)(job); }
 bool has_fused_multiply_add() { return HWY_DYNAMIC_DISPATCH(HasFusedMultiplyAdd)(); }
-void add_to_odd(std::span<double> s, std::span<const double> x) {
-  HWY_DYNAMIC_DISPATCH(AddToOddAll)(s, x);
-}
-std::size_t add_products_to_odd(std::span<double> t, std::span<const double> a,
-                                std::span<const double> b) {
-  return HWY_DYNAMIC_DISPATCH(AddProductsToOdd)(t, a, b);
-}
-std::size_t add_products_to_float(std::span<double> t, std::span<const double> x,
-                                  std::span<const double> y) {
-  return HWY_DYNAMIC_DISPATCH(AddProductsToFloat)(t, x, y);
-}
-
 }  // namespace tensorquant
 #endif  // HWY_ONCE

@@ -43,6 +43,7 @@ struct SumConstants {
   // Accumulate::once: false where every sum is in the format.
   bool rounds_at_the_end = true;
   bool ends_in_float32 = false;  // that format is float32, and no sum is beyond its ends
+  bool sums_in_float32 = false;  // all sums, at their end, are numbers of float32
 };
 
 struct SumJob {

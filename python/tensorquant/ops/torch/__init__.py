@@ -6,6 +6,7 @@ from tensorquant.ops.torch.compiler import (
     not_compiled,
     without_gradients,
 )
+import tensorquant.ops.torch.devices  # noqa: F401
 from tensorquant.ops.torch.functions import (
     arithmetic,
     quantize,

@@ -7,6 +7,7 @@ clock starts the result is compared with the CPU's, bit for bit.
 """
 
 import argparse
+import functools
 
 import torch
 
@@ -32,6 +33,19 @@ def milliseconds(function, runs=20) -> float:
     return sorted(begin.elapsed_time(end) for begin, end in events)[runs // 2]
 
 
+def measure(specs: list[str], elements: int, dtype: torch.dtype) -> None:
+    x = torch.randn(elements, device="cuda").to(dtype)
+    y = torch.empty_like(x)
+    copy = milliseconds(lambda: y.copy_(x))
+    print(f"{dtype!s:16} {'copy':24} {copy:8.3f}")
+    part = x[: 2**20].contiguous()
+    for spec in specs:
+        if not torch.equal(quantize(part, spec).cpu(), quantize(part.cpu(), spec)):
+            raise SystemExit(f"{spec}: not the CPU's bits")
+        time = milliseconds(functools.partial(quantize, x, spec))
+        print(f"{'':16} {spec:24} {time:8.3f} {time / copy:6.2f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("specs", nargs="*", metavar="SPEC", default=SPECS)
@@ -40,16 +54,7 @@ def main() -> None:
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}")
     print(f"{options.elements} elements; milliseconds, and the ratio to a copy")
     for dtype in (torch.float32, torch.bfloat16):
-        x = torch.randn(options.elements, device="cuda").to(dtype)
-        y = torch.empty_like(x)
-        copy = milliseconds(lambda: y.copy_(x))
-        print(f"{str(dtype):16} {'copy':24} {copy:8.3f}")
-        for spec in options.specs:
-            part = x[: 2**20].contiguous()
-            if not torch.equal(quantize(part, spec).cpu(), quantize(part.cpu(), spec)):
-                raise SystemExit(f"{spec}: not the CPU's bits")
-            time = milliseconds(lambda: quantize(x, spec))
-            print(f"{'':16} {spec:24} {time:8.3f} {time / copy:6.2f}", flush=True)
+        measure(options.specs, options.elements, dtype)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
+from numbers_at_borders import bits, finite
+from numbers_at_borders import numbers as at_borders
 from specs import axes_of, specs
 
 import tensorquant.torch as tqt
@@ -30,28 +31,8 @@ EXHAUSTIVE = [
 
 def assert_same_bits(found, wanted, what=None):
     assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
-    bits = torch.uint8 if found.dtype == torch.bool else TYPES[found.dtype].bits
-    a, b = found.cpu().view(bits), wanted.cpu().view(bits)
+    a, b = (bits(t.cpu()) for t in (found, wanted))
     assert torch.equal(a, b), f"{what}: {int((a != b).sum())} elements differ"
-
-
-def numbers(dtype, finite=False):
-    """Every top half with low halves around ties, or every number of 16 bits; 16 x ... x 8."""
-    random = np.random.default_rng(5)
-    if dtype in (torch.float16, torch.bfloat16):
-        bits = np.arange(65536, dtype=np.uint16).view(np.int16)
-    elif dtype == torch.float32:
-        top = np.arange(65536, dtype=np.uint32) << 16
-        lows = [top | low for low in (0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF)]
-        bits = np.concatenate([*lows, random.integers(0, 2**32, 2**17).astype(np.uint32)])
-        bits = bits.view(np.int32)
-    else:
-        top = np.arange(65536, dtype=np.uint64) << 48
-        lows = [top | low for low in map(np.uint64, (0, 1, 2**47, 2**47 + 1, 2**48 - 1))]
-        near_one = random.normal(size=2**16).astype(np.float32).astype(np.float64).view(np.uint64)
-        bits = np.concatenate([*lows, near_one]).view(np.int64)
-    x = torch.from_numpy(bits).view(dtype).reshape(16, -1, 8)
-    return torch.where(torch.isfinite(x), x, 1) if finite else x
 
 
 PARTS = 4
@@ -60,11 +41,12 @@ PARTS = 4
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 def test_every_string_has_the_bits_of_the_cpu(dtype, part):
-    for finite in (False, True):
-        x = numbers(dtype, finite)
+    for is_finite in (False, True):
+        x = at_borders(dtype)
+        x = finite(x) if is_finite else x
         on_gpu = x.to(GPU)
         for spec in specs()[part::PARTS]:
-            if finite and traits(spec).is_elementwise:
+            if is_finite and traits(spec).is_elementwise:
                 continue
             axes = axes_of(spec)
             wanted = quantize_op(x, spec, *CONTEXT, axes)
@@ -72,7 +54,7 @@ def test_every_string_has_the_bits_of_the_cpu(dtype, part):
 
 
 def test_the_composite_has_the_bits_of_the_cpu_on_a_gpu():
-    x = numbers(torch.float32)
+    x = at_borders(torch.float32)
     on_gpu = x.to(GPU)
     for spec in specs():
         if format_of(spec, x.dtype) is not None:
@@ -94,7 +76,7 @@ def test_all_numbers_of_float32_have_the_bits_of_the_cpu(spec):
 
 
 def test_clipped_gradients_are_those_of_the_cpu():
-    x = numbers(torch.float32)
+    x = at_borders(torch.float32)
     dy = torch.arange(x.numel(), dtype=torch.float32).reshape(x.shape)
     for spec in specs():
         spec = f"{spec},grad=clipped"

@@ -83,8 +83,9 @@ def composite_of(x, entry, axes=(1, 0, 1, 0)):
 
 def test_golden_vectors_have_their_bits():
     for entry in golden.quantizer_vectors():
-        if "output" in entry and format_of(entry["quantizer"], torch.float32) is not None:
-            x, wanted = (golden.read(entry[name], "f4") for name in ("input", "output"))
+        dtype = getattr(torch, entry["type"])
+        if "output" in entry and format_of(entry["quantizer"], dtype) is not None:
+            x, wanted = (golden.read(entry[name], entry["type"]) for name in ("input", "output"))
             assert_same(composite_of(x, entry), torch.from_numpy(wanted), entry["quantizer"])
 
 

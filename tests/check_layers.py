@@ -20,6 +20,7 @@ ALLOWED = {
     "maps": {"base", "formats", "kernels", "quantizers"},
     "arithmetic": {"base", "formats", "kernels", "quantizers"},
     "calibration": {"base", "formats", "kernels", "quantizers"},
+    "onnx": {"base"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
@@ -30,6 +31,7 @@ ALLOWED["cli"] = CORE | {"libtorch", "data", "models", "measure"}
 
 # Inside a part, a folder may include itself, the part's own top and these.
 FOLDERS = {
+    "onnx": {"wire": set(), "graph": {"wire"}, "names": {"wire", "graph"}},
     "arithmetic": {"exact": set(), "sums": {"exact"}, "layers": {"exact", "sums"}},
     "libtorch": {
         "tensors": set(),

@@ -4,12 +4,12 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
 #include "tensorquant/base/text.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/suggest.h"
-#include "tensorquant/data/read_file.h"
 #include "tensorquant/libtorch/model/apply.h"
 
 namespace tensorquant::cli {

@@ -2,11 +2,11 @@
 
 import functools
 
+from tensorquant import ops
+from tensorquant._core import Error
 from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.numbers.quantizer import Quantizer, stream_of
-from tensorquant.ops import Operation, average_pool, convolution, linear
-
-_KINDS = {"average_pool": average_pool, "convolution": convolution, "linear": linear}
+from tensorquant.ops import Operation
 
 
 class LayerArithmetic:
@@ -27,6 +27,7 @@ class LayerArithmetic:
         weight = quantizers.weight if isinstance(quantizers.weight, Quantizer) else None
         self._w_format = weight and weight.spec
         self._layer = quantizers.layer
+        self._has_taps_first = quantizers.order == "tap"
         self._settings = (  # texts and numbers, which compilers take for constants
             ("product", quantizers.product.spec),
             ("accumulator", quantizers.accumulator.spec),
@@ -56,6 +57,25 @@ class LayerArithmetic:
         names = (layer or self._layer, index)
         return Operation(*(parts or operation_parts)(kind, names, settings, tuple(options.items())))
 
+    def refuse_blocks(self, spec, per, kernel):
+        """Refuses scales of a convolution that change along the channels of a position.
+
+        Args:
+            spec: Of the quantizer that made the data or the weights.
+            per: What shares a scale there.
+            kernel: The kernel's sizes.
+
+        Raises:
+            tensorquant.Error: Another channel's products are added up before the next one's.
+        """
+        if self._has_taps_first or all(size == 1 for size in kernel):
+            return
+        if per in ("row", "block"):
+            raise Error(
+                f"the scales of '{spec}', of blocks and rows, need the order \"tap\", which adds up"
+                " all channels of a kernel position"
+            )
+
 
 @functools.lru_cache(maxsize=4096)
 def operation_parts(kind, names, settings, options):
@@ -63,9 +83,9 @@ def operation_parts(kind, names, settings, options):
     layer, index = names
     settings = {**dict(settings), **dict(options)}
     outer, every = settings.pop("outer"), settings.pop("every")
-    operation = _KINDS[kind](
+    operation = getattr(ops, kind)(
         **settings,
-        outer=outer and {"accumulator": outer, "every": every},
+        outer=outer and {"accumulator": outer, **({"every": every} if every else {})},
         product_stream=stream_of(layer, numbered("product", index)),
         accumulator_stream=stream_of(layer, numbered("accumulator", index)),
     )

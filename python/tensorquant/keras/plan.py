@@ -9,7 +9,7 @@ from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import rounded
 from tensorquant.keras.axes import axes_in, output_axes, parameter_axes, refuse_kernels
-from tensorquant.keras.backend import not_compiled, quantize, quantize_last
+from tensorquant.keras.backend import find_scales, not_compiled, quantize, quantize_last
 from tensorquant.keras.keras_internals import (
     get_keras_mask,
     is_training,
@@ -18,7 +18,13 @@ from tensorquant.keras.keras_internals import (
     value_as_stored,
 )
 from tensorquant.keras.layers import is_whole
-from tensorquant.keras.marks import mark_quantized, passes_on_quantized
+from tensorquant.keras.marks import (
+    mark_quantized,
+    mark_scales,
+    passes_on_quantized,
+    scales_of,
+)
+from tensorquant.keras.moving import moved_scales, passes_on_scales
 from tensorquant.keras.parameters import parameters, put_tensors, put_variables_back
 from tensorquant.keras.step import Step
 from tensorquant.keras.tensor_quantizer import load, save
@@ -51,6 +57,7 @@ class LayerPlan:
             if quantizers.product is not None and rounded.can_round(layer):
                 rounded.refuse_masks(layer)
                 self.arithmetic = LayerArithmetic(quantizers)
+                rounded.refuse_weights(layer, self.arithmetic, quantizers.weight)
             if layer.built:
                 self._find_parameters(layer)
 
@@ -65,8 +72,18 @@ class LayerPlan:
             output = self.quantizers.output
             if output is not None and args and passes_on_quantized(layer, args[0], box[0], output):
                 mark_quantized(box[0], output)
+                self._pass_on_scales(layer, args, box[0])
                 return box.pop()
+            if output is None:
+                self._pass_on_scales(layer, args, box[0])
             return quantize_outputs(box, self.quantizers, step, self._output_axes)
+
+    def _pass_on_scales(self, layer, args, output):
+        if not self.quantizers.keeps_scales or not args or not passes_on_scales(layer):
+            return
+        scales = scales_of(args[0])
+        if scales is not None and output is not args[0]:
+            mark_scales(output, moved_scales(layer, scales, args[0], output))
 
     def settle(self, layer):
         pass
@@ -110,8 +127,15 @@ class LayerPlan:
         quantized = []
         for parameter, quantizer, context in self._replacements:
             variable = parameter.variable
-            value = quantize(value_as_stored(variable), quantizer, context.at(step))
-            quantized.append((parameter, variable._maybe_autocast(value)))
+            stored = value_as_stored(variable)
+            value = variable._maybe_autocast(quantize(stored, quantizer, context.at(step)))
+            if (
+                self.arithmetic is not None
+                and not parameter.is_bias
+                and value.dtype == stored.dtype
+            ):
+                mark_scales(value, find_scales(stored, quantizer, context.axes))
+            quantized.append((parameter, value))
         return quantized
 
 
@@ -137,8 +161,10 @@ def quantize_outputs(box, quantizers, step, axes):
         return quantize_floats(box.pop(), quantizers, step, axes)
     mask = get_keras_mask(box[0])
     context = quantizers.context("output", axes=axes_in(axes, box[0])).at(step)
+    scales = _scales_of_output(box[0], quantizers, context)
     y = quantize_last(box, quantizers.output, context)
     mark_quantized(y, quantizers.output)
+    mark_scales(y, scales)
     return _with_mask(y, mask)
 
 
@@ -166,9 +192,14 @@ def quantize_floats(tensors, quantizers, step, axes):
         index += 1
         y = quantize(x, quantizers.output, context)
         mark_quantized(y, quantizers.output)
+        mark_scales(y, _scales_of_output(x, quantizers, context))
         return _with_mask(y, get_keras_mask(x))
 
     return tree.map_structure(quantized, tensors)
+
+
+def _scales_of_output(x, quantizers, context):
+    return find_scales(x, quantizers.output, context.axes) if quantizers.keeps_scales else None
 
 
 def is_float_tensor(x):

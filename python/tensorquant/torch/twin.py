@@ -103,9 +103,12 @@ def _as_read(module, name, value):
     """A parameter as the running forward reads it."""
     frame = frames.top()
     plan = None if frame is None else module.__dict__.get(_ATTACHED)
-    if plan is None or value is None or name not in plan.parameters:
+    if plan is None or value is None:
         return value
-    return frame.read(plan.parameters[name], value)
+    if name in plan.parameters:
+        return frame.read(plan.parameters[name], value)
+    frame.notice_reading(plan)
+    return value
 
 
 def _lazy_members(base):

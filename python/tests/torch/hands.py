@@ -21,6 +21,8 @@ def tensors(result):
     """All tensors in what a model returns."""
     if isinstance(result, torch.Tensor):
         return [result]
+    if isinstance(result, dict):
+        result = list(result.values())
     if isinstance(result, (tuple, list)):
         return [x for part in result for x in tensors(part)]
     return []
@@ -35,24 +37,30 @@ def same_bits(a, b):
     )
 
 
-def run(model, *inputs):
+def run(model, *inputs, **named):
     """What a model returns; random layers such as Dropout do the same each time."""
     torch.manual_seed(5)
-    return model(*inputs)
+    return model(*inputs, **named)
 
 
-def gradients(model, *inputs):
+def gradients(model, *inputs, **named):
     """Of the sum of the outputs times fixed integers, by each parameter and float input."""
-    inputs = [x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs]
+    inputs = [*map(_leaf, inputs)]
+    named = {name: _leaf(x) for name, x in named.items()}
     model.zero_grad()
     loss = 0
-    for y in tensors(run(model, *inputs)):
+    for y in tensors(run(model, *inputs, **named)):
         if y.is_floating_point() and y.requires_grad:
             weights = torch.arange(y.numel()).remainder(7).sub(3).reshape(y.shape)
             loss = loss + (y * weights.to(y.dtype)).sum()
     loss.backward()
-    found = [p.grad for p in model.parameters()] + [x.grad for x in inputs if x.requires_grad]
+    leaves = [x for x in (*inputs, *named.values()) if x.requires_grad]
+    found = [leaf.grad for leaf in (*model.parameters(), *leaves)]
     return [torch.zeros(1) if g is None else g for g in found]
+
+
+def _leaf(x):
+    return x.clone().requires_grad_() if x.is_floating_point() else x
 
 
 def quantized(x, spec, **context):

@@ -10,6 +10,7 @@ from tensorquant.ops.torch.library import (
     inside_op,
     library,
     quantize_op,
+    scales_op,
 )
 
 
@@ -49,6 +50,10 @@ def gradient(x, y, dy, spec, axes):
     return gradient_op(x.cpu(), y.cpu(), dy.cpu(), spec, axes).to(x.device)
 
 
+def scales(x, spec, axes):
+    return scales_op(x.cpu(), spec, axes).to(x.device)
+
+
 def arithmetic(inputs, operation, marks, step):
     step = None if step is None else step.cpu()
     results = arithmetic_op([x.cpu() for x in inputs], operation, marks, step)
@@ -65,6 +70,7 @@ for _name, _function in (
     ("quantize_", quantize_in_place),
     ("inside", inside),
     ("gradient", gradient),
+    ("scales", scales),
     ("arithmetic", arithmetic),
 ):
     library.impl(_name, _function, "CompositeExplicitAutograd")

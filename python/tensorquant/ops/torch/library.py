@@ -20,6 +20,7 @@ library.define(
 )
 library.define("inside(Tensor x, str spec, int[] axes) -> Tensor")
 library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec, int[] axes) -> Tensor")
+library.define("scales(Tensor x, str spec, int[] axes) -> Tensor")
 library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
 )
@@ -29,6 +30,7 @@ quantize_op = torch.ops.tensorquant.quantize.default
 quantize_in_place_op = torch.ops.tensorquant.quantize_.default
 inside_op = torch.ops.tensorquant.inside.default
 gradient_op = torch.ops.tensorquant.gradient.default
+scales_op = torch.ops.tensorquant.scales.default
 arithmetic_op = torch.ops.tensorquant.arithmetic.default
 
 
@@ -108,6 +110,19 @@ def _gradient_on_cpu(x, y, dy, spec, axes):
     return dx
 
 
+@torch.library.impl(library, "scales", "CPU")
+def _scales_on_cpu(x, spec, axes):
+    x = _plain(x)
+    found = _scales_result(x, spec, axes)
+    addresses = x.data_ptr(), found.data_ptr()
+    native.op_scales(spec, TYPES[x.dtype], x.shape, *addresses, axes, _pool)
+    return found
+
+
+def _scales_result(x: torch.Tensor, spec: str, axes: Sequence[int]) -> torch.Tensor:
+    return x.new_empty(native.op_scales_shape(spec, [int(size) for size in x.shape], axes))
+
+
 @torch.library.impl(library, "arithmetic", "CPU")
 def _arithmetic_on_cpu(inputs, operation, marks, step):
     inputs = [_plain(x) for x in inputs]
@@ -133,7 +148,9 @@ def _arithmetic_results(
     return y, inputs[0].new_zeros(shape if marks else (0,), dtype=torch.bool)
 
 
-torch.library.register_fake("tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=library)
+torch.library.register_fake(
+    "tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=library
+)
 torch.library.register_fake(
     "tensorquant::inside", lambda x, *_: torch.empty_like(x, dtype=torch.bool), lib=library
 )
@@ -142,6 +159,7 @@ torch.library.register_fake(
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
     lib=library,
 )
+torch.library.register_fake("tensorquant::scales", _scales_result, lib=library)
 torch.library.register_fake(
     "tensorquant::arithmetic",
     lambda inputs, operation, marks, _: _arithmetic_results(inputs, operation, marks),
@@ -166,3 +184,8 @@ def _inside_batched(info, in_dims, x, spec, axes):
     if traits(spec).has_elementwise_gradient:
         return inside_op(x, spec, axes), in_dims[0]
     return torch.stack([inside_op(one, spec, axes) for one in x.unbind(in_dims[0])]), 0
+
+
+@torch.library.register_vmap("tensorquant::scales", lib=library)
+def _scales_batched(info, in_dims, x, spec, axes):
+    return torch.stack([scales_op(one, spec, axes) for one in x.unbind(in_dims[0])]), 0

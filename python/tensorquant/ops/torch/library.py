@@ -37,8 +37,8 @@ arithmetic_op = torch.ops.tensorquant.arithmetic.default
 def _threads_of_torch() -> native.OpenMpPool | None:
     """PyTorch's own threads, where it was built with OpenMP."""
     try:
-        library = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        functions = (library.GOMP_parallel, library.omp_get_max_threads)
+        openmp = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        functions = (openmp.GOMP_parallel, openmp.omp_get_max_threads)
     except (OSError, AttributeError):
         return None
     return native.OpenMpPool(*(ctypes.cast(f, ctypes.c_void_p).value for f in functions))

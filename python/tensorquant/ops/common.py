@@ -41,6 +41,12 @@ def traits(spec: str) -> Traits:
     return found
 
 
+def is_built_in(spec: str) -> bool:
+    """Whether a quantizer string has one meaning for ever."""
+    traits(spec)
+    return spec in _known
+
+
 def spec_of(quantizer: Any, name: str = "spec") -> str:
     """The quantizer string of a string or of an object with a member ``spec``."""
     if isinstance(quantizer, str):

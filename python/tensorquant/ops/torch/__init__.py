@@ -1,5 +1,6 @@
 """Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
 
+import tensorquant.ops.torch.devices  # noqa: F401
 from tensorquant.ops.torch.compiler import (
     has_numbers,
     is_in_backward_pass,

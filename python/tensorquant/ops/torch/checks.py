@@ -13,8 +13,6 @@ def check(x: torch.Tensor) -> None:
         common.type_number(str(x.dtype).removeprefix("torch."))
     if x.is_nested or not _is_strided(x):
         raise TypeError(f"expected a dense tensor, found one of layout {_layout(x)}")
-    if x.device.type not in ("cpu", "meta"):
-        raise TypeError(f"expected a tensor on the CPU, found one on {x.device}")
 
 
 def _is_strided(x: torch.Tensor) -> bool:

@@ -205,11 +205,40 @@ void OnnxModel::Plan::Step::run_on(Tensors& slots) const {
   }
 }
 
+namespace {
+
+void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
+  if (!port.type) return;
+  const auto fail = [&](const std::string& reason) {
+    throw Error("input '" + shortened(port.name, 80) + "': " + reason);
+  };
+  if (x.scalar_type() != onnx_torch::scalar_type_of(port.type->element)) {
+    fail("expected numbers of type " + name_of(port.type->element) + ", found " +
+         at::toString(x.scalar_type()));
+  }
+  if (!port.type->shape) return;
+  const std::vector<onnx::Dimension>& shape = *port.type->shape;
+  const auto sizes = onnx::to_string({x.sizes().data(), x.sizes().size()});
+  if (shape.size() != x.sizes().size()) {
+    fail("expected " + std::to_string(shape.size()) + " dimensions, found " + sizes);
+  }
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    const auto* wanted = std::get_if<std::int64_t>(&shape[i]);
+    if (wanted != nullptr && *wanted != x.size(static_cast<std::int64_t>(i))) {
+      fail("expected a size of " + std::to_string(*wanted) + " along axis " + std::to_string(i) +
+           ", found " + sizes);
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const {
   if (inputs.size() != inputs_.size()) {
     throw Error("the model has " + std::to_string(inputs_.size()) + " inputs, not " +
                 std::to_string(inputs.size()));
   }
+  for (std::size_t i = 0; i < inputs.size(); ++i) check_input(inputs_[i], inputs[i]);
   Tensors slots = plan_->constants;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     slots[slot_of(plan_->inputs[i])] = std::move(inputs[i]);

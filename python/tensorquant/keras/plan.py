@@ -6,10 +6,11 @@ from keras import ops, tree
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.frontend.layer_error import LayerError
-from tensorquant.frontend.layer_quantizers import LayerQuantizers
+from tensorquant.frontend.layer_quantizers import LayerQuantizers, numbered
 from tensorquant.keras import rounded
 from tensorquant.keras.axes import axes_in, output_axes, parameter_axes, refuse_kernels
 from tensorquant.keras.backend import not_compiled, quantize, quantize_last
+from tensorquant.keras.counting import count
 from tensorquant.keras.keras_internals import (
     get_keras_mask,
     is_training,
@@ -42,6 +43,7 @@ class LayerPlan:
         self._naming = LayerError(quantizers.layer, type(layer).__name__)
         self.step = Step() if quantizers.is_random else None
         self.arithmetic = None
+        self.ranges = None  # a RangeRecorder that counts
         self._sublayers = len(sublayers(layer))
         self._replacements = None  # (Parameter, its quantizer, its Context), known once it is built
         with self._naming:
@@ -66,7 +68,7 @@ class LayerPlan:
             if output is not None and args and passes_on_quantized(layer, args[0], box[0], output):
                 mark_quantized(box[0], output)
                 return box.pop()
-            return quantize_outputs(box, self.quantizers, step, self._output_axes)
+            return quantize_outputs(box, self.quantizers, step, self._output_axes, self.ranges)
 
     def settle(self, layer):
         pass
@@ -110,7 +112,10 @@ class LayerPlan:
         quantized = []
         for parameter, quantizer, context in self._replacements:
             variable = parameter.variable
-            value = quantize(value_as_stored(variable), quantizer, context.at(step))
+            value, context = value_as_stored(variable), context.at(step)
+            names = self.quantizers.layer, parameter.role
+            count(self.ranges, *names, quantizer, value, context, is_parameter=True)
+            value = quantize(value, quantizer, context)
             quantized.append((parameter, variable._maybe_autocast(value)))
         return quantized
 
@@ -124,7 +129,7 @@ def _refuse_quantized(layer):
         raise Error("its weights are a sum with LoRA's, which cannot be quantized as one")
 
 
-def quantize_outputs(box, quantizers, step, axes):
+def quantize_outputs(box, quantizers, step, axes, recorder=None):
     """What a layer returned, quantized.
 
     Args:
@@ -132,17 +137,19 @@ def quantize_outputs(box, quantizers, step, axes):
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
         axes: The Axes of the tensors.
+        recorder: A RangeRecorder, or None.
     """
     if quantizers.output is None or not is_float_tensor(box[0]):
-        return quantize_floats(box.pop(), quantizers, step, axes)
+        return quantize_floats(box.pop(), quantizers, step, axes, recorder)
     mask = get_keras_mask(box[0])
     context = quantizers.context("output", axes=axes_in(axes, box[0])).at(step)
+    count(recorder, quantizers.layer, "output", quantizers.output, box[0], context)
     y = quantize_last(box, quantizers.output, context)
     mark_quantized(y, quantizers.output)
     return _with_mask(y, mask)
 
 
-def quantize_floats(tensors, quantizers, step, axes):
+def quantize_floats(tensors, quantizers, step, axes, recorder=None):
     """Quantizes the floating-point tensors of a structure and leaves all else alone.
 
     Args:
@@ -150,6 +157,7 @@ def quantize_floats(tensors, quantizers, step, axes):
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
         axes: The Axes of the tensors.
+        recorder: A RangeRecorder, or None.
 
     Returns:
         The same structure. Keras' masks are kept.
@@ -163,6 +171,8 @@ def quantize_floats(tensors, quantizers, step, axes):
         if not is_float_tensor(x):
             return x
         context = quantizers.context("output", index, axes_in(axes, x)).at(step)
+        place = numbered("output", index)
+        count(recorder, quantizers.layer, place, quantizers.output, x, context)
         index += 1
         y = quantize(x, quantizers.output, context)
         mark_quantized(y, quantizers.output)

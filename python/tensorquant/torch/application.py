@@ -144,7 +144,7 @@ class Application:
             name = place.name if place.is_parameter else join(place.name, attribute)
             tensor = TensorPlan(quantizer, context, step)
             self._plan_of(owner).parameters[attribute] = ParameterPlan(
-                name, tensor, quantizers, self._plan_of(place.layer)
+                name, tensor, quantizers, self._plan_of(place.layer), parameter.role
             )
 
     def _plan_training(self, place, quantizers):

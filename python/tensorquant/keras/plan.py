@@ -6,10 +6,11 @@ from keras import ops, tree
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.frontend.layer_error import LayerError
-from tensorquant.frontend.layer_quantizers import LayerQuantizers
+from tensorquant.frontend.layer_quantizers import LayerQuantizers, numbered
 from tensorquant.keras import rounded
 from tensorquant.keras.axes import axes_in, output_axes, parameter_axes, refuse_kernels
 from tensorquant.keras.backend import find_scales, not_compiled, quantize, quantize_last
+from tensorquant.keras.counting import count
 from tensorquant.keras.keras_internals import (
     get_keras_mask,
     is_training,
@@ -48,6 +49,7 @@ class LayerPlan:
         self._naming = LayerError(quantizers.layer, type(layer).__name__)
         self.step = Step() if quantizers.is_random else None
         self.arithmetic = None
+        self.ranges = None  # a RangeRecorder that counts
         self._sublayers = len(sublayers(layer))
         self._replacements = None  # (Parameter, its quantizer, its Context), known once it is built
         with self._naming:
@@ -76,7 +78,7 @@ class LayerPlan:
                 return box.pop()
             if output is None:
                 self._pass_on_scales(layer, args, box[0])
-            return quantize_outputs(box, self.quantizers, step, self._output_axes)
+            return quantize_outputs(box, self.quantizers, step, self._output_axes, self.ranges)
 
     def _pass_on_scales(self, layer, args, output):
         if not self.quantizers.keeps_scales or not args or not passes_on_scales(layer):
@@ -127,8 +129,10 @@ class LayerPlan:
         quantized = []
         for parameter, quantizer, context in self._replacements:
             variable = parameter.variable
-            stored = value_as_stored(variable)
-            value = variable._maybe_autocast(quantize(stored, quantizer, context.at(step)))
+            stored, context = value_as_stored(variable), context.at(step)
+            names = self.quantizers.layer, parameter.role
+            count(self.ranges, *names, quantizer, stored, context, is_parameter=True)
+            value = variable._maybe_autocast(quantize(stored, quantizer, context))
             if (
                 self.arithmetic is not None
                 and not parameter.is_bias
@@ -148,7 +152,7 @@ def _refuse_quantized(layer):
         raise Error("its weights are a sum with LoRA's, which cannot be quantized as one")
 
 
-def quantize_outputs(box, quantizers, step, axes):
+def quantize_outputs(box, quantizers, step, axes, recorder=None):
     """What a layer returned, quantized.
 
     Args:
@@ -156,19 +160,21 @@ def quantize_outputs(box, quantizers, step, axes):
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
         axes: The Axes of the tensors.
+        recorder: A RangeRecorder, or None.
     """
     if quantizers.output is None or not is_float_tensor(box[0]):
-        return quantize_floats(box.pop(), quantizers, step, axes)
+        return quantize_floats(box.pop(), quantizers, step, axes, recorder)
     mask = get_keras_mask(box[0])
     context = quantizers.context("output", axes=axes_in(axes, box[0])).at(step)
     scales = _scales_of_output(box[0], quantizers, context)
+    count(recorder, quantizers.layer, "output", quantizers.output, box[0], context)
     y = quantize_last(box, quantizers.output, context)
     mark_quantized(y, quantizers.output)
     mark_scales(y, scales)
     return _with_mask(y, mask)
 
 
-def quantize_floats(tensors, quantizers, step, axes):
+def quantize_floats(tensors, quantizers, step, axes, recorder=None):
     """Quantizes the floating-point tensors of a structure and leaves all else alone.
 
     Args:
@@ -176,6 +182,7 @@ def quantize_floats(tensors, quantizers, step, axes):
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
         axes: The Axes of the tensors.
+        recorder: A RangeRecorder, or None.
 
     Returns:
         The same structure. Keras' masks are kept.
@@ -189,6 +196,8 @@ def quantize_floats(tensors, quantizers, step, axes):
         if not is_float_tensor(x):
             return x
         context = quantizers.context("output", index, axes_in(axes, x)).at(step)
+        place = numbered("output", index)
+        count(recorder, quantizers.layer, place, quantizers.output, x, context)
         index += 1
         y = quantize(x, quantizers.output, context)
         mark_quantized(y, quantizers.output)

@@ -152,7 +152,7 @@ class Application:
             keeps_scales = quantizers.keeps_scales and not parameter.is_bias
             tensor = TensorPlan(quantizer, context, step, keeps_scales)
             self._plan_of(owner).parameters[attribute] = ParameterPlan(
-                name, tensor, quantizers, self._plan_of(place.layer)
+                name, tensor, quantizers, self._plan_of(place.layer), parameter.role
             )
 
     def _plan_training(self, place, quantizers):

@@ -20,13 +20,14 @@ class ErrorPlan(OutputPlan):
 
     role = "error"
 
-    def watch(self, value, inputs, steps):
+    def watch(self, value, inputs, steps, recorder):
         """The same structure, whose tensors quantize their gradients.
 
         Args:
             value: What the module returns.
             inputs: What it was given: a tensor that comes back as it is has errors of its own.
             steps: Of the running forward.
+            recorder: A RangeRecorder, or None.
         """
         if not torch.is_grad_enabled():
             return value
@@ -40,16 +41,22 @@ class ErrorPlan(OutputPlan):
                 return x
             if any(x is other for other in given):
                 x = x.view_as(x)
-            x.register_hook(self._hook(count - 1, self._axes(x), steps))
+            x.register_hook(self._hook(count - 1, self._axes(x), steps, recorder))
             return x
 
         return map_tensors(watched, value)
 
-    def _hook(self, index, axes, steps):
+    def _hook(self, index, axes, steps, recorder):
         plan = self._plan_of(index)
         if torch.compiler.is_compiling():  # which knows nobody who watches a backward pass
             return lambda gradient: plan.quantize(gradient, steps, axes)
-        return lambda gradient: frames.unseen(plan.quantize, gradient, steps, axes)
+
+        def quantized(gradient):
+            if recorder is not None:
+                self.count_one(recorder, index, gradient, steps)
+            return plan.quantize(gradient, steps, axes)
+
+        return lambda gradient: frames.unseen(quantized, gradient)
 
 
 class ParameterGradient:

@@ -21,6 +21,7 @@ class ModelPlan:
         modules: All ModulePlans of the model.
         gradients: ParameterGradients, for optimizers.
         has_optimizer: Whether quantize_optimizer() has brought one that takes them.
+        ranges: A RangeRecorder that counts, or None.
         observer: Gets the names and tensors of outputs and operations; or None.
     """
 
@@ -30,7 +31,7 @@ class ModelPlan:
         self.modules = []
         self.gradients = []
         self.has_optimizer = False
-        self.observer = None
+        self.observer = self.ranges = None
         self.keeps_scales = keeps_scales
         self._strict = strict
         self._has_run = self._is_rehearsal = False

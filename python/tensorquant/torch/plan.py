@@ -6,6 +6,7 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
+from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
 from tensorquant.torch.operations import (
@@ -31,10 +32,12 @@ class ParameterPlan:
         tensor: Its TensorPlan.
         quantizers: LayerQuantizers of the layer that it belongs to, or its own.
         layer: The ModulePlan of that layer, or of its owner.
+        role: "weight", "weight1", "bias", ...
     """
 
-    def __init__(self, name, tensor, quantizers, layer):
+    def __init__(self, name, tensor, quantizers, layer, role):
         self.name = name
+        self._role = role
         self.quantizers = quantizers
         self.layer = layer
         self._tensor = tensor
@@ -47,6 +50,8 @@ class ParameterPlan:
         """
         if torch.compiler.is_compiling():
             return self._tensor.quantize(parameter, steps)
+        if self.layer.model.ranges is not None:
+            self._count(self.layer.model.ranges, parameter, steps)
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False), torch.no_grad():
                 quantized = self._tensor.quantize(parameter, steps)
@@ -55,6 +60,11 @@ class ParameterPlan:
         if parameter.requires_grad and not quantized.requires_grad:
             quantized.requires_grad_()
         return quantized
+
+    def _count(self, recorder, parameter, steps):
+        content = None if parameter.is_inference() else (id(parameter), parameter._version)
+        layer = self.quantizers.layer
+        self._tensor.count(recorder, layer, self._role, parameter, steps, content=content)
 
 
 class OutputPlan:
@@ -86,6 +96,16 @@ class OutputPlan:
             return self._plan_of(count - 1).quantize(x, steps, self._axes(x))
 
         return map_tensors(quantized, value)
+
+    def count(self, recorder, value, steps):
+        """Lets a RangeRecorder count what quantize() is about to do."""
+        for index, x in enumerate(floats_in(value)):
+            self.count_one(recorder, index, x, steps)
+
+    def count_one(self, recorder, index, x, steps):
+        """The same of one of the tensors."""
+        layer, place = self.quantizers.layer, numbered(self.role, index)
+        self._plan_of(index).count(recorder, layer, place, x, steps, self._axes(x))
 
     def quantize_last(self, box, steps):
         """The same of what is in a list, which is emptied: a tensor's memory may be used."""
@@ -156,10 +176,13 @@ class ModulePlan:
                 frame.run_unseen(pass_on_in_padding, module, args, box[0])
             if not torch.compiler.is_compiling():
                 self._after_forward(module, frame)
+            elif frame.is_root and self.model.ranges is not None:
+                self.model.ranges.has_seen_compiled = True
             if self.output is not None:
+                self._count(frame, self.output, box[0])
                 box.append(frame.run_unseen(self.output.quantize_last, box, frame.steps))
             if self.error is not None:
-                box.append(self.error.watch(box.pop(), (args, kwargs), frame.steps))
+                box.append(self._with_errors(frame, box.pop(), (args, kwargs)))
             if self.model.observer is not None and not self.is_container:
                 self._show(self.name, box[0])
             return box.pop()
@@ -209,6 +232,9 @@ class ModulePlan:
         name = operations.name(self.name, operation, frame.counts)
         if operation == "add" and not torch.compiler.is_compiling():
             self.model.look_for_masks(name, self.name, args)
+        if self.model.ranges is not None and not torch.compiler.is_compiling():
+            counted = (self.model.ranges, name, self.name, operation, y, frame.steps)
+            frame.run_unseen(operations.count, *counted)
         y = operations.quantized(name, self.name, operation, y, frame.steps)
         if self.model.observer is not None:
             self._show(name, y)
@@ -231,6 +257,13 @@ class ModulePlan:
         finally:
             frame.is_quiet = False
 
+    def _count(self, frame, plan, value):
+        if self.model.ranges is not None and not torch.compiler.is_compiling():
+            frame.run_unseen(plan.count, self.model.ranges, value, frame.steps)
+
+    def _with_errors(self, frame, value, inputs):
+        return self.error.watch(value, inputs, frame.steps, self.model.ranges)
+
     def _show(self, name, value):
         if not torch.compiler.is_compiling():
             for x in floats_in(value):
@@ -248,6 +281,7 @@ class ModulePlan:
 
     def _quantized_input(self, frame, args, kwargs):
         def quantized(value):
+            self._count(frame, self.input, value)
             return frame.run_unseen(self.input.quantize, value, frame.steps)
 
         if args:

@@ -5,7 +5,7 @@ import torch
 from tensorquant._core import Error
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.ops.common import traits
-from tensorquant.ops.torch import quantize_in, quantize_last_in
+from tensorquant.ops.torch import has_numbers, quantize_in, quantize_last_in
 from tensorquant.torch.scales import find, mark
 
 
@@ -23,6 +23,7 @@ class TensorPlan:
         self.needs_layout = quantizer.needs_layout
         self._own = quantizer if isinstance(quantizer, TensorQuantizer) else None
         self._spec = quantizer.spec  # a compiler looks into no Quantizer
+        self._quantizer = quantizer
         self._context = context
         self._step = step
         self._keeps_scales = keeps_scales
@@ -64,6 +65,23 @@ class TensorPlan:
         y = quantize_last_in(box, self._spec, context)
         mark(y, scales)
         return y
+
+    def count(self, recorder, layer, place, x, steps, axes=None, stream=None, content=None):
+        """Lets a RangeRecorder count what quantize() is about to do.
+
+        Args:
+            recorder: The RangeRecorder.
+            layer, place: The names of both.
+            x, steps, axes, stream: As quantize() takes them.
+            content: Tells a parameter's values apart.
+        """
+        if not has_numbers(x):
+            recorder.has_seen_compiled = True
+            return
+        context = self._context_at(steps, axes)
+        if stream is not None:
+            context = context._replace(stream=stream)
+        recorder.count(layer, place, self._quantizer, x.detach(), context, content)
 
     def _context_at(self, steps, axes):
         context = self._context if self._step is None else self._context.at(steps[self._step])

@@ -148,9 +148,7 @@ def _arithmetic_results(
     return y, inputs[0].new_zeros(shape if marks else (0,), dtype=torch.bool)
 
 
-torch.library.register_fake(
-    "tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=library
-)
+torch.library.register_fake("tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=library)
 torch.library.register_fake(
     "tensorquant::inside", lambda x, *_: torch.empty_like(x, dtype=torch.bool), lib=library
 )

@@ -37,6 +37,27 @@ AveragePoolOperation read_average_pool(const nlohmann::json& json) {
   return operation;
 }
 
+Operation read_elementwise(const nlohmann::json& json) {
+  using enum BinaryOperation::Kind;
+  const auto function = json.at("function").get<std::string>();
+  if (function == "add") return BinaryOperation{add};
+  if (function == "subtract") return BinaryOperation{subtract};
+  if (function == "multiply") return BinaryOperation{multiply};
+  if (function == "divide") return BinaryOperation{divide};
+  return FunctionOperation{make_function(function)};
+}
+
+LayerNormOperation read_layer_norm(const nlohmann::json& json, bool is_centered) {
+  return {.dimensions = json.at("dimensions").get<std::int64_t>(),
+          .is_centered = is_centered,
+          .epsilon = json.at("epsilon").get<double>()};
+}
+
+GroupNormOperation read_group_norm(const nlohmann::json& json) {
+  return {.groups = json.at("groups").get<std::int64_t>(),
+          .epsilon = json.at("epsilon").get<double>()};
+}
+
 std::optional<OuterSum> read_outer(const nlohmann::json& json) {
   if (!json.contains("outer")) return {};
   const nlohmann::json& outer = json.at("outer");
@@ -68,7 +89,21 @@ Operation read_kind(const nlohmann::json& json) {
   if (kind == "linear") return LinearOperation{};
   if (kind == "convolution") return read_convolution(json);
   if (kind == "average_pool") return read_average_pool(json);
+  if (kind == "matmul") return MatrixProductOperation{};
+  if (kind == "elementwise") return read_elementwise(json);
+  if (kind == "softmax") return SoftmaxOperation{};
+  if (kind == "log_softmax") return SoftmaxOperation{.is_logarithm = true};
+  if (kind == "layer_norm") return read_layer_norm(json, /*is_centered=*/true);
+  if (kind == "rms_norm") return read_layer_norm(json, /*is_centered=*/false);
+  if (kind == "group_norm") return read_group_norm(json);
+  if (kind == "batch_norm") return BatchNormOperation{json.at("epsilon").get<double>()};
   throw Error("unknown operation '" + kind + "'");
+}
+
+bool sees_elements(const Operation& operation) {
+  return std::holds_alternative<LinearOperation>(operation) ||
+         std::holds_alternative<ConvolutionOperation>(operation) ||
+         std::holds_alternative<AveragePoolOperation>(operation);
 }
 
 }  // namespace
@@ -94,6 +129,10 @@ LayerOperation read_operation(std::string_view text) {
     layer.arithmetic.weight_min_exponent = read_min_exponent(json, "w_format");
     layer.x_scales = read_scales(json, "x", "x_format");
     layer.w_scales = read_scales(json, "w", "w_format");
+    if (layer.scales() > 0 && !sees_elements(layer.operation)) {
+      throw Error("the operation '" + json.at("kind").get<std::string>() +
+                  "' does not see elements and scales apart");
+    }
     json.at("seed").get_to(layer.context.seed);
     json.at("product_stream").get_to(layer.context.product_stream);
     json.at("accumulator_stream").get_to(layer.context.accumulator_stream);

@@ -2,12 +2,11 @@
 
 import functools
 
+from tensorquant import ops
 from tensorquant._core import Error
 from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.numbers.quantizer import Quantizer, stream_of
-from tensorquant.ops import Operation, average_pool, convolution, linear
-
-_KINDS = {"average_pool": average_pool, "convolution": convolution, "linear": linear}
+from tensorquant.ops import Operation
 
 
 class LayerArithmetic:
@@ -84,7 +83,7 @@ def operation_parts(kind, names, settings, options):
     layer, index = names
     settings = {**dict(settings), **dict(options)}
     outer, every = settings.pop("outer"), settings.pop("every")
-    operation = _KINDS[kind](
+    operation = getattr(ops, kind)(
         **settings,
         outer=outer and {"accumulator": outer, **({"every": every} if every else {})},
         product_stream=stream_of(layer, numbered("product", index)),

@@ -38,7 +38,7 @@ class LayerQuantizers:
             if quantizer is None:
                 continue
             if not isinstance(quantizer, TensorQuantizer):
-                _check_has_string(quantizer)
+                check_has_string(quantizer)
             elif part in _INTRINSIC:
                 raise Error(
                     f"layer '{self.layer}': the intrinsic map cannot take {quantizer}, which is "
@@ -88,8 +88,8 @@ class LayerQuantizers:
         return cls(**{**config, **quantizers})
 
 
-def _check_has_string(quantizer):
-    # The frameworks' ops and saved models know quantizers by their strings.
+def check_has_string(quantizer):
+    """Raises an Error where a quantizer has no string: the frameworks' ops know it by that."""
     try:
         Quantizer(quantizer.spec)
     except Error:

@@ -21,7 +21,7 @@ def as_tensor(x):
 def quantize(x, quantizer, context):
     """A quantized tensor, differentiable as the quantizer says."""
     if isinstance(quantizer, TensorQuantizer):
-        return quantize_tensor(x, quantizer)
+        return quantize_tensor(x, quantizer, context.axes)
     return _framework.quantize_in(x, quantizer, context)
 
 

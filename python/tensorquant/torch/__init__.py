@@ -12,7 +12,7 @@ Example:
 """
 
 from tensorquant.frontend.override_argument import IdleRuleWarning
-from tensorquant.frontend.summary import LayerSummary
+from tensorquant.frontend.summary import LayerSummary, TrainingSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.torch.calibration import calibrate
 from tensorquant.torch.model import (
@@ -24,15 +24,18 @@ from tensorquant.torch.model import (
     summary,
 )
 from tensorquant.torch.observation import observe
+from tensorquant.torch.optimizer import quantize_optimizer
 
 __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
     "TensorQuantizer",
+    "TrainingSummary",
     "calibrate",
     "layer_steps",
     "observe",
     "quantize_model",
+    "quantize_optimizer",
     "set_inference_step",
     "set_layer_steps",
     "strip",

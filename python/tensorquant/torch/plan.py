@@ -59,9 +59,11 @@ class OutputPlan:
         step: The index of their step.
     """
 
+    role = "output"
+
     def __init__(self, module, quantizers, step):
-        quantizer = quantizers.output
-        self._told = output_axes(module, quantizer)
+        self._quantizer = getattr(quantizers, self.role)
+        self._told = output_axes(module, self._quantizer)
         self._axis = output_axis(module)
         self.quantizers = quantizers
         self._step = step
@@ -92,9 +94,9 @@ class OutputPlan:
         return self._plans[index] if index < _OUTPUTS_PLANNED else self._plan(index)
 
     def _plan(self, index):
-        quantizers = self.quantizers
-        context = quantizers.context("output", index)
-        return TensorPlan(quantizers.output, context, self._step, quantizers.keeps_scales)
+        context = self.quantizers.context(self.role, index)
+        keeps_scales = self.quantizers.keeps_scales and self.role == "output"
+        return TensorPlan(self._quantizer, context, self._step, keeps_scales)
 
     def _axes(self, x):
         if self._told is not None:
@@ -117,7 +119,9 @@ class ModulePlan:
         self.name = name
         self.quantizers = None  # LayerQuantizers of a layer that a rule hits
         self.parameters = {}  # ParameterPlans by the attributes
+        self.training = {}  # TrainingQuantizers of the layer, or of the module's own parameters
         self.output = None  # an OutputPlan
+        self.error = None  # an ErrorPlan
         self.input = None  # another, of a whole model
         self.input_name = None  # the name of that argument
         self.arithmetic = None  # a LayerArithmetic
@@ -130,7 +134,7 @@ class ModulePlan:
     @property
     def acts_on_forward(self):
         """Whether a rule does nothing unless the module is called."""
-        return self.output is not None or self.arithmetic is not None
+        return any(part is not None for part in (self.output, self.error, self.arithmetic))
 
     def call(self, module, base_forward, args, kwargs):
         """What the module's forward() gives with the quantizers in their places."""
@@ -146,6 +150,8 @@ class ModulePlan:
                 self._after_forward(module, frame)
             if self.output is not None:
                 box.append(frame.run_unseen(self.output.quantize_last, box, frame.steps))
+            if self.error is not None:
+                box.append(self.error.watch(box.pop(), (args, kwargs), frame.steps))
             if self.model.observer is not None and not self.is_container:
                 self._show(self.name, box[0])
             return box.pop()

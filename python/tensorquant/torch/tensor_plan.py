@@ -4,6 +4,7 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.ops.common import traits
 from tensorquant.ops.torch import quantize_in, quantize_last_in
 from tensorquant.torch.scales import find, mark
 
@@ -26,6 +27,14 @@ class TensorPlan:
         self._step = step
         self._keeps_scales = keeps_scales
 
+    @property
+    def is_local(self):
+        """Whether a number's result depends on nothing but the number."""
+        if self._own is not None:
+            return False
+        its = traits(self._spec)
+        return its.is_elementwise and not its.is_random
+
     def quantize(self, x, steps, axes=None, stream=None):
         """A quantized tensor.
 
@@ -35,7 +44,7 @@ class TensorPlan:
             axes, stream: Those of x, if they are not the Context's.
         """
         if self._own is not None:
-            return _quantized_by(self._own, x)
+            return _quantized_by(self._own, x, self._context.axes if axes is None else axes)
         context = self._context_at(steps, axes)
         if stream is not None:
             context = context._replace(stream=stream)
@@ -47,7 +56,7 @@ class TensorPlan:
     def quantize_last(self, box, steps, axes=None):
         """The same of the one tensor in a list, which is taken out and may be overwritten."""
         if self._own is not None:
-            return _quantized_by(self._own, box.pop())
+            return _quantized_by(self._own, box.pop(), self._context.axes if axes is None else axes)
         context = self._context_at(steps, axes)
         if not self._keeps_scales:
             return quantize_last_in(box, self._spec, context)
@@ -61,9 +70,9 @@ class TensorPlan:
         return context if axes is None else context._replace(axes=axes)
 
 
-def _quantized_by(quantizer, x):
-    """What a TensorQuantizer makes of a tensor, which has to be alike."""
-    y = quantizer.quantize(x)
+def _quantized_by(quantizer, x, axes):
+    """What a TensorQuantizer makes of a tensor of such Axes, which has to be alike."""
+    y = quantizer.quantize_in(x, axes)
     if not isinstance(y, torch.Tensor) or (y.dtype, y.shape) != (x.dtype, x.shape):
         raise Error(f"quantizer {quantizer}: quantize() returned {_kind(y)}, expected {_kind(x)}")
     return y

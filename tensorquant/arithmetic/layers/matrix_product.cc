@@ -39,6 +39,17 @@ void set_scales(const ScalesAlongK<T>& scales, const std::string& what, std::int
   for (std::int64_t& tap : factor.scales->taps) tap = tap / scales.block * scales.step;
 }
 
+// Where the matrices of a batch begin in a tensor of these sizes before its last two.
+Sizes matrix_offsets(const Sizes& batch, const Sizes& own, std::int64_t size) {
+  Sizes strides(batch.size(), 0);
+  std::int64_t stride = size;
+  for (std::size_t d = own.size(); d-- > 0;) {
+    if (own[d] != 1) strides[d + batch.size() - own.size()] = stride;
+    stride *= own[d];
+  }
+  return points(batch, Sizes(batch.size(), 1), strides);
+}
+
 }  // namespace
 
 void check_matrices(std::int64_t rows, std::int64_t taps, std::int64_t columns) {
@@ -87,13 +98,44 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
   return sums_of_products(arithmetic, context, sums, report);
 }
 
+template <class T>
+SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                        const MatrixProducts& shape, const T* a, const T* b, T* y,
+                        RangeReport* report, bool* outside) {
+  const std::int64_t rows = shape.rows, taps = shape.taps, columns = shape.columns;
+  const std::int64_t a_size = volume("the first matrix", Sizes{rows, taps});
+  const std::int64_t b_size = volume("the second matrix", Sizes{taps, columns});
+  const std::int64_t y_size = volume("a result", Sizes{rows, columns});
+  const Sizes a_offsets = matrix_offsets(shape.batch, shape.a_batch, a_size);
+  const Sizes b_offsets = matrix_offsets(shape.batch, shape.b_batch, b_size);
+  SumPlan plan;
+  for (std::size_t i = 0; i < a_offsets.size(); ++i) {
+    SumsOfProducts<T> sums;
+    sums.a = {span_of(a + a_offsets[i], a_size), multiples(rows, taps), multiples(taps, 1)};
+    sums.b = {span_of(b + b_offsets[i], b_size), multiples(columns, 1), multiples(taps, columns)};
+    set_min_exponents(arithmetic, sums.a, sums.b);
+    sums.y = y;
+    sums.outside = outside;
+    sums.rows = multiples(rows, columns);
+    for (std::int64_t& row : sums.rows) row += static_cast<std::int64_t>(i) * y_size;
+    sums.columns = multiples(columns, 1);
+    swap_if_tall(sums);
+    const SumPlan its = sums_of_products(arithmetic, context, sums, report);
+    if (i == 0) plan = its;
+  }
+  return plan;
+}
+
 #define TENSORQUANT_INSTANTIATE(T)                                                                 \
   template SumPlan matrix_product(const Arithmetic&, const ArithmeticContext&, std::int64_t,       \
                                   std::int64_t, std::int64_t, const T*, const T*, const T*, T*,    \
                                   RangeReport*, const MatrixScales<T>&);                           \
   template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t, std::int64_t, \
                           std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*,     \
-                          const MatrixScales<T>&)
+                          const MatrixScales<T>&);                                                 \
+  template SumPlan matrix_products(const Arithmetic&, const ArithmeticContext&,                    \
+                                   const MatrixProducts&, const T*, const T*, T*, RangeReport*,    \
+                                   bool*)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

@@ -15,6 +15,11 @@ struct Tile {
   std::size_t stride;
 };
 
+// The float32 next to t + x * y, ties to even, rounded once, in place of t: up to the first element
+// that may be beyond float32's normal numbers; returns its number. t holds numbers of float32.
+std::size_t add_products_to_float(std::span<double> t, std::span<const double> x,
+                                  std::span<const double> y);
+
 // s + x, rounded to odd: where the sum is no double, the one of its two neighbours whose last bit
 // is 1. Rounding that again, to a format that is at least two bits shorter, is one rounding (S.
 // Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
@@ -35,6 +40,10 @@ void round_all(const GridFormat& format, const RandomStream& random, std::uint32
 
 // to_type<float>() of many.
 void store_as_float(const GridFormat& format, std::span<const double> values, float* out);
+
+// The same of a row's outputs, to their places.
+void store(const GridFormat& format, std::span<const double> values,
+           std::span<const std::int64_t> places, float* to);
 
 // Looks at sums that are about to be rounded, for the report and, before the last rounding, for
 // SumsOfProducts::outside.

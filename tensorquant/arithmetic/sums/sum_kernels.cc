@@ -8,13 +8,15 @@
 #include <algorithm>
 #include <cfenv>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
+#include "tensorquant/arithmetic/sums/integer_sum-inl.h"
 #include "tensorquant/arithmetic/sums/minifloat_sum-inl.h"
+#include "tensorquant/arithmetic/sums/outer_sums.h"
+#include "tensorquant/arithmetic/sums/pack-inl.h"
 #include "tensorquant/arithmetic/sums/scoped_rounding.h"
 #include "tensorquant/arithmetic/sums/stochastic_sum-inl.h"
 #include "tensorquant/base/bits.h"
@@ -25,118 +27,103 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
-// Rows of a that are packed together, and the registers' block: kRows rows by two vectors.
-inline constexpr std::size_t kPackedRows = 8;
+// Rows of the registers' block, which is two vectors wide.
 inline constexpr std::size_t kRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
-// sums[i][j] = op's sum of a(i, k) * b(k, j) over k, for `rows` rows and two vectors of columns.
-// a is packed by kPackedRows, b by columns.
+// sums[i][j] = op's sum of a(i, k) * b(k, j) over the taps k of some steps, for `rows` rows and two
+// vectors of columns. a is packed by kPackedRows, b by columns.
 template <std::size_t rows, class Op>
-HWY_NOINLINE void Sum(const Op& given, std::size_t taps, const typename Op::T* a, const float* b,
-                      double* sums) {
+HWY_NOINLINE void Sum(const Op& given, std::size_t steps, const typename Op::A* a,
+                      const typename Op::B* b, double* sums) {
   const Op op = given;  // in registers
-  const typename Op::D d;
-  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t lanes = hn::Lanes(typename Op::D()), numbers = Op::kTogether * lanes;
   typename Op::Sum s[rows][2];
   for (std::size_t i = 0; i < rows; ++i) s[i][0] = s[i][1] = op.Zero();
-  for (std::size_t k = 0; k < taps; ++k) {
-    const auto b0 = op.Load(b), b1 = op.Load(b + lanes);
-    b += 2 * lanes;
+  for (std::size_t k = 0; k < steps; ++k) {
+    const auto b0 = op.Load(b), b1 = op.Load(b + numbers);
+    b += 2 * numbers;
     HWY_UNROLL(8)
     for (std::size_t i = 0; i < rows; ++i) {
-      const auto ai = hn::Set(d, a[i]);
+      const auto ai = op.Broadcast(a[i]);
       s[i][0] = op.Step(s[i][0], ai, b0);
       s[i][1] = op.Step(s[i][1], ai, b1);
     }
     a += kPackedRows;
   }
   for (std::size_t i = 0; i < rows; ++i) {
-    op.Store(s[i][0], taps, sums + 2 * lanes * i);
-    op.Store(s[i][1], taps, sums + 2 * lanes * i + lanes);
+    op.Store(s[i][0], steps, sums + 2 * lanes * i);
+    op.Store(s[i][1], steps, sums + 2 * lanes * i + lanes);
   }
 }
 
-// The columns [first, first + width) of b, tap by tap; columns beyond the last repeat it.
-HWY_INLINE void PackColumns(const Factor<float>& b, std::size_t first, std::size_t width,
-                            float* packed) {
-  constexpr std::size_t kRun = 4;  // columns that are copied at once where they are neighbours
-  const std::size_t last = b.lines.size() - 1;
-  std::int64_t offset[64];
-  bool is_run[16];
-  for (std::size_t j = 0; j < width; ++j) offset[j] = b.lines[std::min(first + j, last)];
-  bool is_one_run = true;
-  for (std::size_t r = 0; r < width / kRun; ++r) {
-    const std::int64_t* o = offset + r * kRun;
-    is_run[r] = o[1] == o[0] + 1 && o[2] == o[0] + 2 && o[3] == o[0] + 3;
-    is_one_run = is_one_run && is_run[r] && o[0] == offset[0] + static_cast<int>(r * kRun);
-  }
-  for (const std::int64_t tap : b.taps) {
-    const float* from = b.data.data() + tap;
-    if (is_one_run) {
-      std::memcpy(packed, from + offset[0], width * sizeof(float));
-    } else {
-      for (std::size_t r = 0; r < width / kRun; ++r) {
-        const std::int64_t* o = offset + r * kRun;
-        float* to = packed + r * kRun;
-        if (is_run[r]) {
-          std::memcpy(to, from + o[0], kRun * sizeof(float));
-        } else {
-          for (std::size_t j = 0; j < kRun; ++j) to[j] = from[o[j]];
-        }
-      }
+// Of all the rows of a tile.
+template <class Op>
+HWY_INLINE void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::size_t steps,
+                        const typename Op::A* a, const typename Op::B* b, double* sums) {
+  {
+    const ScopedRounding rounding(job.constants.machine_rounding);
+    std::size_t i = 0;
+    for (; tile.rows - i > kRows / 2; i = std::min(i + kRows, tile.rows)) {
+      Sum<kRows>(op, steps, a + i, b, sums + i * tile.stride);
     }
-    packed += width;
+    for (; i < tile.rows; ++i) Sum<1>(op, steps, a + i, b, sums + i * tile.stride);
   }
+  // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
+  if (job.plan.kernel == SumKernel::minifloat) return;
+  for (std::size_t i = 0; i < tile.rows * tile.stride; ++i) sums[i] += 0.0;
 }
 
-template <class T>
-std::vector<T> PackRows(const Factor<float>& a, double scale) {
-  const std::size_t taps = a.taps.size(), rows = a.lines.size();
-  const std::size_t blocks = (rows + kPackedRows - 1) / kPackedRows;
-  std::vector<T> packed(blocks * kPackedRows * taps);
-  for (std::size_t i = 0; i < rows; ++i) {
-    T* to = packed.data() + i / kPackedRows * kPackedRows * taps + i % kPackedRows;
-    const float* from = a.data.data() + a.lines[i];
-    for (std::size_t k = 0; k < taps; ++k) {
-      to[k * kPackedRows] = static_cast<T>(scale * static_cast<double>(from[a.taps[k]]));
-    }
+// The sums of a segment as the outer accumulator takes them.
+HWY_INLINE void RoundAtTheEnd(const SumJob& job, std::span<double> sums) {
+  if (!job.rounds_at_the_end()) return;
+  if (job.constants.ends_in_float32) {
+    for (double& s : sums) s = static_cast<float>(s);
+  } else {
+    round_all(job.arithmetic.accumulator, {}, 0, {}, sums);
   }
-  return packed;
 }
 
 template <class Op>
 void RunOp(const SumJob& job, const Op& op) {
-  using T = typename Op::T;
   const std::size_t width = 2 * hn::Lanes(typename Op::D());
-  const std::size_t taps = job.sums.taps(), rows = job.sums.rows.size();
-  const std::size_t columns = job.sums.columns.size();
+  const std::size_t rows = job.sums.rows.size(), columns = job.sums.columns.size();
   if (rows == 0 || columns == 0) return;
-  const std::vector<T> a = PackRows<T>(job.sums.a, job.constants.a_scale);
+  const std::vector<std::size_t> ends =
+      job.outer != nullptr ? job.outer->ends() : std::vector<std::size_t>{job.sums.taps()};
+  const Steps steps(ends, Op::kTogether);
+  const auto a = PackRows(op, steps, job.sums.a, job.constants.a_scale);
   const std::size_t panels = (columns + width - 1) / width;
-  const std::size_t work = std::max<std::size_t>(1, rows * width * taps / 8);  // of a panel
+  const std::size_t work = std::max<std::size_t>(1, rows * width * job.sums.taps() / 8);
   parallel_for(panels * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
     const DefaultFloatEnvironment environment;
-    std::vector<float> b(width * taps);
-    alignas(64) double sums[kPackedRows * 64];
+    std::vector<typename Op::B> b(width * steps.size() * Op::kTogether);
+    std::vector<double> scales(job.outer != nullptr ? width * ends.size() : 0);
+    alignas(64) double sums[kPackedRows * kMostWidth], t[kPackedRows * kMostWidth];
     for (std::size_t panel = begin / work; panel < (end + work - 1) / work; ++panel) {
       const std::size_t column = panel * width;
-      PackColumns(job.sums.b, column, width, b.data());
+      PackColumns(op, steps, job.sums.b, column, width, b.data());
+      for (std::size_t i = 0; i * width < scales.size(); ++i) {
+        job.outer->copy_column_scales(i, column, std::span(scales).subspan(i * width, width));
+      }
       for (std::size_t row = 0; row < rows; row += kPackedRows) {
-        const std::size_t size = std::min(kPackedRows, rows - row);
-        const T* block = a.data() + row * taps;
-        {
-          const ScopedRounding rounding(job.constants.machine_rounding);
-          std::size_t i = 0;
-          for (; size - i > kRows / 2; i = std::min(i + kRows, size)) {
-            Sum<kRows>(op, taps, block + i, b.data(), sums + i * width);
-          }
-          for (; i < size; ++i) Sum<1>(op, taps, block + i, b.data(), sums + i * width);
+        const Tile tile = {row, std::min(kPackedRows, rows - row), column,
+                           std::min(width, columns - column), width};
+        const auto* block = a.data() + row * steps.size();
+        if (job.outer == nullptr) {
+          SumTile(job, op, tile, steps.size(), block, b.data(), sums);
+          finish_tile(job, tile, sums);
+          continue;
         }
-        // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
-        if (job.plan.kernel != SumKernel::minifloat) {
-          for (std::size_t i = 0; i < size * width; ++i) sums[i] += 0.0;
+        std::fill(t, t + tile.rows * width, 0.0);
+        std::size_t first = 0;
+        for (std::size_t i = 0; i < ends.size(); ++i) {
+          SumTile(job, op, tile, steps.ends[i] - first, block + first * kPackedRows,
+                  b.data() + first * Op::kTogether * width, sums);
+          first = steps.ends[i];
+          RoundAtTheEnd(job, std::span(sums, tile.rows * width));
+          job.outer->add(tile, i, std::span(scales).subspan(i * width, width), sums, t);
         }
-        finish_tile(job, {row, size, column, std::min(width, columns - column), width}, sums);
+        job.outer->finish(tile, t);
       }
     }
   });
@@ -181,6 +168,8 @@ void RunKernel(const SumJob& job) {
   const bool clamps_products = job.plan.clamps_products, clamps_sums = job.plan.clamps_sums;
 #if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
   switch (job.plan.kernel) {
+    case SumKernel::integer:
+      return RunOp(job, IntegerOp(c));
     case SumKernel::exact:
       return RunOp(job, ExactOp());
     case SumKernel::fixed_int:
@@ -279,6 +268,47 @@ std::size_t AddProductsToOdd(std::span<double> t, std::span<const double> a,
   return i;
 }
 
+// The float32 next to t + x * y for a vector of doubles, which it stores in t; false where it
+// cannot, which leaves t as it is.
+template <class D>
+HWY_INLINE bool AddProductToFloatAt(D d, std::size_t i, std::span<double> t,
+                                    std::span<const double> x, std::span<const double> y) {
+#if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
+  const hn::Rebind<float, D> df;
+  const hn::RebindToUnsigned<D> du;
+  const auto at = [&](std::span<const double> from)
+                      HWY_ATTR { return hn::LoadU(d, from.data() + i); };
+  auto sum = hn::MulAdd(at(x), at(y), at(t));
+  // The float next to the double is the one next to the sum, but for a double half way between two
+  // floats, which the sum may have been rounded to.
+  const auto behind = hn::And(hn::BitCast(du, sum), hn::Set(du, (std::uint64_t{1} << 29) - 1));
+  if (!hn::AllFalse(du, hn::Eq(behind, hn::Set(du, std::uint64_t{1} << 28)))) {
+    if (!AreMiddling(d, at(t), at(x), at(y))) return false;
+    sum = AddProductToOdd(d, at(t), at(x), at(y));
+  }
+  const auto size = hn::Abs(sum);
+  const auto is_normal =
+      hn::And(hn::Ge(size, hn::Set(d, 0x1p-126)), hn::Lt(size, hn::Set(d, 0x1p127)));
+  const auto is_zero = hn::And(hn::Eq(size, hn::Zero(d)), hn::Eq(at(y), hn::Zero(d)));
+  if (!hn::AllTrue(d, hn::Or(is_normal, is_zero))) return false;
+  hn::StoreU(hn::PromoteTo(d, hn::DemoteTo(df, sum)), d, t.data() + i);
+  return true;
+#else
+  return (void)d, (void)i, (void)t, (void)x, (void)y, false;  // no fused multiply-add
+#endif
+}
+
+std::size_t AddProductsToFloat(std::span<double> t, std::span<const double> x,
+                               std::span<const double> y) {
+  const hn::ScalableTag<double> d;
+  const hn::CappedTag<double, 1> d1;
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  while (i + lanes <= t.size() && AddProductToFloatAt(d, i, t, x, y)) i += lanes;
+  while (i < t.size() && AddProductToFloatAt(d1, i, t, x, y)) ++i;
+  return i;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace tensorquant
 HWY_AFTER_NAMESPACE();
@@ -290,7 +320,12 @@ HWY_EXPORT(RunKernel);
 HWY_EXPORT(HasFusedMultiplyAdd);
 HWY_EXPORT(AddToOddAll);
 HWY_EXPORT(AddProductsToOdd);
+HWY_EXPORT(AddProductsToFloat);
 
+bool is_by_tile(SumKernel kernel) {
+  return kernel != SumKernel::reference && kernel != SumKernel::tiles &&
+         kernel != SumKernel::align && kernel != SumKernel::stochastic;
+}
 void run_sum_kernel(const SumJob& job) { HWY_DYNAMIC_DISPATCH(RunKernel)(job); }
 bool has_fused_multiply_add() { return HWY_DYNAMIC_DISPATCH(HasFusedMultiplyAdd)(); }
 void add_to_odd(std::span<double> s, std::span<const double> x) {
@@ -299,6 +334,10 @@ void add_to_odd(std::span<double> s, std::span<const double> x) {
 std::size_t add_products_to_odd(std::span<double> t, std::span<const double> a,
                                 std::span<const double> b) {
   return HWY_DYNAMIC_DISPATCH(AddProductsToOdd)(t, a, b);
+}
+std::size_t add_products_to_float(std::span<double> t, std::span<const double> x,
+                                  std::span<const double> y) {
+  return HWY_DYNAMIC_DISPATCH(AddProductsToFloat)(t, x, y);
 }
 
 }  // namespace tensorquant

@@ -100,6 +100,12 @@ Operation read_kind(const nlohmann::json& json) {
   throw Error("unknown operation '" + kind + "'");
 }
 
+bool sees_elements(const Operation& operation) {
+  return std::holds_alternative<LinearOperation>(operation) ||
+         std::holds_alternative<ConvolutionOperation>(operation) ||
+         std::holds_alternative<AveragePoolOperation>(operation);
+}
+
 }  // namespace
 
 std::size_t axis_of_sum(const Operation& operation, bool is_weight, std::size_t rank) {
@@ -124,6 +130,10 @@ LayerOperation read_operation(std::string_view text) {
     layer.arithmetic.weight_min_exponent = read_min_exponent(json, "w_format");
     layer.x_scales = read_scales(json, "x", "x_format");
     layer.w_scales = read_scales(json, "w", "w_format");
+    if (layer.scales() > 0 && !sees_elements(layer.operation)) {
+      throw Error("the operation '" + json.at("kind").get<std::string>() +
+                  "' does not see elements and scales apart");
+    }
     json.at("seed").get_to(layer.context.seed);
     json.at("product_stream").get_to(layer.context.product_stream);
     json.at("accumulator_stream").get_to(layer.context.accumulator_stream);

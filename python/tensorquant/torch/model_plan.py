@@ -25,7 +25,7 @@ class ModelPlan:
         observer: Gets the names and tensors of outputs and operations; or None.
     """
 
-    def __init__(self, steps, operations, strict, keeps_scales):
+    def __init__(self, steps, operations, strict, keeps_scales=False):
         self.steps = steps
         self.operations = operations
         self.modules = []

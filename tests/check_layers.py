@@ -20,16 +20,20 @@ ALLOWED = {
     "maps": {"base", "formats", "kernels", "quantizers"},
     "arithmetic": {"base", "formats", "kernels", "quantizers"},
     "calibration": {"base", "formats", "kernels", "quantizers"},
+    "onnx": {"base"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
 CORE = set(ALLOWED) - {"data", "measure"}
-ALLOWED["libtorch"] = CORE
+BELOW_LIBTORCH = CORE - {"onnx"}
+ALLOWED["libtorch"] = BELOW_LIBTORCH
+ALLOWED["onnx_torch"] = CORE | {"libtorch"}
 ALLOWED["models"] = CORE | {"libtorch", "data"}
-ALLOWED["cli"] = CORE | {"libtorch", "data", "models", "measure"}
+ALLOWED["cli"] = CORE | {"libtorch", "onnx_torch", "data", "models", "measure"}
 
 # Inside a part, a folder may include itself, the part's own top and these.
 FOLDERS = {
+    "onnx": {"wire": set(), "graph": {"wire"}, "names": {"wire", "graph"}},
     "arithmetic": {"exact": set(), "sums": {"exact"}, "layers": {"exact", "sums"}},
     "libtorch": {
         "tensors": set(),
@@ -38,6 +42,7 @@ FOLDERS = {
         "nn": {"tensors", "arithmetic", "layers"},
         "model": {"tensors", "arithmetic", "layers"},
     },
+    "onnx_torch": {"": {"operators"}, "operators": set()},
 }
 
 # For users: they include what they like and nothing in their part includes them.
@@ -49,9 +54,9 @@ LONGEST = 500
 # An outside library, as an include names it, and the parts that may use it.
 OUTSIDE = {
     "hwy/": {"kernels", "arithmetic"},
-    "torch/": {"libtorch", "models", "cli"},
-    "ATen/": {"libtorch", "models", "cli"},
-    "c10/": {"libtorch", "models", "cli"},
+    "torch/": {"libtorch", "onnx_torch", "models", "cli"},
+    "ATen/": {"libtorch", "onnx_torch", "models", "cli"},
+    "c10/": {"libtorch", "onnx_torch", "models", "cli"},
     "nlohmann/": {"maps", "data", "measure", "models", "cli"},
     "CLI/": {"cli"},
     "zlib.h": {"data"},

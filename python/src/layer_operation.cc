@@ -1,6 +1,7 @@
 #include "python/src/layer_operation.h"
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -69,6 +70,20 @@ std::optional<int> read_min_exponent(const nlohmann::json& json, const char* ope
   return smallest_normal_exponent(*make_quantizer(json.at(operand).get<std::string>()));
 }
 
+// The format of an operand whose scales are an input.
+std::shared_ptr<const Quantizer> read_scales(const nlohmann::json& json, const char* operand,
+                                             const char* format) {
+  if (!json.contains("scales") || !json.at("scales").at(operand).get<bool>()) return nullptr;
+  if (!json.contains(format)) {
+    throw Error(std::string("scales of ") + operand + " need its format, " + format);
+  }
+  auto quantizer = make_quantizer(json.at(format).get<std::string>());
+  if (scaled_format(*quantizer) == nullptr) {
+    throw Error(std::string(format) + ": quantizer '" + quantizer->spec() + "' has no scales");
+  }
+  return quantizer;
+}
+
 Operation read_kind(const nlohmann::json& json) {
   const auto kind = json.at("kind").get<std::string>();
   if (kind == "linear") return LinearOperation{};
@@ -87,6 +102,14 @@ Operation read_kind(const nlohmann::json& json) {
 
 }  // namespace
 
+std::size_t axis_of_sum(const Operation& operation, bool is_weight, std::size_t rank) {
+  if (const auto* convolution = std::get_if<ConvolutionOperation>(&operation)) {
+    return is_weight && convolution->is_transposed ? 0 : 1;
+  }
+  if (is_weight && std::holds_alternative<MatrixProductOperation>(operation)) return rank - 2;
+  return std::holds_alternative<AveragePoolOperation>(operation) ? 1 : rank - 1;
+}
+
 LayerOperation read_operation(std::string_view text) {
   try {
     const auto json = nlohmann::json::parse(text);
@@ -99,6 +122,8 @@ LayerOperation read_operation(std::string_view text) {
                         make_tap_order(json.value("order", "channel")));
     layer.arithmetic.data_min_exponent = read_min_exponent(json, "x_format");
     layer.arithmetic.weight_min_exponent = read_min_exponent(json, "w_format");
+    layer.x_scales = read_scales(json, "x", "x_format");
+    layer.w_scales = read_scales(json, "w", "w_format");
     json.at("seed").get_to(layer.context.seed);
     json.at("product_stream").get_to(layer.context.product_stream);
     json.at("accumulator_stream").get_to(layer.context.accumulator_stream);

@@ -4,11 +4,13 @@
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/evaluate_onnx.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/numeric_libraries.h"
+#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/range_table.h"
 #include "tensorquant/cli/trace_writer.h"
@@ -21,6 +23,7 @@ namespace {
 
 struct EvaluateOptions {
   std::string model, checkpoint, logits, trace;
+  OnnxEvaluation onnx;
   DataOptions data;
   MapOptions maps;
   ThreadOptions threads;
@@ -96,7 +99,26 @@ void print_json(const EvaluateOptions& options, const Evaluation& result, const 
   print(report);
 }
 
-void run(EvaluateOptions& options) {
+// Options of one kind of model with a model of the other.
+void refuse_options(const CLI::App& command, const std::vector<const char*>& names,
+                    const std::string& reason) {
+  for (const char* name : names) {
+    if (command.count(name) > 0) throw CLI::ValidationError(name, reason);
+  }
+}
+
+void run(const CLI::App& command, EvaluateOptions& options) {
+  if (is_onnx_file(options.model)) {
+    refuse_options(
+        command,
+        {"--checkpoint", "--data", "--limit", "--batch-size", "--logits", "--trace", "--ranges"},
+        "is not for ONNX files");
+    options.threads.set_up();
+    evaluate_onnx(options.model, options.onnx, options.maps, options.seed, options.as_json);
+    return;
+  }
+  refuse_options(command, {"--input", "--save-outputs"}, "is for ONNX files");
+  if (options.checkpoint.empty()) throw CLI::RequiredError("--checkpoint");
   const Interrupt interrupt;
   options.threads.set_up();
   const ModelInfo& info = find_model(options.model);
@@ -152,11 +174,10 @@ void add_evaluate(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "Measure a network's accuracy, with quantizers in its layers or without");
   auto options = std::make_shared<EvaluateOptions>();
-  add_model(*command, options->model)->required();
-  command
-      ->add_option("--checkpoint", options->checkpoint,
-                   "Weights, a safetensors file; F16, BF16 and F64 are made float32")
-      ->required();
+  add_model_or_file(*command, options->model)->required();
+  command->add_option(
+      "--checkpoint", options->checkpoint,
+      "Weights, a safetensors file; F16, BF16 and F64 are made float32; an ONNX file has its own");
   options->data.add_to(*command, "t10k-*");
   add_batch_size(*command, options->batch_size);
   add_seed(*command, options->seed)->description("Seed of random rounding");
@@ -171,7 +192,8 @@ void add_evaluate(CLI::App& app) {
   options->threads.add_to(*command);
   add_json(*command, options->as_json);
   options->maps.add_to(*command);
-  command->callback([options] { run(*options); });
+  options->onnx.add_to(*command);
+  command->callback([command, options] { run(*command, *options); });
 }
 
 }  // namespace tensorquant::cli

@@ -4,12 +4,13 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
 #include "tensorquant/base/text.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/cli/suggest.h"
-#include "tensorquant/data/read_file.h"
 #include "tensorquant/libtorch/model/apply.h"
 
 namespace tensorquant::cli {
@@ -41,12 +42,26 @@ std::vector<std::string> read_names(const std::string& path) {
   return names;
 }
 
-// A model's layers as apply() leaves them. Of a file's layers nothing is known but the names.
+// Whether the layers are those of a file, of which no model is built.
+bool are_from_file(const ExplainOptions& options) {
+  return options.model.empty() || is_onnx_file(options.model);
+}
+
+// A model's layers as apply() leaves them. Of a file's layers little is known but the names.
 std::vector<LayerSummary> layers_of(const ExplainOptions& options, Override maps) {
   std::vector<LayerSummary> layers;
   if (options.model.empty()) {
     for (std::string& name : read_names(options.layers)) {
       layers.emplace_back().layer = std::move(name);
+    }
+    return layers;
+  }
+  if (is_onnx_file(options.model)) {
+    for (const OnnxLayer& layer : read_onnx_layers(options.model)) {
+      if (layer.moves) continue;
+      LayerSummary& row = layers.emplace_back();
+      row.layer = layer.name;
+      row.type = layer.operator_type;
     }
     return layers;
   }
@@ -84,7 +99,7 @@ void explain_maps(const ExplainOptions& options) {
   names.reserve(layers.size());
   for (const LayerSummary& layer : layers) names.push_back(layer.layer);
   const Explanation explanation = tensorquant::explain(maps, names);
-  if (options.model.empty()) {
+  if (are_from_file(options)) {
     for (std::size_t i = 0; i < layers.size(); ++i) fill(layers[i], explanation.layers[i]);
   }
 
@@ -110,11 +125,28 @@ void explain_maps(const ExplainOptions& options) {
   }
 }
 
+// What the file of an ONNX model says of its layers.
+void explain_file(const ExplainOptions& options) {
+  const std::vector<OnnxLayer> layers = read_onnx_layers(options.model);
+  if (!options.as_json) {
+    std::printf("%s", to_table(layers).c_str());
+    return;
+  }
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const OnnxLayer& layer : layers) rows.push_back(to_json(layer));
+  print({{"model", options.model}, {"layers", rows}});
+}
+
 void run(const ExplainOptions& options) {
+  if (options.suggest.bits != 0 && is_onnx_file(options.model)) {
+    throw CLI::ValidationError("--suggest", "needs a network of the list, not an ONNX file");
+  }
   if (options.suggest.bits != 0) {
     suggest(options.model, options.suggest);
   } else if (options.model.empty() && options.layers.empty()) {
     throw CLI::RequiredError("--model or --layers");
+  } else if (is_onnx_file(options.model) && !options.maps.given()) {
+    explain_file(options);
   } else {
     explain_maps(options);
   }
@@ -126,7 +158,7 @@ void add_explain(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "explain", "List each layer's quantizers and the rules that chose them, or suggest a map");
   auto options = std::make_shared<ExplainOptions>();
-  CLI::Option* model = add_model(*command, options->model);
+  CLI::Option* model = add_model_or_file(*command, options->model);
   command
       ->add_option("--layers", options->layers,
                    "File with the names of the layers, one a line, instead of --model")

@@ -10,6 +10,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/libtorch/model/apply.h"
 
 namespace tensorquant::cli {
@@ -38,6 +39,12 @@ void keep_first(ImageDataset& data, std::size_t count) {
   data.count = count;
 }
 
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const ModelInfo& info : all_models()) names.push_back(info.name);
+  return names;
+}
+
 }  // namespace
 
 void MapOptions::add_to(CLI::App& command) {
@@ -62,6 +69,7 @@ bool MapOptions::given() const {
 Override MapOptions::read(std::uint64_t seed) const {
   Override result;
   if (!maps.empty()) result = Override::from_file(maps);
+  result.refuse_training();
   if (!weights.empty()) result.weights = map_of("--weights", weights, MapKind::weights);
   if (!extrinsic.empty()) result.extrinsic = map_of("--extrinsic", extrinsic, MapKind::extrinsic);
   if (!intrinsic.empty()) result.intrinsic = map_of("--intrinsic", intrinsic, MapKind::intrinsic);
@@ -112,9 +120,15 @@ void ThreadOptions::set_up() const {
 }
 
 CLI::Option* add_model(CLI::App& command, std::string& model) {
-  std::vector<std::string> names;
-  for (const ModelInfo& info : all_models()) names.push_back(info.name);
-  return command.add_option("--model", model, "Network")->check(CLI::IsMember(names));
+  return command.add_option("--model", model, "Network")->check(CLI::IsMember(model_names()));
+}
+
+CLI::Option* add_model_or_file(CLI::App& command, std::string& model) {
+  const CLI::Validator is_network = CLI::IsMember(model_names());
+  return command.add_option("--model", model, "Network, or an ONNX file (.onnx)")
+      ->check([is_network](const std::string& value) {
+        return is_onnx_file(value) ? std::string() : is_network(value);
+      });
 }
 
 CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size) {

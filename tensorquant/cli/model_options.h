@@ -46,6 +46,8 @@ struct ThreadOptions {
 };
 
 CLI::Option* add_model(CLI::App& command, std::string& model);
+// For commands that take an ONNX file as well.
+CLI::Option* add_model_or_file(CLI::App& command, std::string& model);
 CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size);
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed);
 void add_json(CLI::App& command, bool& as_json);

@@ -11,6 +11,7 @@
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/float_array.h"
 #include "tensorquant/cli/json_report.h"
@@ -19,7 +20,6 @@
 #include "tensorquant/cli/range_table.h"
 #include "tensorquant/data/npy.h"
 #include "tensorquant/data/npz.h"
-#include "tensorquant/data/read_file.h"
 #include "tensorquant/quantizers/quantizer.h"
 #include "tensorquant/quantizers/quantizer_report.h"
 

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "tensorquant/base/test_files.h"
 #include "tensorquant/cli/command_line.h"
-#include "tensorquant/data/test_files.h"
 
 extern char** environ;
 

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
 #include "tensorquant/base/text.h"
-#include "tensorquant/data/read_file.h"
 
 namespace tensorquant::cli {
 namespace {

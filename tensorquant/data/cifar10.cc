@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/data/read_file.h"
+#include "tensorquant/base/read_file.h"
 
 namespace tensorquant {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <numeric>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 
 namespace tensorquant {
 namespace {

@@ -8,7 +8,7 @@
 #include <limits>
 #include <numeric>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 
 namespace tensorquant {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 
 namespace tensorquant {
 namespace {

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
 #include "tensorquant/data/gzip.h"
-#include "tensorquant/data/read_file.h"
 
 namespace tensorquant {
 namespace {

@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <numeric>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 
 namespace tensorquant {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
-#include "tensorquant/data/read_file.h"
+#include "tensorquant/base/read_file.h"
 
 namespace tensorquant {
 namespace {

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <string>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 
 namespace tensorquant {
 namespace {

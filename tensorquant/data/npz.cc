@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
 #include "tensorquant/data/npy.h"
-#include "tensorquant/data/read_file.h"
 #include "tensorquant/data/zip.h"
 
 namespace tensorquant {

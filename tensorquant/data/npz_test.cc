@@ -2,8 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "tensorquant/base/test_files.h"
 #include "tensorquant/data/npy.h"
-#include "tensorquant/data/test_files.h"
 
 namespace tensorquant {
 namespace {

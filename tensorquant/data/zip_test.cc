@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 
 namespace tensorquant {
 namespace {

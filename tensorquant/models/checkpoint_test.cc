@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 #include "tensorquant/models/model.h"
 #include "tensorquant/models/tensor_array.h"
 

@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tensorquant/base/test_files.h"
 #include "tensorquant/data/npy.h"
-#include "tensorquant/data/test_files.h"
 #include "tensorquant/models/checkpoint.h"
 #include "tensorquant/models/evaluation.h"
 #include "tensorquant/models/tensor_array.h"

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 #include "tensorquant/libtorch/libtorch.h"
 #include "tensorquant/models/test_images.h"
 

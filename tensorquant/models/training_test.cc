@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 #include "tensorquant/libtorch/libtorch.h"
 #include "tensorquant/models/checkpoint.h"
 #include "tensorquant/models/evaluation.h"

@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "data", "measure"]
+CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "onnx", "data", "measure"]
 TORCH = ["libtorch", "models"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 

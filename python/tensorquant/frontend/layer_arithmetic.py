@@ -3,6 +3,7 @@
 import functools
 
 from tensorquant import ops
+from tensorquant._core import Error
 from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.numbers.quantizer import Quantizer, stream_of
 from tensorquant.ops import Operation
@@ -27,6 +28,7 @@ class LayerArithmetic:
         weight = quantizers.weight if isinstance(quantizers.weight, Quantizer) else None
         self._w_format = weight and weight.spec
         self.name = quantizers.layer
+        self._has_taps_first = quantizers.order == "tap"
         self._settings = (  # texts and numbers, which compilers take for constants
             ("product", quantizers.product.spec),
             ("accumulator", quantizers.accumulator.spec),
@@ -68,6 +70,25 @@ class LayerArithmetic:
             settings = _of_values(settings)
         names = (layer or self.name, index)
         return Operation(*(parts or operation_parts)(kind, names, settings, tuple(options.items())))
+
+    def refuse_blocks(self, spec, per, kernel):
+        """Refuses scales of a convolution that change along the channels of a position.
+
+        Args:
+            spec: Of the quantizer that made the data or the weights.
+            per: What shares a scale there.
+            kernel: The kernel's sizes.
+
+        Raises:
+            tensorquant.Error: Another channel's products are added up before the next one's.
+        """
+        if self._has_taps_first or all(size == 1 for size in kernel):
+            return
+        if per in ("row", "block"):
+            raise Error(
+                f"the scales of '{spec}', of blocks and rows, need the order \"tap\", which adds up"
+                " all channels of a kernel position"
+            )
 
 
 def _of_values(settings):

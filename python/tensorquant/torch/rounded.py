@@ -12,17 +12,21 @@ from torch.nn import functional as F
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import operation_parts
+from tensorquant.numbers.quantizer import Quantizer
+from tensorquant.ops.common import traits
 from tensorquant.ops.torch import arithmetic
 from tensorquant.torch import rounded_attention, rounded_values
 from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
 from tensorquant.torch.operations import is_float_tensor, name_of, run_apart
 from tensorquant.torch.rounded_values import matrix_products
+from tensorquant.torch.scales import moved, needed, pass_on
 from tensorquant.torch.twin import float_class
 
 # Of many operations, each of which is rounded where they are called one by one.
 COMPOSED = {"multi_head_attention_forward"}
 _SIZES = (1, 2, 3)
+_CONVS = tuple(getattr(nn, f"{kind}{n}d") for kind in ("Conv", "ConvTranspose") for n in _SIZES)
 _ROUNDED_LAYERS = {
     *(nn.Linear, nn.LazyLinear, nn.modules.linear.NonDynamicallyQuantizableLinear),
     *(
@@ -60,6 +64,13 @@ def _parts(kind, names, settings, options):
     return operation_parts(kind, names, settings, options)
 
 
+def refuse_weights(module, arithmetic_of_layer, quantizer):
+    """Raises a tensorquant.Error where the scales of a layer's weights do not suit its sums."""
+    if isinstance(quantizer, Quantizer) and isinstance(module, _CONVS):
+        spec = quantizer.spec
+        arithmetic_of_layer.refuse_blocks(spec, traits(spec).per, module.kernel_size)
+
+
 class Rounding:
     """What the rounded functions in a call of a layer are told.
 
@@ -77,12 +88,29 @@ class Rounding:
         self._step = step
 
     def run(self, kind, operands, float_function, **options):
-        """The result of one of tensorquant.ops' operations."""
+        """The result of one of tensorquant.ops' operations; one on values sees no scales."""
+        tensors = [x for x in operands if x is not None]
+        known = [] if options.get("on_values") else [needed(x) for x in tensors[:2]]
+        for name, scales in zip(("x_format", "w_format"), known):
+            if scales is not None:
+                options[name] = scales.spec
+        if kind == "convolution":
+            self._refuse_blocks(known, operands[1].shape[2:])
         operation = self._of_layer.operation(
             kind, self._index, parts=_parts, layer=self._name, **options
         )
-        tensors = [x for x in operands if x is not None]
-        return arithmetic(operation, *tensors, float_function=float_function, step=self._step)
+        return arithmetic(
+            operation,
+            *tensors,
+            scales=[one and one.scales for one in known],
+            float_function=float_function,
+            step=self._step,
+        )
+
+    def _refuse_blocks(self, known, kernel):
+        for scales in known:
+            if scales is not None and not scales.is_one:
+                self._of_layer.refuse_blocks(scales.spec, scales.per, kernel)
 
     def part(self, name):
         """A Rounding of a part of the function, which has random numbers of its own."""
@@ -109,6 +137,7 @@ def run_function(function, rounding, args, kwargs):
     result = function(*args, **kwargs)
     if is_float_tensor(result) and not is_moving(name):
         raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")
+    pass_on(function, args, kwargs, result)
     return result
 
 
@@ -144,21 +173,23 @@ def _linear(rounding, input, weight, bias=None):
 def _addmm(rounding, input, mat1, mat2, *, beta=1, alpha=1):
     if (beta, alpha) != (1, 1) or input.dim() != 1:
         raise Error("addmm with factors, or with more than a bias, cannot be rounded")
-    return rounding.run("linear", (mat1, mat2.t(), input), lambda x, w, b: torch.addmm(b, x, w.t()))
+    return rounding.run(
+        "linear", (mat1, moved(torch.t, mat2), input), lambda x, w, b: torch.addmm(b, x, w.t())
+    )
 
 
 def _matmul(rounding, input, other):
     if other.dim() == 1:
-        return _matmul(rounding, input, other.unsqueeze(1)).squeeze(-1)
+        return _matmul(rounding, input, moved(lambda x: x.unsqueeze(1), other)).squeeze(-1)
     if other.dim() == 2:
         return rounding.run(
             "linear",
-            (input, other.t()),
+            (input, moved(torch.t, other)),
             lambda x, w: torch.matmul(x, w.t()),
             has_weights=False,
         )
     if input.dim() == 1:
-        return _matmul(rounding, input.unsqueeze(0), other).squeeze(-2)
+        return _matmul(rounding, moved(lambda x: x.unsqueeze(0), input), other).squeeze(-2)
     return matrix_products(rounding, input, other)
 
 
@@ -174,7 +205,9 @@ def _sizes(value, dimensions):
 
 def _in_batch(x, dimensions, function):
     """function(x), where x may lack the dimension of the batch."""
-    return function(x.unsqueeze(0)).squeeze(0) if x.dim() == dimensions + 1 else function(x)
+    if x.dim() != dimensions + 1:
+        return function(x)
+    return function(moved(lambda x: x.unsqueeze(0), x)).squeeze(0)
 
 
 def _convolution(dimensions):

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from tensorquant._core import Error
 from tensorquant.torch.rounded_values import add, matrix_products, multiply, softmax
+from tensorquant.torch.scales import followed, moved
 
 
 def _scaled_dot_product_attention(
@@ -25,10 +26,12 @@ def _scaled_dot_product_attention(
 ):
     """softmax(scale * query @ key^T + mask) @ value, each a rounding of its own."""
     if enable_gqa:
-        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+        key, value = (
+            followed(torch.repeat_interleave, x, query.shape[-3] // x.shape[-3], -3)
+            for x in (key, value)
+        )
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = matrix_products(rounding.part("scores"), query, key.mT)
+    scores = matrix_products(rounding.part("scores"), query, moved(lambda x: x.mT, key))
     scores = multiply(rounding.part("scale"), scores, scale)
     if is_causal:
         rows, columns = scores.shape[-2:]
@@ -81,9 +84,8 @@ def _einsum(rounding, equation, *operands):
     def matrices(x, tensor, first, second):
         order = [x.index(i) for i in (*batch, *first, *second)]
         shape = [[sizes[i] for i in part] for part in (batch, first, second)]
-        return tensor.permute(order).reshape(
-            math.prod(shape[0]), math.prod(shape[1]), math.prod(shape[2])
-        )
+        ordered = moved(lambda x: x.permute(order), tensor)
+        return followed(torch.reshape, ordered, [math.prod(part) for part in shape])
 
     y = matrix_products(
         rounding, matrices(a, operands[0], rows, taps), matrices(b, operands[1], taps, columns)

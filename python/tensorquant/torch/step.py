@@ -1,10 +1,13 @@
 """The steps of random rounding: which forward of the model in training this is."""
 
+import threading
+
 import torch
 
 from tensorquant.ops.torch import is_in_backward_pass
 
 _BITS = 2**32 - 1
+_counting = threading.Lock()
 
 
 class Steps:
@@ -12,7 +15,8 @@ class Steps:
 
     All count together, once for each forward of the model in training, but can be set one by one.
     They are tensors that belong to no module: a number of Python would be compiled into graphs, a
-    buffer would be seen in state_dict().
+    buffer would be seen in state_dict(). No tensor of them is ever written to: a compiled backward
+    pass may look at it again.
 
     Args:
         names: Of the layers that round at random.
@@ -36,10 +40,16 @@ class Steps:
         """
         if not training:
             return self.inference
-        if not torch.compiler.is_compiling() and is_in_backward_pass():
+        if torch.compiler.is_compiling():
+            return self._count()
+        if is_in_backward_pass():
             return self.training - 1
-        numbers = self.training.clone()
-        self.training.add_(1)
+        with _counting, torch.inference_mode(False):
+            return self._count()
+
+    def _count(self):
+        numbers = self.training
+        self.training = numbers + 1
         return numbers
 
     def by_layer(self):
@@ -60,7 +70,7 @@ class LayerStep:
 
     @training.setter
     def training(self, step):
-        self._steps.training[self._index] = step
+        self._steps.training = _changed(self._steps.training, self._index, step)
 
     @property
     def inference(self):
@@ -69,4 +79,11 @@ class LayerStep:
 
     @inference.setter
     def inference(self, step):
-        self._steps.inference[self._index] = step
+        self._steps.inference = _changed(self._steps.inference, self._index, step)
+
+
+def _changed(numbers, index, step):
+    with torch.inference_mode(False):
+        numbers = numbers.clone()
+        numbers[index] = step
+    return numbers

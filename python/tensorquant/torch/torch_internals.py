@@ -1,15 +1,36 @@
 """What the override needs of PyTorch beyond its public interface, all in one place."""
 
+import sys
 import types
 
 import torch
 
-__all__ = ["is_watched", "unfolded"]
+__all__ = ["distributed_tensor", "is_skipped", "is_watched", "take_scale", "unfolded"]
 
 
 def is_watched():
     """Whether a TorchFunctionMode is active in this thread."""
     return torch._C._is_torch_function_mode_enabled()
+
+
+def distributed_tensor():
+    """The class DTensor, or None where nobody has imported it, so that there can be no such tensor."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return getattr(module, "DTensor", None)
+
+
+def is_skipped(optimizer):
+    """Whether a GradScaler has found infinities, for which a fused optimizer leaves a step out."""
+    found = getattr(optimizer, "found_inf", None)
+    return found is not None and bool(found)
+
+
+def take_scale(optimizer):
+    """The scale by which a fused optimizer would divide the gradients, which then does not; or None."""
+    scale = getattr(optimizer, "grad_scale", None)
+    if scale is not None:
+        optimizer.grad_scale = None
+    return scale
 
 
 def unfolded(function):

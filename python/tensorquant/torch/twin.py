@@ -58,15 +58,18 @@ def twin_of(base, properties=()):
 
 
 def _make_twin(base, properties):
-    @functools.wraps(base.forward)  # who calls it may read the signature
+    # Functions and no attributes of the class: a compiler may take that for something of its own.
+    float_forward, float_getattr = base.forward, base.__getattr__
+
+    @functools.wraps(float_forward)  # who calls it may read the signature
     def forward(self, *args, **kwargs):
         plan = self.__dict__.get(_ATTACHED)
         if plan is None:
-            return base.forward(self, *args, **kwargs)
-        return plan.call(self, base.forward, args, kwargs)
+            return float_forward(self, *args, **kwargs)
+        return plan.call(self, float_forward, args, kwargs)
 
     def __getattr__(self, name):  # nn.Module keeps its parameters behind it
-        value = base.__getattr__(self, name)
+        value = float_getattr(self, name)
         return _as_read(self, name, value) if name in self.__dict__["_parameters"] else value
 
     def __reduce_ex__(self, protocol):
@@ -92,7 +95,7 @@ def _make_twin(base, properties):
         **fast_paths.members(base),
         **recurrent.members(base),
     }
-    if base.forward is not nn.Module.forward:
+    if float_forward is not nn.Module.forward:
         members["forward"] = forward
     if issubclass(base, LazyModuleMixin):
         members |= _lazy_members(base)
@@ -103,9 +106,12 @@ def _as_read(module, name, value):
     """A parameter as the running forward reads it."""
     frame = frames.top()
     plan = None if frame is None else module.__dict__.get(_ATTACHED)
-    if plan is None or value is None or name not in plan.parameters:
+    if plan is None or value is None:
         return value
-    return frame.read(plan.parameters[name], value)
+    if name in plan.parameters:
+        return frame.read(plan.parameters[name], value)
+    frame.notice_reading(plan)
+    return value
 
 
 def _lazy_members(base):

@@ -75,6 +75,31 @@ def test_all_forms_of_a_function_have_one_name():
     assert names(Forms(), torch.ones(2)) == ["add"] + [f"add_{n}" for n in range(1, 10)]
 
 
+def test_products_of_experts_and_other_functions_that_compute_have_names():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+            self.experts = nn.Parameter(torch.randn(2, 8, 8))
+
+        def forward(self, x):
+            x = F.normalize(F.softplus(self.layer(x)))
+            x = F.elu(x, inplace=True).exp().sqrt()
+            return F.grouped_mm(x, self.experts, offs=torch.tensor([1, 4], dtype=torch.int32)).mv(
+                x[0]
+            )
+
+    model, x = Own(), torch.randn(4, 8)
+    after = ["softplus", "normalize", "elu", "exp", "sqrt", "matmul", "matmul_1"]
+    assert names(model, x) == ["layer", *after]
+    wanted = hands.run(model, x)
+    tqt.quantize_model(model, extrinsic={"=matmul_1": SPEC})
+    assert hands.same_bits(hands.run(model, x), hands.quantized(wanted, SPEC))
+    tqt.quantize_model(model, intrinsic={"=matmul": "nearest,12,6"})
+    with pytest.raises(tq.Error, match=r"hits its operation '_?grouped_mm', which cannot be r"):
+        model(x)
+
+
 def residual(form):
     class Residual(nn.Module):
         def __init__(self):

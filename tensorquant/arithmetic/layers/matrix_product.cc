@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tensorquant/arithmetic/layers/offsets.h"
+#include "tensorquant/arithmetic/layers/scaled_operand.h"
 #include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/base/error.h"
 
@@ -101,7 +102,8 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
 template <class T>
 SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
                         const MatrixProducts& shape, const T* a, const T* b, T* y,
-                        RangeReport* report, bool* outside) {
+                        RangeReport* report, bool* outside, const ScaledOperands<T>& scaled) {
+  const Arithmetic of_these = of_elements(arithmetic, scaled);
   const std::int64_t rows = shape.rows, taps = shape.taps, columns = shape.columns;
   const std::int64_t a_size = volume("the first matrix", Sizes{rows, taps});
   const std::int64_t b_size = volume("the second matrix", Sizes{taps, columns});
@@ -113,14 +115,22 @@ SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& c
     SumsOfProducts<T> sums;
     sums.a = {span_of(a + a_offsets[i], a_size), multiples(rows, taps), multiples(taps, 1)};
     sums.b = {span_of(b + b_offsets[i], b_size), multiples(columns, 1), multiples(taps, columns)};
-    set_min_exponents(arithmetic, sums.a, sums.b);
+    set_min_exponents(of_these, sums.a, sums.b);
+    if (scaled.data != nullptr) {
+      sums.a.scales = scales_of_factor("the first matrices' scales", *scaled.data, a_offsets[i],
+                                       sums.a.lines, sums.a.taps);
+    }
+    if (scaled.weights != nullptr) {
+      sums.b.scales = scales_of_factor("the second matrices' scales", *scaled.weights, b_offsets[i],
+                                       sums.b.lines, sums.b.taps);
+    }
     sums.y = y;
     sums.outside = outside;
     sums.rows = multiples(rows, columns);
     for (std::int64_t& row : sums.rows) row += static_cast<std::int64_t>(i) * y_size;
     sums.columns = multiples(columns, 1);
     swap_if_tall(sums);
-    const SumPlan its = sums_of_products(arithmetic, context, sums, report);
+    const SumPlan its = sums_of_products(of_these, context, sums, report);
     if (i == 0) plan = its;
   }
   return plan;
@@ -135,7 +145,7 @@ SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& c
                           const MatrixScales<T>&);                                                 \
   template SumPlan matrix_products(const Arithmetic&, const ArithmeticContext&,                    \
                                    const MatrixProducts&, const T*, const T*, T*, RangeReport*,    \
-                                   bool*)
+                                   bool*, const ScaledOperands<T>&)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

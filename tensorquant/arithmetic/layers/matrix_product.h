@@ -43,6 +43,9 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
                T* y, RangeReport* report = nullptr, bool* outside = nullptr,
                const MatrixScales<T>& scales = {});
 
+template <class T>
+struct ScaledOperands;  // scaled_operand.h
+
 // Matrices of a batch: those of `a` and `b` have their own sizes before their last two, which
 // `batch` broadcasts.
 struct MatrixProducts {
@@ -50,11 +53,13 @@ struct MatrixProducts {
   std::int64_t rows = 0, taps = 0, columns = 0;
 };
 
-// y (batch..., rows, columns) from a (a_batch..., rows, taps) and b (b_batch..., taps, columns).
+// y (batch..., rows, columns) from a (a_batch..., rows, taps) and b (b_batch..., taps, columns);
+// with scaled operands, a the data and b the weights, from their elements. Throws an Error for
+// scales that change with both the line of a matrix and the tap.
 template <class T>
 SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
                         const MatrixProducts& shape, const T* a, const T* b, T* y,
-                        RangeReport* report = nullptr, bool* outside = nullptr);
+                        RangeReport* report, bool* outside, const ScaledOperands<T>& scaled);
 
 }  // namespace tensorquant
 

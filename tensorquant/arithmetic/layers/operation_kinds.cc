@@ -102,7 +102,7 @@ void check_channels(const std::vector<TensorShape>& inputs, std::size_t first,
       const Kind& operation [[maybe_unused]], const Arithmetic& arithmetic,            \
       const ArithmeticContext& context, const std::vector<TensorShape>& shapes,        \
       const std::vector<const T*>& inputs, T* y, RangeReport* report [[maybe_unused]], \
-      bool* outside [[maybe_unused]], const ScaledOperands<T>&)
+      bool* outside [[maybe_unused]], const ScaledOperands<T>& scaled [[maybe_unused]])
 
 void check_kind(const MatrixProductOperation&) {}
 
@@ -127,7 +127,7 @@ TENSORQUANT_RUN(MatrixProductOperation) {
                           .rows = a[a.size() - 2],
                           .taps = a.back(),
                           .columns = b.back()},
-                         inputs[0], inputs[1], y, report, outside);
+                         inputs[0], inputs[1], y, report, outside, scaled);
 }
 
 void check_kind(const FunctionOperation&) {}

@@ -32,22 +32,6 @@ std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& til
   return biases;
 }
 
-// To the places of a row.
-void store(const GridFormat& format, std::span<double> values, std::span<const std::int64_t> places,
-           float* to) {
-  bool is_run = true;
-  for (std::size_t j = 0; j < places.size(); ++j) {
-    is_run &= places[j] == places[0] + static_cast<std::int64_t>(j);
-  }
-  if (is_run) return store_as_float(format, values, to + places[0]);
-  float row[256];
-  for (std::size_t first = 0; first < values.size(); first += 256) {
-    const std::size_t count = std::min<std::size_t>(256, values.size() - first);
-    store_as_float(format, values.subspan(first, count), row);
-    for (std::size_t j = 0; j < count; ++j) to[places[first + j]] = row[j];
-  }
-}
-
 void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const double* values) {
   for (std::size_t i = 0; i < tile.rows; ++i) {
     for (std::size_t j = 0; j < tile.columns; ++j) {
@@ -65,6 +49,21 @@ void store_as_float(const GridFormat& format, std::span<const double> values, fl
     const float y =
         std::max(std::min(static_cast<float>(values[i]), limits.highest), limits.lowest);
     out[i] = values[i] != values[i] ? std::numeric_limits<float>::quiet_NaN() : y;
+  }
+}
+
+void store(const GridFormat& format, std::span<const double> values,
+           std::span<const std::int64_t> places, float* to) {
+  bool is_run = true;
+  for (std::size_t j = 0; j < places.size(); ++j) {
+    is_run &= places[j] == places[0] + static_cast<std::int64_t>(j);
+  }
+  if (is_run) return store_as_float(format, values, to + places[0]);
+  float row[256];
+  for (std::size_t first = 0; first < values.size(); first += 256) {
+    const std::size_t count = std::min<std::size_t>(256, values.size() - first);
+    store_as_float(format, values.subspan(first, count), row);
+    for (std::size_t j = 0; j < count; ++j) to[places[first + j]] = row[j];
   }
 }
 
@@ -90,7 +89,7 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
   const GridFormat& format = job.arithmetic.accumulator;
   const std::span<double> values(sums, tile.rows * tile.stride);
   const bool has_bias = job.sums.row_bias != nullptr || job.sums.column_bias != nullptr;
-  const bool is_once = job.arithmetic.accumulate.mode == Accumulate::Mode::once;
+  const bool is_once = job.rounds_at_the_end();
   if (is_once || has_bias) {
     std::vector<std::int64_t> indices;
     if (is_random(format)) indices = indices_of(job.sums, tile);

@@ -178,8 +178,9 @@ TEST(AlignedAndTwoLevelSums, EqualTheReferenceOnEveryTarget) {
           << plan.reason << ")";
     }
   }
-  for (const SumKernel kernel : {SumKernel::reference, SumKernel::tiles, SumKernel::exact,
-                                 SumKernel::align, SumKernel::fixed_double, SumKernel::minifloat}) {
+  for (const SumKernel kernel :
+       {SumKernel::reference, SumKernel::tiles, SumKernel::integer, SumKernel::exact,
+        SumKernel::align, SumKernel::fixed_double, SumKernel::minifloat}) {
     EXPECT_GT(hits[kernel], 20) << to_string(kernel);
   }
 }

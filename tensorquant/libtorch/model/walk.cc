@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tensorquant/libtorch/layers/q_layer.h"
+#include "tensorquant/libtorch/model/named_layers.h"
 
 namespace tensorquant {
 namespace {
@@ -27,6 +28,12 @@ class LayerWalk {
       } else {
         layers[place->second].names.push_back(name);
       }
+    }
+    if (const auto* list = dynamic_cast<const NamedLayers*>(&module)) {
+      for (const auto& [layer, child] : list->named_layers()) {
+        visit(*child, name.empty() ? layer : name + "." + layer, inside_twin);
+      }
+      return;
     }
     for (const auto& child : children) {
       visit(*child.value(), name.empty() ? child.key() : name + "." + child.key(),

@@ -1,4 +1,4 @@
-#include "tensorquant/data/read_file.h"
+#include "tensorquant/base/read_file.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "tensorquant/data/read_file.h"
+#include "tensorquant/base/read_file.h"
 
 #include <gmock/gmock.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 #include <fstream>
 #include <thread>
 
-#include "tensorquant/data/test_files.h"
+#include "tensorquant/base/test_files.h"
 
 namespace tensorquant {
 namespace {

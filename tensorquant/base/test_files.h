@@ -1,5 +1,5 @@
-#ifndef TENSORQUANT_DATA_TEST_FILES_H_
-#define TENSORQUANT_DATA_TEST_FILES_H_
+#ifndef TENSORQUANT_BASE_TEST_FILES_H_
+#define TENSORQUANT_BASE_TEST_FILES_H_
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/data/read_file.h"
+#include "tensorquant/base/read_file.h"
 
 // Files for the tests of this folder, and ways to damage them.
 namespace tensorquant {
@@ -101,4 +101,4 @@ void expect_no_harm_from_any_changed_byte(const Bytes& file, std::size_t size, P
 
 }  // namespace tensorquant
 
-#endif  // TENSORQUANT_DATA_TEST_FILES_H_
+#endif  // TENSORQUANT_BASE_TEST_FILES_H_

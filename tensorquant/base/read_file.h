@@ -1,5 +1,5 @@
-#ifndef TENSORQUANT_DATA_READ_FILE_H_
-#define TENSORQUANT_DATA_READ_FILE_H_
+#ifndef TENSORQUANT_BASE_READ_FILE_H_
+#define TENSORQUANT_BASE_READ_FILE_H_
 
 #include <cstddef>
 #include <filesystem>
@@ -14,4 +14,4 @@ std::vector<std::byte> read_file(const std::filesystem::path& path);
 
 }  // namespace tensorquant
 
-#endif  // TENSORQUANT_DATA_READ_FILE_H_
+#endif  // TENSORQUANT_BASE_READ_FILE_H_

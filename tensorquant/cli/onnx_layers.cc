@@ -1,0 +1,64 @@
+#include "tensorquant/cli/onnx_layers.h"
+
+#include "tensorquant/base/table.h"
+#include "tensorquant/onnx/names/layers.h"
+
+namespace tensorquant::cli {
+namespace {
+
+std::string value_name(const onnx::Graph& graph, onnx::ValueId id) {
+  return id == onnx::kNoValue ? "" : graph.values[static_cast<std::size_t>(id)].name;
+}
+
+OnnxLayer told(const onnx::Graph& graph, const onnx::Layer& layer) {
+  OnnxLayer one;
+  one.name = layer.name;
+  one.operator_type = layer.node->op_type;
+  one.node = layer.node->name;
+  for (const onnx::ValueId id : layer.weights) {
+    one.weight += (one.weight.empty() ? "" : ", ") + value_name(graph, id);
+  }
+  one.bias = value_name(graph, layer.bias);
+  const onnx::Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
+  one.output = value_name(graph, last.outputs.front());
+  one.moves = layer.role == onnx::Layer::Role::moves;
+  return one;
+}
+
+}  // namespace
+
+bool is_onnx_file(const std::string& model) { return model.ends_with(".onnx"); }
+
+std::vector<OnnxLayer> read_onnx_layers(const std::string& path) {
+  const onnx::Graph graph = onnx::make_graph(onnx::read_model(path), path);
+  std::vector<OnnxLayer> layers;
+  for (const onnx::Layer& layer : onnx::layers_of(graph)) {
+    if (layer.role != onnx::Layer::Role::other) layers.push_back(told(graph, layer));
+  }
+  return layers;
+}
+
+std::string to_table(const std::vector<OnnxLayer>& layers) {
+  std::vector<std::vector<std::string>> rows;
+  for (const OnnxLayer& layer : layers) {
+    auto& row = rows.emplace_back(
+        std::vector<std::string>{layer.name, layer.operator_type, layer.node, layer.weight,
+                                 layer.bias, layer.output, layer.moves ? "moves" : ""});
+    for (std::string& cell : row) {
+      if (cell.empty()) cell = "-";
+    }
+  }
+  return format_table({"layer", "operator", "node", "weight", "bias", "output", "maps"}, rows);
+}
+
+nlohmann::ordered_json to_json(const OnnxLayer& layer) {
+  const auto or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
+  };
+  return {{"layer", layer.name},         {"operator", layer.operator_type},
+          {"node", or_null(layer.node)}, {"weight", or_null(layer.weight)},
+          {"bias", or_null(layer.bias)}, {"output", or_null(layer.output)},
+          {"moves", layer.moves}};
+}
+
+}  // namespace tensorquant::cli

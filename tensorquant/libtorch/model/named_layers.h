@@ -1,0 +1,23 @@
+#ifndef TENSORQUANT_LIBTORCH_MODEL_NAMED_LAYERS_H_
+#define TENSORQUANT_LIBTORCH_MODEL_NAMED_LAYERS_H_
+
+#include <torch/nn/module.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tensorquant {
+
+// A module that tells the names of its layers itself: those that libtorch's tree gives hold no
+// dots, and a layer there has no layers below it.
+class NamedLayers {
+ public:
+  virtual ~NamedLayers() = default;
+  // In the order in which people are to see them. They belong to the module, by whatever names.
+  virtual std::vector<std::pair<std::string, torch::nn::Module*>> named_layers() const = 0;
+};
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_LIBTORCH_MODEL_NAMED_LAYERS_H_

@@ -1,0 +1,36 @@
+#ifndef TENSORQUANT_ONNX_NAMES_LAYERS_H_
+#define TENSORQUANT_ONNX_NAMES_LAYERS_H_
+
+#include <string>
+#include <vector>
+
+#include "tensorquant/onnx/graph/graph.h"
+
+namespace tensorquant::onnx {
+
+// A node as maps see it.
+struct Layer {
+  enum class Role : std::uint8_t {
+    computes,  // rules may hit it
+    moves,     // it moves or selects numbers: one that is in a format stays in it
+    other,  // integers, sizes, constants, casts, quantization nodes; sums with a constant, scales
+  };
+
+  const Node* node = nullptr;  // of the graph
+  // One for each export of a network, and that of the module which the node came from where that is
+  // known: "layer1.0.conv1"; of a node without a weight with its operator: "layer1.0.Add". No two
+  // nodes have one name.
+  std::string name;
+  Role role = Role::other;
+  std::vector<ValueId> weights;     // constants; those of LSTM and the like are two
+  ValueId bias = kNoValue;          // a constant
+  const Node* bias_node = nullptr;  // the Add behind a MatMul whose constant is the bias: one layer
+};
+
+// All nodes but the Add of a `bias_node`, in the order of the file, each before those of its
+// subgraphs. The graph must stay where it is.
+std::vector<Layer> layers_of(const Graph& graph);
+
+}  // namespace tensorquant::onnx
+
+#endif  // TENSORQUANT_ONNX_NAMES_LAYERS_H_

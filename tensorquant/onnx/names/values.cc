@@ -1,0 +1,115 @@
+#include "tensorquant/onnx/names/values.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace tensorquant::onnx {
+namespace {
+
+using Origin = ValueFacts::Origin;
+
+template <std::size_t n>
+bool is_one_of(const std::string_view (&names)[n], std::string_view name) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+constexpr std::string_view kBooleans[] = {
+    "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not",
+    "And",   "Or",   "Xor",         "IsNaN",   "IsInf"};
+constexpr std::string_view kIntegers[] = {"Shape", "Size", "ArgMax", "ArgMin", "NonZero"};
+
+class FactFinder {
+ public:
+  explicit FactFinder(const Graph& graph) : graph_(graph) {
+    const std::size_t count = graph.values.size();
+    facts_.origin.assign(count, Origin::constant);
+    facts_.type.assign(count, DataType::undefined);
+    facts_.maker.assign(count, nullptr);
+    facts_.readers.assign(count, 0);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (graph.values[i].type) facts_.type[i] = graph.values[i].type->element;
+    }
+  }
+
+  ValueFacts find() {
+    visit(graph_.block);
+    return std::move(facts_);
+  }
+
+ private:
+  void visit(const Block& block) {
+    for (const ValueId id : block.inputs) at(facts_.origin, id) = Origin::data;
+    for (const Node& node : block.nodes) {
+      for (const ValueId id : node.inputs) count_reader(id);
+      Origin origin = origin_of(node);
+      for (const auto& [name, inner] : node.blocks) {
+        visit(inner);
+        for (const ValueId id : inner.outputs) origin = std::max(origin, at(facts_.origin, id));
+      }
+      for (const ValueId id : node.outputs) {
+        if (id == kNoValue) continue;
+        at(facts_.maker, id) = &node;
+        at(facts_.origin, id) = origin;
+        if (at(facts_.type, id) == DataType::undefined) at(facts_.type, id) = type_of(node);
+      }
+    }
+    for (const ValueId id : block.outputs) count_reader(id);
+  }
+
+  void count_reader(ValueId id) {
+    if (id != kNoValue) ++at(facts_.readers, id);
+  }
+
+  Origin origin_of(const Node& node) const {
+    Origin origin = Origin::constant;
+    for (const ValueId id : node.inputs) {
+      if (id != kNoValue) origin = std::max(origin, ValueFacts::of(facts_.origin, id));
+    }
+    const bool asks_for_sizes = node.op_type == "Shape" || node.op_type == "Size";
+    return asks_for_sizes ? std::min(origin, Origin::shape) : origin;
+  }
+
+  DataType input_type(const Node& node, std::size_t index) const {
+    return index < node.inputs.size() && node.inputs[index] != kNoValue
+               ? ValueFacts::of(facts_.type, node.inputs[index])
+               : DataType::undefined;
+  }
+
+  DataType type_of(const Node& node) const {
+    if (is_one_of(kBooleans, node.op_type)) return DataType::boolean;
+    if (is_one_of(kIntegers, node.op_type)) return DataType::i64;
+    if (node.op_type == "Cast") {
+      const Attribute* to = find_attribute(node, "to");
+      return to != nullptr ? static_cast<DataType>(to->i) : DataType::undefined;
+    }
+    if (node.op_type == "ConstantOfShape") {
+      const Attribute* value = find_attribute(node, "value");
+      return value != nullptr && !value->tensors.empty() ? value->tensors[0].type : DataType::f32;
+    }
+    if (node.op_type == "QuantizeLinear") {
+      return node.inputs.size() > 2 ? input_type(node, 2) : DataType::u8;
+    }
+    if (node.op_type == "DequantizeLinear") return input_type(node, 1);
+    if (node.op_type == "Where") return input_type(node, 1);
+    if (!node.blocks.empty()) {
+      const Block& first = node.blocks.front().second;
+      return first.outputs.empty() ? DataType::undefined
+                                   : ValueFacts::of(facts_.type, first.outputs.front());
+    }
+    return input_type(node, 0);
+  }
+
+  template <class T>
+  static typename std::vector<T>::reference at(std::vector<T>& facts, ValueId id) {
+    return facts[static_cast<std::size_t>(id)];
+  }
+
+  const Graph& graph_;
+  ValueFacts facts_;
+};
+
+}  // namespace
+
+ValueFacts facts_of(const Graph& graph) { return FactFinder(graph).find(); }
+
+}  // namespace tensorquant::onnx

@@ -1,0 +1,273 @@
+#include "tensorquant/onnx_torch/onnx_model.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/text.h"
+#include "tensorquant/onnx/names/layers.h"
+#include "tensorquant/onnx_torch/layers.h"
+#include "tensorquant/onnx_torch/operators/operators.h"
+
+namespace tensorquant {
+
+using onnx::kNoValue;
+using onnx::ValueId;
+using onnx_torch::Function;
+using onnx_torch::NodeView;
+using onnx_torch::Tensors;
+
+// What a call does, in order. Values are in slots, by the numbers of the graph.
+struct OnnxModel::Plan {
+  struct Step {
+    Function run;
+    std::vector<ValueId> inputs, outputs;
+    std::vector<ValueId> last_read;  // values that nobody reads after it
+    std::string place;               // "net.onnx: node 'conv1' (Conv)"
+
+    void run_on(Tensors& slots) const;
+  };
+
+  Tensors constants;  // the slots at the beginning
+  std::vector<ValueId> inputs, outputs;
+  std::vector<Step> steps;
+};
+
+namespace {
+
+std::size_t slot_of(ValueId id) { return static_cast<std::size_t>(id); }
+
+// The first line of libtorch's messages says it; what follows is where in libtorch.
+std::string reason_of(const std::exception& error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+class OnnxModelBuilder {
+ public:
+  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source)
+      : graph_(graph), source_(source), plan_(std::make_shared<OnnxModel::Plan>()) {}
+
+  std::shared_ptr<OnnxModel> build() {
+    refuse_missing_operators();
+    read_constants();
+    for (const onnx::Layer& layer : onnx::layers_of(graph_)) layers_.emplace(layer.node, layer);
+    for (const onnx::Node& node : graph_.block.nodes) {
+      if (!biases_.contains(&node)) add(node);
+    }
+    plan_->inputs = graph_.block.inputs;
+    plan_->outputs = graph_.block.outputs;
+    find_last_readers();
+    for (const ValueId id : graph_.block.inputs) {
+      const onnx::Value& value = graph_.values[slot_of(id)];
+      model_->inputs_.push_back({value.name, value.type});
+    }
+    model_->output_names_ = graph_.output_names;
+    model_->plan_ = plan_;
+    model_->eval();
+    return model_;
+  }
+
+ private:
+  std::string place_of(const onnx::Node& node) const {
+    return source_ + ": " + describe(graph_, node);
+  }
+
+  void refuse_missing_operators() const {
+    std::map<std::string, std::string> missing;  // operator to its nodes
+    for (const onnx::Node& node : graph_.block.nodes) {
+      if (onnx_torch::find_operator(node.domain, node.op_type) != nullptr) continue;
+      std::string& nodes = missing[(node.domain.empty() ? "" : node.domain + ".") + node.op_type];
+      std::string name = node.name;
+      if (name.empty() && !node.outputs.empty() && node.outputs.front() != kNoValue) {
+        name = graph_.values[slot_of(node.outputs.front())].name;
+      }
+      nodes += (nodes.empty() ? "" : ", ") + ("'" + shortened(name, 80) + "'");
+    }
+    if (missing.empty()) return;
+    std::string text;
+    for (const auto& [op_type, nodes] : missing) {
+      text += (text.empty() ? "" : "; ") + op_type + " (" + nodes + ")";
+    }
+    throw Error(source_ + ": operators that cannot be computed: " + text);
+  }
+
+  void read_constants() {
+    plan_->constants.resize(graph_.values.size());
+    for (std::size_t i = 0; i < graph_.values.size(); ++i) {
+      const auto& constant = graph_.values[i].constant;
+      // One that cannot be a tensor is a fault only where a node reads it.
+      if (constant == nullptr || constant->type == onnx::DataType::string) continue;
+      try {
+        plan_->constants[i] = onnx_torch::tensor_of(*constant);
+      } catch (const Error& error) {
+        throw Error(source_ + ": tensor '" + shortened(graph_.values[i].name, 80) +
+                    "': " + error.what());
+      }
+    }
+  }
+
+  Tensors constants_of(const std::vector<ValueId>& ids) const {
+    Tensors found;
+    for (const ValueId id : ids) {
+      found.push_back(id == kNoValue ? at::Tensor() : plan_->constants[slot_of(id)]);
+    }
+    return found;
+  }
+
+  // Whether all that the node reads is known.
+  bool is_constant(const onnx::Node& node) const {
+    for (const ValueId id : node.inputs) {
+      if (id != kNoValue && !plan_->constants[slot_of(id)].defined()) return false;
+    }
+    return true;
+  }
+
+  void add(const onnx::Node& node) {
+    const std::string place = place_of(node);
+    try {
+      const NodeView view(node, constants_of(node.inputs));
+      const Function function = onnx_torch::find_operator(node.domain, node.op_type)(view);
+      if (is_constant(node)) {
+        keep(node, function(constants_of(node.inputs)));
+        return;
+      }
+      OnnxModel::Plan::Step step = {function, node.inputs, node.outputs, {}, place};
+      const onnx::Layer& layer = layers_.at(&node);
+      if (layer.role == onnx::Layer::Role::computes) make_layer(layer, view, step);
+      plan_->steps.push_back(std::move(step));
+    } catch (const std::exception& error) {
+      throw Error(place + ": " + reason_of(error));
+    }
+  }
+
+  void keep(const onnx::Node& node, const Tensors& results) {
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] != kNoValue) plan_->constants[slot_of(node.outputs[i])] = results.at(i);
+    }
+  }
+
+  void make_layer(const onnx::Layer& layer, const NodeView& view, OnnxModel::Plan::Step& step) {
+    const at::Tensor bias =
+        layer.bias == kNoValue ? at::Tensor() : plan_->constants[slot_of(layer.bias)];
+    onnx_torch::BuiltLayer built = onnx_torch::build_layer(view, layer, step.run, bias);
+    step.run = std::move(built.forward);
+    if (layer.bias_node != nullptr) {
+      biases_.insert(layer.bias_node);
+      step.outputs = layer.bias_node->outputs;
+    }
+    model_->register_module(std::to_string(model_->layers_.size()), built.module);
+    model_->layers_.emplace_back(layer.name, std::move(built.module));
+  }
+
+  // Tensors die after their last use; outputs and constants stay.
+  void find_last_readers() {
+    std::unordered_set<ValueId> read(plan_->outputs.begin(), plan_->outputs.end());
+    for (auto step = plan_->steps.rbegin(); step != plan_->steps.rend(); ++step) {
+      for (const auto* ids : {&step->inputs, &step->outputs}) {
+        for (const ValueId id : *ids) {
+          if (id == kNoValue || plan_->constants[slot_of(id)].defined()) continue;
+          if (read.insert(id).second) step->last_read.push_back(id);
+        }
+      }
+    }
+  }
+
+  const onnx::Graph& graph_;
+  const std::string& source_;
+  std::shared_ptr<OnnxModel::Plan> plan_;
+  std::shared_ptr<OnnxModel> model_ = std::make_shared<OnnxModel>();
+  std::unordered_map<const onnx::Node*, onnx::Layer> layers_;
+  std::unordered_set<const onnx::Node*> biases_;  // nodes that are part of a layer before them
+};
+
+void OnnxModel::Plan::Step::run_on(Tensors& slots) const {
+  Tensors results;
+  {
+    Tensors given;
+    given.reserve(inputs.size());
+    for (const ValueId id : inputs) {
+      given.push_back(id == kNoValue ? at::Tensor() : slots[slot_of(id)]);
+    }
+    for (const ValueId id : last_read) slots[slot_of(id)].reset();
+    results = run(given);
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const bool is_read =
+        std::find(last_read.begin(), last_read.end(), outputs[i]) == last_read.end();
+    if (outputs[i] != kNoValue && is_read) slots[slot_of(outputs[i])] = std::move(results.at(i));
+  }
+}
+
+namespace {
+
+void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
+  if (!port.type) return;
+  const auto fail = [&](const std::string& reason) {
+    throw Error("input '" + shortened(port.name, 80) + "': " + reason);
+  };
+  if (x.scalar_type() != onnx_torch::scalar_type_of(port.type->element)) {
+    fail("expected numbers of type " + name_of(port.type->element) + ", found " +
+         at::toString(x.scalar_type()));
+  }
+  if (!port.type->shape) return;
+  const std::vector<onnx::Dimension>& shape = *port.type->shape;
+  const auto sizes = onnx::to_string({x.sizes().data(), x.sizes().size()});
+  if (shape.size() != x.sizes().size()) {
+    fail("expected " + std::to_string(shape.size()) + " dimensions, found " + sizes);
+  }
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    const auto* wanted = std::get_if<std::int64_t>(&shape[i]);
+    if (wanted != nullptr && *wanted != x.size(static_cast<std::int64_t>(i))) {
+      fail("expected a size of " + std::to_string(*wanted) + " along axis " + std::to_string(i) +
+           ", found " + sizes);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const {
+  if (inputs.size() != inputs_.size()) {
+    throw Error("the model has " + std::to_string(inputs_.size()) + " inputs, not " +
+                std::to_string(inputs.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) check_input(inputs_[i], inputs[i]);
+  Tensors slots = plan_->constants;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    slots[slot_of(plan_->inputs[i])] = std::move(inputs[i]);
+  }
+  for (const Plan::Step& step : plan_->steps) {
+    try {
+      step.run_on(slots);
+    } catch (const std::exception& error) {
+      throw Error(step.place + ": " + reason_of(error));
+    }
+  }
+  Tensors outputs;
+  for (const ValueId id : plan_->outputs) outputs.push_back(slots[slot_of(id)]);
+  return outputs;
+}
+
+std::vector<std::pair<std::string, torch::nn::Module*>> OnnxModel::named_layers() const {
+  std::vector<std::pair<std::string, torch::nn::Module*>> found;
+  for (const auto& [name, module] : layers_) found.emplace_back(name, module.get());
+  return found;
+}
+
+std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source) {
+  const onnx::Graph graph = onnx::make_graph(std::move(model), source);
+  return OnnxModelBuilder(graph, source).build();
+}
+
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path) {
+  return make_onnx_model(onnx::read_model(path), path.string());
+}
+
+}  // namespace tensorquant

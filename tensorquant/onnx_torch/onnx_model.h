@@ -1,0 +1,55 @@
+#ifndef TENSORQUANT_ONNX_TORCH_ONNX_MODEL_H_
+#define TENSORQUANT_ONNX_TORCH_ONNX_MODEL_H_
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensorquant/libtorch/model/named_layers.h"
+#include "tensorquant/onnx/wire/model.h"
+
+namespace tensorquant {
+
+// An ONNX model that libtorch computes. Its layers are quantizable, by the names that
+// onnx::layers_of() gives: apply(), summary() and the like take it as any other model.
+class OnnxModel : public torch::nn::Module, public NamedLayers {
+ public:
+  // In the order of inputs(). Error, which names the node, where the tensors do not fit. May run in
+  // several threads at once.
+  std::vector<at::Tensor> forward(std::vector<at::Tensor> inputs) const;
+
+  struct Port {
+    std::string name;
+    std::optional<onnx::TensorType> type;  // where the file tells it
+  };
+  const std::vector<Port>& inputs() const { return inputs_; }
+  const std::vector<std::string>& output_names() const { return output_names_; }
+
+  std::vector<std::pair<std::string, torch::nn::Module*>> named_layers() const override;
+
+ private:
+  friend class OnnxModelBuilder;
+  struct Plan;
+
+  std::shared_ptr<const Plan> plan_;
+  std::vector<Port> inputs_;
+  std::vector<std::string> output_names_;
+  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> layers_;
+};
+
+// The model, in evaluation mode, with all done that does not depend on its inputs: what depends on
+// constants alone is computed. Errors as of onnx::read_model() and onnx::make_graph(); one that
+// lists all operators which are missing, with their nodes; a node whose attributes are not
+// supported.
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path);
+std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ONNX_TORCH_ONNX_MODEL_H_

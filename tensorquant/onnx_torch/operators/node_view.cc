@@ -1,0 +1,100 @@
+#include "tensorquant/onnx_torch/operators/node_view.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+
+#include "tensorquant/base/error.h"
+
+namespace tensorquant::onnx_torch {
+
+const onnx::Attribute* NodeView::find(std::string_view name, onnx::AttributeType type) const {
+  const onnx::Attribute* found = find_attribute(node_, name);
+  if (found != nullptr && found->type != type) {
+    throw Error("attribute '" + std::string(name) + "': its value is of a wrong type");
+  }
+  return found;
+}
+
+std::int64_t NodeView::integer(std::string_view name, std::int64_t otherwise) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::i);
+  return found != nullptr ? found->i : otherwise;
+}
+
+double NodeView::number(std::string_view name, double otherwise) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::f);
+  return found != nullptr ? found->f : otherwise;
+}
+
+std::string NodeView::text(std::string_view name, const std::string& otherwise) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::s);
+  return found != nullptr ? found->s : otherwise;
+}
+
+Integers NodeView::integers(std::string_view name, Integers otherwise) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::ints);
+  return found != nullptr ? found->ints : otherwise;
+}
+
+const onnx::Tensor* NodeView::tensor(std::string_view name) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::tensor);
+  return found != nullptr ? &found->tensors.front() : nullptr;
+}
+
+IntegerList::IntegerList(const NodeView& node, std::size_t i, Integers otherwise) : input_(i) {
+  const at::Tensor constant = node.constant(i);
+  known_ = !node.has_input(i) || constant.defined();
+  if (known_) values_ = constant.defined() ? integers_of(constant) : std::move(otherwise);
+}
+
+Integers IntegerList::of(const Tensors& inputs) const {
+  return known_ ? values_ : integers_of(inputs.at(input_));
+}
+
+Integers integers_of(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.to(at::kLong).contiguous();
+  const auto* first = flat.data_ptr<std::int64_t>();
+  return {first, first + flat.numel()};
+}
+
+at::ScalarType scalar_type_of(onnx::DataType type) {
+  switch (type) {
+    case onnx::DataType::f32:
+      return at::kFloat;
+    case onnx::DataType::f64:
+      return at::kDouble;
+    case onnx::DataType::f16:
+      return at::kHalf;
+    case onnx::DataType::bf16:
+      return at::kBFloat16;
+    case onnx::DataType::u8:
+      return at::kByte;
+    case onnx::DataType::i8:
+      return at::kChar;
+    case onnx::DataType::i16:
+      return at::kShort;
+    case onnx::DataType::i32:
+      return at::kInt;
+    case onnx::DataType::i64:
+      return at::kLong;
+    case onnx::DataType::boolean:
+      return at::kBool;
+    default:
+      throw Error("numbers of type " + name_of(type) + " cannot be computed with");
+  }
+}
+
+at::Tensor tensor_of(const onnx::Tensor& tensor) {
+  at::Tensor made = at::empty(tensor.dims, scalar_type_of(tensor.type));
+  if (!tensor.bytes.empty()) std::memcpy(made.data_ptr(), tensor.bytes.data(), tensor.bytes.size());
+  return made;
+}
+
+std::int64_t axis_of(std::int64_t axis, std::int64_t rank) {
+  if (axis < -rank || axis >= rank) {
+    throw Error("there is no axis " + std::to_string(axis) + " of " + std::to_string(rank));
+  }
+  return axis < 0 ? axis + rank : axis;
+}
+
+}  // namespace tensorquant::onnx_torch

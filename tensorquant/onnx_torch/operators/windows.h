@@ -1,0 +1,30 @@
+#ifndef TENSORQUANT_ONNX_TORCH_OPERATORS_WINDOWS_H_
+#define TENSORQUANT_ONNX_TORCH_OPERATORS_WINDOWS_H_
+
+#include <cstdint>
+
+#include "tensorquant/onnx_torch/operators/node_view.h"
+
+namespace tensorquant::onnx_torch {
+
+// How the window of a convolution or pool moves: the attributes that they share.
+struct Windows {
+  enum class AutoPad : std::uint8_t { none, same_upper, same_lower };
+
+  Integers kernel, stride, dilation;
+  Integers begin, end;  // padding
+  AutoPad auto_pad = AutoPad::none;
+
+  std::size_t dimensions() const { return kernel.size(); }
+  // Padding that libtorch's layers take: known before the input is, equal on both sides.
+  bool is_symmetric() const { return auto_pad == AutoPad::none && begin == end; }
+  // For an input: numbers for constant_pad_nd(), from the last dimension on.
+  Integers margins(const at::Tensor& x) const;
+};
+
+// `kernel`: of a convolution the sizes of its weight; of a pool its attribute.
+Windows windows_of(const NodeView& node, Integers kernel);
+
+}  // namespace tensorquant::onnx_torch
+
+#endif  // TENSORQUANT_ONNX_TORCH_OPERATORS_WINDOWS_H_

@@ -6,10 +6,11 @@
 
 A checksum is the CRC-32 of the results' bits, little-endian, in the order of the inputs' bits; every NaN is the quiet one. `even`
 rounds ties to even, `up` upwards, so that it also tells on which side of a float32 each result lies. Zeros and infinities have
-the limits of arithmetic_values.py; functions come from mpmath with 600 bits, far more than lie between a result and a border.
+the limits of arithmetic_values.py; functions come from mpmath with 330 bits, more than lie between a result and a border.
 """
 
 import json
+import multiprocessing
 import pathlib
 import struct
 import sys
@@ -23,7 +24,7 @@ from arithmetic_oracle import Number, decoded
 from elements import FLOAT32, INF, NAN
 
 OUT = pathlib.Path(__file__).resolve().parent / "functions.json"
-PRECISION = 600
+PRECISION, FRACTION_BITS = 330, 2800
 
 
 def rounded(negative, significand, exponent, up):
@@ -46,14 +47,18 @@ def rounded(negative, significand, exponent, up):
     return bits
 
 
-def result(name, bits, up):
+def exact_result(name, bits):
+    """A Number, or mpmath's number."""
     x = decoded(FLOAT32, bits)
-    if x.value in (NAN, INF) or x.is_zero or name in values.EXACT or name == "log" and (x.negative or x.value == 1):
-        y = values.function(name, x)
-    elif abs(x.value) > values.FAR.get(name, (1000, 1000))[0 if x.negative else 1]:
-        y = values.far_value(name, x, wraps=False)
-    else:
-        y = values.SMOOTH[name](values.real(x.value))
+    if x.value in (NAN, INF) or x.is_zero or name in values.EXACT or (name == "log" and (x.negative or x.value == 1)):
+        return values.function(name, x)
+    if abs(x.value) > values.FAR.get(name, (1000, 1000))[0 if x.negative else 1]:
+        return values.far_value(name, x, wraps=False)
+    return values.SMOOTH[name](values.real(x.value))
+
+
+def result(y, up):
+    """The bits of what becomes of it in float32."""
     if not isinstance(y, Number):
         negative, significand, exponent, _ = y._mpf_
         return rounded(bool(negative), int(significand), exponent, up) | (FLOAT32.sign_bit if negative else 0)
@@ -63,23 +68,26 @@ def result(name, bits, up):
     if y.value == INF:
         return FLOAT32.inf_bits | sign
     # A fraction: as many bits, and one that says that there are more.
-    value, scale = abs(y.value), 2**PRECISION * 2**2200
-    significand, rest = divmod(value.numerator * scale, value.denominator)
-    return (rounded(y.negative, 2 * significand + (rest != 0), -PRECISION - 2201, up) if value else 0) | sign
+    value = abs(y.value)
+    significand, rest = divmod(value.numerator << FRACTION_BITS, value.denominator)
+    return (rounded(y.negative, 2 * significand + (rest != 0), -FRACTION_BITS - 1, up) if value else 0) | sign
 
 
 def checksums(name):
-    found = {}
-    for rounding in ("even", "up"):
-        bits = (result(name, high << 16, rounding == "up") for high in range(1 << 16))
-        found[rounding] = zlib.crc32(struct.pack(f"<{1 << 16}I", *bits))
-    return found
+    mpmath.mp.prec = PRECISION
+    results = [exact_result(name, high << 16) for high in range(1 << 16)]
+
+    def sum_of(up):
+        return zlib.crc32(struct.pack(f"<{1 << 16}I", *(result(y, up) for y in results)))
+
+    return {"even": sum_of(False), "up": sum_of(True)}
 
 
 def main():
-    mpmath.mp.prec = PRECISION
     assert rounded(False, 3, -1, False) == 0x3FC00000 and rounded(False, 1, -149, False) == 1 and Fraction(1, 2) == values.HALF
-    text = json.dumps({name: checksums(name) for name in values.FUNCTIONS}, indent=2) + "\n"
+    with multiprocessing.Pool() as pool:
+        found = pool.map(checksums, values.FUNCTIONS, 1)
+    text = json.dumps(dict(zip(values.FUNCTIONS, found)), indent=2) + "\n"
     if "--check" not in sys.argv[1:]:
         OUT.write_text(text)
         print(f"wrote {OUT.name}")

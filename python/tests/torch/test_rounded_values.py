@@ -236,6 +236,36 @@ def test_attention_is_rounded_operation_by_operation(is_causal):
     assert hands.same_bits(model(q), attention_by_hand(q, k, v, mask))
 
 
+class Projected(nn.Module):
+    """Attention of what layers return, which quantizers give scales."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = nn.Identity(), nn.Identity(), nn.Identity()
+
+    def forward(self, x):
+        return F.scaled_dot_product_attention(self.q(x), self.k(x + 1), self.v(x - 1))
+
+
+def test_products_of_attention_are_those_of_elements_where_quantizers_gave_scales():
+    """Sums of int8 elements, rounded to integers, times their scales; of values none would be left."""
+    model, x = Projected(), torch.randn(1, 2, 5, 4) / 4
+    spec = "int,8,per=tensor,scale=max"
+    inside = {
+        "product": "none",
+        "accumulator": "even,32,0",
+        "accumulate": "once",
+        "outer": {"accumulator": "float,8,23"},
+    }
+    maps = {"extrinsic": {"=q": spec, "=k": spec, "=v": spec}, "intrinsic": {"sdpa": inside}}
+    q, k, v = (hands.quantized(i, spec).double() for i in (x, x + 1, x - 1))
+    step = v.abs().max() / 127
+    weights = torch.softmax(q @ k.mT / 2, -1)
+    wanted = torch.round(weights @ v / step)
+    y = tqt.quantize_model(model, **maps)(x).double() / step
+    assert torch.allclose(y, wanted, atol=1e-3)
+
+
 def test_grouped_queries_read_the_keys_of_their_group():
     q, k, v = torch.randn(2, 4, 5, 4), torch.randn(2, 2, 5, 4), torch.randn(2, 2, 5, 4)
     how = lambda x, s: F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)

@@ -32,6 +32,14 @@ std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& til
   return biases;
 }
 
+bool are_neighbours(std::span<const std::int64_t> places) {
+  bool are = true;
+  for (std::size_t j = 0; j < places.size(); ++j) {
+    are &= places[j] == places[0] + static_cast<std::int64_t>(j);
+  }
+  return are;
+}
+
 void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const double* values) {
   for (std::size_t i = 0; i < tile.rows; ++i) {
     for (std::size_t j = 0; j < tile.columns; ++j) {
@@ -54,16 +62,23 @@ void store_as_float(const GridFormat& format, std::span<const double> values, fl
 
 void store(const GridFormat& format, std::span<const double> values,
            std::span<const std::int64_t> places, float* to) {
-  bool is_run = true;
-  for (std::size_t j = 0; j < places.size(); ++j) {
-    is_run &= places[j] == places[0] + static_cast<std::int64_t>(j);
-  }
-  if (is_run) return store_as_float(format, values, to + places[0]);
+  if (are_neighbours(places)) return store_as_float(format, values, to + places[0]);
   float row[256];
   for (std::size_t first = 0; first < values.size(); first += 256) {
     const std::size_t count = std::min<std::size_t>(256, values.size() - first);
     store_as_float(format, values.subspan(first, count), row);
     for (std::size_t j = 0; j < count; ++j) to[places[first + j]] = row[j];
+  }
+}
+
+void store_floats(std::span<const float> values, std::span<const std::int64_t> places, float* to) {
+  const auto as_stored = [](float x) {
+    return x != x ? std::numeric_limits<float>::quiet_NaN() : x;
+  };
+  if (are_neighbours(places)) {
+    std::transform(values.begin(), values.end(), to + places[0], as_stored);
+  } else {
+    for (std::size_t j = 0; j < values.size(); ++j) to[places[j]] = as_stored(values[j]);
   }
 }
 

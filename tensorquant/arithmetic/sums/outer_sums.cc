@@ -24,19 +24,19 @@ bool multiply_exactly(const Exponents& a, const Exponents& b) {
 }  // namespace
 
 Exponents exponents_of(std::span<const float> numbers) {
-  Exponents all = {std::numeric_limits<int>::max(), std::numeric_limits<int>::min(),
-                   !numbers.empty()};
+  Exponents all = {std::numeric_limits<int>::max(), std::numeric_limits<int>::min(), true};
   for (const float x : numbers) {
     const std::uint32_t bits = to_bits(x), field = bits >> 23, stored = bits & 0x7FFFFF;
+    if (bits == 0) continue;
     const bool is_normal = field > 0 && field < 0xFF && stored == 0;
     const bool is_subnormal = field == 0 && std::has_single_bit(stored);
     const int exponent =
-        is_normal ? static_cast<int>(field) - 127 : std::bit_width(stored) - 1 - 149;
+        is_normal ? static_cast<int>(field) - 127 : static_cast<int>(std::bit_width(stored)) - 150;
     all.lowest = std::min(all.lowest, exponent);
     all.highest = std::max(all.highest, exponent);
     all.are_powers = all.are_powers && (is_normal || is_subnormal);
   }
-  return all;
+  return all.lowest > all.highest ? Exponents{0, 0, true} : all;
 }
 
 OuterSums::OuterSums(const Arithmetic& arithmetic, const ArithmeticContext& context,
@@ -138,10 +138,17 @@ void OuterSums::finish(const Tile& tile, T* t) const {
   const auto places = std::span(sums_.columns).subspan(tile.column, tile.columns);
   std::array<double, kMostColumns> room;
   for (std::size_t i = 0; i < tile.rows; ++i, t += tile.stride) {
+    float* const to = sums_.y + sums_.rows[tile.row + i];
+    if constexpr (std::is_same_v<T, float>) {
+      if (!has_bias) {
+        store_floats({t, tile.columns}, places, to);
+        continue;
+      }
+    }
     const std::span<double> row = std::span(room).first(tile.columns);
     std::copy(t, t + tile.columns, row.begin());
     if (has_bias) add_bias({tile.row + i, tile.column}, row);
-    store(format_, row, places, sums_.y + sums_.rows[tile.row + i]);
+    store(format_, row, places, to);
   }
 }
 

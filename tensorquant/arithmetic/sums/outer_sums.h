@@ -11,8 +11,8 @@
 
 namespace tensorquant {
 
-// The exponents of some powers of two; of none, or with other numbers among them, are_powers is
-// false.
+// The exponents of some powers of two, or zeros, which have none; with other numbers among them
+// are_powers is false.
 struct Exponents {
   int lowest = 0, highest = 0;
   bool are_powers = false;
@@ -53,7 +53,7 @@ class OuterSums {
   void set_sums_in_float32(bool are) { sums_in_float32_ = are; }
 
  private:
-  // Numbers of a row of outputs from this one on.
+  // An output, or the first of some in a row.
   struct Place {
     std::size_t row, column;
   };

@@ -88,7 +88,7 @@ def test_clipped_gradients_are_those_of_the_cpu():
     assert_same_bits(leaf.grad, torch.where(inside, dy, 0))
 
 
-def test_a_tensor_given_up_is_quantized_in_place():
+def test_in_place_and_in_memory_given_up_the_bits_are_the_same():
     x = torch.randn(1000)
     box = [x.to(GPU)]
     assert_same_bits(ops.quantize_last(box, "nearest,8,4"), ops.quantize(x, "nearest,8,4"))

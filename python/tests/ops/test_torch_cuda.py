@@ -31,7 +31,7 @@ EXHAUSTIVE = [
 
 def assert_same_bits(found, wanted, what=None):
     assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
-    a, b = (bits(t.cpu()) for t in (found, wanted))
+    a, b = (bits(t.detach().cpu()) for t in (found, wanted))
     assert torch.equal(a, b), f"{what}: {int((a != b).sum())} elements differ"
 
 

@@ -1,6 +1,6 @@
 """Quantizers and rounded arithmetic as ops of PyTorch."""
 
-from tensorquant.ops.torch import devices  # noqa: F401: it gives the ops to the dispatcher
+from tensorquant.ops.torch import devices  # noqa: F401 - it registers the ops
 from tensorquant.ops.torch.compiler import (
     has_numbers,
     is_in_backward_pass,

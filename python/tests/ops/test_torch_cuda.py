@@ -68,8 +68,8 @@ def test_all_numbers_of_float32_have_the_bits_of_the_cpu(spec):
     chunk = 2**26
     for begin in range(-(2**31), 2**31, chunk):
         found, wanted = (
-            ops.quantize(torch.arange(begin, begin + chunk, **like).view(torch.float32), spec)
-            for like in ({"dtype": torch.int32, "device": d} for d in (GPU, "cpu"))
+            ops.quantize((numbers + begin).view(torch.float32), spec)
+            for numbers in (torch.arange(chunk, dtype=torch.int32, device=d) for d in (GPU, "cpu"))
         )
         differ = found.view(torch.int32) != wanted.to(GPU).view(torch.int32)
         assert not differ.any(), f"{int(differ.sum())} differ from {begin:#x} on"

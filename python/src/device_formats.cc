@@ -199,9 +199,19 @@ json element(const Logarithmic& format) {
   return table<Logarithmic, T>(format);
 }
 
-template <class T, class F>
-json element(const F& format) {
-  return table<F, T>(format);
+template <class T>
+json element(const NormalFloat4& format) {
+  return table<NormalFloat4, T>(format);
+}
+
+template <class T>
+json element(const AdditivePowers& format) {
+  return table<AdditivePowers, T>(format);
+}
+
+template <class T>
+json element(const Binary& format) {
+  return table<Binary, T>(format);
 }
 
 std::string_view word_of(Scale::Rule rule) {

@@ -1,6 +1,6 @@
-"""Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
+"""Quantizers and rounded arithmetic as ops of PyTorch."""
 
-import tensorquant.ops.torch.devices  # noqa: F401
+from tensorquant.ops.torch import devices  # noqa: F401 - it registers the ops
 from tensorquant.ops.torch.compiler import (
     has_numbers,
     is_in_backward_pass,

@@ -60,7 +60,7 @@ def quantize(
     """The quantized tensor, of x's type, shape and memory format.
 
     Args:
-        x: float32, float64, float16 or bfloat16, on the CPU.
+        x: float32, float64, float16 or bfloat16.
         spec: a quantizer string, or an object with one as its ``spec``.
         seed, stream, step: where random rounding takes its numbers from; a tensor of one integer
             is a step, too.
@@ -170,7 +170,7 @@ def scales(
     with blocks the number of them; every other has x's. So what transposes x transposes these.
 
     Args:
-        x: float32 or float64, on the CPU.
+        x: float32 or float64.
         spec: a quantizer string with scales, or an object with one as its ``spec``.
         reduction_axis, channel_axis: as `quantize` has them.
 

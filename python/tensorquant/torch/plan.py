@@ -271,7 +271,10 @@ class ModulePlan:
 
     def _check(self, module):
         for attribute in self.parameters:
-            if attribute not in module._parameters and not hasattr(type(module), attribute):
+            if (
+                attribute not in module._parameters
+                and attribute not in module._tensorquant_properties
+            ):
                 raise Error(
                     f"'{attribute}' is no parameter of it any more. Of FullyShardedDataParallel and"
                     " DataParallel, which take parameters away, use fully_shard() and"

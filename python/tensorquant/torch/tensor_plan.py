@@ -7,6 +7,7 @@ from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.ops.common import traits
 from tensorquant.ops.torch import has_numbers, quantize_in, quantize_last_in
 from tensorquant.torch.scales import find, mark
+from tensorquant.torch.shards import refuse_shared_out
 
 
 class TensorPlan:
@@ -44,6 +45,8 @@ class TensorPlan:
             steps: A tensor of the steps of the model's layers.
             axes, stream: Those of x, if they are not the Context's.
         """
+        if not torch.compiler.is_compiling():
+            refuse_shared_out(x)
         if self._own is not None:
             return _quantized_by(self._own, x, self._context.axes if axes is None else axes)
         context = self._context_at(steps, axes)
@@ -56,6 +59,8 @@ class TensorPlan:
 
     def quantize_last(self, box, steps, axes=None):
         """The same of the one tensor in a list, which is taken out and may be overwritten."""
+        if not torch.compiler.is_compiling():
+            refuse_shared_out(box[0])
         if self._own is not None:
             return _quantized_by(self._own, box.pop(), self._context.axes if axes is None else axes)
         context = self._context_at(steps, axes)

@@ -5,7 +5,15 @@ import types
 
 import torch
 
-__all__ = ["distributed_tensor", "is_skipped", "is_watched", "take_scale", "unfolded"]
+__all__ = [
+    "distributed_tensor",
+    "is_skipped",
+    "is_watched",
+    "next_node_number",
+    "running_node_number",
+    "take_scale",
+    "unfolded",
+]
 
 
 def is_watched():
@@ -17,6 +25,17 @@ def distributed_tensor():
     """The class DTensor, or None where nobody has imported it, so that there can be no such tensor."""
     module = sys.modules.get("torch.distributed.tensor")
     return getattr(module, "DTensor", None)
+
+
+def next_node_number():
+    """The number that autograd gives to the next node of this thread's graphs; they only grow."""
+    return torch._C._autograd._get_sequence_nr()
+
+
+def running_node_number():
+    """The number of the node whose gradient autograd computes now; None outside of a node."""
+    node = torch._C._current_autograd_node()
+    return None if node is None else node._sequence_nr()
 
 
 def is_skipped(optimizer):

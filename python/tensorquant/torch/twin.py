@@ -36,7 +36,17 @@ def attach(module, plan):
 def detach(module):
     """Gives a module back as it was before attach()."""
     if vars(module).pop(_ATTACHED, None) is not None:
-        object.__setattr__(module, "__class__", float_class(module))
+        object.__setattr__(module, "__class__", _without_twin(type(module)))
+
+
+def _without_twin(kind):
+    """A class without the twin that it is, or was derived from since, as fully_shard() does."""
+    if "_tensorquant_base" in vars(kind):
+        return kind._tensorquant_base
+    if not hasattr(kind, "_tensorquant_base"):
+        return kind
+    members = {k: v for k, v in vars(kind).items() if k not in ("__dict__", "__weakref__")}
+    return type(kind)(kind.__name__, tuple(map(_without_twin, kind.__bases__)), members)
 
 
 def float_class(module):
@@ -91,6 +101,7 @@ def _make_twin(base, properties):
         "__reduce_ex__": __reduce_ex__,
         "_replicate_for_data_parallel": _replicate_for_data_parallel,
         "_tensorquant_base": base,
+        "_tensorquant_properties": frozenset(properties),
         **{name: _property(base, name) for name in properties},
         **fast_paths.members(base),
         **recurrent.members(base),

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -15,6 +16,7 @@
 #include "bench/command_line.h"
 #include "tensorquant/arithmetic/layers/convolution.h"
 #include "tensorquant/arithmetic/layers/matrix_product.h"
+#include "tensorquant/arithmetic/layers/scaled_product.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/measure/interleaved.h"
 
@@ -30,6 +32,8 @@ struct Row {
   const char* accumulate;
   double scale = 1;  // of the weights; large ones saturate
   int bits = 24;     // significant bits of the factors
+  // Of both factors, which are split beforehand; float32 adds up the segments.
+  const char* format = nullptr;
 };
 
 constexpr Row kRows[] = {
@@ -52,6 +56,12 @@ constexpr Row kRows[] = {
     {"stochastic product", "stochastic,16,8", "nearest,24,8", "step"},
     {"stochastic product, 8 random bits", "stochastic,16,8,random_bits=8", "nearest,24,8", "step"},
     {"general formats", "zero,16,8", "zero,16,6", "step"},
+    {"int8 into int32", "none", "even,32,0,overflow=wrap", "step", 1, 24,
+     "int,8,per=row,scale=max"},
+    {"MXINT8", "none", "none", "once", 1, 24, "mxint8"},
+    {"MXFP4", "none", "none", "once", 1, 24, "mxfp4"},
+    {"MXFP8 E4M3", "none", "none", "once", 1, 24, "mxfp8_e4m3"},
+    {"NVFP4", "none", "none", "once", 1, 24, "nvfp4"},
 };
 
 struct Problem {
@@ -83,23 +93,50 @@ Convolution middle_stage() {
   return c;
 }
 
+std::optional<OuterSum> outer_of(const Row& row) {
+  if (row.format == nullptr) return std::nullopt;
+  return OuterSum{make_quantizer("float,8,23"), 0};
+}
+
+Scales<float> scales_of(const ScalesAlongK<float>& along, std::size_t lines, std::size_t taps) {
+  Scales<float> scales{along.values, {}, {}};
+  for (std::size_t i = 0; i < lines; ++i) {
+    scales.lines.push_back(static_cast<std::int64_t>(i) * along.stride);
+  }
+  for (std::size_t k = 0; k < taps; ++k) {
+    scales.taps.push_back(static_cast<std::int64_t>(k) / along.block * along.step);
+  }
+  return scales;
+}
+
 nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, int rounds) {
   set_num_threads(threads);
   openblas_set_num_threads(threads);
   const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
-  const std::vector<float> w = numbers(size(p.m * p.k), row.scale, row.bits, 1);
-  const std::vector<float> x = numbers(size(p.k * p.n), 1, row.bits, 2);
+  std::vector<float> w = numbers(size(p.m * p.k), row.scale, row.bits, 1);
+  std::vector<float> x = numbers(size(p.k * p.n), 1, row.bits, 2);
   std::vector<float> y(size(p.m * p.n)), z(y.size());
   const Arithmetic arithmetic =
       make_arithmetic(*make_quantizer(row.product), *make_quantizer(row.accumulator),
-                      make_accumulate(row.accumulate));
+                      make_accumulate(row.accumulate), outer_of(row));
+  ScaledMatrix<float> scaled_w, scaled_x;
+  MatrixScales<float> scales;
+  if (row.format != nullptr) {
+    using Lines = MatrixShape::Lines;
+    const auto quantizer = make_quantizer(row.format);
+    scaled_w = scaled_matrix<float>(*scaled_format(*quantizer), w, {p.m, p.k, Lines::rows});
+    scaled_x = scaled_matrix<float>(*scaled_format(*quantizer), x, {p.k, p.n, Lines::columns});
+    w = scaled_w.q;
+    x = scaled_x.q;
+    scales = {scaled_w.scales_along_k(), scaled_x.scales_along_k()};
+  }
   const Convolution shape = middle_stage();
   SumPlan plan;
   const auto ours = [&] {
     plan = p.is_convolution
                ? convolve<float>(arithmetic, {}, shape, x.data(), w.data(), nullptr, y.data())
                : matrix_product<float>(arithmetic, {}, p.m, p.k, p.n, w.data(), x.data(), nullptr,
-                                       y.data());
+                                       y.data(), nullptr, scales);
   };
   const auto blas = [&] {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(p.m),
@@ -124,6 +161,10 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
     for (std::int64_t j = 0; j < p.n; ++j) {
       sums.b.lines.push_back(j);
       sums.columns.push_back(j);
+    }
+    if (row.format != nullptr) {
+      sums.a.scales = scales_of(scales.data, sums.rows.size(), size(p.k));
+      sums.b.scales = scales_of(scales.weights, sums.columns.size(), size(p.k));
     }
     sums.y = corner.data();
     sums_of_products_reference(arithmetic, {}, sums);
@@ -154,6 +195,7 @@ void benchmark(const CommonOptions& options) {
     for (const int threads : {1, 2}) {
       if (!options.as_json) std::printf("%s, %d threads\n", problem.name, threads);
       for (const Row& row : kRows) {
+        if (row.format != nullptr && problem.is_convolution) continue;
         rows.push_back(measure(row, problem, threads, options.rounds));
         if (options.as_json) continue;
         std::printf("  %-36s %-14s %8.2f GMAC/s   %7.2f x sgemm\n", row.name,

@@ -32,17 +32,7 @@ void explain_all(const Override& maps) {
 
 Override with(QuantizerMap map) {
   Override maps;
-  switch (map.kind()) {
-    case MapKind::weights:
-      maps.weights = std::move(map);
-      break;
-    case MapKind::extrinsic:
-      maps.extrinsic = std::move(map);
-      break;
-    case MapKind::intrinsic:
-      maps.intrinsic = std::move(map);
-      break;
-  }
+  maps[map.kind()] = std::move(map);
   return maps;
 }
 
@@ -50,15 +40,16 @@ Override with(QuantizerMap map) {
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Input input(data, size);
-  constexpr MapKind kKinds[] = {MapKind::weights, MapKind::extrinsic, MapKind::intrinsic};
-  const int choice = input.between(0, 3);
+  constexpr int kKinds = static_cast<int>(kMapKinds.size());
+  const int choice = input.between(0, kKinds);
   only_errors([&] {
-    if (choice == 3) {
+    if (choice == kKinds) {
       const Override maps = Override::from_json(input.text());
       require(Override::from_json(maps.to_json()) == maps, "the canonical form is the same maps");
       explain_all(maps);
     } else {
-      const QuantizerMap map = QuantizerMap::from_json(input.text(), kKinds[choice]);
+      const QuantizerMap map =
+          QuantizerMap::from_json(input.text(), kMapKinds[static_cast<std::size_t>(choice)]);
       require(QuantizerMap::from_json(map.to_json(), map.kind()) == map,
               "the canonical form is the same map");
       explain_all(with(map));

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the project needs on Debian 12 (or a newer Debian or Ubuntu), as root or with sudo. Does nothing where all is there.
-#   scripts/setup.sh [core|wheel|python]    core: without libtorch; wheel: with what a PyTorch wheel needs as well;
-#                                           python: core, and a virtual environment in build/venv with the array libraries
+#   scripts/setup.sh [core|wheel|python|models]
+#       core: without libtorch; wheel: with what a PyTorch wheel needs as well;
+#       python: core, and a virtual environment in build/venv with the array libraries;
+#       models: core, and one in build/models-venv with PyTorch and libraries of models for it
 set -euo pipefail
 
 what=${1:-}
@@ -13,6 +15,7 @@ with_libtorch=(libtorch-dev libopenblas0-openmp libcli11-dev dataset-fashion-mni
 case "$what" in
   core) ;;
   python) packages+=(python3-venv python3-dev dataset-fashion-mnist) ;;
+  models) packages+=(python3-venv python3-dev) ;;
   wheel) packages+=(python3-venv "${with_libtorch[@]}") ;;
   *) packages+=("${with_libtorch[@]}") ;;
 esac
@@ -34,8 +37,12 @@ install_missing() {
 }
 [ ${#missing[@]} -eq 0 ] || install_missing
 
-if [ "$what" = python ]; then
-  cd "$(dirname "$0")/.."
-  [ -x build/venv/bin/python ] || python3 -m venv build/venv
-  build/venv/bin/python -m pip install --quiet --disable-pip-version-check -r python/tests/requirements.txt
-fi
+make_venv() {  # directory requirements
+  [ -x "$1/bin/python" ] || python3 -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2"
+}
+cd "$(dirname "$0")/.."
+case "$what" in
+  python) make_venv build/venv python/tests/requirements.txt ;;
+  models) make_venv build/models-venv python/tests/pytorch_models/requirements.txt ;;
+esac

@@ -8,6 +8,8 @@
 #   scripts/test.sh fuzz       each fuzz target for a minute, where clang and its libFuzzer are installed
 # Not part of "all", for their time:
 #   scripts/test.sh asan       C++: everything under both sanitizers
+#   scripts/test.sh pytorch-models  the models of torchvision, timm, transformers and diffusers, and the trainers around them,
+#                              in a virtual environment of their own, build/models-venv
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
 #   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: a quarter of an hour
 set -euo pipefail
@@ -39,14 +41,15 @@ python() {
   echo "== golden vectors"
   python3 tests/golden/make_vectors.py --check
   python3 tests/golden/make_arithmetic_vectors.py --check
+  python3 tests/golden/make_value_vectors.py --check
+  python3 tests/golden/make_function_checksums.py --check
   python3 tests/golden/check_oracle.py
   echo "== Python package"
   ruff check python
   ruff format --check python
-  # Again, though the version be the same.
-  pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
-    --config-settings=build-dir=build/pip .
-  pytest -q -rs --ignore=python/tests/ops --ignore=python/tests/torch --ignore=python/tests/keras
+  install_package build/pip
+  pytest -q -rs --ignore=python/tests/ops --ignore=python/tests/torch --ignore=python/tests/pytorch_models \
+    --ignore=python/tests/keras
   pytest -q -rs python/tests/ops
   pytest -q -rs python/tests/torch
   pytest -q --doctest-modules --pyargs tensorquant
@@ -55,6 +58,19 @@ python() {
     echo "== Keras on $backend"
     KERAS_BACKEND=$backend pytest -q -rs python/tests/keras
   done
+}
+
+pytorch_models() {
+  scripts/setup.sh models
+  local PATH=$PWD/build/models-venv/bin:$PATH
+  install_package build/models-pip
+  pytest -q -rs python/tests/pytorch_models
+}
+
+# Into the virtual environment that goes first; again, though the version be the same.
+install_package() {  # build folder
+  pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
+    --config-settings=build-dir="$1" .
 }
 
 # The distribution's libtorch and the wheel's have different interfaces; both must do.
@@ -89,5 +105,6 @@ exhaustive() {
 case "$half" in
   all) cpp; python; fuzz ;;
   cpp | python | asan | wheel | fuzz | exhaustive) "$half" ;;
-  *) echo "usage: scripts/test.sh [cpp|python|asan|wheel|fuzz|exhaustive]" >&2; exit 2 ;;
+  pytorch-models) pytorch_models ;;
+  *) echo "usage: scripts/test.sh [cpp|python|asan|wheel|pytorch-models|fuzz|exhaustive]" >&2; exit 2 ;;
 esac

@@ -61,28 +61,33 @@ SETTINGS = {"accumulate", "outer", "order"}
 
 
 class APlace(unittest.TestCase):
-    places = re.findall(r'PlaceEntry\{Place::\w+, MapKind::(\w+), "(\w+)"\}', text("maps", "place.h"))
+    # The enumerator, its map and its key there.
+    places = re.findall(r'PlaceEntry\{Place::(\w+), MapKind::(\w+), "(\w+)", "\w+"\}', text("maps", "place.h"))
+
+    def keys_of(self, kind):
+        return {key for _, of, key in self.places if of == kind}
 
     def test_has_the_number_of_its_stream_in_the_table(self):
         table = names(r"Place::(\w+), 0, 0x", text("maps", "place_test.cc"))
-        self.assertEqual(table, {place for _, place in self.places})
+        self.assertEqual(table, {place for place, _, _ in self.places})
 
     def test_stands_in_the_schema(self):
         rules = json.loads((DOCS / "maps.schema.json").read_text())["$defs"]
-        for kind in ("weights", "intrinsic"):
+        for kind in ("weights", "intrinsic", "gradients", "optimizer"):
             (keys,) = (form["properties"] for form in rules[f"{kind}Rule"]["anyOf"] if "properties" in form)
-            self.assertEqual(set(keys) - SETTINGS, {place for of, place in self.places if of == kind})
+            self.assertEqual(set(keys) - SETTINGS, self.keys_of(kind))
 
     def test_is_told_of_in_the_table_of_values(self):
-        row = re.search(r"^\| an object \|(.*)\|(.*)\|(.*)\|$", (DOCS / "maps.md").read_text(), re.MULTILINE)
-        told = dict(zip(("weights", "extrinsic", "intrinsic"), (names(r"`(\w+)`", cell) for cell in row.groups())))
-        self.assertEqual(told["weights"], {place for kind, place in self.places if kind == "weights"})
-        self.assertEqual(told["intrinsic"] - SETTINGS, {place for kind, place in self.places if kind == "intrinsic"})
+        row = re.search(r"^\| an object \|" + r"(.*)\|" * 5 + "$", (DOCS / "maps.md").read_text(), re.MULTILINE)
+        kinds = ("weights", "extrinsic", "intrinsic", "gradients", "optimizer")
+        told = dict(zip(kinds, (names(r"`(\w+)`", cell) for cell in row.groups())))
+        for kind in set(kinds) - {"extrinsic"}:
+            self.assertEqual(told[kind] - SETTINGS, self.keys_of(kind), kind)
 
     def test_is_an_attribute_of_pythons_rule(self):
         bindings = (ROOT / "python" / "src" / "maps.cc").read_text()
         shown = names(r'\.def_prop_ro\("(\w+)", &part_of<', bindings)
-        self.assertEqual(shown, {place for _, place in self.places})
+        self.assertEqual(shown, {place for place, _, _ in self.places})
 
 
 class AFormat(unittest.TestCase):

@@ -2,6 +2,8 @@
 
 #include "tensorquant/maps/assign.h"
 
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
@@ -40,6 +42,11 @@ std::shared_ptr<const Quantizer> quantizer_of(const LayerQuantizers& quantizers)
   return quantizers.*place;
 }
 
+template <std::shared_ptr<const Quantizer> TrainingQuantizers::*place>
+std::shared_ptr<const Quantizer> quantizer_in_training(const TrainingQuantizers& quantizers) {
+  return quantizers.*place;
+}
+
 }  // namespace
 
 void bind_assign(nb::module_& module) {
@@ -64,25 +71,33 @@ void bind_assign(nb::module_& module) {
       .def_ro("rule", &LayerQuantizers::rule)
       .def_ro("intrinsic", &LayerQuantizers::intrinsic)
       .def_prop_ro("any", &LayerQuantizers::any);
+  nb::class_<TrainingQuantizers>(module, "TrainingQuantizers",
+                                 "What the maps put into the training of one layer.")
+      .def_prop_ro("error", &quantizer_in_training<&TrainingQuantizers::error>)
+      .def_prop_ro("weight_gradient", &quantizer_in_training<&TrainingQuantizers::weight_gradient>)
+      .def_prop_ro("bias_gradient", &quantizer_in_training<&TrainingQuantizers::bias_gradient>)
+      .def_prop_ro("state", &quantizer_in_training<&TrainingQuantizers::state>)
+      .def_prop_ro("update", &quantizer_in_training<&TrainingQuantizers::update>)
+      .def_prop_ro("states", [](const TrainingQuantizers& quantizers) { return quantizers.states; })
+      .def_prop_ro("any", &TrainingQuantizers::any);
   module.def("is_bias", &is_bias, "parameter"_a,
              "Whether the parameter of that name is a bias to the weights map.");
   module.def(
       "assign",
-      [](const QuantizerMap& weights, const QuantizerMap& extrinsic, const QuantizerMap& intrinsic,
-         bool strict, const std::vector<LayerTuple>& layers, bool has_input) {
-        Override maps = override_of(weights, extrinsic, intrinsic);
+      [](const Maps& given, bool strict, const std::vector<LayerTuple>& layers, bool has_input) {
+        Override maps = override_of(given);
         maps.strict = strict;
         std::vector<AssignableLayer> all;
         for (const auto& [names, type, arithmetic, obstacle] : layers) {
           all.push_back({names, type, arithmetic_of(arithmetic), obstacle});
         }
         Assignment found = assign(maps, all, has_input);
-        return std::tuple(std::move(found.layers), std::move(found.input), std::move(found.idle),
-                          std::move(found.faults));
+        return std::tuple(std::move(found.layers), std::move(found.training),
+                          std::move(found.input), std::move(found.idle), std::move(found.faults));
       },
-      "weights"_a, "extrinsic"_a, "intrinsic"_a, "strict"_a, "layers"_a, "has_input"_a,
-      "Which quantizers each layer gets: LayerQuantizers of each and of the input, a message for "
-      "each rule that does nothing, and Faults.");
+      "maps"_a, "strict"_a, "layers"_a, "has_input"_a,
+      "Which quantizers each layer gets: LayerQuantizers and TrainingQuantizers of each, "
+      "LayerQuantizers of the input, a message for each rule that does nothing, and Faults.");
 }
 
 }  // namespace tensorquant::python

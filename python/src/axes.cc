@@ -9,31 +9,35 @@
 namespace tensorquant::python {
 namespace {
 
-struct Range {
-  std::int64_t begin, end;
-  bool is_known() const { return begin <= end; }
-};
-
-Axis axis_of(Range range, const char* name, std::span<const std::int64_t> sizes) {
-  const auto rank = static_cast<std::int64_t>(sizes.size());
+std::optional<AxisRange> range_of(AxisRange range, const char* name, std::int64_t rank) {
+  if (range.end < range.begin) return std::nullopt;
   if (range.begin < 0) range = {range.begin + rank, range.end + rank};
   if (range.begin < 0 || range.end > rank) {
     throw Error("a tensor of " + std::to_string(rank) + (rank == 1 ? " axis" : " axes") +
                 " has not the " + name + " axis that it is said to have");
   }
+  return range;
+}
+
+Axis axis_of(AxisRange range, std::span<const std::int64_t> sizes) {
   return tensorquant::axis_of(sizes, static_cast<std::size_t>(range.begin),
                               static_cast<std::size_t>(range.end));
 }
 
 }  // namespace
 
+AxisRanges ranges_of(const Axes& axes, std::size_t rank) {
+  const auto count = static_cast<std::int64_t>(rank);
+  return {.channel = range_of({axes[0], axes[1]}, "channel", count),
+          .reduction = range_of({axes[2], axes[3]}, "reduction", count)};
+}
+
 std::optional<Layout> layout_of(const Axes& axes, std::span<const std::int64_t> sizes) {
-  const Range channel = {axes[0], axes[1]}, reduction = {axes[2], axes[3]};
-  if (!channel.is_known() && !reduction.is_known()) return std::nullopt;
-  const auto rank = static_cast<std::int64_t>(sizes.size());
-  return Layout{
-      .channel = axis_of(channel.is_known() ? channel : Range{0, 0}, "channel", sizes),
-      .reduction = axis_of(reduction.is_known() ? reduction : Range{0, rank}, "reduction", sizes)};
+  const auto [channel, reduction] = ranges_of(axes, sizes.size());
+  if (!channel && !reduction) return std::nullopt;
+  const AxisRange none = {0, 0}, all = {0, static_cast<std::int64_t>(sizes.size())};
+  return Layout{.channel = axis_of(channel.value_or(none), sizes),
+                .reduction = axis_of(reduction.value_or(all), sizes)};
 }
 
 bool needs_channels(const Quantizer& quantizer) {

@@ -17,6 +17,17 @@ namespace tensorquant::python {
 // its begin says that nobody knows.
 using Axes = std::array<std::int64_t, 4>;
 
+// Axes [begin, end) of a tensor.
+struct AxisRange {
+  std::int64_t begin, end;
+};
+// Those of a tensor of so many axes; nothing for what is not known. Throws an Error where the
+// tensor has no such axes.
+struct AxisRanges {
+  std::optional<AxisRange> channel, reduction;
+};
+AxisRanges ranges_of(const Axes& axes, std::size_t rank);
+
 // What they mean in a tensor of a shape; nothing where neither is known. Where one is, an unknown
 // channel axis is of length 1 and an unknown reduction axis the whole tensor. Throws an Error where
 // the tensor has no such axes.

@@ -19,6 +19,7 @@
 
 #include "python/src/axes.h"
 #include "python/src/layer_operation.h"
+#include "python/src/scales.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
@@ -207,9 +208,13 @@ std::size_t count_of(std::span<const std::int64_t> shape) {
   return count;
 }
 
+Axes axes_of(const TensorquantContext& context) {
+  return {context.axes[0], context.axes[1], context.axes[2], context.axes[3]};
+}
+
 Context context_of(const TensorquantContext& context) {
-  const Axes axes = {context.axes[0], context.axes[1], context.axes[2], context.axes[3]};
-  return {context.seed, context.stream, context.step, layout_of(axes, shape_of(context))};
+  const auto layout = layout_of(axes_of(context), shape_of(context));
+  return {context.seed, context.stream, context.step, layout};
 }
 
 int quantize(TensorquantText spec, int type, const void* x, void* y, TensorquantContext context,
@@ -248,11 +253,19 @@ std::vector<TensorShape> shapes_of(int inputs, const TensorquantTensor* input) {
   return shapes;
 }
 
+// How many of the inputs are no scales.
+int tensors_of(const LayerOperation& layer, int inputs) {
+  const int scales = static_cast<int>(layer.scales());
+  if (inputs <= scales) throw Error("expected tensors and then their scales");
+  return inputs - scales;
+}
+
 int result_shape(TensorquantText operation, int inputs, const TensorquantTensor* input,
                  std::int64_t* sizes, int* dimensions, TensorquantError* error) {
   return guarded(nullptr, error, [&] {
-    const TensorShape shape = tensorquant::result_shape(find_operation(view(operation))->operation,
-                                                        shapes_of(inputs, input));
+    const auto found = find_operation(view(operation));
+    const TensorShape shape =
+        tensorquant::result_shape(found->operation, shapes_of(tensors_of(*found, inputs), input));
     if (shape.size() > TENSORQUANT_MOST_DIMENSIONS) {
       throw Error("rounded arithmetic takes up to " + std::to_string(TENSORQUANT_MOST_DIMENSIONS) +
                   " dimensions");
@@ -262,17 +275,53 @@ int result_shape(TensorquantText operation, int inputs, const TensorquantTensor*
   });
 }
 
+// The elements of the inputs that have scales, which take their places in `data`.
+template <class T>
+class Elements {
+ public:
+  Elements(const LayerOperation& layer, const std::vector<TensorShape>& shapes,
+           std::vector<const T*>& data) {
+    std::size_t next = shapes.size() - layer.scales();
+    const auto replace = [&](const Quantizer* format, const char* what, std::size_t i,
+                             std::optional<ScaledInput<T>>& kept) -> const ScaledOperand<T>* {
+      if (format == nullptr) return nullptr;
+      kept = scaled_input(what, *format, shapes.at(i), data[i], shapes.at(next), data[next],
+                          axis_of_sum(layer.operation, i == 1, shapes[i].size()));
+      ++next;
+      data[i] = kept->q.data();
+      return &kept->operand;
+    };
+    operands_.data = replace(layer.x_scales.get(), "the input", 0, x_);
+    operands_.weights = replace(layer.w_scales.get(), "the weights", 1, w_);
+  }
+  Elements(const Elements&) = delete;  // operands point to what it holds
+
+  const ScaledOperands<T>& operands() const { return operands_; }
+
+ private:
+  std::optional<ScaledInput<T>> x_, w_;
+  ScaledOperands<T> operands_;
+};
+
+template <class T>
+void run(const LayerOperation& layer, std::uint32_t step, std::vector<TensorShape> shapes,
+         std::vector<const T*> data, T* y, bool* outside) {
+  ArithmeticContext context = layer.context;
+  context.step = step;
+  const Elements<T> elements(layer, shapes, data);
+  shapes.resize(shapes.size() - layer.scales());
+  data.resize(shapes.size());
+  run_operation(layer.operation, layer.arithmetic, context, shapes, data, y, /*report=*/nullptr,
+                outside, elements.operands());
+}
+
 template <class T>
 void compute(const LayerOperation& layer, std::uint32_t step,
              const std::vector<TensorShape>& shapes, const TensorquantTensor* input, void* y,
              bool* outside) {
-  ArithmeticContext context = layer.context;
-  context.step = step;
-  const auto run = [&](const auto& data, auto* result) {
-    run_operation(layer.operation, layer.arithmetic, context, shapes, data, result,
-                  /*report=*/nullptr, outside);
-  };
+  tensors_of(layer, static_cast<int>(shapes.size()));
   if constexpr (kIsHalf<T>) {
+    if (layer.scales() > 0) throw Error("scales need tensors of float32 or float64");
     std::vector<std::vector<float>> floats;
     std::vector<const float*> data;
     for (std::size_t i = 0; i < shapes.size(); ++i) {
@@ -281,7 +330,7 @@ void compute(const LayerOperation& layer, std::uint32_t step,
       data.push_back(widened.data());
     }
     std::vector<float> result(count_of(tensorquant::result_shape(layer.operation, shapes)));
-    run(data, result.data());
+    run(layer, step, shapes, data, result.data(), outside);
     from_float(result, values<T>(y, result.size()));
   } else {
     std::vector<const T*> data;
@@ -289,7 +338,7 @@ void compute(const LayerOperation& layer, std::uint32_t step,
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       data.push_back(static_cast<const T*>(input[i].data));
     }
-    run(data, static_cast<T*>(y));
+    run(layer, step, shapes, data, static_cast<T*>(y), outside);
   }
 }
 
@@ -319,6 +368,38 @@ int inside(TensorquantText spec, int type, const void* x, bool* inside, Tensorqu
   });
 }
 
+int scales_shape(TensorquantText spec, TensorquantContext context, std::int64_t* sizes,
+                 TensorquantError* error) {
+  return guarded(nullptr, error, [&] {
+    const auto shape = shape_of(context);
+    const TensorShape result = python::scales_shape(*find_quantizer(view(spec)), axes_of(context),
+                                                    {shape.begin(), shape.end()});
+    std::copy(result.begin(), result.end(), sizes);
+  });
+}
+
+int scales(TensorquantText spec, int type, const void* x, void* scales, TensorquantContext context,
+           const TensorquantPool* pool, TensorquantError* error) {
+  return guarded(pool, error, [&] {
+    const auto quantizer = find_quantizer(view(spec));
+    const std::size_t count = count_of(shape_of(context));
+    with_type(type, [&](auto zero) {
+      using T = decltype(zero);
+      if constexpr (kIsHalf<T>) {
+        throw Error("scales need tensors of float32 or float64");
+      } else {
+        const auto shape = shape_of(context);
+        const std::size_t groups = count_of(
+            python::scales_shape(*quantizer, axes_of(context), {shape.begin(), shape.end()}));
+        const std::span<T> all = values<T>(scales, groups);
+        std::fill(all.begin(), all.end(), T{1});  // of an empty tensor
+        const auto found = find_scales(*quantizer, values<T>(x, count), context_of(context));
+        std::copy(found.begin(), found.end(), all.begin());
+      }
+    });
+  });
+}
+
 }  // namespace
 
 const TensorquantApi& c_api() {
@@ -328,7 +409,9 @@ const TensorquantApi& c_api() {
                                          gradient,
                                          result_shape,
                                          arithmetic,
-                                         inside};
+                                         inside,
+                                         scales_shape,
+                                         scales};
   return api;
 }
 

@@ -85,6 +85,23 @@ void inside(std::string_view spec, int type, const TensorShape& shape, Address x
   });
 }
 
+nb::tuple shape_of_scales(std::string_view spec, const TensorShape& shape, const Axes& axes) {
+  TensorShape sizes(shape.size());
+  checked(nullptr, [&](TensorquantError* error) {
+    return c_api().scales_shape(text_of(spec), context_of(axes, shape), sizes.data(), error);
+  });
+  return nb::tuple(nb::cast(sizes));
+}
+
+void scales(std::string_view spec, int type, const TensorShape& shape, Address x, Address scales,
+            const Axes& axes, OpenMpPool* pool) {
+  const nb::gil_scoped_release released;
+  checked(pool, [&](TensorquantError* error) {
+    return c_api().scales(text_of(spec), type, pointer<void>(x), pointer<void>(scales),
+                          context_of(axes, shape), nullptr, error);
+  });
+}
+
 std::vector<TensorquantTensor> tensors(const std::vector<TensorShape>& shapes,
                                        const std::vector<Address>& addresses) {
   std::vector<TensorquantTensor> result;
@@ -117,9 +134,26 @@ void arithmetic(std::string_view operation, int type, const std::vector<TensorSh
   });
 }
 
+std::string what_shares_a_scale(const Quantizer& quantizer) {
+  const Scaled* const format = scaled_format(quantizer);
+  if (format == nullptr) return "";
+  switch (format->scale.per) {
+    case Scale::Per::tensor:
+      return "tensor";
+    case Scale::Per::channel:
+      return "channel";
+    case Scale::Per::row:
+      return "row";
+    case Scale::Per::block:
+      return "block";
+  }
+  throw Error("unknown scale");
+}
+
 // What an op has to know of a quantizer, tensorquant.ops.common.Traits; and whether it is built in,
 // so that this never changes.
-std::tuple<bool, bool, bool, bool, bool, bool, bool, bool, bool> traits(std::string_view spec) {
+std::tuple<bool, bool, bool, bool, bool, bool, bool, bool, std::string, bool> traits(
+    std::string_view spec) {
   const auto quantizer = make_quantizer(spec);
   return {quantizer->is_random(),
           is_elementwise(*quantizer),
@@ -129,6 +163,7 @@ std::tuple<bool, bool, bool, bool, bool, bool, bool, bool, bool> traits(std::str
           quantizer->needs_layout(),
           needs_channels(*quantizer),
           is_idempotent(*quantizer),
+          what_shares_a_scale(*quantizer),
           quantizer->format() != nullptr};
 }
 
@@ -154,6 +189,9 @@ void bind_c_api(nb::module_& module) {
              nb::arg("x"), nb::arg("y"), nb::arg("dy"), nb::arg("dx"), nb::arg("axes"), pool);
   module.def("op_inside", &inside, nb::arg("spec"), nb::arg("type"), nb::arg("shape"), nb::arg("x"),
              nb::arg("inside"), nb::arg("axes"), pool);
+  module.def("op_scales_shape", &shape_of_scales);
+  module.def("op_scales", &scales, nb::arg("spec"), nb::arg("type"), nb::arg("shape"), nb::arg("x"),
+             nb::arg("scales"), nb::arg("axes"), pool);
   module.def("op_result_shape", &shape_of_result);
   module.def("op_arithmetic", &arithmetic, nb::arg("operation"), nb::arg("type"), nb::arg("shapes"),
              nb::arg("inputs"), nb::arg("y"), nb::arg("outside"), nb::arg("step"), pool);

@@ -3,7 +3,9 @@
 #include "tensorquant/maps/quantizer_map.h"
 
 #include <nanobind/operators.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
@@ -12,7 +14,9 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,7 +44,9 @@ MapKind kind_of(const std::string& name) {
   for (const MapKind kind : kMapKinds) {
     if (to_string(kind) == name) return kind;
   }
-  throw Error("a map's kind is 'weights', 'extrinsic' or 'intrinsic', not '" + name + "'");
+  throw Error(
+      "a map's kind is 'weights', 'extrinsic', 'intrinsic', 'gradients' or 'optimizer', not '" +
+      name + "'");
 }
 
 // A place in a rule that holds a quantizer.
@@ -61,6 +67,12 @@ void bind_rule(nb::module_& module) {
       .def_prop_ro("output", &part_of<&RuleValue::output>)
       .def_prop_ro("product", &part_of<&RuleValue::product>)
       .def_prop_ro("accumulator", &part_of<&RuleValue::accumulator>)
+      .def_prop_ro("error", &part_of<&RuleValue::error>)
+      .def_prop_ro("weight_gradient", &part_of<&RuleValue::weight_gradient>)
+      .def_prop_ro("bias_gradient", &part_of<&RuleValue::bias_gradient>)
+      .def_prop_ro("state", &part_of<&RuleValue::state>)
+      .def_prop_ro("update", &part_of<&RuleValue::update>)
+      .def_prop_ro("states", [](const Rule& rule) { return rule.value.states; })
       .def_prop_ro("accumulate", [](const Rule& rule) { return to_string(rule.value.accumulate); })
       .def_prop_ro("outer", [](const Rule& rule) { return pair_of(rule.value.outer); })
       .def_prop_ro("order", [](const Rule& rule) { return to_string(rule.value.order); })
@@ -142,6 +154,24 @@ void bind_map(nb::module_& module) {
           },
           "key"_a, "product"_a.none(), "accumulator"_a.none(), "accumulate"_a, "outer"_a.none(),
           "order"_a)
+      .def(
+          "add_gradients",
+          [](QuantizerMap& self, std::string key, QuantizerPointer error, QuantizerPointer weight,
+             QuantizerPointer bias) {
+            self.add(std::move(key), RuleValue{.error = std::move(error),
+                                               .weight_gradient = std::move(weight),
+                                               .bias_gradient = std::move(bias)});
+          },
+          "key"_a, "error"_a.none(), "weight"_a.none(), "bias"_a.none())
+      .def(
+          "add_optimizer",
+          [](QuantizerMap& self, std::string key, QuantizerPointer state, QuantizerPointer update,
+             std::map<std::string, QuantizerPointer> states) {
+            self.add(std::move(key), RuleValue{.state = std::move(state),
+                                               .update = std::move(update),
+                                               .states = std::move(states)});
+          },
+          "key"_a, "state"_a.none(), "update"_a.none(), "states"_a)
       .def("find", &QuantizerMap::find, "layer"_a)
       .def(
           "find_rule",
@@ -155,15 +185,8 @@ void bind_map(nb::module_& module) {
       .def(nb::self == nb::self);
 }
 
-using Three = std::tuple<QuantizerMap, QuantizerMap, QuantizerMap>;
-
-Three maps_of(const Override& override) {
-  return {override.weights, override.extrinsic, override.intrinsic};
-}
-
-// layer, and its rules of the three maps
-using ExplainedLayer =
-    std::tuple<std::string, std::optional<Rule>, std::optional<Rule>, std::optional<Rule>>;
+// layer, and its rules of each map
+using ExplainedLayer = std::pair<std::string, std::array<std::optional<Rule>, kMapKinds.size()>>;
 // kind, rule, the rule that shadows it, the nearest layer, message
 using ExplainedIdle = std::tuple<std::string, Rule, std::optional<Rule>, std::string, std::string>;
 
@@ -184,30 +207,29 @@ void bind_maps(nb::module_& module) {
   module.def(
       "override_from_file",
       [](const std::filesystem::path& path) { return maps_of(Override::from_file(path)); },
-      "path"_a, "The three maps of a file.");
+      "path"_a, "The maps of a file: weights, extrinsic, intrinsic, gradients, optimizer.");
   module.def(
       "override_from_json",
       [](std::string_view text) { return maps_of(Override::from_json(text)); }, "text"_a);
   module.def("format_table", &format_table, "headings"_a, "rows"_a,
              "Rows of cells under their headings, in columns as wide as a terminal shows them.");
   module.def(
-      "override_to_json",
-      [](const QuantizerMap& weights, const QuantizerMap& extrinsic,
-         const QuantizerMap& intrinsic) {
-        return override_of(weights, extrinsic, intrinsic).to_json();
-      },
-      "weights"_a, "extrinsic"_a, "intrinsic"_a);
+      "override_to_json", [](const Maps& maps) { return override_of(maps).to_json(); }, "maps"_a);
+  module.def(
+      "refuse_training", [](const Maps& maps) { override_of(maps).refuse_training(); }, "maps"_a,
+      "Raises an Error where a map is about training.");
   module.def(
       "explain",
-      [](const QuantizerMap& weights, const QuantizerMap& extrinsic, const QuantizerMap& intrinsic,
-         const std::vector<std::string>& layers) {
-        const Override maps = override_of(weights, extrinsic, intrinsic);
+      [](const Maps& given, const std::vector<std::string>& layers) {
+        const Override maps = override_of(given);
         const Explanation explanation = explain(maps, layers);
         std::vector<ExplainedLayer> hit;
         hit.reserve(explanation.layers.size());
         for (const LayerExplanation& layer : explanation.layers) {
-          hit.emplace_back(layer.layer, copy_of(layer.weights), copy_of(layer.extrinsic),
-                           copy_of(layer.intrinsic));
+          ExplainedLayer& one = hit.emplace_back(layer.layer, decltype(ExplainedLayer::second){});
+          for (std::size_t i = 0; i < kMapKinds.size(); ++i) {
+            one.second[i] = copy_of(layer[kMapKinds[i]]);
+          }
         }
         std::vector<ExplainedIdle> idle;
         idle.reserve(explanation.idle.size());
@@ -217,7 +239,7 @@ void bind_maps(nb::module_& module) {
         }
         return std::tuple(hit, idle);
       },
-      "weights"_a, "extrinsic"_a, "intrinsic"_a, "layers"_a);
+      "maps"_a, "layers"_a);
 }
 
 }  // namespace tensorquant::python

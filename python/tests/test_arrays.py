@@ -125,6 +125,10 @@ def test_results_are_rounded_to_16_bits_ties_to_even(dtype):
         ("ternary,0.5", True, True),
         ("ternary,0.1", False, False),
         ("sparse,0.1", True, True),
+        ("mxfp8_e4m3", True, True),
+        ("mxint8", True, True),
+        ("mxfp4,scale=ceil", False, False),  # the largest number becomes the next power of two
+        ("int,8,scale=max", False, False),
     ],
 )
 def test_a_format_that_exceeds_the_type_warns(spec, float16, bfloat16):

@@ -37,12 +37,24 @@ def shown(quantizers):
     return found | {"rule": quantizers.rule}
 
 
+def shown_training(quantizers):
+    if quantizers is None:
+        return {}
+    places = ("error", "weight_gradient", "bias_gradient", "state", "update")
+    found = {place: getattr(quantizers, place) for place in places}
+    found = {place: str(quantizer) for place, quantizer in found.items() if quantizer is not None}
+    states = {name: q and str(q) for name, q in quantizers.states.items()}
+    return found | ({"states": states} if states else {})
+
+
 def assign(row):
     seed, strict = row.get("seed", 0), row.get("strict", False)
     override = tq.Override.from_json(row["maps"], seed=seed, strict=strict)
     layers = [Layer(**layer) for layer in row["layers"]]
     has_input = row.get("has_input", True)
-    return Assignment(override, layers, has_input, lambda layer: layer.arithmetic)
+    return Assignment(
+        override, layers, has_input, lambda layer: layer.arithmetic, takes_training=True
+    )
 
 
 # In Keras every layer can be quantized.
@@ -63,6 +75,9 @@ def test_each_row_comes_out_as_the_table_says(row):
     wanted = [one if set(one) - {"rule"} else {} for one in row["quantizers"]]
     assert [shown(one) for one in found.quantizers] == wanted
     assert (None if found.input is None else str(found.input.output)) == row["input"]
+    assert [shown_training(one) for one in found.training] == row.get("training") or [{}] * len(
+        row["layers"]
+    )
     for layer, one in zip(row["layers"], found.quantizers):
         if one is not None:
             assert (one.layer, one.seed) == (layer["names"][0], row.get("seed", 0))
@@ -74,7 +89,7 @@ def test_layers_that_cannot_be_quantized_are_told_by_the_core():
     for row in rows:
         override = tq.Override.from_json(row["maps"], strict=row.get("strict", False))
         layers = [dataclasses.astuple(Layer(**layer)) for layer in row["layers"]]
-        *_, faults = _core.assign(*override._natives(), override.strict, layers, True)
+        *_, faults = _core.assign(override._natives(), override.strict, layers, True)
         with pytest.raises(tq.Error) as error:
             faults.refuse()
         assert str(error.value) == row["fault"]
@@ -86,3 +101,11 @@ def test_what_a_front_end_finds_is_told_once_for_all_its_layers():
     found.add_fault(Layer(["b"], "X"), tq.Error("layer 'b' (X): too wide"))
     with pytest.raises(tq.Error, match=r"^layers 'a' \(X\), 'b' \(X\): too wide$"):
         found.refuse()
+
+
+def test_a_front_end_without_training_refuses_its_maps():
+    override = tq.Override(optimizer={"": {"state": "fp16"}})
+    with pytest.raises(
+        tq.Error, match="rule 1: the optimizer map is for tensorquant.torch in Pyth"
+    ):
+        Assignment(override, [], False, None)

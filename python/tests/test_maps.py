@@ -230,3 +230,60 @@ def test_a_name_of_hardware_stands_for_its_value():
         assert by_name.rules[0].text == hardware.text
         with pytest.raises(tq.Error, match="is no quantizer but a value of intrinsic maps"):
             tq.Quantizer(hardware.name)
+
+
+def test_maps_of_training_have_places_of_their_own():
+    gradients = tq.quantizer_map(
+        {"fc": {"error": "float,5,2", "weight": tq.Quantizer("fp16"), "bias": None}, "": "bf16"},
+        "gradients",
+    )
+    rule = gradients.find_rule("fc")
+    assert (str(rule.error), str(rule.weight_gradient), rule.bias_gradient) == (
+        "float,5,2",
+        "fp16",
+        None,
+    )
+    assert gradients.to_json() == '{"fc":{"error":"float,5,2","weight":"fp16"},"":"bf16"}'
+    optimizer = tq.quantizer_map(
+        {"": {"state": "fp16", "update": "bf16", "exp_avg": None, "max": "float,5,2"}}, "optimizer"
+    )
+    rule = optimizer.find_rule("fc")
+    assert (str(rule.state), str(rule.update)) == ("fp16", "bf16")
+    assert dict(rule.states) == {"exp_avg": None, "max": tq.Quantizer("float,5,2")}
+    for one in (gradients, optimizer):
+        assert pickle.loads(pickle.dumps(one)) == one
+        assert tq.quantizer_map(one.to_json(), one.kind) == one
+    override = tq.Override(gradients=gradients, optimizer=optimizer)
+    assert not override.empty and tq.Override.from_json(override.to_json()) == override
+
+
+@pytest.mark.parametrize(
+    "kind, rules, message",
+    [
+        (
+            "gradients",
+            {"a": {"output": "fp16"}},
+            "rule 1: unknown key 'output' in a map of kind gra",
+        ),
+        (
+            "optimizer",
+            {"a": {"weight": "fp16"}},
+            "rule 1: unknown key 'weight' in a map of kind opt",
+        ),
+        ("optimizer", {"a": {}}, "rule 1: an empty dictionary, expected 'state' or 'update'"),
+        ("optimizer", {"a": {"exp_avg": "f16"}}, "rule 1, exp_avg: .*'f16'"),
+        ("optimiser", {}, "a map's kind is .* or 'optimizer', not 'optimiser'"),
+    ],
+)
+def test_faults_in_maps_of_training_name_their_place(kind, rules, message):
+    with pytest.raises(tq.Error, match=message):
+        tq.quantizer_map(rules, kind)
+
+
+def test_explain_shows_maps_of_training_where_there_are_rules():
+    override = tq.Override("fp16", gradients={"fc": "bf16"}, optimizer={"x": {"exp_avg": "bf16"}})
+    explanation = tq.explain(override, ["conv", "fc"])
+    assert explanation.layers[1].gradients.text == '"bf16"'
+    lines = str(explanation).splitlines()
+    assert lines[0].split() == ["layer", "weights", "extrinsic", "intrinsic", "gradients"]
+    assert lines[-1] == "rule 1: optimizer key 'x' hits no layer"

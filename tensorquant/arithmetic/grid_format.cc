@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <variant>
 
 namespace tensorquant {
 namespace {
@@ -217,6 +218,14 @@ GridFormat in_double(const GridFormat& format) {
 
 bool takes_odd(const GridFormat& format) {
   return std::visit([](const auto& f) { return odd_is_enough(f); }, format);
+}
+
+bool is_float32(const GridFormat& format) {
+  const GridFormat of_doubles = in_double(format);
+  const auto* f = std::get_if<FloatingPoint>(&of_doubles);
+  return f != nullptr && f->significand_bits == kBinary32.significand_bits &&
+         f->min_exponent() == kBinary32.min_exponent() &&
+         f->max_exponent() == kBinary32.max_exponent() && f->rounding == kBinary32.rounding;
 }
 
 std::optional<int> modulus_of(const GridFormat& format) {

@@ -55,6 +55,9 @@ T to_type(const GridFormat& format, double x);
 // becomes binary32, and the bounds of Logarithmic are those of float32.
 GridFormat in_double(const GridFormat& format);
 
+// Whether it is binary32 with ties to even, as in_double(Identity) is; overflow may differ.
+bool is_float32(const GridFormat& format);
+
 // Whether a number that was rounded to odd in float64 is as good as the exact one: for formats that
 // look neither at bits far above the result nor far below it.
 bool takes_odd(const GridFormat& format);

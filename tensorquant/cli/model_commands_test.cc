@@ -371,6 +371,14 @@ TEST_F(ModelCommands, ExplainListsQuantizersAndTheRulesThatChoseThem) {
   EXPECT_EQ(result["layers"][6]["bias"], "fp16");
 }
 
+TEST_F(ModelCommands, MapsOfTrainingAreForPython) {
+  const std::string maps = write_file("maps.json", R"({"gradients": {"Conv1": "fp16"}})");
+  const Result result = run({"explain", "--model", "lenet", "--maps", maps});
+  EXPECT_NE(result.code, 0);
+  EXPECT_THAT(result.err, HasSubstr(maps + ":1:16: the gradients map is for tensorquant.torch in "
+                                           "Python; here nothing of training is quantized"));
+}
+
 TEST_F(ModelCommands, ExplainSaysWhatEvaluateSays) {
   ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
   const std::vector<std::string> maps = {"--weights", R"({"fc1": "none", "": "nearest,8,6"})",

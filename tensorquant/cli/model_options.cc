@@ -69,6 +69,7 @@ bool MapOptions::given() const {
 Override MapOptions::read(std::uint64_t seed) const {
   Override result;
   if (!maps.empty()) result = Override::from_file(maps);
+  result.refuse_training();
   if (!weights.empty()) result.weights = map_of("--weights", weights, MapKind::weights);
   if (!extrinsic.empty()) result.extrinsic = map_of("--extrinsic", extrinsic, MapKind::extrinsic);
   if (!intrinsic.empty()) result.intrinsic = map_of("--intrinsic", intrinsic, MapKind::intrinsic);

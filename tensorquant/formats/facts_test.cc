@@ -177,6 +177,58 @@ TEST(Fits, WhereResultsForTheTypesNumbersDo) {
   EXPECT_FALSE(fits(Logarithmic{.min_exponent = -40, .max_exponent = -30}, binary16));
 }
 
+// Each of the type's numbers in a block with itself, with a larger and with the largest one.
+TEST(Fits, WhereNoBlockOfTheTypesNumbersLosesABit) {
+  using Rule = Scale::Rule;
+  const FloatingPoint types[] = {{.exponent_bits = 5, .significand_bits = 10},
+                                 {.exponent_bits = 8, .significand_bits = 7}};
+  std::vector<ElementFormat> elements = {
+      kE4M3,
+      FloatingPoint{5, 2},
+      FloatingPoint{2, 1},
+      FloatingPoint{3, 7},
+      FloatingPoint{3, 10},
+      FloatingPoint{3, 11},
+      FixedPoint{.bits = 8, .fraction = 6},
+      FixedPoint{.bits = 13, .fraction = 40, .overflow = FixedPoint::Overflow::symmetric}};
+  for (const int bits : {4, 8, 9, 11, 12, 13}) {
+    elements.push_back(FixedPoint{
+        .bits = bits, .fraction = bits - 2, .overflow = FixedPoint::Overflow::symmetric});
+    elements.push_back(FixedPoint{.bits = bits, .is_unsigned = true});
+  }
+  int fitting = 0;
+  for (const FloatingPoint& type : types) {
+    std::vector<float> numbers;
+    for (const double x : values<double>(type)) {
+      const auto number = static_cast<float>(x);
+      const float larger = quantize_reference(type, std::fabs(number) * 1.75f * 16);
+      for (const float other : {number, larger, quantize_reference(type, 1e38f)}) {
+        if (std::isinf(other)) continue;
+        numbers.insert(numbers.end(), {number, other});
+      }
+    }
+    std::vector<float> results(numbers.size());
+    for (const ElementFormat& element : elements) {
+      for (const Rule rule : {Rule::floor, Rule::ceil, Rule::round, Rule::max}) {
+        const Scaled format{element, {.rule = rule, .per = Scale::Per::block, .block = 2}};
+        quantize_reference<float>(format, numbers, results);
+        const bool has_all = std::all_of(results.begin(), results.end(), [&](float y) {
+          return std::isnan(y) || quantize_reference(type, y) == y;
+        });
+        const bool is_said_to = fits(format, type);
+        const auto name = testing::Message() << static_cast<int>(rule) << ' ' << element.index()
+                                             << ' ' << largest_value<float>(element);
+        EXPECT_TRUE(has_all || !is_said_to) << name;
+        if (rule == Rule::floor) {
+          EXPECT_EQ(is_said_to, has_all) << name;
+        }
+        fitting += is_said_to;
+      }
+    }
+  }
+  EXPECT_GE(fitting, 15);
+}
+
 // IEEE 754-2019, table 3.6 and NumPy's finfo.
 TEST(Facts, OfBinary16AreThoseOfTheStandard) {
   const FormatFacts f =

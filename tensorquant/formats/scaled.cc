@@ -288,6 +288,20 @@ bool is_elementwise(const Scaled& format) {
   return !finds_scales(format) && is_elementwise(format.element);
 }
 
+// A number of the type lies on the grid that its scale gives to these elements, or is rounded to a
+// multiple of a larger power of two than its own last bit. Nothing goes beyond the type's range:
+// Rule::floor, where its scale is not clamped, lets no result reach the power of two above the
+// group's largest number. The other rules do, and scales that are no powers of two round products.
+bool fits(const Scaled& format, const FloatingPoint& type) {
+  if (format.scale.rule != Scale::Rule::floor) return false;
+  const bool has_grid = std::holds_alternative<FixedPoint>(format.element) ||
+                        std::holds_alternative<FloatingPoint>(format.element);
+  const auto ends = std::visit([](const auto& f) { return bounds<double>(f); }, format.element);
+  const int exponent = std::ilogb(ends.highest);
+  return has_grid && type.max_exponent() - exponent <= kMaxScaleExponent &&
+         -ends.lowest < std::ldexp(1.0, exponent + 1);
+}
+
 template <class T>
 FormatFacts facts(const Scaled& format) {
   const auto [lowest, highest] = bounds<T>(format);

@@ -137,7 +137,7 @@ template <class T>
 FormatFacts facts(const Scaled& format);
 template <class T>
 std::vector<double> values(const Scaled& format);
-inline bool fits(const Scaled&, const FloatingPoint&) { return false; }  // products are rounded
+bool fits(const Scaled& format, const FloatingPoint& type);
 
 }  // namespace tensorquant
 

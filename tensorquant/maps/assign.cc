@@ -66,6 +66,17 @@ LayerQuantizers quantizers_of(const LayerExplanation& rules, std::uint64_t seed)
   return chosen;
 }
 
+TrainingQuantizers training_of(const LayerExplanation& rules) {
+  TrainingQuantizers chosen;
+  chosen.error = effective(rules.gradients, Place::error);
+  chosen.weight_gradient = effective(rules.gradients, Place::weight_gradient);
+  chosen.bias_gradient = effective(rules.gradients, Place::bias_gradient);
+  chosen.state = effective(rules.optimizer, Place::state);
+  chosen.update = effective(rules.optimizer, Place::update);
+  if (rules.optimizer != nullptr) chosen.states = rules.optimizer->value.states;
+  return chosen;
+}
+
 class Assigner {
  public:
   Assigner(const Override& maps, const std::vector<AssignableLayer>& layers, bool has_input)
@@ -121,6 +132,8 @@ class Assigner {
       collect_idle(with_input, MapKind::extrinsic);
     }
     collect_idle(explanation, MapKind::intrinsic);
+    collect_idle(explanation, MapKind::gradients);
+    collect_idle(explanation, MapKind::optimizer);
   }
 
   void collect_idle(const Explanation& explanation, MapKind kind) {
@@ -148,6 +161,7 @@ class Assigner {
     }
     chosen.model_input = result.input.output;
     result.layers.push_back(std::move(chosen));
+    result.training.push_back(training_of(rules[0]));
   }
 
   // Takes out what no layer can have, lest the front-end stumble over it, too.

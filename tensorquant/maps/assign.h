@@ -7,6 +7,7 @@
 #include "tensorquant/maps/faults.h"
 #include "tensorquant/maps/layer_quantizers.h"
 #include "tensorquant/maps/override.h"
+#include "tensorquant/maps/training_quantizers.h"
 
 namespace tensorquant {
 
@@ -29,9 +30,10 @@ struct AssignableLayer {
 
 // What the maps decide about a model.
 struct Assignment {
-  std::vector<LayerQuantizers> layers;  // for each layer given
-  LayerQuantizers input;                // of the model's input: its output quantizer
-  std::vector<std::string> idle;        // a line for each rule that does nothing
+  std::vector<LayerQuantizers> layers;       // for each layer given
+  std::vector<TrainingQuantizers> training;  // likewise
+  LayerQuantizers input;                     // of the model's input: its output quantizer
+  std::vector<std::string> idle;             // a line for each rule that does nothing
   Faults faults;  // the front-end adds its own before it refuses them all in one error
 };
 

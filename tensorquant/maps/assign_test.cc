@@ -51,6 +51,19 @@ json shown(const LayerQuantizers& quantizers) {
   return found;
 }
 
+json shown(const TrainingQuantizers& quantizers) {
+  json found = json::object();
+  add(found, "error", quantizers.error);
+  add(found, "weight_gradient", quantizers.weight_gradient);
+  add(found, "bias_gradient", quantizers.bias_gradient);
+  add(found, "state", quantizers.state);
+  add(found, "update", quantizers.update);
+  for (const auto& [name, quantizer] : quantizers.states) {
+    found["states"][name] = quantizer == nullptr ? json() : json(quantizer->spec());
+  }
+  return found;
+}
+
 TEST(Assign, DoesWhatTheTableSays) {
   const json table = read_table();
   ASSERT_GT(table.size(), 10u);
@@ -67,6 +80,8 @@ TEST(Assign, DoesWhatTheTableSays) {
     ASSERT_EQ(found.layers.size(), layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
       EXPECT_EQ(shown(found.layers[i]), row["quantizers"][i]) << layers[i].names[0];
+      const json training = row.value("training", json());
+      EXPECT_EQ(shown(found.training[i]), training.is_null() ? json::object() : training[i]);
       EXPECT_EQ(found.layers[i].layer, layers[i].names[0]);
       EXPECT_EQ(found.layers[i].seed, maps.seed);
       EXPECT_EQ(found.layers[i].model_input, found.input.output);

@@ -34,12 +34,22 @@ std::string keys_of(MapKind kind, std::string_view conjunction) {
   return joined;
 }
 
+std::string article(MapKind kind) {
+  return kind == MapKind::weights || kind == MapKind::gradients ? "a" : "an";
+}
+
 // A map of a single place has no use for objects.
 bool takes_objects(MapKind kind) { return places_of(kind).size() > 1; }
 
 std::string expected_value(MapKind kind) {
   if (!takes_objects(kind)) return "a quantizer string or null";
   return "a quantizer string, null or an object with " + keys_of(kind, "and");
+}
+
+// An optimizer names its states as it likes, but not as maps name other things.
+bool is_state_name(const std::string& key) {
+  return !key.empty() && std::none_of(kPlaces.begin(), kPlaces.end(),
+                                      [&](const PlaceEntry& entry) { return entry.name == key; });
 }
 
 }  // namespace
@@ -135,10 +145,12 @@ RuleValue MapReader::read_parts(const JsonValue& object, MapKind kind) const {
       rule.outer = read_outer(value);
     } else if (kind == MapKind::intrinsic && key == "order") {
       rule.order = read_order(value);
+    } else if (kind == MapKind::optimizer && is_state_name(key)) {
+      rule.states[key] = read_quantizer(value);
     } else {
-      source_.fail(offset, "unknown key '" + key + "' in " +
-                               (kind == MapKind::weights ? "a " : "an ") + to_string(kind) +
-                               " map, expected " + keys_of(kind, "or"));
+      source_.fail(offset, "unknown key '" + key + "' in " + article(kind) + ' ' + to_string(kind) +
+                               " map, expected " + keys_of(kind, "or") +
+                               (kind == MapKind::optimizer ? " or the name of a state" : ""));
     }
   }
   if (kind != MapKind::intrinsic) return rule;

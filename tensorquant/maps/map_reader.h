@@ -15,7 +15,7 @@ namespace tensorquant {
 // read.
 std::string read_map_file(const std::filesystem::path& path);
 
-bool is_map_name(std::string_view key);  // "weights", "extrinsic" or "intrinsic"
+bool is_map_name(std::string_view key);  // "weights", "extrinsic", ...
 
 // Turns JSON into maps; every Error names the place of the key or value at fault. Private to maps/.
 class MapReader {

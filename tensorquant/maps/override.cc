@@ -9,12 +9,23 @@
 namespace tensorquant {
 namespace {
 
+// "'weights', 'extrinsic' and 'intrinsic'"
+std::string names_of_maps(std::string_view conjunction) {
+  std::string names;
+  for (const MapKind kind : kMapKinds) {
+    if (kind != kMapKinds.front()) {
+      names += kind == kMapKinds.back() ? ' ' + std::string(conjunction) + ' ' : ", ";
+    }
+    names += '\'' + to_string(kind) + '\'';
+  }
+  return names;
+}
+
 Override read(const JsonText& source) {
   const JsonValue maps = source.parse();
   if (maps.type != JsonValue::Type::object) {
-    source.fail(maps.offset,
-                "expected an object with 'weights', 'extrinsic' and 'intrinsic', found " +
-                    std::string(describe(maps.type)));
+    source.fail(maps.offset, "expected an object with " + names_of_maps("and") + ", found " +
+                                 std::string(describe(maps.type)));
   }
   const MapReader reader(source);
   Override result;
@@ -24,27 +35,30 @@ Override read(const JsonText& source) {
     if (kind != kMapKinds.end()) {
       result[*kind] = reader.read(value, *kind);
     } else {
-      source.fail(offset, "unknown map '" + key +
-                              "', expected 'weights', 'extrinsic' or 'intrinsic'; a file with one "
-                              "map alone is read as such (--weights, --extrinsic, --intrinsic, "
-                              "QuantizerMap::from_file)");
+      source.fail(offset, "unknown map '" + key + "', expected " + names_of_maps("or") +
+                              "; a file with one map alone is read as such (--weights, "
+                              "--extrinsic, --intrinsic, QuantizerMap::from_file)");
     }
   }
   return result;
 }
 
-// The weights, extrinsic or intrinsic of something that has the three.
-template <class Three>
-auto& member(Three& three, MapKind kind) {
+// The weights, extrinsic, ... of something that has one for each kind.
+template <class All>
+auto& member(All& all, MapKind kind) {
   switch (kind) {
     case MapKind::weights:
-      return three.weights;
+      return all.weights;
     case MapKind::extrinsic:
-      return three.extrinsic;
+      return all.extrinsic;
     case MapKind::intrinsic:
+      return all.intrinsic;
+    case MapKind::gradients:
+      return all.gradients;
+    case MapKind::optimizer:
       break;
   }
-  return three.intrinsic;
+  return all.optimizer;
 }
 
 void check_kind(const QuantizerMap& map, MapKind kind) {
@@ -66,6 +80,19 @@ const QuantizerMap& Override::operator[](MapKind kind) const { return member(*th
 
 const Rule*& LayerExplanation::operator[](MapKind kind) { return member(*this, kind); }
 const Rule* LayerExplanation::operator[](MapKind kind) const { return member(*this, kind); }
+
+bool Override::empty() const {
+  return std::all_of(kMapKinds.begin(), kMapKinds.end(),
+                     [this](MapKind kind) { return (*this)[kind].empty(); });
+}
+
+void Override::refuse_training() const {
+  for (const MapKind kind : {MapKind::gradients, MapKind::optimizer}) {
+    if ((*this)[kind].empty()) continue;
+    throw Error((*this)[kind].rules().front().origin + ": the " + to_string(kind) +
+                " map is for tensorquant.torch in Python; here nothing of training is quantized");
+  }
+}
 
 void Override::check_kinds() const {
   for (const MapKind kind : kMapKinds) check_kind((*this)[kind], kind);

@@ -13,25 +13,30 @@ namespace tensorquant {
 
 // The maps that a model is overridden with: which quantizers go into which layers.
 struct Override {
-  // One file with all three maps: {"weights": {...}, "extrinsic": {...}, "intrinsic": {...}}, each
-  // of which may be left out or be a bare quantizer string. Throws an Error with file, line and
-  // column.
+  // One file with all maps: {"weights": {...}, "extrinsic": {...}, "intrinsic": {...}, "gradients":
+  // {...}, "optimizer": {...}}, each of which may be left out or be a bare quantizer string. Throws
+  // an Error with file, line and column.
   static Override from_file(const std::filesystem::path& path);
   static Override from_json(std::string_view text);
 
   QuantizerMap weights = QuantizerMap({}, MapKind::weights);
   QuantizerMap extrinsic = QuantizerMap({}, MapKind::extrinsic);
   QuantizerMap intrinsic = QuantizerMap({}, MapKind::intrinsic);
+  // Of training, which Python's front-end for PyTorch quantizes.
+  QuantizerMap gradients = QuantizerMap({}, MapKind::gradients);
+  QuantizerMap optimizer = QuantizerMap({}, MapKind::optimizer);
   std::uint64_t seed = 0;  // of random rounding
   bool strict = false;     // a rule that does nothing is an error
 
-  bool empty() const { return weights.empty() && extrinsic.empty() && intrinsic.empty(); }
+  bool empty() const;
   QuantizerMap& operator[](MapKind kind);
   const QuantizerMap& operator[](MapKind kind) const;
   // Throws an Error where a map stands in a place of another kind, as extrinsic =
   // QuantizerMap({...}) without MapKind::extrinsic.
   void check_kinds() const;
-  // Canonical JSON of the three maps, empty ones left out; seed and strict are not part of it.
+  // For front-ends that quantize no training: throws an Error that names the first rule about it.
+  void refuse_training() const;
+  // Canonical JSON of the maps, empty ones left out; seed and strict are not part of it.
   std::string to_json() const;
   bool operator==(const Override&) const = default;
 };
@@ -43,6 +48,8 @@ struct LayerExplanation {
   const Rule* weights = nullptr;
   const Rule* extrinsic = nullptr;
   const Rule* intrinsic = nullptr;
+  const Rule* gradients = nullptr;
+  const Rule* optimizer = nullptr;
 
   const Rule*& operator[](MapKind kind);
   const Rule* operator[](MapKind kind) const;
@@ -59,7 +66,7 @@ struct IdleRule {
 
 struct Explanation {
   std::vector<LayerExplanation> layers;  // in the order given
-  std::vector<IdleRule> idle;            // weights, extrinsic, intrinsic; in the order of the rules
+  std::vector<IdleRule> idle;            // in the order of the maps and of their rules
 };
 
 // Which rule chooses each layer's quantizers, and which rules do nothing. The result points into

@@ -63,13 +63,13 @@ TEST(Override, CanonicalJsonReadsBackAsTheSameMaps) {
 TEST(Override, OneMapAloneIsAnErrorThatSaysHowToReadIt) {
   EXPECT_THAT([] { Override::from_json(R"({"conv": "fp16"})"); },
               ThrowsMessage<Error>(
-                  "line 1, column 2: unknown map 'conv', expected 'weights', 'extrinsic' or "
-                  "'intrinsic'; a file with one map alone is read as such (--weights, --extrinsic, "
+                  "line 1, column 2: unknown map 'conv', expected 'weights', 'extrinsic', "
+                  "'intrinsic', 'gradients' or 'optimizer'; a file with one map alone is read as such (--weights, --extrinsic, "
                   "--intrinsic, QuantizerMap::from_file)"));
   EXPECT_THAT(
       [] { Override::from_json(R"("fp16")"); },
-      ThrowsMessage<Error>("line 1, column 1: expected an object with 'weights', 'extrinsic' and "
-                           "'intrinsic', found a string"));
+      ThrowsMessage<Error>("line 1, column 1: expected an object with 'weights', 'extrinsic', "
+                           "'intrinsic', 'gradients' and 'optimizer', found a string"));
 }
 
 TEST(Override, ThreeMapsInPlaceOfOneAreAnErrorThatSaysHowToReadThem) {
@@ -84,6 +84,24 @@ TEST(Override, ThreeMapsInPlaceOfOneAreAnErrorThatSaysHowToReadThem) {
   EXPECT_EQ(
       QuantizerMap::from_json(R"({"conv": null, "weights": "fp16"})").find("x.weights")->spec(),
       "fp16");
+}
+
+TEST(Override, HoldsTheMapsOfTrainingWhichOtherFrontEndsRefuseByTheirFirstRule) {
+  constexpr const char* kText =
+      R"({"weights":{"":"fp16"},"gradients":{"":"bf16"},"optimizer":{"":{"state":"fp16"}}})";
+  Override maps = Override::from_json(kText);
+  EXPECT_EQ(maps.to_json(), kText);
+  EXPECT_THAT([&] { maps.refuse_training(); },
+              ThrowsMessage<Error>("line 1, column 37: the gradients map is for tensorquant.torch "
+                                   "in Python; here nothing of training is quantized"));
+  maps.gradients = QuantizerMap({}, MapKind::gradients);
+  EXPECT_THAT([&] { maps.refuse_training(); },
+              ThrowsMessage<Error>(HasSubstr("the optimizer map is for")));
+  maps.optimizer = QuantizerMap({}, MapKind::optimizer);
+  EXPECT_NO_THROW(maps.refuse_training());
+  EXPECT_FALSE(maps.empty());
+  maps.weights = QuantizerMap();
+  EXPECT_TRUE(maps.empty());
 }
 
 TEST(Override, ErrorsInsideAMapNameThePlace) {

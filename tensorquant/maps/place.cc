@@ -22,9 +22,13 @@ std::string to_string(MapKind kind) {
     case MapKind::extrinsic:
       return "extrinsic";
     case MapKind::intrinsic:
+      return "intrinsic";
+    case MapKind::gradients:
+      return "gradients";
+    case MapKind::optimizer:
       break;
   }
-  return "intrinsic";
+  return "optimizer";
 }
 
 std::vector<Place> places_of(MapKind kind) {
@@ -40,7 +44,8 @@ std::string to_string(Place place) {
 }
 
 std::string numbered(Place place, int index) {
-  return index == 0 ? to_string(place) : to_string(place) + std::to_string(index);
+  const std::string role(kPlaces[static_cast<std::size_t>(place)].role);
+  return index == 0 ? role : role + std::to_string(index);
 }
 
 std::uint32_t stream_of(std::string_view layer, Place place, int index) {

@@ -41,7 +41,18 @@ TEST(StreamOf, IsTheNumberOfTheDefinition) {
                          Row{"layer1.0.conv2", Place::output, 0, 0xe1f356f8},
                          Row{"layer1.0.conv2", Place::output, 1, 0xf07c778b},
                          Row{"layer1.0.conv2", Place::product, 0, 0x206fa880},
-                         Row{"layer1.0.conv2", Place::accumulator, 0, 0xdc387cad}}) {
+                         Row{"layer1.0.conv2", Place::accumulator, 0, 0xdc387cad},
+                         Row{"", Place::error, 0, 0x5a13c139},
+                         Row{"", Place::weight_gradient, 0, 0x5e9451cd},
+                         Row{"", Place::bias_gradient, 0, 0x5e9451cd},
+                         Row{"", Place::state, 0, 0x29c1190e},
+                         Row{"", Place::update, 0, 0xc73557bc},
+                         Row{"conv1.weight", Place::error, 0, 0xd7173bec},
+                         Row{"conv1.weight", Place::weight_gradient, 0, 0x4673297e},
+                         Row{"conv1.weight", Place::bias_gradient, 0, 0x4673297e},
+                         Row{"conv1.weight", Place::state, 0, 0xaa74e83f},
+                         Row{"conv1.weight", Place::update, 0, 0x5e7edaa3},
+                         Row{"conv1", Place::error, 1, 0x36ec9ecd}}) {
     EXPECT_EQ(stream_of(row.layer, row.place, row.index), row.stream)
         << row.layer << ':' << numbered(row.place, row.index);
   }
@@ -50,6 +61,7 @@ TEST(StreamOf, IsTheNumberOfTheDefinition) {
 TEST(Numbered, BeginsWithThePlainName) {
   EXPECT_EQ(numbered(Place::weight, 0), "weight");
   EXPECT_EQ(numbered(Place::bias, 2), "bias2");
+  EXPECT_EQ(numbered(Place::bias_gradient, 0), "gradient");
 }
 
 TEST(PlacesOf, DivideThePlacesAmongTheMaps) {
@@ -57,6 +69,8 @@ TEST(PlacesOf, DivideThePlacesAmongTheMaps) {
   for (const MapKind kind : kMapKinds) count += places_of(kind).size();
   EXPECT_EQ(count, kPlaces.size());
   EXPECT_EQ(places_of(MapKind::extrinsic), std::vector{Place::output});
+  EXPECT_EQ(places_of(MapKind::gradients),
+            (std::vector{Place::error, Place::weight_gradient, Place::bias_gradient}));
 }
 
 }  // namespace

@@ -194,6 +194,38 @@ TEST(QuantizerMap, EqualMeaningsHaveOneCanonicalText) {
       R"({"product":"fp16","accumulator":"fp16","outer":{"accumulator":"none"}})");
 }
 
+TEST(QuantizerMap, GradientsOfErrorsWeightsAndBiasesHavePartsOfTheirOwn) {
+  const auto text = [](const char* json) {
+    return QuantizerMap::from_json(json, MapKind::gradients).to_json();
+  };
+  EXPECT_EQ(text(R"({"a": {"error": "fp16", "weight": "bf16", "bias": null}})"),
+            R"({"a":{"error":"fp16","weight":"bf16"}})");
+  EXPECT_EQ(text(R"({"a": {"error": "fp16", "weight": "fp16", "bias": "fp16"}})"),
+            R"({"a":"fp16"})");
+  EXPECT_THAT([&] { text(R"({"a": {"output": "fp16"}})"); },
+              ThrowsMessage<Error>("line 1, column 8: unknown key 'output' in a gradients map, "
+                                   "expected 'error', 'weight' or 'bias'"));
+}
+
+TEST(QuantizerMap, StatesOfAnOptimizerGoByTheirOwnNamesToo) {
+  const auto read = [](const char* json) {
+    return QuantizerMap::from_json(json, MapKind::optimizer);
+  };
+  const QuantizerMap map = read(
+      R"({"": {"update": "bf16", "state": "fp16", "exp_avg": "float,4,3", "max": "none", "b": "fp16"}})");
+  const std::string text =
+      R"({"":{"state":"fp16","update":"bf16","exp_avg":"float,4,3","max":null}})";
+  EXPECT_EQ(map.to_json(), text);  // 'b' says no more than 'state'
+  EXPECT_EQ(read(text.c_str()), map);
+  EXPECT_EQ(map.rules()[0].value.states.at("max"), nullptr);
+  EXPECT_EQ(read(R"({"": {"exp_avg": null}})").to_json(), R"({"":null})");
+  EXPECT_EQ(read(R"("bf16")"), read(R"({"": {"state": "bf16", "update": "bf16"}})"));
+  EXPECT_THAT([&] { read(R"({"": {"weight": "fp16"}})"); },
+              ThrowsMessage<Error>("line 1, column 7: unknown key 'weight' in an optimizer map, "
+                                   "expected 'state' or 'update' or the name of a state"));
+  EXPECT_THROW(QuantizerMap().add("", RuleValue{.states = {{"exp_avg", nullptr}}}), Error);
+}
+
 TEST(QuantizerMap, CanonicalJsonReadsBackAsTheSameMap) {
   const auto map = QuantizerMap::from_json(
       R"({"z\"\\\n\u00e4": "nearest, 8, 4", "fc1": {"bias": "fp16"}, "": null, "=a": "binary"})");

@@ -13,8 +13,11 @@ namespace tensorquant {
 namespace {
 
 // In the order of kPlaces.
-constexpr std::array kMembers = {&RuleValue::weight, &RuleValue::bias, &RuleValue::output,
-                                 &RuleValue::product, &RuleValue::accumulator};
+constexpr std::array kMembers = {&RuleValue::weight,          &RuleValue::bias,
+                                 &RuleValue::output,          &RuleValue::product,
+                                 &RuleValue::accumulator,     &RuleValue::error,
+                                 &RuleValue::weight_gradient, &RuleValue::bias_gradient,
+                                 &RuleValue::state,           &RuleValue::update};
 static_assert(kMembers.size() == kPlaces.size());
 
 bool is_none(const std::shared_ptr<const Quantizer>& quantizer) {
@@ -25,7 +28,7 @@ std::string quoted_or_null(const std::shared_ptr<const Quantizer>& quantizer) {
   return quantizer ? json_quoted(quantizer->spec()) : "null";
 }
 
-// {"product":"nearest,8,4","accumulate":"once"}: the places that are set, and what is no step.
+// {"product":"nearest,8,4","accumulate":"once"}: the places that are set, and what is no default.
 std::string parts_to_json(const RuleValue& value, MapKind kind) {
   std::string text;
   const auto add = [&text](std::string_view name, const std::string& quoted) {
@@ -34,6 +37,7 @@ std::string parts_to_json(const RuleValue& value, MapKind kind) {
   for (const Place place : places_of(kind)) {
     if (value[place]) add(to_string(place), json_quoted(value[place]->spec()));
   }
+  for (const auto& [name, quantizer] : value.states) add(name, quoted_or_null(quantizer));
   if (value.accumulate != Accumulate{}) {
     add("accumulate", json_quoted(to_string(value.accumulate)));
   }
@@ -48,7 +52,8 @@ std::string parts_to_json(const RuleValue& value, MapKind kind) {
 
 // Whether the value says more than its quantizers do.
 bool has_settings(const RuleValue& value) {
-  return value.accumulate != Accumulate{} || value.outer || value.order != TapOrder::channel;
+  return value.accumulate != Accumulate{} || value.outer || value.order != TapOrder::channel ||
+         !value.states.empty();
 }
 
 }  // namespace
@@ -104,6 +109,9 @@ RuleValue normalized(RuleValue value, MapKind kind) {
     if (value.outer) refuse("an 'outer'");
     if (value.order != TapOrder::channel) refuse("an 'order'");
   }
+  if (kind != MapKind::optimizer && !value.states.empty()) {
+    refuse("a quantizer for '" + value.states.begin()->first + "'");
+  }
 
   for (const Place place : places_of(kind)) {
     if (kind != MapKind::intrinsic) {
@@ -112,6 +120,11 @@ RuleValue normalized(RuleValue value, MapKind kind) {
       value[place] = make_quantizer("none");
     }
   }
+  for (auto& [name, quantizer] : value.states) {
+    if (is_none(quantizer)) quantizer.reset();
+  }
+  const std::string state = quoted_or_null(value.state);
+  std::erase_if(value.states, [&](const auto& one) { return quoted_or_null(one.second) == state; });
   return value;
 }
 

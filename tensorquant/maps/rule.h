@@ -1,6 +1,7 @@
 #ifndef TENSORQUANT_MAPS_RULE_H_
 #define TENSORQUANT_MAPS_RULE_H_
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,10 +26,18 @@ struct RuleValue {
   std::shared_ptr<const Quantizer> output = nullptr;
   std::shared_ptr<const Quantizer> product = nullptr;
   std::shared_ptr<const Quantizer> accumulator = nullptr;
+  std::shared_ptr<const Quantizer> error = nullptr;
+  std::shared_ptr<const Quantizer> weight_gradient = nullptr;
+  std::shared_ptr<const Quantizer> bias_gradient = nullptr;
+  std::shared_ptr<const Quantizer> state = nullptr;
+  std::shared_ptr<const Quantizer> update = nullptr;
   // Of intrinsic maps alone.
   Accumulate accumulate = {};
   std::optional<OuterSum> outer = {};
   TapOrder order = TapOrder::channel;
+  // Of optimizer maps alone: states by their own names, such as "exp_avg", where they differ from
+  // `state`.
+  std::map<std::string, std::shared_ptr<const Quantizer>> states = {};
 
   std::shared_ptr<const Quantizer>& operator[](Place place);
   const std::shared_ptr<const Quantizer>& operator[](Place place) const;

@@ -8,7 +8,6 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/floats.h"
+#include "tests/golden/arithmetic_case.h"
 
 namespace tensorquant {
 namespace {
@@ -26,61 +26,19 @@ namespace {
 using nlohmann::json;
 using Sizes = std::vector<std::int64_t>;
 
-// Bit patterns as hexadecimal digits, one after the other.
-template <class T>
-std::vector<T> values_of(const json& text) {
-  const auto digits = text.get<std::string>();
-  constexpr std::size_t kDigits = 2 * sizeof(T);
-  std::vector<T> values;
-  for (std::size_t i = 0; i + kDigits <= digits.size(); i += kDigits) {
-    values.push_back(
-        from_bits<T>(static_cast<BitsOf<T>>(std::stoull(digits.substr(i, kDigits), nullptr, 16))));
-  }
-  return values;
-}
-
-template <class T>
-std::vector<T> optional_values(const json& entry, const char* key) {
-  return entry.contains(key) && !entry[key].is_null() ? values_of<T>(entry[key]) : std::vector<T>();
-}
-
-template <class T>
-const T* pointer(const std::vector<T>& values) {
-  return values.empty() ? nullptr : values.data();
-}
-
-std::optional<OuterSum> outer_of(const json& entry) {
-  if (!entry.contains("outer")) return {};
-  const json& outer = entry["outer"];
-  return OuterSum{make_quantizer(outer.value("accumulator", "none")), outer.value("every", 0)};
-}
-
-std::optional<int> optional_number(const json& entry, const char* key) {
-  if (!entry.contains(key) || entry[key].is_null()) return {};
-  return entry[key].get<int>();
-}
-
 template <class T>
 class Case {
  public:
   explicit Case(const json& entry)
       : entry_(entry),
         shape_(entry.value("shape", json::object())),
-        arithmetic_(make_arithmetic(*make_quantizer(entry["product"].get<std::string>()),
-                                    *make_quantizer(entry["accumulator"].get<std::string>()),
-                                    make_accumulate(entry["accumulate"].get<std::string>()),
-                                    outer_of(entry),
-                                    make_tap_order(entry.value("order", "channel")))),
-        context_{entry["seed"], entry["product_stream"], entry["accumulator_stream"],
-                 entry["step"]},
+        arithmetic_(arithmetic_of(entry)),
+        context_(context_of(entry)),
         a_(values_of<T>(entry["a"])),
         b_(optional_values<T>(entry, "b")),
         bias_(optional_values<T>(entry, "bias")),
         wanted_(values_of<T>(entry["y"])),
-        y_(wanted_.size()) {
-    arithmetic_.data_min_exponent = optional_number(entry, "data_min_exponent");
-    arithmetic_.weight_min_exponent = optional_number(entry, "weight_min_exponent");
-  }
+        y_(wanted_.size()) {}
 
   // What the vector says, and what is found.
   const std::vector<T>& wanted() const { return wanted_; }

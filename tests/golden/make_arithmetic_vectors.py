@@ -63,6 +63,8 @@ MODES = ["step", "step", "once", "fused", "chunk:1", "chunk:2", "chunk:3", "chun
 
 
 class Cases:
+    outputs = staticmethod(arithmetic_layers.outputs)
+
     def __init__(self):
         self.random = random.Random(20261124)
         self.lines = []
@@ -136,7 +138,7 @@ class Cases:
             **arrays,
         }
         digits = 2 * type.size
-        case["y"] = "".join(f"{bits:0{digits}x}" for bits in arithmetic_layers.outputs(case))
+        case["y"] = "".join(f"{bits:0{digits}x}" for bits in self.outputs(case))
         self.lines.append(json.dumps(case, separators=(",", ":")))
 
     def matmul(self, type, everyday):

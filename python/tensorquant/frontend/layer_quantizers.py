@@ -29,6 +29,7 @@ class LayerQuantizers:
     intrinsic: str = ""  # the intrinsic map's value, for people to read
     rule: str = ""  # which rules chose them, likewise
     seed: int = 0
+    keeps_scales: bool = False  # whether some layer's arithmetic is rounded, and wants to see them
 
     def __post_init__(self):
         check_integer("seed", self.seed, 0, 2**64 - 1)
@@ -37,7 +38,7 @@ class LayerQuantizers:
             if quantizer is None:
                 continue
             if not isinstance(quantizer, TensorQuantizer):
-                _check_has_string(quantizer)
+                check_has_string(quantizer)
             elif part in _INTRINSIC:
                 raise Error(
                     f"layer '{self.layer}': the intrinsic map cannot take {quantizer}, which is "
@@ -45,13 +46,13 @@ class LayerQuantizers:
                 )
 
     @classmethod
-    def of(cls, core, seed):
+    def of(cls, core, seed, keeps_scales):
         """What the core's assign() chose."""
         quantizers = {part: Quantizer._of(getattr(core, part)) for part in _PARTS}
         texts = {"accumulate": core.accumulate, "intrinsic": core.intrinsic, "rule": core.rule}
         outer, every = core.outer or (None, 0)
         sums = {"outer": outer and outer.spec, "every": every, "order": core.order}
-        return cls(core.layer, **quantizers, **texts, **sums, seed=seed)
+        return cls(core.layer, **quantizers, **texts, **sums, seed=seed, keeps_scales=keeps_scales)
 
     @property
     def is_random(self):
@@ -87,8 +88,8 @@ class LayerQuantizers:
         return cls(**{**config, **quantizers})
 
 
-def _check_has_string(quantizer):
-    # The frameworks' ops and saved models know quantizers by their strings.
+def check_has_string(quantizer):
+    """Raises an Error where a quantizer has no string: the frameworks' ops know it by that."""
     try:
         Quantizer(quantizer.spec)
     except Error:

@@ -17,6 +17,19 @@ class LayerSummary(NamedTuple):
     rule: str
 
 
+class TrainingSummary(NamedTuple):
+    """The same in a model with quantized gradients."""
+
+    layer: str
+    type: str
+    weights: str
+    bias: str
+    output: str
+    intrinsic: str
+    gradients: str
+    rule: str
+
+
 def summary_of(quantizers, kind, roles=(), can_round=False):
     """The summary of a layer, or of a model's input.
 
@@ -46,7 +59,27 @@ def empty_summary(name, kind):
     return LayerSummary(name, kind, *[""] * (len(LayerSummary._fields) - 2))
 
 
+def with_training(summaries, training):
+    """TrainingSummaries of LayerSummaries, unless nothing of training is quantized.
+
+    Args:
+        summaries: A list of LayerSummary.
+        training: TrainingQuantizers by the layers' names.
+    """
+    if not any(quantizers.gradients for quantizers in training.values()):
+        return summaries
+    return [_with(summary, training.get(summary.layer)) for summary in summaries]
+
+
+def _with(summary, quantizers):
+    *front, rule = summary
+    if quantizers is None:
+        return TrainingSummary(*front, "", rule)
+    return TrainingSummary(*front, quantizers.gradients, rule or quantizers.rule)
+
+
 def table(summaries):
     """A line for each summary, under headings."""
+    columns = list((summaries[0] if summaries else LayerSummary)._fields)
     cells = [[cell or "-" for cell in summary] for summary in summaries]
-    return _core.format_table(list(LayerSummary._fields), cells).removesuffix("\n")
+    return _core.format_table(columns, cells).removesuffix("\n")

@@ -1,5 +1,6 @@
 """Quantizers written in the operations of a framework."""
 
+from tensorquant.numbers.context import NO_AXES, axes_in_range
 from tensorquant.numbers.user_quantizer import PythonQuantizer
 
 
@@ -10,6 +11,10 @@ class TensorQuantizer(PythonQuantizer):
     with the rest of the model; the framework gives its gradient, for example by
     `tf.custom_gradient`, `torch.autograd.Function` or `jax.custom_vjp`. The intrinsic map cannot take
     it, nor can anything outside Keras and PyTorch. Objects must not change once they are used.
+
+    Set needs_layout = True in a class whose results depend on what the tensor's axes mean. Its
+    quantize() takes the keywords channel_axes and reduction_axes: tuples of the axes, counted from
+    0, whose indices are the channels, and that a dot product sums over; None where nobody has said.
 
     A Keras model is saved and copied with it if the class has what Keras asks of a class:
     `get_config()`, the keywords of its constructor, and `keras.saving.register_keras_serializable`.
@@ -28,6 +33,8 @@ class TensorQuantizer(PythonQuantizer):
         [[0.5, 0.5]]
     """
 
+    needs_layout = False
+
     def quantize(self, tensor):
         """Quantizes a tensor of the framework.
 
@@ -40,7 +47,18 @@ class TensorQuantizer(PythonQuantizer):
         raise NotImplementedError(f"{type(self).__name__} has no method quantize(self, tensor)")
 
     def __call__(self, tensor):
-        return self.quantize(tensor)
+        return self.quantize_in(tensor, NO_AXES)
+
+    def quantize_in(self, tensor, axes):
+        """quantize() of a tensor whose Axes are known."""
+        if not self.needs_layout:
+            return self.quantize(tensor)
+        rank = len(tensor.shape)
+        return self.quantize(
+            tensor,
+            channel_axes=axes_in_range(axes.channel, rank),
+            reduction_axes=axes_in_range(axes.reduction, rank),
+        )
 
     def __str__(self):
         return type(self).__name__
@@ -59,4 +77,4 @@ class TensorQuantizer(PythonQuantizer):
 
     @property
     def _traits(self):
-        return self._identity(), False, False, False
+        return self._identity(), False, False, self.needs_layout

@@ -3,7 +3,6 @@
 from tensorquant._core import Error
 from tensorquant.numbers.checks import check_integer
 from tensorquant.numbers.context import axes_of
-from tensorquant.ops.common import traits
 
 
 def told_axes(layer, name, quantizer, rank=None):
@@ -31,4 +30,4 @@ def told_axes(layer, name, quantizer, rank=None):
         key: check_integer(f"{key} of its quantizer_axes for '{name}'", axis, -(2**31), 2**31 - 1)
         for key, axis in axes.items()
     }
-    return axes_of(traits(quantizer.spec), quantizer.spec, **axes, rank=rank)
+    return axes_of(quantizer._native, quantizer.spec, **axes, rank=rank)

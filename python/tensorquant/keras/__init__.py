@@ -12,12 +12,15 @@ Example:
 """
 
 from tensorquant.frontend.override_argument import IdleRuleWarning
+from tensorquant.frontend.ranges import PlaceRanges
 from tensorquant.frontend.summary import LayerSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.keras.calibration import calibrate
 from tensorquant.keras.model import (
     layer_steps,
     quantize_model,
+    ranges,
+    record_ranges,
     set_inference_step,
     set_layer_steps,
     strip,
@@ -30,12 +33,15 @@ generic_keras_override = override.generic_keras_override
 __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
+    "PlaceRanges",
     "TensorQuantizer",
     "calibrate",
     "generic_keras_override",
     "layer_steps",
     "override",
     "quantize_model",
+    "ranges",
+    "record_ranges",
     "set_inference_step",
     "set_layer_steps",
     "strip",

@@ -4,11 +4,12 @@ import keras
 
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import rounded
 from tensorquant.keras.container import ContainerPlan, remember_layers
 from tensorquant.keras.keras_internals import sublayers
 from tensorquant.keras.layers import is_whole, walk
-from tensorquant.keras.moving import only_moves_values
+from tensorquant.keras.moving import only_moves_values, passes_on_scales
 from tensorquant.keras.plan import LayerPlan
 from tensorquant.keras.twin import attach, detach
 
@@ -43,6 +44,8 @@ class Application:
         self.layers = list(zip(found, assignment.quantizers))
         self._plans = []  # pairs of a layer and its plan or None
         for layer, quantizers in self.layers:
+            if quantizers is None and assignment.keeps_scales and passes_on_scales(layer.layer):
+                quantizers = LayerQuantizers(layer.name, keeps_scales=True)
             try:
                 plan = quantizers and LayerPlan(layer.layer, quantizers)
                 self._plans.append((layer.layer, plan))

@@ -5,8 +5,10 @@ import contextlib
 import keras
 
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.frontend.tensor_scales import TensorScales
 from tensorquant.keras.tensor_quantizer import quantize_tensor
 from tensorquant.ops import backend
+from tensorquant.ops.common import has_scales, traits
 
 _framework = backend(keras.backend.backend())
 
@@ -19,7 +21,7 @@ def as_tensor(x):
 def quantize(x, quantizer, context):
     """A quantized tensor, differentiable as the quantizer says."""
     if isinstance(quantizer, TensorQuantizer):
-        return quantize_tensor(x, quantizer)
+        return quantize_tensor(x, quantizer, context.axes)
     return _framework.quantize_in(x, quantizer, context)
 
 
@@ -57,7 +59,18 @@ def is_in_backward_pass():
     return hasattr(_framework, "is_in_backward_pass") and _framework.is_in_backward_pass()
 
 
-def arithmetic(operation, inputs, float_function, step):
+def find_scales(x, quantizer, axes):
+    """The TensorScales of what quantize() makes of a tensor; None for one without."""
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    if isinstance(quantizer, TensorQuantizer) or not has_scales(quantizer.spec, dtype):
+        return None
+    spec = quantizer.spec
+    return TensorScales(spec, traits(spec).per, _framework.scales_in(x, spec, axes))
+
+
+def arithmetic(operation, inputs, float_function, step, scales=()):
     """The result of one of tensorquant.ops' operations, with the gradient of `float_function`."""
     tensors = map(as_tensor, inputs)
-    return _framework.arithmetic(operation, *tensors, float_function=float_function, step=step)
+    return _framework.arithmetic(
+        operation, *tensors, float_function=float_function, step=step, scales=scales
+    )

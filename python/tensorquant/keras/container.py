@@ -29,6 +29,7 @@ class ContainerPlan:
     def __init__(self, container, model_input=None):
         self.model_input = model_input
         self.step = Step() if model_input is not None and model_input.is_random else None
+        self.ranges = None  # a RangeRecorder that counts
         self._saved = None  # what the layers inside are to get, once they are there
         self._inside = _LayersInside(container)
 
@@ -58,7 +59,8 @@ class ContainerPlan:
             step = 0 if self.step is None else self.step.next_call(is_training(kwargs))
             inputs, others = split_inputs(layer, args, kwargs)
             axes = output_axes(layer, self.model_input.output)
-            args = [quantize_floats(inputs, self.model_input, step, axes), *others]
+            quantized = quantize_floats(inputs, self.model_input, step, axes, self.ranges)
+            args = [quantized, *others]
         return base_call(layer, *args, **kwargs)
 
     def to_config(self, layer):

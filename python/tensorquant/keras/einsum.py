@@ -105,16 +105,16 @@ class MatrixForm:
         return [a for a in self.kernel if a not in self.inputs]
 
     def flat_inputs(self, x):
-        """(kept..., summed) from the layer's inputs."""
-        shape = ops.shape(x)
+        """(kept..., summed) from the layer's inputs, an object that is transposed and reshaped."""
+        shape = ops.shape(x.tensor)
         kept = tuple(shape[self.inputs.index(a)] for a in self._kept)
-        x = ops.transpose(x, [self.inputs.index(a) for a in self._kept + self._summed])
-        return ops.reshape(x, (*kept, math.prod(x.shape[len(kept) :])))
+        x = x.transposed([self.inputs.index(a) for a in self._kept + self._summed])
+        return x.reshaped((*kept, math.prod(x.tensor.shape[len(kept) :])))
 
     def flat_kernel(self, w):
-        """(made, summed) from the layer's kernel."""
-        w = ops.transpose(w, [self.kernel.index(a) for a in self._made + self._summed])
-        return ops.reshape(w, (math.prod(w.shape[: len(self._made)]), -1))
+        """(made, summed) from the layer's kernel, likewise."""
+        w = w.transposed([self.kernel.index(a) for a in self._made + self._summed])
+        return w.reshaped((math.prod(w.tensor.shape[: len(self._made)]), -1))
 
     def flat_bias(self, bias, kernel_shape):
         """(made) from the layer's bias, which is shaped like the output's last dimensions."""

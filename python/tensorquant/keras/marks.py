@@ -1,4 +1,4 @@
-"""Tensors that have a quantizer's values already.
+"""What is known of tensors that a quantizer made: its name, and the scales that it found.
 
 In a chain of layers with one output quantizer, a ReLU, a padding or a reshape passes on values that
 the quantizer has made.
@@ -12,6 +12,7 @@ from tensorquant.keras.keras_internals import get_tensor_attribute, set_tensor_a
 from tensorquant.keras.moving import incoming_numbers
 
 _QUANTIZED = "_tensorquant_quantized"  # an attribute of tensors: a string and a version
+_SCALES = "_tensorquant_scales"  # another: TensorScales
 
 
 def mark_quantized(x, quantizer):
@@ -31,6 +32,17 @@ def passes_on_quantized(layer, x, y, quantizer):
     if mark is None or mark != (quantizer.spec, version(x)):
         return False
     return are_values(numbers, quantizer.spec, _type(x))
+
+
+def mark_scales(x, scales):
+    """Notes the TensorScales of a tensor; None for one without, whatever it was before."""
+    if scales is not None or scales_of(x) is not None:
+        set_tensor_attribute(x, _SCALES, scales)
+
+
+def scales_of(x):
+    """The TensorScales of a tensor, or None."""
+    return get_tensor_attribute(x, _SCALES)
 
 
 def _type(x):

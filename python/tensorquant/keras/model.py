@@ -5,7 +5,9 @@ from typing import Any
 
 import keras
 
+from tensorquant._core import Error
 from tensorquant.frontend.override_argument import make_override, warn_of_idle
+from tensorquant.frontend.ranges import PlaceRanges, RangeRecorder, ranges_of
 from tensorquant.frontend.steps import set_inference_steps, set_training_steps, training_steps
 from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of, table
 from tensorquant.keras import rounded
@@ -115,6 +117,69 @@ def _summary_of(found):
     if not found.layer.built:
         roles = {"bias", "weight"}  # it may come to have them
     return summary_of(plan.quantizers, found.type, roles, rounded.can_round(found.layer))
+
+
+@checked
+def record_ranges(model: keras.layers.Layer, on: bool = True) -> None:
+    """Has the quantizers of a model count from now on, from nothing: see `ranges`.
+
+    The model computes the same and takes longer. What runs compiled counts nothing: call `model(x)`,
+    or compile the model with `run_eagerly=True` before fit(), evaluate() and predict().
+
+    Args:
+        model: A model or layer that quantize_model() was called for.
+        on: False: count no more, and forget.
+
+    Raises:
+        tensorquant.Error: It has no quantizers.
+    """
+    plans = _plans(model)
+    recorder = RangeRecorder() if on else None
+    for plan in plans:
+        plan.ranges = recorder
+    _forget_traces(model)
+
+
+@checked
+def ranges(model: keras.layers.Layer, print_fn: Callable | None = print) -> list[PlaceRanges]:
+    """Shows what each quantizer has saturated and made zero since `record_ranges`.
+
+    A weight counts again when it has changed, or is rounded at random. An output that comes quantized
+    by the same quantizer from the layer before is not quantized, and not counted. A
+    `TensorQuantizer` is not counted.
+
+    Args:
+        model: The model or layer.
+        print_fn: Called with the table; None for no output.
+
+    Returns:
+        A list of PlaceRanges, in the order of the layers.
+
+    Raises:
+        tensorquant.Error: The model has no quantizers, record_ranges() was not called, or the model
+            ran compiled alone.
+
+    Example:
+        >>> import keras
+        >>> import tensorquant.keras as tqk
+        >>> relu = keras.layers.ReLU(name="relu")
+        >>> relu = tqk.quantize_model(relu, extrinsic="nearest,8,4")
+        >>> tqk.record_ranges(relu)
+        >>> y = relu(keras.ops.array([9.0, 0.01, 1.0, 0.5]))
+        >>> rows = tqk.ranges(relu)
+        layer  place   quantizer    bits a value  values  saturated  became zero  range
+        relu   output  nearest,8,4  8             4       1 (25 %)   1 (25 %)     0.01 .. 9
+    """
+    recorder = next((plan.ranges for plan in _plans(model) if plan.ranges is not None), None)
+    return ranges_of(recorder, [found.name for found in walk(model)], print_fn)
+
+
+def _plans(model):
+    layers = [model, *(found.layer for found in walk(model))]
+    plans = [plan for plan in map(settled, layers) if plan is not None]
+    if not plans:
+        raise Error("the model has no quantizers; call quantize_model() first")
+    return plans
 
 
 @checked

@@ -1,7 +1,8 @@
 """Layers that only select or move values."""
 
-from keras import activations, layers
+from keras import activations, layers, ops
 
+from tensorquant.frontend.tensor_scales import lost, over_space, reshaped
 from tensorquant.keras.twin import float_class
 
 _SIZES = (1, 2, 3)
@@ -28,6 +29,24 @@ _SELECTING = {
         for n in _SIZES
     ),
 }
+_IN_PLACE = {
+    layers.Identity,
+    layers.Masking,
+    layers.Dropout,
+    *(getattr(layers, f"SpatialDropout{n}D") for n in _SIZES),
+    layers.ReLU,
+    layers.Activation,
+}
+_OVER_SPACE = {
+    *_PADDING,
+    *(
+        getattr(layers, f"{kind}{n}D")
+        for kind in ("Cropping", "UpSampling", "MaxPooling", "GlobalMaxPooling")
+        for n in _SIZES
+    ),
+    layers.RepeatVector,
+}
+_RESHAPING = {layers.Flatten, layers.Reshape, layers.Permute}
 _ACTIVATIONS = (
     (activations.linear, ()),
     (activations.relu, (0.0,)),
@@ -43,6 +62,33 @@ def only_moves_values(layer):
     if float_class(layer) in (layers.UpSampling2D, layers.UpSampling3D):
         return getattr(layer, "interpolation", "nearest") == "nearest"
     return float_class(layer) in _SELECTING or incoming_numbers(layer) is not None
+
+
+def passes_on_scales(layer):
+    """Whether a layer makes its output of its input alone, without arithmetic."""
+    is_known = float_class(layer) in _IN_PLACE | _OVER_SPACE | _RESHAPING
+    return is_known and only_moves_values(layer)
+
+
+def moved_scales(layer, scales, x, y):
+    """The TensorScales of the output of a layer that passes_on_scales().
+
+    Args:
+        layer: The layer.
+        scales: The TensorScales of its input.
+        x, y: Its input and output.
+    """
+    kind = float_class(layer)
+    if scales.loss or kind in _IN_PLACE:
+        return scales
+    place = f"layer '{layer.name}' ({kind.__name__})"
+    if kind is layers.Permute:
+        return scales._replace(scales=ops.transpose(scales.scales, (0, *layer.dims)))
+    if kind in _OVER_SPACE:
+        return over_space(scales, x.shape, y.shape, place, ops)
+    if getattr(layer, "data_format", None) == "channels_first" and not scales.is_one:
+        return lost(place)  # Flatten puts the channels last before
+    return reshaped(scales, x.shape, y.shape, place, ops)
 
 
 def incoming_numbers(layer):

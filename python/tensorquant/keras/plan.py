@@ -6,10 +6,11 @@ from keras import ops, tree
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.frontend.layer_error import LayerError
-from tensorquant.frontend.layer_quantizers import LayerQuantizers
+from tensorquant.frontend.layer_quantizers import LayerQuantizers, numbered
 from tensorquant.keras import rounded
 from tensorquant.keras.axes import axes_in, output_axes, parameter_axes, refuse_kernels
-from tensorquant.keras.backend import not_compiled, quantize, quantize_last
+from tensorquant.keras.backend import find_scales, not_compiled, quantize, quantize_last
+from tensorquant.keras.counting import count
 from tensorquant.keras.keras_internals import (
     get_keras_mask,
     is_training,
@@ -18,7 +19,13 @@ from tensorquant.keras.keras_internals import (
     value_as_stored,
 )
 from tensorquant.keras.layers import is_whole
-from tensorquant.keras.marks import mark_quantized, passes_on_quantized
+from tensorquant.keras.marks import (
+    mark_quantized,
+    mark_scales,
+    passes_on_quantized,
+    scales_of,
+)
+from tensorquant.keras.moving import moved_scales, passes_on_scales
 from tensorquant.keras.parameters import parameters, put_tensors, put_variables_back
 from tensorquant.keras.step import Step
 from tensorquant.keras.tensor_quantizer import load, save
@@ -42,6 +49,7 @@ class LayerPlan:
         self._naming = LayerError(quantizers.layer, type(layer).__name__)
         self.step = Step() if quantizers.is_random else None
         self.arithmetic = None
+        self.ranges = None  # a RangeRecorder that counts
         self._sublayers = len(sublayers(layer))
         self._replacements = None  # (Parameter, its quantizer, its Context), known once it is built
         with self._naming:
@@ -51,6 +59,7 @@ class LayerPlan:
             if quantizers.product is not None and rounded.can_round(layer):
                 rounded.refuse_masks(layer)
                 self.arithmetic = LayerArithmetic(quantizers)
+                rounded.refuse_weights(layer, self.arithmetic, quantizers.weight)
             if layer.built:
                 self._find_parameters(layer)
 
@@ -65,8 +74,18 @@ class LayerPlan:
             output = self.quantizers.output
             if output is not None and args and passes_on_quantized(layer, args[0], box[0], output):
                 mark_quantized(box[0], output)
+                self._pass_on_scales(layer, args, box[0])
                 return box.pop()
-            return quantize_outputs(box, self.quantizers, step, self._output_axes)
+            if output is None:
+                self._pass_on_scales(layer, args, box[0])
+            return quantize_outputs(box, self.quantizers, step, self._output_axes, self.ranges)
+
+    def _pass_on_scales(self, layer, args, output):
+        if not self.quantizers.keeps_scales or not args or not passes_on_scales(layer):
+            return
+        scales = scales_of(args[0])
+        if scales is not None and output is not args[0]:
+            mark_scales(output, moved_scales(layer, scales, args[0], output))
 
     def settle(self, layer):
         pass
@@ -110,8 +129,17 @@ class LayerPlan:
         quantized = []
         for parameter, quantizer, context in self._replacements:
             variable = parameter.variable
-            value = quantize(value_as_stored(variable), quantizer, context.at(step))
-            quantized.append((parameter, variable._maybe_autocast(value)))
+            stored, context = value_as_stored(variable), context.at(step)
+            names = self.quantizers.layer, parameter.role
+            count(self.ranges, *names, quantizer, stored, context, is_parameter=True)
+            value = variable._maybe_autocast(quantize(stored, quantizer, context))
+            if (
+                self.arithmetic is not None
+                and not parameter.is_bias
+                and value.dtype == stored.dtype
+            ):
+                mark_scales(value, find_scales(stored, quantizer, context.axes))
+            quantized.append((parameter, value))
         return quantized
 
 
@@ -124,7 +152,7 @@ def _refuse_quantized(layer):
         raise Error("its weights are a sum with LoRA's, which cannot be quantized as one")
 
 
-def quantize_outputs(box, quantizers, step, axes):
+def quantize_outputs(box, quantizers, step, axes, recorder=None):
     """What a layer returned, quantized.
 
     Args:
@@ -132,17 +160,21 @@ def quantize_outputs(box, quantizers, step, axes):
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
         axes: The Axes of the tensors.
+        recorder: A RangeRecorder, or None.
     """
     if quantizers.output is None or not is_float_tensor(box[0]):
-        return quantize_floats(box.pop(), quantizers, step, axes)
+        return quantize_floats(box.pop(), quantizers, step, axes, recorder)
     mask = get_keras_mask(box[0])
     context = quantizers.context("output", axes=axes_in(axes, box[0])).at(step)
+    scales = _scales_of_output(box[0], quantizers, context)
+    count(recorder, quantizers.layer, "output", quantizers.output, box[0], context)
     y = quantize_last(box, quantizers.output, context)
     mark_quantized(y, quantizers.output)
+    mark_scales(y, scales)
     return _with_mask(y, mask)
 
 
-def quantize_floats(tensors, quantizers, step, axes):
+def quantize_floats(tensors, quantizers, step, axes, recorder=None):
     """Quantizes the floating-point tensors of a structure and leaves all else alone.
 
     Args:
@@ -150,6 +182,7 @@ def quantize_floats(tensors, quantizers, step, axes):
         quantizers: LayerQuantizers; its output quantizer is used.
         step: The step of random rounding.
         axes: The Axes of the tensors.
+        recorder: A RangeRecorder, or None.
 
     Returns:
         The same structure. Keras' masks are kept.
@@ -163,12 +196,19 @@ def quantize_floats(tensors, quantizers, step, axes):
         if not is_float_tensor(x):
             return x
         context = quantizers.context("output", index, axes_in(axes, x)).at(step)
+        place = numbered("output", index)
+        count(recorder, quantizers.layer, place, quantizers.output, x, context)
         index += 1
         y = quantize(x, quantizers.output, context)
         mark_quantized(y, quantizers.output)
+        mark_scales(y, _scales_of_output(x, quantizers, context))
         return _with_mask(y, get_keras_mask(x))
 
     return tree.map_structure(quantized, tensors)
+
+
+def _scales_of_output(x, quantizers, context):
+    return find_scales(x, quantizers.output, context.axes) if quantizers.keeps_scales else None
 
 
 def is_float_tensor(x):

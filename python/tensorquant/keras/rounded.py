@@ -7,14 +7,19 @@ into their form; no number is computed here.
 import dataclasses
 import functools
 import math
+from typing import Any
 
 from keras import layers, ops
 
 from tensorquant._core import Error
+from tensorquant.frontend.tensor_scales import TensorScales, known, reshaped
 from tensorquant.keras import einsum
 from tensorquant.keras.backend import arithmetic
 from tensorquant.keras.keras_internals import get_keras_mask
+from tensorquant.keras.marks import scales_of
 from tensorquant.keras.twin import float_class
+from tensorquant.numbers.quantizer import Quantizer
+from tensorquant.ops.common import traits
 
 
 def can_round(layer):
@@ -33,6 +38,14 @@ def refuse_masks(layer):
             raise Error(_MASKED)
 
 
+def refuse_weights(layer, arithmetic_of_layer, quantizer):
+    """Raises a tensorquant.Error where the scales of a layer's weights do not suit its sums."""
+    if isinstance(quantizer, Quantizer) and float_class(layer) in (*_CONVS, *_DEPTHWISE_CONVS):
+        arithmetic_of_layer.refuse_blocks(
+            quantizer.spec, traits(quantizer.spec).per, layer.kernel_size
+        )
+
+
 def rounded_call(layer, arithmetic_of_layer, step, *args, **kwargs):
     """What call() of a layer gives, with its arithmetic rounded and its activation as it is.
 
@@ -45,15 +58,53 @@ def rounded_call(layer, arithmetic_of_layer, step, *args, **kwargs):
     return _ROUNDED[float_class(layer)](layer, arithmetic_of_layer, step, *args, **kwargs)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Operand:
+    """A tensor that arithmetic reads, and its TensorScales or None."""
+
+    tensor: Any
+    scales: TensorScales | None
+
+    @classmethod
+    def of(cls, x):
+        return cls(x, known(scales_of(x)))
+
+    def transposed(self, axes=None):
+        scales = self.scales
+        if scales is not None:
+            scales = scales._replace(scales=ops.transpose(scales.scales, axes))
+        return _Operand(ops.transpose(self.tensor, axes), scales)
+
+    def reshaped(self, shape):
+        tensor, scales = ops.reshape(self.tensor, shape), self.scales
+        if scales is not None:
+            scales = known(reshaped(scales, self.tensor.shape, tensor.shape, "it itself", ops))
+        return _Operand(tensor, scales)
+
+
+def _compute(rounding, kind, step, x, weights, bias, float_function, **options):
+    """The result of an operation on Operands and perhaps a bias."""
+    operands = [x] if weights is None else [x, weights]
+    if x.scales is not None:
+        options["x_format"] = x.scales.spec
+    if kind == "convolution":
+        for operand in operands:
+            scales = operand.scales
+            if scales is not None and not scales.is_one:
+                rounding.refuse_blocks(scales.spec, scales.per, weights.tensor.shape[2:])
+    tensors = [operand.tensor for operand in operands] + ([] if bias is None else [bias])
+    scales = [operand.scales and operand.scales.scales for operand in operands]
+    operation = rounding.operation(kind, has_weights=weights is not None, **options)
+    return arithmetic(operation, tensors, float_function, step, scales)
+
+
 def _activated(layer, outputs):
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
 def _dense(layer, rounding, step, inputs, training=None):
-    operands = [inputs, ops.transpose(layer.kernel)]
-    if layer.bias is not None:
-        operands.append(layer.bias)
-    outputs = arithmetic(rounding.operation("linear"), operands, _float_linear, step)
+    x, w = _Operand.of(inputs), _Operand.of(layer.kernel).transposed()
+    outputs = _compute(rounding, "linear", step, x, w, layer.bias, _float_linear)
     return _activated(layer, outputs)
 
 
@@ -64,10 +115,9 @@ def _float_linear(x, w, bias=None):
 
 def _einsum_dense(layer, rounding, step, inputs, training=None):
     form = einsum.matrix_form(layer.equation, len(inputs.shape))
-    operands = [form.flat_inputs(inputs), form.flat_kernel(layer.kernel)]
-    if layer.bias is not None:
-        operands.append(form.flat_bias(layer.bias, layer.kernel.shape))
-    outputs = arithmetic(rounding.operation("linear"), operands, _float_linear, step)
+    x, w = form.flat_inputs(_Operand.of(inputs)), form.flat_kernel(_Operand.of(layer.kernel))
+    bias = None if layer.bias is None else form.flat_bias(layer.bias, layer.kernel.shape)
+    outputs = _compute(rounding, "linear", step, x, w, bias, _float_linear)
     return _activated(layer, form.outputs(outputs, layer.kernel.shape))
 
 
@@ -83,8 +133,9 @@ class _Axes:
         return cls(layer.data_format == "channels_last", len(inputs.shape) - 2)
 
     def channels_first(self, x):
+        """Of an Operand."""
         axes = (0, self.spatial + 1, *range(1, self.spatial + 1))
-        return ops.transpose(x, axes) if self.channels_last else x
+        return x.transposed(axes) if self.channels_last else x
 
     def as_layer(self, x):
         axes = (0, *range(2, self.spatial + 2), 1)
@@ -114,27 +165,27 @@ def _paddings(padding, sizes, kernel, stride, dilation):
 
 
 def _convolution(layer, rounding, step, inputs, kernel, groups):
-    """`kernel`: (spatial..., channels / groups, outputs)."""
+    """`kernel`: an Operand of (spatial..., channels / groups, outputs)."""
     axes = _Axes.of(layer, inputs)
-    window = tuple(kernel.shape[:-2])
+    window = tuple(kernel.tensor.shape[:-2])
     stride, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
     begin, end = _paddings(layer.padding, axes.sizes(inputs), window, stride, dilation)
-    operation = rounding.operation(
+    rank = axes.spatial
+    outputs = _compute(
+        rounding,
         "convolution",
+        step,
+        axes.channels_first(_Operand.of(inputs)),
+        kernel.transposed((rank + 1, rank, *range(rank))),
+        layer.bias if layer.use_bias else None,
+        _float_convolution(stride, dilation, begin, end, groups),
         stride=stride,
         dilation=dilation,
         padding_begin=begin,
         padding_end=end,
         groups=groups,
     )
-    rank = axes.spatial
-    weights = ops.transpose(kernel, (rank + 1, rank, *range(rank)))
-    operands = [axes.channels_first(inputs), weights]
-    if layer.use_bias:
-        operands.append(layer.bias)
-    float_function = _float_convolution(stride, dilation, begin, end, groups)
-    outputs = axes.as_layer(arithmetic(operation, operands, float_function, step))
-    return _activated(layer, outputs)
+    return _activated(layer, axes.as_layer(outputs))
 
 
 @functools.lru_cache(maxsize=4096)  # the same function for the same layer: JAX compiles it once
@@ -161,12 +212,12 @@ def _float_convolution(stride, dilation, begin, end, groups):
 
 
 def _conv(layer, rounding, step, inputs):
-    return _convolution(layer, rounding, step, inputs, layer.kernel, layer.groups)
+    return _convolution(layer, rounding, step, inputs, _Operand.of(layer.kernel), layer.groups)
 
 
 def _depthwise_conv(layer, rounding, step, inputs):
     *window, channels, each = layer.kernel.shape
-    kernel = ops.reshape(layer.kernel, (*window, 1, channels * each))
+    kernel = _Operand.of(layer.kernel).reshaped((*window, 1, channels * each))
     return _convolution(layer, rounding, step, inputs, kernel, channels)
 
 
@@ -174,17 +225,20 @@ def _average_pooling(layer, rounding, step, inputs):
     axes = _Axes.of(layer, inputs)
     window, stride = tuple(layer.pool_size), tuple(layer.strides)
     begin, end = _paddings(layer.padding, axes.sizes(inputs), window, stride, (1,) * len(window))
-    operation = rounding.operation(
+    outputs = _compute(
+        rounding,
         "average_pool",
-        has_weights=False,
+        step,
+        axes.channels_first(_Operand.of(inputs)),
+        None,
+        None,
+        _float_average_pool(window, stride, begin, end),
         kernel=window,
         stride=stride,
         padding_begin=begin,
         padding_end=end,
         count_include_pad=False,
     )
-    float_function = _float_average_pool(window, stride, begin, end)
-    outputs = arithmetic(operation, [axes.channels_first(inputs)], float_function, step)
     return axes.as_layer(outputs)
 
 
@@ -213,10 +267,10 @@ def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     window = axes.sizes(inputs)
     if None in window:
         raise Error("a rounded global average needs inputs of known size")
-    operation = rounding.operation("average_pool", has_weights=False, kernel=window)
     nothing = (0,) * len(window)
     float_function = _float_average_pool(window, window, nothing, nothing)
-    outputs = arithmetic(operation, [axes.channels_first(inputs)], float_function, step)
+    x = axes.channels_first(_Operand.of(inputs))
+    outputs = _compute(rounding, "average_pool", step, x, None, None, float_function, kernel=window)
     outputs = axes.as_layer(outputs)
     if layer.keepdims:
         return outputs
@@ -226,13 +280,15 @@ def _global_average_pooling(layer, rounding, step, inputs, mask=None):
     )
 
 
+_CONVS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+_DEPTHWISE_CONVS = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 _MASKED = "a global average over a mask cannot be rounded"
 _GLOBAL_POOLS = [getattr(layers, f"GlobalAveragePooling{n}D") for n in (1, 2, 3)]
 _ROUNDED = {
     layers.Dense: _dense,
     layers.EinsumDense: _einsum_dense,
-    **dict.fromkeys((layers.Conv1D, layers.Conv2D, layers.Conv3D), _conv),
-    **dict.fromkeys((layers.DepthwiseConv1D, layers.DepthwiseConv2D), _depthwise_conv),
+    **dict.fromkeys(_CONVS, _conv),
+    **dict.fromkeys(_DEPTHWISE_CONVS, _depthwise_conv),
     **{getattr(layers, f"AveragePooling{n}D"): _average_pooling for n in (1, 2, 3)},
     **dict.fromkeys(_GLOBAL_POOLS, _global_average_pooling),
 }

@@ -7,13 +7,13 @@ from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.quantizer import Quantizer
 
 
-def quantize_tensor(x, quantizer):
-    """What a TensorQuantizer makes of a tensor, which has to be alike.
+def quantize_tensor(x, quantizer, axes):
+    """What a TensorQuantizer makes of a tensor of such Axes, which has to be alike.
 
     Raises:
         tensorquant.Error: It is something else.
     """
-    y = quantizer.quantize(x)
+    y = quantizer.quantize_in(x, axes)
     if not keras.ops.is_tensor(y) or y.dtype != x.dtype or not _fits(x.shape, y.shape):
         raise Error(f"quantizer {quantizer}: quantize() returned {_kind(y)}, expected {_kind(x)}")
     if hasattr(y, "set_shape"):  # TensorFlow may have lost it on the way

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tensorquant import _core
-from tensorquant.maps.override import Override
+from tensorquant.maps.override import KINDS, Override
 from tensorquant.maps.quantizer_map import Rule
 from tensorquant.numbers.checks import checked
+
+_FORWARD = ("weights", "extrinsic", "intrinsic")  # whose columns are there in any case
 
 
 class LayerExplanation(NamedTuple):
@@ -16,6 +18,8 @@ class LayerExplanation(NamedTuple):
     weights: Rule | None
     extrinsic: Rule | None
     intrinsic: Rule | None
+    gradients: Rule | None = None
+    optimizer: Rule | None = None
 
 
 class IdleRule(NamedTuple):
@@ -44,10 +48,19 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         """A table of the layers, and a line for each idle rule."""
-        headings = ["layer", "weights", "extrinsic", "intrinsic"]
-        rows = [[layer, *(r.text if r else "-" for r in rules)] for layer, *rules in self.layers]
-        table = _core.format_table(headings, rows).removesuffix("\n")
+        kinds = [kind for kind in KINDS if kind in _FORWARD or self._has(kind)]
+        rows = [
+            [layer.layer, *(_text(getattr(layer, kind)) for kind in kinds)] for layer in self.layers
+        ]
+        table = _core.format_table(["layer", *kinds], rows).removesuffix("\n")
         return "\n".join([table, *(rule.message for rule in self.idle)])
+
+    def _has(self, kind: str) -> bool:
+        return any(getattr(layer, kind) is not None for layer in self.layers)
+
+
+def _text(rule: Rule | None) -> str:
+    return "-" if rule is None else rule.text
 
 
 @checked
@@ -68,9 +81,9 @@ def explain(override: Override, layers: Iterable[str]) -> Explanation:
         fc     -        -          -
         rule 2: weights key 'cnov' hits no layer; the nearest is 'conv1'
     """
-    hits, idle = _core.explain(*override._natives(), layers)
+    hits, idle = _core.explain(override._natives(), layers)
     return Explanation(
-        [LayerExplanation(layer, *map(Rule._of, rules)) for layer, *rules in hits],
+        [LayerExplanation(layer, *map(Rule._of, rules)) for layer, rules in hits],
         [
             IdleRule(kind, Rule._of(rule), Rule._of(shadow), suggestion, message)
             for kind, rule, shadow, suggestion, message in idle

@@ -18,7 +18,11 @@ _PARTS = {
     "weights": ("weight", "bias"),
     "extrinsic": (),
     "intrinsic": ("product", "accumulator", "accumulate", "outer", "order"),
+    "gradients": ("error", "weight", "bias"),
+    "optimizer": ("state", "update"),
 }
+_PLACES = ("weight", "bias", "output", "product", "accumulator", "error")
+_PLACES += ("weight_gradient", "bias_gradient", "state", "update")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class Rule:
         accumulate: How an intrinsic map adds up: "step", "once", "chunk:N", "align:N:F", "fused".
         outer: The second accumulator of an intrinsic map, an OuterSum; None for a single one.
         order: In which order an intrinsic map adds up a convolution: "channel" or "tap".
+        error: Quantizer of the gradients of outputs in a gradients map.
+        weight_gradient: Quantizer of weights' gradients in a gradients map.
+        bias_gradient: Quantizer of biases' gradients in a gradients map.
+        state: Quantizer of what an optimizer keeps, in an optimizer map.
+        update: Quantizer of parameters after a step, in an optimizer map.
+        states: Pairs of names of states and what an optimizer map has for them in place of `state`.
         text: The value as canonical JSON.
         origin: Where the rule stands: "maps/8bit.json:3:5" or "rule 2".
     """
@@ -45,6 +55,12 @@ class Rule:
     output: Quantizer | None
     product: Quantizer | None
     accumulator: Quantizer | None
+    error: Quantizer | None
+    weight_gradient: Quantizer | None
+    bias_gradient: Quantizer | None
+    state: Quantizer | None
+    update: Quantizer | None
+    states: tuple[tuple[str, Quantizer | None], ...]
     accumulate: str
     outer: OuterSum | None
     order: str
@@ -60,16 +76,29 @@ class Rule:
     def _of(core: _core.Rule | None) -> "Rule | None":
         if core is None:
             return None
-        parts = (core.weight, core.bias, core.output, core.product, core.accumulator)
-        quantizers = map(Quantizer._of, parts)
+        quantizers = {place: Quantizer._of(getattr(core, place)) for place in _PLACES}
+        states = tuple((name, Quantizer._of(q)) for name, q in core.states.items())
         outer = core.outer and OuterSum(Quantizer._of(core.outer[0]), core.outer[1])
-        settings = (core.accumulate, outer, core.order)
-        return Rule(core.key, *quantizers, *settings, core.text, core.origin)
+        return Rule(
+            core.key,
+            **quantizers,
+            states=states,
+            accumulate=core.accumulate,
+            outer=outer,
+            order=core.order,
+            text=core.text,
+            origin=core.origin,
+        )
 
     def _value(self) -> Value:
         """What makes the same rule again."""
         if self.weight or self.bias:
             return {"weight": self.weight, "bias": self.bias}
+        if self.error or self.weight_gradient or self.bias_gradient:
+            gradients = {"weight": self.weight_gradient, "bias": self.bias_gradient}
+            return {"error": self.error, **gradients}
+        if self.state or self.update or self.states:
+            return {"state": self.state, "update": self.update, **dict(self.states)}
         if self.product:
             return {
                 "product": self.product,
@@ -90,8 +119,9 @@ class QuantizerMap:
         rules: A dictionary or pairs of keys and values. A value is a quantizer string, a Quantizer,
             None, or a dictionary of parts: weight and bias in a map of weights; product,
             accumulator, accumulate, outer and order in an intrinsic one, which also takes a name of
-            list_hardware().
-        kind: "weights", "extrinsic" or "intrinsic".
+            list_hardware(); error, weight and bias in one of gradients; state, update and names of
+            states in one of an optimizer.
+        kind: "weights", "extrinsic", "intrinsic", "gradients" or "optimizer".
 
     Raises:
         Error: A rule is wrong; the message says which.
@@ -131,7 +161,9 @@ class QuantizerMap:
             return
         known = _PARTS[self.kind]
         for part in value:
-            if part not in known:
+            if self.kind == "optimizer" and part not in _PLACES:
+                check_text(f"{place}, the name of a state", part)
+            elif part not in known:
                 expected = " or ".join(map(repr, known)) if known else "a quantizer string"
                 raise Error(
                     f"{place}: unknown key {part!r} in a map of kind {self.kind}, expected"
@@ -139,9 +171,18 @@ class QuantizerMap:
                 )
         if not value:
             raise Error(f"{place}: an empty dictionary, expected {' or '.join(map(repr, known))}")
-        parts = {part: _core_quantizer(value.get(part), f"{place}, {part}") for part in known[:2]}
+        quantizers = {
+            part: _core_quantizer(value.get(part), f"{place}, {part}")
+            for part in [*known, *value]
+            if part not in ("accumulate", "outer", "order")
+        }
+        parts = {part: quantizers.pop(part) for part in known if part in quantizers}
         if self.kind == "weights":
             self._native.add_weights(key, **parts)
+        elif self.kind == "gradients":
+            self._native.add_gradients(key, **parts)
+        elif self.kind == "optimizer":
+            self._native.add_optimizer(key, **parts, states=quantizers)
         else:
             words = {
                 name: check_text(f"{place}, {name}", value.get(name, default))
@@ -152,7 +193,7 @@ class QuantizerMap:
 
     @property
     def kind(self) -> str:
-        """ "weights", "extrinsic" or "intrinsic"."""
+        """ "weights", "extrinsic", "intrinsic", "gradients" or "optimizer"."""
         return self._native.kind
 
     @property
@@ -162,7 +203,8 @@ class QuantizerMap:
 
     @checked
     def find(self, layer: str) -> Quantizer | None:
-        """The quantizer of weights, outputs or products, whichever the kind has, for a layer.
+        """The quantizer of the first of the kind's places for a layer: weights, outputs, products,
+        errors or states.
 
         Args:
             layer: The layer's full name.
@@ -208,7 +250,7 @@ def quantizer_map(source: Any, kind: str = "weights") -> QuantizerMap:
         source: The path of a JSON file, or its text if it starts with "{"; a quantizer string or
             a Quantizer, for every layer; a dictionary or pairs, as QuantizerMap takes them; a
             QuantizerMap; None for no rules. Nothing of it is changed.
-        kind: "weights", "extrinsic" or "intrinsic".
+        kind: "weights", "extrinsic", "intrinsic", "gradients" or "optimizer".
 
     Returns:
         The map.

@@ -84,6 +84,24 @@ def one_axis(axis: int) -> _Range:
     return axis, axis + 1
 
 
+def axes_in_range(axes: _Range, rank: int) -> tuple[int, ...] | None:
+    """The axes of one of the ranges of Axes, counted from 0, in a tensor of so many.
+
+    Returns:
+        None where nobody knows.
+
+    Raises:
+        Error: The tensor has not all of them.
+    """
+    begin, end = axes
+    if end < begin:
+        return None
+    shift = rank if begin < 0 else 0
+    if begin + shift < 0 or end + shift > rank:
+        raise Error(f"a tensor of {rank} axes has not the axes {begin} to {end - 1}")
+    return tuple(range(begin + shift, end + shift))
+
+
 def axes_of(
     quantizer: Any,
     spec: str,

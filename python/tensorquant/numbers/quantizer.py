@@ -8,7 +8,7 @@ import numpy as np
 from tensorquant import _core
 from tensorquant.numbers.arrays import Array, borrow, borrow_out, mark_overwritten
 from tensorquant.numbers.checks import AxisNumber, Count, Seed, Step, Stream, checked
-from tensorquant.numbers.context import axes_of
+from tensorquant.numbers.context import Context, axes_of
 
 
 class Facts(NamedTuple):
@@ -244,11 +244,16 @@ class Quantizer:
             >>> report.bits_per_value, report.saturated_share, report.became_zero_share
             (4.25, 0.25, 0.3333333333333333)
         """
-        core = self._native
         source = borrow(x)
-        axes = axes_of(core, core.spec, reduction_axis, channel_axis, source.data.ndim)
-        fields = _method(core, "report", source)(source.data, seed, stream, step, axes.numbers)
-        return Report(*fields)
+        axes = axes_of(self._native, self.spec, reduction_axis, channel_axis, source.data.ndim)
+        return self._report_in(x, Context(seed, stream, step, axes))
+
+    def _report_in(self, x: Any, context: Context) -> Report:
+        """report() in a Context, which is not checked."""
+        source = borrow(x)
+        seed, stream, step, axes = context
+        report = _method(self._native, "report", source)
+        return Report(*report(source.data, seed, stream, step, axes.numbers))
 
     @checked
     def gradient(

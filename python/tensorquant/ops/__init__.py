@@ -8,5 +8,27 @@ is.
 
 from tensorquant.ops.frameworks import backend
 from tensorquant.ops.operation import Operation, average_pool, convolution, linear
+from tensorquant.ops.value_operations import (
+    batch_norm,
+    elementwise,
+    group_norm,
+    layer_norm,
+    matmul,
+    rms_norm,
+    softmax,
+)
 
-__all__ = ["Operation", "average_pool", "backend", "convolution", "linear"]
+__all__ = [
+    "Operation",
+    "average_pool",
+    "backend",
+    "batch_norm",
+    "convolution",
+    "elementwise",
+    "group_norm",
+    "layer_norm",
+    "linear",
+    "matmul",
+    "rms_norm",
+    "softmax",
+]

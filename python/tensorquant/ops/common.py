@@ -3,11 +3,13 @@
 from typing import Any, NamedTuple
 
 from tensorquant import _core as native
+from tensorquant._core import Error
 from tensorquant.numbers.checks import check_integer, check_text, wrong
 from tensorquant.numbers.context import NO_AXES, Context, axes_of
 
 # The numbers of enum TensorquantType in native/tensorquant_api.h.
 TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 3}
+SCALE_TYPES = ("float32", "float64")  # which have all elements times their scales
 
 
 class Traits(NamedTuple):
@@ -21,6 +23,7 @@ class Traits(NamedTuple):
     needs_layout: bool  # the result depends on what the tensor's axes mean
     needs_channels: bool  # and it cannot guess the channels'
     is_idempotent: bool  # quantizing again changes nothing
+    per: str  # what shares a scale: "tensor", "channel", "row" or "block"; "" without scales
 
 
 _NOT_RANDOM = Context()
@@ -36,6 +39,12 @@ def traits(spec: str) -> Traits:
         if is_built_in:  # a user may give another meaning to a name
             _known[spec] = found
     return found
+
+
+def is_built_in(spec: str) -> bool:
+    """Whether a quantizer string has one meaning for ever."""
+    traits(spec)
+    return spec in _known
 
 
 def spec_of(quantizer: Any, name: str = "spec") -> str:
@@ -82,6 +91,19 @@ def needed(context: Context, its: Traits) -> Context:
 
 def check_step(step: int) -> int:
     return check_integer("step", step, 0, 2**32 - 1)
+
+
+def has_scales(spec: str, dtype: str) -> bool:
+    """Whether a quantizer finds scales in tensors of a type."""
+    return dtype in SCALE_TYPES and traits(spec).per != ""
+
+
+def check_has_scales(spec: str, dtype: str) -> None:
+    """Raises an error where has_scales() does not hold."""
+    if not traits(spec).per:
+        raise Error(f"quantizer '{spec}' has no scales")
+    if dtype not in SCALE_TYPES:
+        raise TypeError(f"expected a tensor of {' or '.join(SCALE_TYPES)}, found {dtype}")
 
 
 def type_number(dtype: str) -> int:

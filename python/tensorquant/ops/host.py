@@ -24,6 +24,14 @@ def gradient(spec: str, axes: Axes, x: np.ndarray, y: np.ndarray, dy: np.ndarray
     return dx
 
 
+def scales(x: np.ndarray, spec: str, axes: Axes) -> np.ndarray:
+    x = np.ascontiguousarray(x).reshape(np.shape(x))
+    found = np.empty(native.op_scales_shape(spec, x.shape, axes.numbers), x.dtype)
+    addresses = _address(x), _address(found)
+    native.op_scales(spec, type_number(x.dtype.name), x.shape, *addresses, axes.numbers)
+    return found
+
+
 def arithmetic(
     operation: str, marks: bool, step: int, *inputs: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ call back into Python.
 import ctypes
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from tensorquant import _core as native
 from tensorquant.numbers.context import Axes, Context
 from tensorquant.ops import common, host
 from tensorquant.ops.build import BuildError, build, connect, warn_of_fallback
-from tensorquant.ops.operation import Operation, check_operation
+from tensorquant.ops.operation import Operation, check_operation, operation_with_scales
 
 
 def quantize(
@@ -73,9 +73,53 @@ def quantize_in(x: jax.Array, spec: str, context: Context) -> jax.Array:
     return _quantize(x, steps, _Quantization(spec, context, _are_compiled()))
 
 
+def scales(
+    x: jax.Array,
+    spec: str,
+    *,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
+) -> jax.Array:
+    """The scales that a quantizer finds in an array: `quantize` gives elements times these.
+
+    Of as many axes as x, and of its type. An axis whose indices share a scale has the size 1, one
+    with blocks the number of them; every other has x's. So what transposes x transposes these.
+
+    Args:
+        x: float32 or float64.
+        spec: a quantizer string with scales, or an object with one as its ``spec``.
+        reduction_axis, channel_axis: as `quantize` has them.
+
+    It has no gradient.
+
+    Raises:
+        tensorquant.Error: as `quantize`; the quantizer has no scales; its blocks run along several
+            axes.
+        TypeError: x has another type.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from tensorquant.ops.jax import scales
+        >>> scales(jnp.array([254.0, 1.0]), "int,8,scale=max")
+        Array([2.], dtype=float32)
+    """
+    spec = common.spec_of(spec)
+    x = _array(x)
+    context = common.context_of(0, 0, 0, spec, reduction_axis, channel_axis, x.ndim)
+    return scales_in(x, spec, context.axes)
+
+
+def scales_in(x: jax.Array, spec: str, axes: Axes) -> jax.Array:
+    """scales() of Axes, which are not checked."""
+    x = jax.lax.stop_gradient(_array(x))
+    common.check_has_scales(spec, x.dtype.name)
+    return _scales(x, _Quantization(spec, Context(axes=axes), _are_compiled()))
+
+
 def arithmetic(
     operation: Operation,
     *inputs: jax.Array,
+    scales: Sequence[jax.Array | None] = (),
     float_function: Callable[..., jax.Array] | None = None,
     step: int | jax.Array = 0,
 ) -> jax.Array:
@@ -86,10 +130,13 @@ def arithmetic(
         inputs: x, the weights and the bias, as far as the operation has them; of one type.
         float_function: computes the same from the same arrays without rounding, differentiably:
             the gradient is its. Without it there is none.
+        scales: of x and of the weights, as the function `scales` gives them; None or nothing for one
+            without. The formats of the operation say whose they are: products are those of elements
+            then, and the outer accumulator adds up sums times scales.
         step: of random rounding.
 
     Raises:
-        tensorquant.Error: the shapes do not fit to each other.
+        tensorquant.Error: the shapes do not fit to each other; an input is not made of its scales.
         TypeError: the inputs are not of one type that can be quantized.
         ValueError: a gradient is asked for and there is no float_function.
 
@@ -101,15 +148,17 @@ def arithmetic(
         Array([[3., 3.]], dtype=float32)
     """
     check_operation(operation, float_function)
-    inputs = tuple(map(_array, inputs))
-    for array in inputs:
+    operation, factors = operation_with_scales(operation, scales)
+    inputs, factors = tuple(map(_array, inputs)), tuple(map(_array, factors))
+    for array in (*inputs, *factors):
         if array.dtype != inputs[0].dtype:
             raise TypeError(
                 f"expected arrays of one type, found {inputs[0].dtype.name} and {array.dtype.name}"
             )
     step = _step(step)
     steps = (step,) if operation.is_random else ()
-    return _arithmetic(inputs, steps, _Computation(operation, float_function, _are_compiled()))
+    computation = _Computation(operation, float_function, _are_compiled())
+    return _arithmetic(inputs, factors, steps, computation)
 
 
 def has_numbers(x: jax.Array) -> bool:
@@ -175,6 +224,20 @@ def _quantize_backward(q, saved, dy):
     return jax.pure_callback(run, result, x, y, dy, vmap_method=vmap_method), None
 
 
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def _scales(x, q):
+    shape = native.op_scales_shape(q.spec, x.shape, q.context.axes.numbers)
+    result = jax.ShapeDtypeStruct(shape, x.dtype)
+    if q.is_compiled:
+        call = jax.ffi.ffi_call("tensorquant_scales", result, vmap_method="sequential")
+        return call(x, spec=q.spec, axes=_numbers(q.context.axes))
+
+    def run(x):
+        return host.scales(np.asarray(x), q.spec, q.context.axes)
+
+    return jax.pure_callback(run, result, x, vmap_method="sequential")
+
+
 def _compute(inputs, steps, c, marks):
     """y, and whether the last sums lie outside the accumulator's range if that is asked for."""
     shape = c.operation.result_shape(*(x.shape for x in inputs))
@@ -194,16 +257,16 @@ def _compute(inputs, steps, c, marks):
     return jax.pure_callback(run, results, *inputs, *steps, vmap_method="sequential")
 
 
-@functools.partial(jax.jit, static_argnums=2, inline=True)
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _arithmetic(inputs, steps, c):
-    return _compute(inputs, steps, c, marks=False)[0]
+@functools.partial(jax.jit, static_argnums=3, inline=True)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _arithmetic(inputs, factors, steps, c):
+    return _compute((*inputs, *factors), steps, c, marks=False)[0]
 
 
-def _arithmetic_forward(inputs, steps, c):
+def _arithmetic_forward(inputs, factors, steps, c):
     if c.float_function is None:
         raise ValueError("rounded arithmetic has a gradient only with a float_function")
-    y, *outside = _compute(inputs, steps, c, marks=c.operation.clips_gradient)
+    y, *outside = _compute((*inputs, *factors), steps, c, marks=c.operation.clips_gradient)
     return y, (inputs, *outside)
 
 
@@ -216,7 +279,7 @@ def _arithmetic_backward(c, saved, dy):
         raise ValueError(
             f"float_function gave an array of {y.shape}, the rounded result is of {dy.shape}"
         )
-    return gradient(dy), None
+    return gradient(dy), None, None
 
 
 _quantize.__wrapped__.defvjp(_quantize_forward, _quantize_backward)
@@ -269,7 +332,7 @@ def _load() -> bool:
     except (BuildError, OSError) as error:
         warn_of_fallback("JAX", "jax.pure_callback", error)
         return False
-    for name in ("tensorquant_quantize", "tensorquant_gradient", "tensorquant_arithmetic"):
-        handler = jax.ffi.pycapsule(getattr(library, name))
-        jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    for name in ("quantize", "gradient", "scales", "arithmetic"):
+        handler = jax.ffi.pycapsule(getattr(library, f"tensorquant_{name}"))
+        jax.ffi.register_ffi_target(f"tensorquant_{name}", handler, platform="cpu")
     return True

@@ -1,7 +1,8 @@
 """What a layer computes with rounded arithmetic, as a value that all frameworks take."""
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -57,7 +58,8 @@ def linear(
             how many products it adds up; or None. "grad=clipped" is then its matter.
         order: in which order convolutions add up: "channel" or "tap".
         x_format, w_format: quantizers of whose values x and w are made: "align" takes the exponents
-            of subnormal ones from them. None for the tensor's type.
+            of subnormal ones from them, and the elements of those with scales are found by them
+            where `arithmetic` is given these. None for the tensor's type.
         seed, product_stream, accumulator_stream: where random rounding takes its numbers from.
 
     Raises:
@@ -193,6 +195,38 @@ def average_pool(
         (seed, product_stream, accumulator_stream),
         shape,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def text_with_scales(text: str, x: bool, w: bool) -> str:
+    """The text of an Operation that has the scales of x or of the weights as further inputs.
+
+    Raises:
+        tensorquant.Error: It has no x_format or w_format with scales.
+    """
+    text = json.dumps({**json.loads(text), "scales": {"x": x, "w": w}})
+    native.op_check(text)
+    return text
+
+
+def operation_with_scales(
+    operation: Operation, scales: Sequence, with_scales: Callable = text_with_scales
+) -> tuple:
+    """What `arithmetic` computes if it is given scales, and those that are further inputs.
+
+    Args:
+        operation: The Operation without them.
+        scales: Of x and of the weights, or None; perhaps fewer.
+        with_scales: text_with_scales(), as a compiler wants it.
+    """
+    x, w, *more = (*scales, None, None)
+    if any(one is not None for one in more):
+        raise ValueError("scales: expected those of x and of the weights")
+    if x is None and w is None:
+        return operation, ()
+    text = with_scales(operation.text, x is not None, w is not None)
+    given = tuple(one for one in (x, w) if one is not None)
+    return Operation(text, operation.is_random, operation.clips_gradient), given
 
 
 def check_operation(operation: Any, float_function: Any) -> None:

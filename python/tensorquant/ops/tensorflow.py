@@ -6,16 +6,16 @@ The ops are compiled on first use; where that fails they call back into Python.
 import ctypes
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import tensorflow as tf
 
 from tensorquant import _core as native
-from tensorquant.numbers.context import Context
+from tensorquant.numbers.context import Axes, Context
 from tensorquant.ops import common, host
 from tensorquant.ops.build import BuildError, build, connect, warn_of_fallback
-from tensorquant.ops.operation import Operation, check_operation
+from tensorquant.ops.operation import Operation, check_operation, operation_with_scales
 
 
 def quantize(
@@ -80,9 +80,61 @@ def quantize_in(x: tf.Tensor, spec: str, context: Context) -> tf.Tensor:
     )
 
 
+def scales(
+    x: tf.Tensor,
+    spec: str,
+    *,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
+) -> tf.Tensor:
+    """The scales that a quantizer finds in a tensor: `quantize` gives elements times these.
+
+    Of as many axes as x, and of its type. An axis whose indices share a scale has the size 1, one
+    with blocks the number of them; every other has x's. So what transposes x transposes these.
+
+    Args:
+        x: float32 or float64.
+        spec: a quantizer string with scales, or an object with one as its ``spec``.
+        reduction_axis, channel_axis: as `quantize` has them.
+
+    It has no gradient.
+
+    Raises:
+        tensorquant.Error: as `quantize`; the quantizer has no scales; its blocks run along several
+            axes.
+        TypeError: x has another type.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from tensorquant.ops.tensorflow import scales
+        >>> scales(tf.constant([254.0, 1.0]), "int,8,scale=max").numpy()
+        array([2.], dtype=float32)
+    """
+    spec = common.spec_of(spec)
+    x = _tensor(x)
+    context = common.context_of(0, 0, 0, spec, reduction_axis, channel_axis, x.shape.rank)
+    return scales_in(x, spec, context.axes)
+
+
+def scales_in(x: tf.Tensor, spec: str, axes: Axes) -> tf.Tensor:
+    """scales() of Axes, which are not checked."""
+    x = tf.stop_gradient(_tensor(x))
+    common.check_has_scales(spec, x.dtype.name)
+    ops = _ops()
+    if ops is not None:
+        return ops.tensorquant_scales(x=x, spec=spec, axes=axes.numbers)
+    found = tf.numpy_function(lambda array: host.scales(array, spec, axes), [x], x.dtype)
+    if x.shape.rank is not None:
+        sizes = [-1 if n is None else n for n in x.shape]
+        shape = native.op_scales_shape(spec, sizes, axes.numbers)
+        found.set_shape([None if n < 0 else n for n in shape])
+    return found
+
+
 def arithmetic(
     operation: Operation,
     *inputs: tf.Tensor,
+    scales: Sequence[tf.Tensor | None] = (),
     float_function: Callable[..., tf.Tensor] | None = None,
     step: int | tf.Tensor = 0,
 ) -> tf.Tensor:
@@ -93,10 +145,14 @@ def arithmetic(
         inputs: x, the weights and the bias, as far as the operation has them; of one type.
         float_function: computes the same from the same tensors without rounding, differentiably:
             the gradient is its. Without it there is none.
+        scales: of x and of the weights, as the function `scales` gives them; None or nothing for one
+            without. The formats of the operation say whose they are: products are those of elements
+            then, and the outer accumulator adds up sums times scales.
         step: of random rounding.
 
     Raises:
-        tensorquant.Error or tf.errors.InvalidArgumentError: the shapes do not fit to each other.
+        tensorquant.Error or tf.errors.InvalidArgumentError: the shapes do not fit to each other; an
+            input is not made of its scales.
         TypeError: the inputs are not of one type that can be quantized.
         ValueError: a gradient is asked for and there is no float_function.
 
@@ -109,8 +165,9 @@ def arithmetic(
         array([[3., 3.]], dtype=float32)
     """
     check_operation(operation, float_function)
-    inputs = tuple(map(_tensor, inputs))
-    for tensor in inputs:
+    operation, factors = operation_with_scales(operation, scales)
+    inputs, factors = tuple(map(_tensor, inputs)), tuple(map(_tensor, factors))
+    for tensor in (*inputs, *factors):
         common.type_number(tensor.dtype.name)
         if tensor.dtype != inputs[0].dtype:
             raise TypeError(
@@ -122,7 +179,7 @@ def arithmetic(
 
     @tf.custom_gradient
     def rounded(*inputs):
-        y, outside = _arithmetic(operation, inputs, steps)
+        y, outside = _arithmetic(operation, (*inputs, *factors), steps)
 
         def gradient(dy):
             if float_function is None:
@@ -181,6 +238,7 @@ def _quantize_gradient(op, dy):
 
 
 tf.no_gradient("TensorquantQuantizeGradient")
+tf.no_gradient("TensorquantScales")
 
 
 def _quantize_on_host(x, spec, context, steps):

@@ -12,7 +12,8 @@ Example:
 """
 
 from tensorquant.frontend.override_argument import IdleRuleWarning
-from tensorquant.frontend.summary import LayerSummary
+from tensorquant.frontend.ranges import PlaceRanges
+from tensorquant.frontend.summary import LayerSummary, TrainingSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.torch.calibration import calibrate
 from tensorquant.torch.model import (
@@ -24,15 +25,23 @@ from tensorquant.torch.model import (
     summary,
 )
 from tensorquant.torch.observation import observe
+from tensorquant.torch.optimizer import quantize_optimizer
+from tensorquant.torch.ranges import explain, ranges, record_ranges
 
 __all__ = [
     "IdleRuleWarning",
     "LayerSummary",
+    "PlaceRanges",
     "TensorQuantizer",
+    "TrainingSummary",
     "calibrate",
+    "explain",
     "layer_steps",
     "observe",
     "quantize_model",
+    "quantize_optimizer",
+    "ranges",
+    "record_ranges",
     "set_inference_step",
     "set_layer_steps",
     "strip",

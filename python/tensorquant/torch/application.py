@@ -8,15 +8,18 @@ from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
+from tensorquant.torch.gradients import ErrorPlan, ParameterGradient
 from tensorquant.torch.inference import put_back
 from tensorquant.torch.model_plan import ModelPlan
 from tensorquant.torch.names import containers, is_layer, is_scripted, join, walk
 from tensorquant.torch.operation_rules import STEP as OPERATIONS
 from tensorquant.torch.operation_rules import OperationRules
 from tensorquant.torch.plan import ModulePlan, OutputPlan, ParameterPlan
+from tensorquant.torch.scales import PADDINGS
 from tensorquant.torch.step import Steps
 from tensorquant.torch.tensor_plan import TensorPlan
 from tensorquant.torch.tied import Readings
+from tensorquant.torch.trained import Tied, trained_parameters
 from tensorquant.torch.twin import attach, attached, detach
 
 
@@ -46,7 +49,7 @@ class Application:
             override, self._containers, [name for place in places for name in place.names]
         )
         assignment = Assignment(
-            override, places, not is_layer(root), _arithmetic_of, operations.later
+            override, places, not is_layer(root), _arithmetic_of, operations.later, True
         )
         self.idle = assignment.idle
         self.input = assignment.input
@@ -56,24 +59,30 @@ class Application:
             for quantizers in (assignment.input, *assignment.quantizers)
             if quantizers is not None
         ]
-        steps = self._make_steps(chosen)
+        training = [quantizers for quantizers in assignment.training if quantizers is not None]
+        steps = self._make_steps(chosen, training)
         operations.prepare(self._step_of.get(OPERATIONS))
-        self._model = ModelPlan(steps, operations, override.strict)
+        keeps_scales = assignment.keeps_scales
+        self._model = ModelPlan(steps, operations, override.strict, keeps_scales)
         self._names = {id(module): name for name, module in root.named_modules()}
         self._plans = {}  # pairs of a module and its plan, by the module's id
         self._readings = Readings()
-        for place, quantizers in self.places:
+        self._tied = Tied()
+        for (place, quantizers), its_training in zip(self.places, assignment.training):
             try:
                 self._plan(place, quantizers)
+                self._plan_training(place, its_training)
             except Error as error:
                 assignment.add_fault(place, error)
         assignment.refuse()
-        if chosen or operations.any:
+        if chosen or training or operations.any:
             self._plan_the_rest()
 
     def attach(self):
         """Puts the quantizers into the modules; those that no rule hits become plain ones."""
         self._before = [(module, attached(module)) for module in self._root.modules()]
+        before = attached(self._root)
+        self._model.has_optimizer = before is not None and before.model.has_optimizer
         for module, _ in self._before:
             detach(module)
         for module, plan in self._plans.values():
@@ -91,9 +100,11 @@ class Application:
             put_back(self._before)
             raise
 
-    def _make_steps(self, chosen):
+    def _make_steps(self, chosen, training):
         """The Steps of what rounds at random; None if nothing does."""
         names = [quantizers.layer for quantizers in chosen if quantizers.is_random]
+        errors = [one.layer for one in training if one.error is not None and one.error.is_random]
+        names += [name for name in errors if name not in names]
         names += [OPERATIONS] if self.operations.are_random else []
         self._step_of = {name: index for index, name in enumerate(names)}
         return Steps(names) if names else None
@@ -105,6 +116,10 @@ class Application:
         if self.operations.any:  # whose functions are those of layers has to be known
             for place, _ in self.places:
                 if not is_scripted(place.layer):
+                    self._plan_of(place.layer)
+        if self._model.keeps_scales:
+            for place, _ in self.places:
+                if isinstance(place.layer, PADDINGS):
                     self._plan_of(place.layer)
         if self.input is not None:
             plan = self._plan_of(self._root)
@@ -124,6 +139,7 @@ class Application:
                 plan.output = OutputPlan(place.layer, quantizers, step)
             if quantizers.product is not None and _arithmetic_of(place) == "rounded":
                 plan.arithmetic = LayerArithmetic(quantizers)
+                rounded.refuse_weights(place.layer, plan.arithmetic, quantizers.weight)
                 plan.arithmetic_step = step if quantizers.is_random_inside else None
         for parameter, stream in zip(place.parameters, streams):
             quantizer = quantizers.bias if parameter.is_bias else quantizers.weight
@@ -133,10 +149,31 @@ class Application:
             axes = parameter_axes(owner, attribute, quantizer)
             context = Context(quantizers.seed, stream, axes=axes)
             name = place.name if place.is_parameter else join(place.name, attribute)
-            tensor = TensorPlan(quantizer, context, step)
+            keeps_scales = quantizers.keeps_scales and not parameter.is_bias
+            tensor = TensorPlan(quantizer, context, step, keeps_scales)
             self._plan_of(owner).parameters[attribute] = ParameterPlan(
-                name, tensor, quantizers, self._plan_of(place.layer)
+                name, tensor, quantizers, self._plan_of(place.layer), parameter.role
             )
+
+    def _plan_training(self, place, quantizers):
+        parameters = self._tied.new(
+            place,
+            trained_parameters(place),
+            lambda parameter: quantizers and str(quantizers.gradient(parameter.is_bias) or ""),
+        )
+        if quantizers is None:
+            return
+        refusals.refuse_scripted(place)
+        plan = self._plan_of(place.layer)
+        plan.training[place.name] = quantizers
+        if quantizers.error is not None and not place.is_parameter:
+            refusals.refuse_place(place, None)
+            plan.error = ErrorPlan(place.layer, quantizers, self._step_of.get(quantizers.layer))
+        for parameter in parameters:
+            quantizer = quantizers.gradient(parameter.is_bias)
+            if quantizer is not None:
+                one = ParameterGradient(parameter, quantizer, quantizers)
+                self._model.gradients.append(one)
 
     def _plan_of(self, module):
         found = self._plans.get(id(module))

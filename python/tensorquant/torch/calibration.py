@@ -16,7 +16,11 @@ from tensorquant.frontend.calibration import (
     refuse_nothing,
     run_pass,
 )
-from tensorquant.frontend.override_argument import make_override, warn_of_idle
+from tensorquant.frontend.override_argument import (
+    make_override,
+    warn_of_idle,
+    without_optimizer,
+)
 from tensorquant.maps.override import Override
 from tensorquant.numbers.checks import checked, wrong
 from tensorquant.ops.torch import has_numbers
@@ -71,7 +75,7 @@ def calibrate(model: nn.Module, data: Any, maps: Any, method: str = "minmax") ->
         >>> model = tqt.quantize_model(model, maps=maps)
     """
     override = make_override(None, None, None, maps, 0, False)
-    application = Application(model, override)
+    application = Application(model, without_optimizer(override))
     passes = _core.Calibrator(method).passes
     watch = _Watch(application, method)
     if not isinstance(data, torch.Tensor):

@@ -55,9 +55,13 @@ class Frame:
         if found is None or found[0] is not parameter:
             found = self.run_unseen(_read, plan, parameter, self.steps)
             self._quantized[plan] = found
-            if plan.layer is not self.plan and not torch.compiler.is_compiling():
-                plan.layer.read_in = f"'{self.plan.name}'" if self.plan.name else "the model itself"
+            self.notice_reading(plan.layer)
         return found[1]
+
+    def notice_reading(self, layer):
+        """Remembers in whose forward a parameter of a layer is read, if not in its own."""
+        if layer is not self.plan and not torch.compiler.is_compiling():
+            layer.read_in = f"'{self.plan.name}'" if self.plan.name else "the model itself"
 
     def run_unseen(self, function, *arguments):
         """What a function gives that belongs to a quantizer: nobody watches what it calls."""
@@ -76,6 +80,12 @@ class Frame:
             for plan, (_, quantized, version) in self._quantized.items()
             if _version(quantized) != version
         ]
+
+
+def unseen(function, *arguments):
+    """What a function gives that belongs to a quantizer, whether a forward runs or not."""
+    frame = top()
+    return function(*arguments) if frame is None else frame.run_unseen(function, *arguments)
 
 
 def push(plan, training):

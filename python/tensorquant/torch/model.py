@@ -5,9 +5,20 @@ from typing import Any
 
 from torch import nn
 
-from tensorquant.frontend.override_argument import make_override, warn_of_idle
+from tensorquant.frontend.override_argument import (
+    make_override,
+    warn_of_idle,
+    without_optimizer,
+)
 from tensorquant.frontend.steps import set_inference_steps, set_training_steps, training_steps
-from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of, table
+from tensorquant.frontend.summary import (
+    LayerSummary,
+    TrainingSummary,
+    empty_summary,
+    summary_of,
+    table,
+    with_training,
+)
 from tensorquant.numbers.checks import Seed, Step, checked
 from tensorquant.torch.application import Application
 from tensorquant.torch.names import walk
@@ -22,6 +33,7 @@ def quantize_model(
     extrinsic: Any = None,
     intrinsic: Any = None,
     *,
+    gradients: Any = None,
     maps: Any = None,
     seed: Seed = 0,
     strict: bool = False,
@@ -43,7 +55,10 @@ def quantize_model(
         weights: Map of the layers' weights and biases: what `tensorquant.quantizer_map` takes.
         extrinsic: Map of the layers' outputs.
         intrinsic: Map of the arithmetic inside the layers.
-        maps: In place of the three: a file with all of them, or a `tensorquant.Override`, which
+        gradients: Map of errors, which are the gradients of the layers' outputs as they arrive, and
+            of the gradients of weights and biases. These are quantized before an optimizer's step,
+            by an optimizer that `quantize_optimizer` was called for.
+        maps: In place of the four: a file with all of them, or a `tensorquant.Override`, which
             brings its own seed and strictness.
         seed: Of random rounding, 64 bits.
         strict: Whether a rule that does nothing is an error; a warning if not. Of rules that may
@@ -64,8 +79,8 @@ def quantize_model(
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.ReLU())
         >>> model = quantize_model(model, weights="nearest,8,6", extrinsic={"=0": "nearest,8,4"})
     """
-    override = make_override(weights, extrinsic, intrinsic, maps, seed, strict)
-    application = Application(model, override)
+    override = make_override(weights, extrinsic, intrinsic, maps, seed, strict, gradients)
+    application = Application(model, without_optimizer(override))
     application.attach()
     idle = application.idle
     if example_inputs is not None:
@@ -90,7 +105,9 @@ def strip(model: nn.Module) -> nn.Module:
 
 
 @checked
-def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSummary]:
+def summary(
+    model: nn.Module, print_fn: Callable | None = print
+) -> list[LayerSummary] | list[TrainingSummary]:
     """Shows the quantizers of each layer, and the rules that chose them.
 
     Args:
@@ -98,7 +115,8 @@ def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSu
         print_fn: Called with the table; None for no output.
 
     Returns:
-        A list of LayerSummary, in the order of the layers; first the model's input, if it is
+        A list of LayerSummary, or of TrainingSummary where gradients are quantized, in the order of
+        the layers; first the model's input, if it is
         quantized, and last the operations that rules have hit so far.
     """
     plan = attached(model)
@@ -108,6 +126,7 @@ def summary(model: nn.Module, print_fn: Callable | None = print) -> list[LayerSu
     rows += map(_summary_of, walk(model))
     if plan is not None:
         rows += plan.model.operations.summaries()
+    rows = with_training(rows, _training_of(model))
     if print_fn is not None:
         print_fn(table(rows))
     return rows
@@ -122,6 +141,12 @@ def _summary_of(place):
     roles = {"bias" if parameter.is_bias else "weight" for parameter in place.parameters}
     can_round = not place.is_parameter and arithmetic_of(place.layer) == "rounded"
     return summary_of(plan.quantizers, place.type, roles, can_round)
+
+
+def _training_of(model):
+    """TrainingQuantizers by the names of layers and parameters."""
+    plans = map(attached, model.modules())
+    return {k: v for plan in plans if plan is not None for k, v in plan.training.items()}
 
 
 @checked

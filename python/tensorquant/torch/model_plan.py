@@ -1,5 +1,7 @@
 """What the modules of a quantized model share."""
 
+import torch
+
 from tensorquant._core import Error
 from tensorquant.frontend.override_argument import warn_of_idle
 from tensorquant.torch.inference import in_inference
@@ -13,17 +15,24 @@ class ModelPlan:
         steps: The model's Steps; None where nothing is random.
         operations: Its OperationRules.
         strict: Whether a rule that does nothing is an error.
+        keeps_scales: Whether tensors keep the scales that they are made with.
 
     Attributes:
         modules: All ModulePlans of the model.
+        gradients: ParameterGradients, for optimizers.
+        has_optimizer: Whether quantize_optimizer() has brought one that takes them.
+        ranges: A RangeRecorder that counts, or None.
         observer: Gets the names and tensors of outputs and operations; or None.
     """
 
-    def __init__(self, steps, operations, strict):
+    def __init__(self, steps, operations, strict, keeps_scales=False):
         self.steps = steps
         self.operations = operations
         self.modules = []
-        self.observer = None
+        self.gradients = []
+        self.has_optimizer = False
+        self.observer = self.ranges = None
+        self.keeps_scales = keeps_scales
         self._strict = strict
         self._has_run = self._is_rehearsal = False
         self._masks = {}  # messages by the names of operations
@@ -57,9 +66,25 @@ class ModelPlan:
 
     def after_forward(self, root):
         """Tells, after the first forward of the model, what was found out."""
+        self._look_for_optimizer(root)
         if not self._has_run and not self._is_rehearsal:
             self._has_run = True
             warn_of_idle(self._messages(root), stacklevel=5)
+
+    def _look_for_optimizer(self, root):
+        """Tells once, in training, that nobody quantizes the gradients of parameters."""
+        if self.has_optimizer or not self.gradients or self._is_rehearsal:
+            return
+        if not root.training or not torch.is_grad_enabled():
+            return
+        self.has_optimizer = True  # as far as anybody has to be told
+        message = (
+            "the gradients map has rules for gradients of parameters, which do nothing before an"
+            " optimizer of the model was given to quantize_optimizer()"
+        )
+        if self._strict:
+            raise Error(message)
+        warn_of_idle([message], stacklevel=5)
 
     def look_for_masks(self, name, container, operands):
         """Notes, in the first forward of the model, what an addition does to an attention mask."""
@@ -77,9 +102,14 @@ class ModelPlan:
     def _of_layers(self):
         for plan in self.modules:
             if plan.read_in is not None and not plan.was_called and plan.acts_on_forward:
+                only = (
+                    "and only its weights are quantized"
+                    if plan.parameters
+                    else "where no rule reaches it"
+                )
                 yield (
                     f"layer '{plan.name}' was not called: its output is computed inside"
-                    f" {plan.read_in}, and only its weights are quantized"
+                    f" {plan.read_in}, {only}"
                 )
 
     def _of_missing_layers(self, root):

@@ -45,6 +45,7 @@ class OperationRules:
         self._outputs = _Rules(override.extrinsic, containers, names)
         self._insides = _Rules(override.intrinsic, containers, layers)
         self._seed = override.seed
+        self._keeps_scales = any(rule.product is not None for rule in override.intrinsic)
         self._taken = frozenset(layers)
         self._step = None
         self.found = {}
@@ -79,7 +80,13 @@ class OperationRules:
         """
         self._step = step
         self._output_plans = [
-            plan and TensorPlan(plan.output, Context(self._seed), step if plan.is_random else None)
+            plan
+            and TensorPlan(
+                plan.output,
+                Context(self._seed),
+                step if plan.is_random else None,
+                self._keeps_scales,
+            )
             for plan in map(self._output_of, self._outputs.rules)
         ]
         self._arithmetics = [
@@ -116,8 +123,15 @@ class OperationRules:
         plan = None if index is None else self._output_plans[index]
         if plan is None:
             return y
-        axes = axes_around(channel_axis(operation), y.dim()) if plan.needs_layout else NO_AXES
-        return plan.quantize(y, steps, axes, _stream_of(name))
+        return plan.quantize(y, steps, _axes_of(plan, operation, y), _stream_of(name))
+
+    def count(self, recorder, name, container, operation, y, steps):
+        """Lets a RangeRecorder count what quantized() is about to do."""
+        index = self._outputs.first(name, container)
+        plan = None if index is None else self._output_plans[index]
+        if plan is not None:
+            axes = _axes_of(plan, operation, y)
+            plan.count(recorder, name, "output", y, steps, axes, _stream_of(name))
 
     def quantizer_of_output(self, name):
         """The quantizer of an operation's result, by the operation's full name; or None."""
@@ -198,6 +212,10 @@ class OperationRules:
             order=rule.order,
             seed=self._seed,
         )
+
+
+def _axes_of(plan, operation, y):
+    return axes_around(channel_axis(operation), y.dim()) if plan.needs_layout else NO_AXES
 
 
 class _Rules:

@@ -12,7 +12,10 @@ _NAMES = {
     **dict.fromkeys(("mul", "multiply", "__rmul__", "__imul__"), "mul"),
     **dict.fromkeys(("div", "divide", "true_divide", "__rdiv__", "__rtruediv__"), "div"),
     **dict.fromkeys(("matmul", "__rmatmul__", "mm", "bmm", "baddbmm", "einsum"), "matmul"),
+    **dict.fromkeys(("linalg_matmul", "mv", "dot", "inner", "tensordot", "addbmm"), "matmul"),
+    **dict.fromkeys(("grouped_mm", "_grouped_mm"), "matmul"),  # of experts
     **dict.fromkeys(("pow", "__rpow__", "__ipow__"), "pow"),
+    **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), "norm"),
     "scaled_dot_product_attention": "sdpa",
     **{
         name: name
@@ -20,6 +23,10 @@ _NAMES = {
             *("addmm", "linear", "bilinear", "softmax", "log_softmax", "mean", "sum", "rsqrt"),
             *("relu", "relu6", "gelu", "silu", "tanh", "sigmoid", "layer_norm", "rms_norm"),
             *("hardtanh", "hardswish", "hardsigmoid", "group_norm", "batch_norm", "interpolate"),
+            *("leaky_relu", "prelu", "elu", "celu", "selu", "mish", "softplus", "glu"),
+            *("exp", "log", "log1p", "logsumexp", "sqrt", "square", "reciprocal", "sin", "cos"),
+            *("erf", "instance_norm", "normalize", "var", "std", "prod", "cumsum", "index_add"),
+            *("scatter_add", "addcmul", "addcdiv", "lerp"),
             *(f"conv{n}d" for n in (1, 2, 3)),
             *(f"conv_transpose{n}d" for n in (1, 2, 3)),
             *(f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)),
@@ -29,7 +36,10 @@ _NAMES = {
 NAMES = tuple(dict.fromkeys(_NAMES.values()))
 _LAST = {"matmul", "addmm", "linear", "bilinear", "sdpa", "softmax", "layer_norm", "rms_norm"}
 _INPLACE_OPERATORS = {"__iadd__", "__isub__", "__imul__", "__ipow__"}
-_HAVE_FLAG = {"relu", "relu6", "silu", "hardtanh", "hardswish", "hardsigmoid"}
+_HAVE_FLAG = {
+    *("relu", "relu6", "silu", "hardtanh", "hardswish", "hardsigmoid"),
+    *("leaky_relu", "elu", "celu", "selu", "mish"),
+}
 
 
 @torch.compiler.assume_constant_result  # a compiler does not know it of methods

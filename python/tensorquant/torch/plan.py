@@ -6,11 +6,20 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
+from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
-from tensorquant.torch.operations import Watching, is_float_tensor, operation_of, run_apart
+from tensorquant.torch.operations import (
+    Watching,
+    is_float_tensor,
+    name_of,
+    operation_of,
+    run_apart,
+)
+from tensorquant.torch.scales import pass_on, pass_on_in_padding
 from tensorquant.torch.structures import floats_in, map_tensors
 from tensorquant.torch.tensor_plan import TensorPlan
+from tensorquant.torch.torch_internals import unfolded
 
 _OUTPUTS_PLANNED = 8  # what an LSTM or an attention returns has at most three
 
@@ -23,10 +32,12 @@ class ParameterPlan:
         tensor: Its TensorPlan.
         quantizers: LayerQuantizers of the layer that it belongs to, or its own.
         layer: The ModulePlan of that layer, or of its owner.
+        role: "weight", "weight1", "bias", ...
     """
 
-    def __init__(self, name, tensor, quantizers, layer):
+    def __init__(self, name, tensor, quantizers, layer, role):
         self.name = name
+        self._role = role
         self.quantizers = quantizers
         self.layer = layer
         self._tensor = tensor
@@ -39,6 +50,8 @@ class ParameterPlan:
         """
         if torch.compiler.is_compiling():
             return self._tensor.quantize(parameter, steps)
+        if self.layer.model.ranges is not None:
+            self._count(self.layer.model.ranges, parameter, steps)
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False), torch.no_grad():
                 quantized = self._tensor.quantize(parameter, steps)
@@ -47,6 +60,11 @@ class ParameterPlan:
         if parameter.requires_grad and not quantized.requires_grad:
             quantized.requires_grad_()
         return quantized
+
+    def _count(self, recorder, parameter, steps):
+        content = None if parameter.is_inference() else (id(parameter), parameter._version)
+        layer = self.quantizers.layer
+        self._tensor.count(recorder, layer, self._role, parameter, steps, content=content)
 
 
 class OutputPlan:
@@ -58,9 +76,11 @@ class OutputPlan:
         step: The index of their step.
     """
 
+    role = "output"
+
     def __init__(self, module, quantizers, step):
-        quantizer = quantizers.output
-        self._told = output_axes(module, quantizer)
+        self._quantizer = getattr(quantizers, self.role)
+        self._told = output_axes(module, self._quantizer)
         self._axis = output_axis(module)
         self.quantizers = quantizers
         self._step = step
@@ -77,6 +97,16 @@ class OutputPlan:
 
         return map_tensors(quantized, value)
 
+    def count(self, recorder, value, steps):
+        """Lets a RangeRecorder count what quantize() is about to do."""
+        for index, x in enumerate(floats_in(value)):
+            self.count_one(recorder, index, x, steps)
+
+    def count_one(self, recorder, index, x, steps):
+        """The same of one of the tensors."""
+        layer, place = self.quantizers.layer, numbered(self.role, index)
+        self._plan_of(index).count(recorder, layer, place, x, steps, self._axes(x))
+
     def quantize_last(self, box, steps):
         """The same of what is in a list, which is emptied: a tensor's memory may be used."""
         value = box[0]
@@ -91,9 +121,10 @@ class OutputPlan:
         return self._plans[index] if index < _OUTPUTS_PLANNED else self._plan(index)
 
     def _plan(self, index):
-        return TensorPlan(
-            self.quantizers.output, self.quantizers.context("output", index), self._step
-        )
+        context = self.quantizers.context(self.role, index)
+        # Nothing computes with an error's elements.
+        keeps_scales = self.role == "output" and self.quantizers.keeps_scales
+        return TensorPlan(self._quantizer, context, self._step, keeps_scales)
 
     def _axes(self, x):
         if self._told is not None:
@@ -116,7 +147,9 @@ class ModulePlan:
         self.name = name
         self.quantizers = None  # LayerQuantizers of a layer that a rule hits
         self.parameters = {}  # ParameterPlans by the attributes
+        self.training = {}  # TrainingQuantizers of the layer, or of the module's own parameters
         self.output = None  # an OutputPlan
+        self.error = None  # an ErrorPlan
         self.input = None  # another, of a whole model
         self.input_name = None  # the name of that argument
         self.arithmetic = None  # a LayerArithmetic
@@ -129,7 +162,7 @@ class ModulePlan:
     @property
     def acts_on_forward(self):
         """Whether a rule does nothing unless the module is called."""
-        return self.output is not None or self.arithmetic is not None
+        return any(part is not None for part in (self.output, self.error, self.arithmetic))
 
     def call(self, module, base_forward, args, kwargs):
         """What the module's forward() gives with the quantizers in their places."""
@@ -139,10 +172,17 @@ class ModulePlan:
             if self.input is not None and frame.is_root:
                 args, kwargs = self._quantized_input(frame, args, kwargs)
             box = [self._run(frame, module, base_forward, args, kwargs)]
+            if self.model.keeps_scales:
+                frame.run_unseen(pass_on_in_padding, module, args, box[0])
             if not torch.compiler.is_compiling():
                 self._after_forward(module, frame)
+            elif frame.is_root and self.model.ranges is not None:
+                self.model.ranges.has_seen_compiled = True
             if self.output is not None:
+                self._count(frame, self.output, box[0])
                 box.append(frame.run_unseen(self.output.quantize_last, box, frame.steps))
+            if self.error is not None:
+                box.append(self._with_errors(frame, box.pop(), (args, kwargs)))
             if self.model.observer is not None and not self.is_container:
                 self._show(self.name, box[0])
             return box.pop()
@@ -154,7 +194,8 @@ class ModulePlan:
             frames.pop()
 
     def _run(self, frame, module, base_forward, args, kwargs):
-        wants_mode = self.model.watches or self.arithmetic is not None
+        model = self.model
+        wants_mode = model.watches or model.keeps_scales or self.arithmetic is not None
         if frame.has_mode or not wants_mode:
             return base_forward(module, *args, **kwargs)
         frame.has_mode = True
@@ -167,10 +208,16 @@ class ModulePlan:
     def run_function(self, frame, function, args, kwargs):
         """What a function of PyTorch gives that the module's forward() calls."""
         if self.arithmetic is not None:
+            if name_of(function) in rounded.COMPOSED:
+                with Watching():
+                    return unfolded(function)(*args, **kwargs)
             return self._run_rounded(frame, function, args, kwargs)
-        operation = operation_of(function) if self.is_container else None
+        is_watched = self.is_container and self.model.watches
+        operation = operation_of(function) if is_watched else None
         if operation is None:
-            return function(*args, **kwargs)
+            y = function(*args, **kwargs)
+            self._pass_on_scales(frame, function, args, kwargs, y)
+            return y
         operations = self.model.operations
         compute = function
         if operations.rounds:
@@ -179,15 +226,23 @@ class ModulePlan:
             if rounding is not None:
                 compute = functools.partial(rounded.compute, function, rounding)
         y, target = run_apart(function, compute, args, kwargs)
+        self._pass_on_scales(frame, function, args, kwargs, y)
         if not is_float_tensor(y):
             return y if target is None else target.copy_(y)
         name = operations.name(self.name, operation, frame.counts)
         if operation == "add" and not torch.compiler.is_compiling():
             self.model.look_for_masks(name, self.name, args)
+        if self.model.ranges is not None and not torch.compiler.is_compiling():
+            counted = (self.model.ranges, name, self.name, operation, y, frame.steps)
+            frame.run_unseen(operations.count, *counted)
         y = operations.quantized(name, self.name, operation, y, frame.steps)
         if self.model.observer is not None:
             self._show(name, y)
         return y if target is None else target.copy_(y)
+
+    def _pass_on_scales(self, frame, function, args, kwargs, y):
+        if self.model.keeps_scales:
+            frame.run_unseen(pass_on, function, args, kwargs, y)
 
     def _run_rounded(self, frame, function, args, kwargs):
         def rounding():
@@ -202,6 +257,13 @@ class ModulePlan:
         finally:
             frame.is_quiet = False
 
+    def _count(self, frame, plan, value):
+        if self.model.ranges is not None and not torch.compiler.is_compiling():
+            frame.run_unseen(plan.count, self.model.ranges, value, frame.steps)
+
+    def _with_errors(self, frame, value, inputs):
+        return self.error.watch(value, inputs, frame.steps, self.model.ranges)
+
     def _show(self, name, value):
         if not torch.compiler.is_compiling():
             for x in floats_in(value):
@@ -209,7 +271,10 @@ class ModulePlan:
 
     def _check(self, module):
         for attribute in self.parameters:
-            if attribute not in module._parameters and not hasattr(type(module), attribute):
+            if (
+                attribute not in module._parameters
+                and attribute not in module._tensorquant_properties
+            ):
                 raise Error(
                     f"'{attribute}' is no parameter of it any more. Of FullyShardedDataParallel and"
                     " DataParallel, which take parameters away, use fully_shard() and"
@@ -219,6 +284,7 @@ class ModulePlan:
 
     def _quantized_input(self, frame, args, kwargs):
         def quantized(value):
+            self._count(frame, self.input, value)
             return frame.run_unseen(self.input.quantize, value, frame.steps)
 
         if args:

@@ -21,13 +21,25 @@ def refuse_model(root):
             raise Error(f"{where}: quantize the model inside and use fully_shard() instead")
 
 
-def refuse_place(place, quantizers):
-    """Raises an Error where a layer, or a parameter, cannot be quantized."""
-    module = place.layer
-    if is_scripted(module):
+def refuse_scripted(place):
+    """Raises an Error where a layer was compiled by torch.jit.script."""
+    if is_scripted(place.layer):
         raise Error("it is compiled by torch.jit.script; quantize the model before")
+
+
+def refuse_place(place, quantizers):
+    """Raises an Error where a layer, or a parameter, cannot be quantized.
+
+    Args:
+        place: The FoundPlace.
+        quantizers: Its LayerQuantizers; None where its errors alone are quantized.
+    """
+    module = place.layer
+    refuse_scripted(place)
     if "forward" in vars(module):
         raise Error("its forward() is an attribute of the object and not of its class")
+    if quantizers is None:
+        return
     hooks = module._forward_pre_hooks.values()
     if any(isinstance(hook, BasePruningMethod) for hook in hooks):
         raise Error("its weight is made by a hook; call torch.nn.utils.prune.remove() first")

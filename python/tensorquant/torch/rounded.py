@@ -4,7 +4,7 @@ A layer's own forward() runs, and what it calls of PyTorch is computed by tensor
 No number is computed here.
 """
 
-import math
+import functools
 
 import torch
 from torch import nn
@@ -12,13 +12,21 @@ from torch.nn import functional as F
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import operation_parts
+from tensorquant.numbers.quantizer import Quantizer
+from tensorquant.ops.common import traits
 from tensorquant.ops.torch import arithmetic
+from tensorquant.torch import rounded_attention, rounded_values
 from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
-from tensorquant.torch.operations import is_float_tensor, name_of
+from tensorquant.torch.operations import is_float_tensor, name_of, run_apart
+from tensorquant.torch.rounded_values import matrix_products
+from tensorquant.torch.scales import moved, needed, pass_on
 from tensorquant.torch.twin import float_class
 
+# Of many operations, each of which is rounded where they are called one by one.
+COMPOSED = {"multi_head_attention_forward"}
 _SIZES = (1, 2, 3)
+_CONVS = tuple(getattr(nn, f"{kind}{n}d") for kind in ("Conv", "ConvTranspose") for n in _SIZES)
 _ROUNDED_LAYERS = {
     *(nn.Linear, nn.LazyLinear, nn.modules.linear.NonDynamicallyQuantizableLinear),
     *(
@@ -27,6 +35,14 @@ _ROUNDED_LAYERS = {
         for n in _SIZES
     ),
     *(getattr(nn, f"{kind}AvgPool{n}d") for kind in ("", "Adaptive") for n in _SIZES),
+    *(
+        getattr(nn, f"{kind}Norm{n}d")
+        for kind in ("Batch", "LazyBatch", "Instance")
+        for n in _SIZES
+    ),
+    *(nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.Softmax, nn.Softmax2d, nn.LogSoftmax),
+    *(nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid, nn.Hardswish),
+    *(nn.LeakyReLU, nn.GLU, nn.MultiheadAttention),
 }
 
 
@@ -48,6 +64,13 @@ def _parts(kind, names, settings, options):
     return operation_parts(kind, names, settings, options)
 
 
+def refuse_weights(module, arithmetic_of_layer, quantizer):
+    """Raises a tensorquant.Error where the scales of a layer's weights do not suit its sums."""
+    if isinstance(quantizer, Quantizer) and isinstance(module, _CONVS):
+        spec = quantizer.spec
+        arithmetic_of_layer.refuse_blocks(spec, traits(spec).per, module.kernel_size)
+
+
 class Rounding:
     """What the rounded functions in a call of a layer are told.
 
@@ -65,16 +88,34 @@ class Rounding:
         self._step = step
 
     def run(self, kind, operands, float_function, **options):
-        """The result of one of tensorquant.ops' operations."""
+        """The result of one of tensorquant.ops' operations; one on values sees no scales."""
+        tensors = [x for x in operands if x is not None]
+        known = [] if options.get("on_values") else [needed(x) for x in tensors[:2]]
+        for name, scales in zip(("x_format", "w_format"), known):
+            if scales is not None:
+                options[name] = scales.spec
+        if kind == "convolution":
+            self._refuse_blocks(known, operands[1].shape[2:])
         operation = self._of_layer.operation(
             kind, self._index, parts=_parts, layer=self._name, **options
         )
-        tensors = [x for x in operands if x is not None]
-        return arithmetic(operation, *tensors, float_function=float_function, step=self._step)
+        return arithmetic(
+            operation,
+            *tensors,
+            scales=[one and one.scales for one in known],
+            float_function=float_function,
+            step=self._step,
+        )
 
-    def refuse_random(self, what):
-        if self._of_layer.is_random:
-            raise Error(f"{what} cannot be rounded at random")
+    def _refuse_blocks(self, known, kernel):
+        for scales in known:
+            if scales is not None and not scales.is_one:
+                self._of_layer.refuse_blocks(scales.spec, scales.per, kernel)
+
+    def part(self, name):
+        """A Rounding of a part of the function, which has random numbers of its own."""
+        of_whole = self._name or self._of_layer.name
+        return Rounding(self._of_layer, self._index, self._step, f"{of_whole}.{name}")
 
 
 def run_function(function, rounding, args, kwargs):
@@ -89,12 +130,14 @@ def run_function(function, rounding, args, kwargs):
         tensorquant.Error: It has arithmetic that cannot be rounded.
     """
     name = name_of(function)
-    rounded = _FUNCTIONS.get(name)
-    if rounded is not None:
-        return rounded(rounding(), *args, **kwargs)
+    if _is_rounded(name):
+        compute_it = functools.partial(compute, function, rounding())
+        y, target = run_apart(function, compute_it, args, kwargs)
+        return y if target is None else target.copy_(y)
     result = function(*args, **kwargs)
     if is_float_tensor(result) and not is_moving(name):
         raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")
+    pass_on(function, args, kwargs, result)
     return result
 
 
@@ -105,9 +148,22 @@ def compute(function, rounding, *args, **kwargs):
         tensorquant.Error: It cannot be rounded.
     """
     name = name_of(function)
-    if name not in _FUNCTIONS:
+    if is_moving(name):
+        return function(*args, **kwargs)
+    if not _is_rounded(name):
         raise Error(f"an intrinsic rule hits its operation '{name}', which cannot be rounded")
-    return _FUNCTIONS[name](rounding, *args, **kwargs)
+    return _rounded(name)(rounding, *args, **kwargs)
+
+
+def _rounded(name):
+    """What computes the function of a name, or the one that it is in place; or None."""
+    if name in _FUNCTIONS or not name.endswith("_") or name.endswith("__"):
+        return _FUNCTIONS.get(name)
+    return _FUNCTIONS.get(name[:-1])
+
+
+def _is_rounded(name):
+    return _rounded(name) is not None
 
 
 def _linear(rounding, input, weight, bias=None):
@@ -117,76 +173,28 @@ def _linear(rounding, input, weight, bias=None):
 def _addmm(rounding, input, mat1, mat2, *, beta=1, alpha=1):
     if (beta, alpha) != (1, 1) or input.dim() != 1:
         raise Error("addmm with factors, or with more than a bias, cannot be rounded")
-    return rounding.run("linear", (mat1, mat2.t(), input), lambda x, w, b: torch.addmm(b, x, w.t()))
+    return rounding.run(
+        "linear", (mat1, moved(torch.t, mat2), input), lambda x, w, b: torch.addmm(b, x, w.t())
+    )
 
 
 def _matmul(rounding, input, other):
     if other.dim() == 1:
-        return _matmul(rounding, input, other.unsqueeze(1)).squeeze(-1)
+        return _matmul(rounding, input, moved(lambda x: x.unsqueeze(1), other)).squeeze(-1)
     if other.dim() == 2:
         return rounding.run(
             "linear",
-            (input, other.t()),
+            (input, moved(torch.t, other)),
             lambda x, w: torch.matmul(x, w.t()),
             has_weights=False,
         )
     if input.dim() == 1:
-        return _matmul(rounding, input.unsqueeze(0), other).squeeze(-2)
-    return _batched_product(rounding, input, other)
+        return _matmul(rounding, moved(lambda x: x.unsqueeze(0), input), other).squeeze(-2)
+    return matrix_products(rounding, input, other)
 
 
 def _rmatmul(rounding, input, other):
     return _matmul(rounding, other, input)
-
-
-def _batched_product(rounding, a, b):
-    """Products of matrices, as a convolution with a kernel of 1 in a group for each."""
-    rounding.refuse_random("a product of several matrices at once")
-    batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    (rows, inner), columns = a.shape[-2:], b.shape[-1]
-    groups = math.prod(batch)
-    if groups == 0 or b.shape[-2] != inner:
-        return torch.matmul(a, b)
-    a, b = a.expand(*batch, rows, inner), b.expand(*batch, inner, columns)
-
-    def product(x, w):
-        x, w = x.reshape(groups, inner, rows), w.reshape(groups, columns, inner)
-        return torch.bmm(x.mT, w.mT).mT.reshape(1, groups * columns, rows)
-
-    y = rounding.run(
-        "convolution",
-        (a.mT.reshape(1, groups * inner, rows), b.mT.reshape(groups * columns, inner, 1)),
-        product,
-        has_weights=False,
-        stride=(1,),
-        groups=groups,
-    )
-    return y.reshape(*batch, columns, rows).mT
-
-
-def _add(rounding, input, other, *, alpha=1):
-    """The sum of two numbers rounded once: that of a window of two, which nothing divides."""
-    rounding.refuse_random("an addition")
-    if alpha != 1:
-        raise Error("an addition with a factor cannot be rounded")
-    operands = [torch.as_tensor(x) for x in (input, other)]
-    kind = torch.result_type(*operands)
-    a, b = torch.broadcast_tensors(*(x.to(kind) for x in operands))
-    if not kind.is_floating_point or a.numel() == 0:
-        return torch.add(a, b)
-    pairs = torch.stack([a.reshape(-1), b.reshape(-1)], -1).unsqueeze(0)
-    y = rounding.run(
-        "average_pool",
-        (pairs,),
-        lambda x: x[..., :1] + x[..., 1:],
-        has_weights=False,
-        kernel=(2,),
-        divisor=1,
-        product="none",
-        accumulate="once",
-        outer=None,
-    )
-    return y.reshape(a.shape)
 
 
 def _sizes(value, dimensions):
@@ -197,7 +205,9 @@ def _sizes(value, dimensions):
 
 def _in_batch(x, dimensions, function):
     """function(x), where x may lack the dimension of the batch."""
-    return function(x.unsqueeze(0)).squeeze(0) if x.dim() == dimensions + 1 else function(x)
+    if x.dim() != dimensions + 1:
+        return function(x)
+    return function(moved(lambda x: x.unsqueeze(0), x)).squeeze(0)
 
 
 def _convolution(dimensions):
@@ -337,11 +347,12 @@ def _adaptive_pool(dimensions):
 
 
 _FUNCTIONS = {
+    **rounded_values.FUNCTIONS,
+    **rounded_attention.FUNCTIONS,
     "linear": _linear,
     "addmm": _addmm,
     **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
     "__rmatmul__": _rmatmul,
-    **dict.fromkeys(("add", "add_", "__radd__", "__iadd__"), _add),
     **{f"conv{n}d": _convolution(n) for n in _SIZES},
     **{f"conv_transpose{n}d": _transposed_convolution(n) for n in _SIZES},
     **{f"avg_pool{n}d": _average_pool(n) for n in _SIZES},

@@ -1,10 +1,16 @@
 """The steps of random rounding: which forward of the model in training this is."""
 
+import collections
+import threading
+
 import torch
 
 from tensorquant.ops.torch import is_in_backward_pass
+from tensorquant.torch.torch_internals import next_node_number, running_node_number
 
 _BITS = 2**32 - 1
+_REMEMBERED = 256  # forwards whose backward pass may still come
+_counting = threading.Lock()
 
 
 class Steps:
@@ -12,7 +18,8 @@ class Steps:
 
     All count together, once for each forward of the model in training, but can be set one by one.
     They are tensors that belong to no module: a number of Python would be compiled into graphs, a
-    buffer would be seen in state_dict().
+    buffer would be seen in state_dict(). No tensor of them is ever written to: a compiled backward
+    pass may look at it again.
 
     Args:
         names: Of the layers that round at random.
@@ -24,6 +31,7 @@ class Steps:
 
     def __init__(self, names):
         self.names = list(names)
+        self._recent = collections.deque(maxlen=_REMEMBERED)
         with torch.inference_mode(False):  # else nothing could count them outside of it
             self.training = torch.zeros(len(self.names), dtype=torch.int64, device="cpu")
             self.inference = torch.zeros(len(self.names), dtype=torch.int64, device="cpu")
@@ -32,15 +40,37 @@ class Steps:
         """The steps of a forward of the model that begins.
 
         Where a checkpoint computes one again for its gradient, or a part of it, they are those of
-        the last forward.
+        the forward in which autograd made the node that asks for it.
         """
         if not training:
             return self.inference
-        if not torch.compiler.is_compiling() and is_in_backward_pass():
-            return self.training - 1
-        numbers = self.training.clone()
-        self.training.add_(1)
+        if torch.compiler.is_compiling():
+            return self._count()
+        if is_in_backward_pass():
+            return self._of_recomputation()
+        with _counting, torch.inference_mode(False):
+            # What runs without gradients may be in a checkpoint, whose node is the last.
+            first = next_node_number() - (not torch.is_grad_enabled())
+            self._recent.append((first, self.training))
+            return self._count()
+
+    def _of_recomputation(self):
+        node = running_node_number()
+        if node is not None:
+            for first, numbers in reversed(self._recent):
+                if first <= node:
+                    return numbers
+        return self.training - 1
+
+    def _count(self):
+        numbers = self.training
+        self.training = numbers + 1
         return numbers
+
+    def __getstate__(self):
+        return vars(self) | {
+            "_recent": collections.deque(maxlen=_REMEMBERED)
+        }  # of graphs elsewhere
 
     def by_layer(self):
         """A dictionary of LayerStep by name."""
@@ -60,7 +90,7 @@ class LayerStep:
 
     @training.setter
     def training(self, step):
-        self._steps.training[self._index] = step
+        self._steps.training = _changed(self._steps.training, self._index, step)
 
     @property
     def inference(self):
@@ -69,4 +99,11 @@ class LayerStep:
 
     @inference.setter
     def inference(self, step):
-        self._steps.inference[self._index] = step
+        self._steps.inference = _changed(self._steps.inference, self._index, step)
+
+
+def _changed(numbers, index, step):
+    with torch.inference_mode(False):
+        numbers = numbers.clone()
+        numbers[index] = step
+    return numbers

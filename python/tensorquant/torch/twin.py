@@ -36,7 +36,17 @@ def attach(module, plan):
 def detach(module):
     """Gives a module back as it was before attach()."""
     if vars(module).pop(_ATTACHED, None) is not None:
-        object.__setattr__(module, "__class__", float_class(module))
+        object.__setattr__(module, "__class__", _without_twin(type(module)))
+
+
+def _without_twin(kind):
+    """A class without the twin that it is, or was derived from since, as fully_shard() does."""
+    if "_tensorquant_base" in vars(kind):
+        return kind._tensorquant_base
+    if not hasattr(kind, "_tensorquant_base"):
+        return kind
+    members = {k: v for k, v in vars(kind).items() if k not in ("__dict__", "__weakref__")}
+    return type(kind)(kind.__name__, tuple(map(_without_twin, kind.__bases__)), members)
 
 
 def float_class(module):
@@ -58,15 +68,18 @@ def twin_of(base, properties=()):
 
 
 def _make_twin(base, properties):
-    @functools.wraps(base.forward)  # who calls it may read the signature
+    # Functions and no attributes of the class: a compiler may take that for something of its own.
+    float_forward, float_getattr = base.forward, base.__getattr__
+
+    @functools.wraps(float_forward)  # who calls it may read the signature
     def forward(self, *args, **kwargs):
         plan = self.__dict__.get(_ATTACHED)
         if plan is None:
-            return base.forward(self, *args, **kwargs)
-        return plan.call(self, base.forward, args, kwargs)
+            return float_forward(self, *args, **kwargs)
+        return plan.call(self, float_forward, args, kwargs)
 
     def __getattr__(self, name):  # nn.Module keeps its parameters behind it
-        value = base.__getattr__(self, name)
+        value = float_getattr(self, name)
         return _as_read(self, name, value) if name in self.__dict__["_parameters"] else value
 
     def __reduce_ex__(self, protocol):
@@ -88,11 +101,12 @@ def _make_twin(base, properties):
         "__reduce_ex__": __reduce_ex__,
         "_replicate_for_data_parallel": _replicate_for_data_parallel,
         "_tensorquant_base": base,
+        "_tensorquant_properties": frozenset(properties),
         **{name: _property(base, name) for name in properties},
         **fast_paths.members(base),
         **recurrent.members(base),
     }
-    if base.forward is not nn.Module.forward:
+    if float_forward is not nn.Module.forward:
         members["forward"] = forward
     if issubclass(base, LazyModuleMixin):
         members |= _lazy_members(base)
@@ -103,9 +117,12 @@ def _as_read(module, name, value):
     """A parameter as the running forward reads it."""
     frame = frames.top()
     plan = None if frame is None else module.__dict__.get(_ATTACHED)
-    if plan is None or value is None or name not in plan.parameters:
+    if plan is None or value is None:
         return value
-    return frame.read(plan.parameters[name], value)
+    if name in plan.parameters:
+        return frame.read(plan.parameters[name], value)
+    frame.notice_reading(plan)
+    return value
 
 
 def _lazy_members(base):

@@ -109,6 +109,14 @@ def test_an_error_names_all_layers_and_changes_nothing():
     tqk.quantize_model(model, intrinsic={"lstm": None, "norm": None, "": "nearest,8,4"})
 
 
+def test_maps_of_training_are_refused_and_change_nothing():
+    layer = tqk.quantize_model(keras.layers.Dense(2, name="x"), weights="fp16")
+    maps = tq.Override("bf16", gradients={"x": "bf16"})
+    with pytest.raises(tq.Error, match="rule 1: the gradients map is for tensorquant.torch"):
+        tqk.quantize_model(layer, maps=maps)
+    assert tqk.summary(layer, print_fn=None)[0].weights == "fp16"
+
+
 def test_layers_that_keras_has_quantized_are_refused():
     model, _ = cases.make("dense")
     model.get_layer("it").quantize("int8")

@@ -87,6 +87,67 @@ def test_it_is_not_left_out_where_an_equal_one_came_before():
     assert cases.same_bits(cases.outputs(model, x)[0], x + 2)
 
 
+class TellsAxes(TensorQuantizer):
+    """Writes down which axes it is told, and changes nothing."""
+
+    needs_layout = True
+
+    def __init__(self):
+        self.told = []
+
+    def quantize(self, tensor, channel_axes, reduction_axes):
+        self.told.append((channel_axes, reduction_axes))
+        return tensor
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "weight", "output"),
+    [
+        (L.Dense(3), (5, 4), ((1,), (0,)), ((1,), (1,))),
+        (L.Conv2D(3, 2), (1, 4, 4, 2), ((3,), (2,)), ((3,), (3,))),
+        (L.DepthwiseConv2D(2), (1, 4, 4, 2), ((2, 3), ()), ((3,), (3,))),
+        (L.Conv1DTranspose(3, 2), (1, 4, 2), ((1,), (2,)), ((2,), (2,))),
+    ],
+    ids=lambda value: value.name if isinstance(value, L.Layer) else "",
+)
+def test_it_is_told_the_axes_where_it_asks(layer, shape, weight, output):
+    of_weight, of_output = TellsAxes(), TellsAxes()
+    tqk.quantize_model(
+        layer, weights={"": {"weight": of_weight, "bias": None}}, extrinsic=of_output
+    )
+    layer(np.ones(shape, np.float32))
+    assert (of_weight.told, of_output.told) == ([weight], [output])
+
+
+class HasAxes(L.Layer):
+    """The same tensor, whose channels lie along an axis."""
+
+    def __init__(self, channel_axis):
+        super().__init__()
+        self.quantizer_axes = {"output": {"channel_axis": channel_axis}}
+
+    def call(self, x):
+        return x
+
+
+def test_a_layer_says_itself_which_axes_it_is_told():
+    quantizer = TellsAxes()
+    tqk.quantize_model(HasAxes(0), extrinsic=quantizer)(np.ones((2, 3), np.float32))
+    assert quantizer.told == [((0,), None)]
+
+
+def test_axes_that_a_tensor_has_not_are_an_error():
+    layer = tqk.quantize_model(HasAxes(2), extrinsic=TellsAxes())
+    with pytest.raises(tq.Error, match="a tensor of 2 axes has not the axes 2 to 2"):
+        layer(np.ones((2, 3), np.float32))
+
+
+def test_outside_a_model_nobody_says_axes():
+    quantizer = TellsAxes()
+    quantizer(keras.ops.ones((2, 3)))
+    assert quantizer.told == [(None, None)]
+
+
 def test_the_summary_shows_its_str():
     class Described(Quarters):
         def __str__(self):

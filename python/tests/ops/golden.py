@@ -47,3 +47,14 @@ def from_hex(digits, dtype, shape):
     """Bit patterns, one after the other."""
     values = np.frombuffer(bytes.fromhex(digits), np.dtype(dtype).newbyteorder(">"))
     return values.astype(dtype).reshape(shape)
+
+
+VALUE_KINDS = (
+    *("products", "function", "add", "sub", "mul", "div", "softmax", "log_softmax"),
+    *("layer_norm", "rms_norm", "group_norm"),
+)
+
+
+def value_vectors(kind):
+    with (FOLDER / "arithmetic_values.jsonl").open() as lines:
+        return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]

@@ -60,7 +60,7 @@ class Attention(nn.Module):
         n, length, width = x.shape
         q, k, v = self.qkv(x).view(n, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         scores = q @ k.transpose(-2, -1) * (width // self.heads) ** -0.5
-        mask = torch.full((length, length), torch.finfo(x.dtype).min).triu(1)
+        mask = torch.full((length, length), torch.finfo(x.dtype).min, dtype=x.dtype).triu(1)
         weights = (scores + mask).softmax(-1)
         return self.proj((weights @ v).transpose(1, 2).reshape(n, length, width))
 

@@ -71,7 +71,7 @@ MAPS = {
     },
     "channels and blocks": {
         "weights": {"conv": "int,4,per=channel,scale=max", "": "int,4,block=2,scale=max"},
-        "intrinsic": INSIDE,
+        "intrinsic": {"": {**INSIDE[""], "order": "tap"}},
     },
     "outputs": {"weights": "nearest,8,6", "extrinsic": "nearest,10,6", "intrinsic": INSIDE},
     "random outputs": {"extrinsic": "stochastic,8,4", "intrinsic": INSIDE},

@@ -150,6 +150,21 @@ def test_a_part_may_be_compiled_alone(first):
     assert hands.same_bits(model(x), eager(x))
 
 
+def test_a_class_that_the_compiler_is_told_to_leave_alone_is_quantized_in_graphs():
+    @torch._dynamo.allow_in_graph  # as diffusers does
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.layer = nn.Parameter(torch.randn(4)), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.layer(x) * (1 if hasattr(self, "nothing") else self.scale)
+
+    model, x = nn.Sequential(Scaled()), torch.randn(3, 4)
+    tqt.quantize_model(model, **MAPS)
+    assert hands.same_bits(hands.gradients(compiled(model), x), hands.gradients(model, x))
+
+
 @pytest.mark.parametrize("strict", [True, False])
 def test_an_exported_model_gives_the_same_bits(strict):
     model, x = models.make("resnet")

@@ -38,12 +38,17 @@ def test_fully_shard_works_in_both_orders(one_process, first):
     fsdp = pytest.importorskip("torch.distributed.fsdp")
     mesh = distributed.init_device_mesh("cpu", (1,))
     model, x = models.make("resnet")
-    wanted = hands.quantized_copy(model, SPEC)(x)
+    wanted, floats = hands.quantized_copy(model, SPEC)(x), copy.deepcopy(model)(x)
     if first == "quantized":
         tqt.quantize_model(model, weights=SPEC)
     fsdp.fully_shard(model, mesh=mesh)
     if first == "sharded":
         tqt.quantize_model(model, weights=SPEC)
+    assert hands.same_bits(model(x), wanted)
+    plain = tqt.strip(model)
+    assert isinstance(plain, fsdp.FSDPModule) and type(plain).__name__.startswith("FSDP")
+    assert hands.same_bits(plain(x), floats)
+    tqt.quantize_model(model, weights=SPEC)
     assert hands.same_bits(model(x), wanted)
 
 

@@ -191,9 +191,10 @@ def test_a_strict_rule_for_operations_is_an_error_of_the_first_forward():
         model(x)
 
 
-def test_a_layer_that_is_never_called_is_told_of_once():
+@pytest.mark.parametrize("weights", [SPEC, None])
+def test_a_layer_that_is_never_called_is_told_of_once(weights):
     model, x = models.make("read by parent")
-    tqt.quantize_model(model, extrinsic={"qkv": SPEC}, weights=SPEC)
+    tqt.quantize_model(model, extrinsic={"qkv": SPEC}, weights=weights)
     with pytest.warns(tqt.IdleRuleWarning, match="layer 'qkv' was not called: its output is comp"):
         model(x)
     with warnings.catch_warnings():
@@ -262,6 +263,34 @@ def test_a_quantizer_of_ones_own_in_operations_of_torch():
     tqt.quantize_model(layer, extrinsic=Wrong())
     with pytest.raises(tq.Error, match=r"layer '' \(Linear\): quantizer Wrong: quantize\(\) ret"):
         layer(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "weight", "output"),
+    [
+        (nn.Linear(4, 3), (5, 4), ((0,), (1,)), ((1,), (1,))),
+        (nn.Conv2d(2, 3, 2), (1, 2, 4, 4), ((0,), (1,)), ((1,), (1,))),
+        (nn.ConvTranspose1d(2, 3, 2), (1, 2, 4), ((1,), (0,)), ((1,), (1,))),
+    ],
+    ids=["linear", "conv", "transposed"],
+)
+def test_a_quantizer_of_ones_own_is_told_the_axes_where_it_asks(layer, shape, weight, output):
+    class TellsAxes(tqt.TensorQuantizer):
+        needs_layout = True
+
+        def __init__(self):
+            self.told = []
+
+        def quantize(self, tensor, channel_axes, reduction_axes):
+            self.told.append((channel_axes, reduction_axes))
+            return tensor
+
+    of_weight, of_output = TellsAxes(), TellsAxes()
+    tqt.quantize_model(
+        layer, weights={"": {"weight": of_weight, "bias": None}}, extrinsic=of_output
+    )
+    layer(torch.ones(shape))
+    assert (of_weight.told, of_output.told) == ([weight], [output])
 
 
 def test_a_layer_that_was_replaced_is_told_of():

@@ -158,3 +158,45 @@ def test_a_checkpoint_around_the_whole_model_rounds_as_the_first_time():
     (y * weights.to(y.dtype)).sum().backward()
     assert hands.same_bits([p.grad for p in other.parameters()] + [x.grad], wanted)
     assert set(tqt.layer_steps(other).values()) == {1}
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+@pytest.mark.parametrize("where", ["inside", "inside, reentrant", "around"])
+def test_several_forwards_before_their_backward_passes_are_computed_again_with_their_steps(
+    where, order
+):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.body = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+            self.how = None
+
+        def forward(self, x):
+            x = self.first(x)
+            return (
+                self.body(x)
+                if self.how is None
+                else checkpoint(self.body, x, use_reentrant=self.how)
+            )
+
+    model = Net()
+    tqt.quantize_model(model, weights=SPEC, extrinsic=SPEC)
+    inputs = [torch.randn(3, 4) for _ in order]
+
+    def gradients(model, call):
+        losses = [call(model, x).pow(2).sum() for x in inputs]
+        found = []
+        for index in order:
+            model.zero_grad()
+            losses[index].backward()
+            found += [p.grad.clone() for p in model.parameters()]
+        return found
+
+    wanted = gradients(copy.deepcopy(model), lambda model, x: model(x))
+    if where == "around":
+        got = gradients(model, lambda model, x: checkpoint(model, x, use_reentrant=False))
+    else:
+        model.how = "reentrant" in where
+        got = gradients(model, lambda model, x: model(x))
+    assert hands.same_bits(got, wanted)
+    assert tqt.layer_steps(model)["first"] == len(order)

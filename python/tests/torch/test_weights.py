@@ -8,6 +8,7 @@ import pytest
 import torch
 from layer_cases import LAYERS
 
+import tensorquant as tq
 import tensorquant.torch as tqt
 
 WEIGHT, BIAS = "nearest,8,4", "nearest,8,5"
@@ -108,3 +109,13 @@ def test_a_forward_of_a_part_is_quantized_too():
     tqt.quantize_model(model, weights=WEIGHT)
     x = torch.randn(2, 8, 4, 4)
     assert hands.same_bits(model.layer1[0](x), by_hand.layer1[0](x))
+
+
+def test_a_layer_that_is_parametrized_afterwards_says_so():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3))
+    tqt.quantize_model(model, weights={"": {"weight": WEIGHT}})
+    torch.nn.utils.parametrizations.weight_norm(model[0])
+    with pytest.raises(tq.Error, match=r"layer '0' .*'weight' is no parameter of it any more"):
+        model(torch.ones(1, 3))
+    tqt.quantize_model(model, weights={"": {"weight": WEIGHT}})
+    model(torch.ones(1, 3))

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensorquant/arithmetic/exact/natural.h"
+
 namespace tensorquant {
 namespace {
 
@@ -194,6 +196,19 @@ ExactNumber exact_quotient(double a, double b) {
           dividend % y.significand != 0};
 }
 
+ExactNumber exact_quotient(double a, double b, int modulus) {
+  constexpr int kBits = 110;
+  const ExactNumber x = exact_number(a), y = exact_number(b);
+  const Natural divisor(static_cast<std::uint64_t>(y.significand));
+  const int shift = std::max(66, x.exponent - y.exponent - (modulus - kBits));
+  const Natural dividend = Natural(static_cast<std::uint64_t>(x.significand)) << shift;
+  const Natural quotient = dividend / divisor;
+  const int exponent = x.exponent - shift - y.exponent;
+  const Uint128 mask = (Uint128{1} << std::clamp(modulus - exponent, 0, kBits)) - 1;
+  return {x.negative != y.negative, quotient.bits_from(0) & mask, exponent,
+          quotient * divisor != dividend};
+}
+
 ExactNumber exact_root(const ExactNumber& x) {
   // As many bits as fit below 2^126 and an even exponent.
   int shift = 126 - bit_width(x.significand);
@@ -217,6 +232,22 @@ double round_special(const GridFormat& format, double x) {
   return std::visit([&](const auto& f) { return round_special_to<T>(f, x); }, format);
 }
 
+template <class T>
+double round_double(const GridFormat& format, double x, Draw draw) {
+  const bool is_number = std::isfinite(x) && x != 0;
+  return is_number ? round_exact<T>(format, exact_number(x), draw) : round_special<T>(format, x);
+}
+
+template <class T>
+double round_quotient(const GridFormat& format, double a, double b, Draw draw) {
+  if (!std::isfinite(a) || !std::isfinite(b) || a == 0 || b == 0) {
+    return round_special<T>(format, a / b);
+  }
+  const auto modulus = modulus_of(format);
+  return round_exact<T>(format, modulus ? exact_quotient(a, b, *modulus) : exact_quotient(a, b),
+                        draw);
+}
+
 template <>
 FloatingPoint type_format<float>() {
   return {8, 23};
@@ -228,6 +259,10 @@ FloatingPoint type_format<double>() {
 
 template double round_exact<float>(const GridFormat&, const ExactNumber&, Draw);
 template double round_exact<double>(const GridFormat&, const ExactNumber&, Draw);
+template double round_double<float>(const GridFormat&, double, Draw);
+template double round_double<double>(const GridFormat&, double, Draw);
+template double round_quotient<float>(const GridFormat&, double, double, Draw);
+template double round_quotient<double>(const GridFormat&, double, double, Draw);
 template double round_special<float>(const GridFormat&, double);
 template double round_special<double>(const GridFormat&, double);
 

@@ -23,6 +23,7 @@ ExactNumber cut_to(ExactNumber x, int last_bit);
 // a * b, a / b, and the root of a positive number; a and b as x above.
 ExactNumber exact_product(double a, double b);
 ExactNumber exact_quotient(double a, double b);
+ExactNumber exact_quotient(double a, double b, int modulus);  // modulo 2^modulus, with its sign
 ExactNumber exact_root(const ExactNumber& x);
 
 // x rounded once to the format, a value of it and so a double, with the format's own bounds. T,
@@ -35,6 +36,14 @@ double round_exact(const GridFormat& format, const ExactNumber& x, Draw draw);
 // The same for zeros, infinities and NaN, which are themselves exact.
 template <class T>
 double round_special(const GridFormat& format, double x);
+
+// Either of both.
+template <class T>
+double round_double(const GridFormat& format, double x, Draw draw);
+
+// a / b, whatever they are.
+template <class T>
+double round_quotient(const GridFormat& format, double a, double b, Draw draw);
 
 // The format that stands for Identity where a value of type T has to be stored.
 template <class T>

@@ -64,9 +64,7 @@ class PoolSum {
     const double n = static_cast<double>(divisor);
     const GridFormat& format = arithmetic_.product;
     const Draw random = draw(format, context_.product(), index_, 0);
-    const double quotient = std::isfinite(s) && s != 0
-                                ? round_exact<T>(format, exact_quotient(s, n), random)
-                                : round_special<T>(format, s / n);
+    const double quotient = round_quotient<T>(format, s, n, random);
     if (report_ != nullptr) {
       ++report_->products;
       const Bounds<double> ends = ends_of<T>(format);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tensorquant/arithmetic/layers/offsets.h"
+#include "tensorquant/arithmetic/layers/scaled_operand.h"
 #include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/base/error.h"
 
@@ -37,6 +38,17 @@ void set_scales(const ScalesAlongK<T>& scales, const std::string& what, std::int
   }
   factor.scales = Scales<T>{scales.values, multiples(lines, scales.stride), multiples(taps, 1)};
   for (std::int64_t& tap : factor.scales->taps) tap = tap / scales.block * scales.step;
+}
+
+// Where the matrices of a batch begin in a tensor of these sizes before its last two.
+Sizes matrix_offsets(const Sizes& batch, const Sizes& own, std::int64_t size) {
+  Sizes strides(batch.size(), 0);
+  std::int64_t stride = size;
+  for (std::size_t d = own.size(); d-- > 0;) {
+    if (own[d] != 1) strides[d + batch.size() - own.size()] = stride;
+    stride *= own[d];
+  }
+  return points(batch, Sizes(batch.size(), 1), strides);
 }
 
 }  // namespace
@@ -87,13 +99,53 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
   return sums_of_products(arithmetic, context, sums, report);
 }
 
+template <class T>
+SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                        const MatrixProducts& shape, const T* a, const T* b, T* y,
+                        RangeReport* report, bool* outside, const ScaledOperands<T>& scaled) {
+  const Arithmetic of_these = of_elements(arithmetic, scaled);
+  const std::int64_t rows = shape.rows, taps = shape.taps, columns = shape.columns;
+  const std::int64_t a_size = volume("the first matrix", Sizes{rows, taps});
+  const std::int64_t b_size = volume("the second matrix", Sizes{taps, columns});
+  const std::int64_t y_size = volume("a result", Sizes{rows, columns});
+  const Sizes a_offsets = matrix_offsets(shape.batch, shape.a_batch, a_size);
+  const Sizes b_offsets = matrix_offsets(shape.batch, shape.b_batch, b_size);
+  SumPlan plan;
+  for (std::size_t i = 0; i < a_offsets.size(); ++i) {
+    SumsOfProducts<T> sums;
+    sums.a = {span_of(a + a_offsets[i], a_size), multiples(rows, taps), multiples(taps, 1)};
+    sums.b = {span_of(b + b_offsets[i], b_size), multiples(columns, 1), multiples(taps, columns)};
+    set_min_exponents(of_these, sums.a, sums.b);
+    if (scaled.data != nullptr) {
+      sums.a.scales = scales_of_factor("the first matrices' scales", *scaled.data, a_offsets[i],
+                                       sums.a.lines, sums.a.taps);
+    }
+    if (scaled.weights != nullptr) {
+      sums.b.scales = scales_of_factor("the second matrices' scales", *scaled.weights, b_offsets[i],
+                                       sums.b.lines, sums.b.taps);
+    }
+    sums.y = y;
+    sums.outside = outside;
+    sums.rows = multiples(rows, columns);
+    for (std::int64_t& row : sums.rows) row += static_cast<std::int64_t>(i) * y_size;
+    sums.columns = multiples(columns, 1);
+    swap_if_tall(sums);
+    const SumPlan its = sums_of_products(of_these, context, sums, report);
+    if (i == 0) plan = its;
+  }
+  return plan;
+}
+
 #define TENSORQUANT_INSTANTIATE(T)                                                                 \
   template SumPlan matrix_product(const Arithmetic&, const ArithmeticContext&, std::int64_t,       \
                                   std::int64_t, std::int64_t, const T*, const T*, const T*, T*,    \
                                   RangeReport*, const MatrixScales<T>&);                           \
   template SumPlan linear(const Arithmetic&, const ArithmeticContext&, std::int64_t, std::int64_t, \
                           std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*,     \
-                          const MatrixScales<T>&)
+                          const MatrixScales<T>&);                                                 \
+  template SumPlan matrix_products(const Arithmetic&, const ArithmeticContext&,                    \
+                                   const MatrixProducts&, const T*, const T*, T*, RangeReport*,    \
+                                   bool*, const ScaledOperands<T>&)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

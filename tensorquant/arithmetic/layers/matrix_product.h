@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
@@ -41,6 +42,24 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
                T* y, RangeReport* report = nullptr, bool* outside = nullptr,
                const MatrixScales<T>& scales = {});
+
+template <class T>
+struct ScaledOperands;  // scaled_operand.h
+
+// Matrices of a batch: those of `a` and `b` have their own sizes before their last two, which
+// `batch` broadcasts.
+struct MatrixProducts {
+  std::vector<std::int64_t> batch, a_batch, b_batch;
+  std::int64_t rows = 0, taps = 0, columns = 0;
+};
+
+// y (batch..., rows, columns) from a (a_batch..., rows, taps) and b (b_batch..., taps, columns);
+// with scaled operands, a the data and b the weights, from their elements. Throws an Error for
+// scales that change with both the line of a matrix and the tap.
+template <class T>
+SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                        const MatrixProducts& shape, const T* a, const T* b, T* y,
+                        RangeReport* report, bool* outside, const ScaledOperands<T>& scaled);
 
 }  // namespace tensorquant
 

@@ -7,6 +7,7 @@
 #include "tensorquant/arithmetic/layers/average_pool.h"
 #include "tensorquant/arithmetic/layers/convolution.h"
 #include "tensorquant/arithmetic/layers/matrix_product.h"
+#include "tensorquant/arithmetic/layers/operation_kinds.h"
 #include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/base/error.h"
 
@@ -14,32 +15,6 @@ namespace tensorquant {
 namespace {
 
 constexpr const char* kNoDimension = "an input needs a dimension besides batch and channels";
-
-void require(bool good, const std::string& reason) {
-  if (!good) throw Error(reason);
-}
-
-std::string to_text(const TensorShape& shape) {
-  std::string text;
-  for (const std::int64_t size : shape) {
-    text += (text.empty() ? "" : " x ") + (size == kUnknownSize ? "?" : std::to_string(size));
-  }
-  return "(" + text + ")";
-}
-
-bool is_known(const TensorShape& shape) {
-  return std::find(shape.begin(), shape.end(), kUnknownSize) == shape.end();
-}
-
-bool agree(std::int64_t a, std::int64_t b) {
-  return a == b || a == kUnknownSize || b == kUnknownSize;
-}
-
-void check_count(const std::vector<TensorShape>& inputs, std::size_t least, std::size_t most) {
-  require(inputs.size() >= least && inputs.size() <= most,
-          "expected " + std::to_string(least) + " to " + std::to_string(most) + " tensors, found " +
-              std::to_string(inputs.size()));
-}
 
 void check_bias(const std::vector<TensorShape>& inputs, std::int64_t outputs) {
   if (inputs.size() < 3) return;

@@ -2,14 +2,15 @@
 #define TENSORQUANT_ARITHMETIC_LAYERS_OPERATION_H_
 
 // A layer's operation as a value, so that a front-end knows its result's shape before it runs. A
-// further kind is a struct here, its overloads of three functions in operation.cc, and its place in
-// Operation; without one of them nothing compiles.
+// further kind is a struct here, its overloads of three functions in operation_kinds.h, and its
+// place in Operation; without one of them nothing compiles.
 
 #include <cstdint>
 #include <optional>
 #include <variant>
 #include <vector>
 
+#include "tensorquant/arithmetic/exact/function.h"
 #include "tensorquant/arithmetic/layers/scaled_operand.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
@@ -41,7 +42,50 @@ struct AveragePoolOperation {
   std::optional<std::int64_t> divisor;
 };
 
-using Operation = std::variant<LinearOperation, ConvolutionOperation, AveragePoolOperation>;
+// a of (..., rows, taps) and b of (..., taps, columns): y of (..., rows, columns), each matrix of
+// the one with that of the other. What is before their last two dimensions is broadcast: a size of
+// 1, or that one of them lacks, is repeated.
+struct MatrixProductOperation {};
+
+// x of any shape. See rounded_function().
+struct FunctionOperation {
+  Function function = Function::exp;
+};
+
+// Two tensors of one shape: A(a + b), A(a - b), P(a * b), P(a / b).
+struct BinaryOperation {
+  enum class Kind { add, subtract, multiply, divide } kind = Kind::add;
+};
+
+// x of (..., size), along whose last dimension numbers add up to one. See softmax().
+struct SoftmaxOperation {
+  bool is_logarithm = false;
+};
+
+// x of (..., sizes...), gamma and beta, if given, of (sizes...): the last `dimensions` dimensions
+// of x, over which it is normalized. See normalize().
+struct LayerNormOperation {
+  std::int64_t dimensions = 1;
+  bool is_centered = true;  // false: RMS norm, which has no beta
+  double epsilon = 1e-5;
+};
+
+// x of (batch, channels, ...), gamma and beta, if given, of (channels). See normalize().
+struct GroupNormOperation {
+  std::int64_t groups = 1;
+  double epsilon = 1e-5;
+};
+
+// x of (batch, channels, ...), mean, variance and, if given, gamma and beta of (channels). See
+// batch_norm().
+struct BatchNormOperation {
+  double epsilon = 1e-5;
+};
+
+using Operation =
+    std::variant<LinearOperation, ConvolutionOperation, AveragePoolOperation,
+                 MatrixProductOperation, FunctionOperation, BinaryOperation, SoftmaxOperation,
+                 LayerNormOperation, GroupNormOperation, BatchNormOperation>;
 
 // Throws an Error for lists of several lengths and other numbers that make no sense for any input.
 void check_operation(const Operation& operation);
@@ -51,8 +95,8 @@ void check_operation(const Operation& operation);
 TensorShape result_shape(const Operation& operation, const std::vector<TensorShape>& inputs);
 
 // y, of result_shape(), from the data of the inputs, all of whose sizes are known; with scaled
-// operands, of their elements. `report` and `outside` as in SumsOfProducts. Returns the plan of the
-// sums of products, if there are any.
+// operands, of their elements. `report`, which only kinds with products or one sum fill, and
+// `outside` as in SumsOfProducts. Returns the plan of the sums of products, if there are any.
 template <class T>
 std::optional<SumPlan> run_operation(const Operation& operation, const Arithmetic& arithmetic,
                                      const ArithmeticContext& context,

@@ -24,6 +24,21 @@ bool is_product(T scale, T q, T value) {
   return to_bits(std::isfinite(q) ? finite(product) : product) == to_bits(value);
 }
 
+// Of numbers with one scale, or each with its own. Most runs have neither NaN nor infinities: a
+// first loop, without branches, compares all products as they are.
+template <class T, std::size_t step>
+bool are_products(const T* scales, std::span<const T> q, std::span<const T> values) {
+  decltype(to_bits(T{})) different = 0;
+  for (std::size_t i = 0; i < q.size(); ++i) {
+    different |= to_bits(static_cast<T>(scales[i * step] * q[i])) ^ to_bits(values[i]);
+  }
+  if (different == 0) return true;
+  for (std::size_t i = 0; i < q.size(); ++i) {
+    if (!is_product(scales[i * step], q[i], values[i])) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 template <class T>
@@ -38,11 +53,11 @@ bool stands_for(const ScaledOperand<T>& operand, std::span<const T> values) {
       // Neighbours along `inner` have one scale, or scales that are neighbours.
       const std::size_t run = std::min(end - i, inner - i % inner);
       const std::size_t group = operand.has_one_scale() ? 0 : grouping.group_of(i);
-      const std::size_t step = operand.has_blocks() ? 1 : 0;
-      for (std::size_t n = 0; n < run; ++n) {
-        const T scale = operand.scales[group + n * step];
-        if (!is_product(scale, operand.q[i + n], values[i + n])) is_equal = false;
-      }
+      const T* const scales = operand.scales.data() + group;
+      const auto q = operand.q.subspan(i, run), x = values.subspan(i, run);
+      const bool is_run_equal = operand.has_blocks() ? are_products<T, 1>(scales, q, x)
+                                                     : are_products<T, 0>(scales, q, x);
+      if (!is_run_equal) is_equal = false;
       i += run;
     }
   });

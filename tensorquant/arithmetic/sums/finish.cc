@@ -32,20 +32,12 @@ std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& til
   return biases;
 }
 
-// To the places of a row.
-void store(const GridFormat& format, std::span<double> values, std::span<const std::int64_t> places,
-           float* to) {
-  bool is_run = true;
+bool are_neighbours(std::span<const std::int64_t> places) {
+  bool are = true;
   for (std::size_t j = 0; j < places.size(); ++j) {
-    is_run &= places[j] == places[0] + static_cast<std::int64_t>(j);
+    are &= places[j] == places[0] + static_cast<std::int64_t>(j);
   }
-  if (is_run) return store_as_float(format, values, to + places[0]);
-  float row[256];
-  for (std::size_t first = 0; first < values.size(); first += 256) {
-    const std::size_t count = std::min<std::size_t>(256, values.size() - first);
-    store_as_float(format, values.subspan(first, count), row);
-    for (std::size_t j = 0; j < count; ++j) to[places[first + j]] = row[j];
-  }
+  return are;
 }
 
 void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const double* values) {
@@ -65,6 +57,28 @@ void store_as_float(const GridFormat& format, std::span<const double> values, fl
     const float y =
         std::max(std::min(static_cast<float>(values[i]), limits.highest), limits.lowest);
     out[i] = values[i] != values[i] ? std::numeric_limits<float>::quiet_NaN() : y;
+  }
+}
+
+void store(const GridFormat& format, std::span<const double> values,
+           std::span<const std::int64_t> places, float* to) {
+  if (are_neighbours(places)) return store_as_float(format, values, to + places[0]);
+  float row[256];
+  for (std::size_t first = 0; first < values.size(); first += 256) {
+    const std::size_t count = std::min<std::size_t>(256, values.size() - first);
+    store_as_float(format, values.subspan(first, count), row);
+    for (std::size_t j = 0; j < count; ++j) to[places[first + j]] = row[j];
+  }
+}
+
+void store_floats(std::span<const float> values, std::span<const std::int64_t> places, float* to) {
+  const auto as_stored = [](float x) {
+    return x != x ? std::numeric_limits<float>::quiet_NaN() : x;
+  };
+  if (are_neighbours(places)) {
+    std::transform(values.begin(), values.end(), to + places[0], as_stored);
+  } else {
+    for (std::size_t j = 0; j < values.size(); ++j) to[places[j]] = as_stored(values[j]);
   }
 }
 
@@ -90,7 +104,7 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
   const GridFormat& format = job.arithmetic.accumulator;
   const std::span<double> values(sums, tile.rows * tile.stride);
   const bool has_bias = job.sums.row_bias != nullptr || job.sums.column_bias != nullptr;
-  const bool is_once = job.arithmetic.accumulate.mode == Accumulate::Mode::once;
+  const bool is_once = job.rounds_at_the_end();
   if (is_once || has_bias) {
     std::vector<std::int64_t> indices;
     if (is_random(format)) indices = indices_of(job.sums, tile);

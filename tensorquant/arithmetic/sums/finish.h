@@ -24,6 +24,12 @@ void add_to_odd(std::span<double> s, std::span<const double> x);
 std::size_t add_products_to_odd(std::span<double> t, std::span<const double> a,
                                 std::span<const double> b);
 
+// The float32 next to t[i] + a * b[i] * s[i], ties to even, rounded once, in place of t[i]: up to
+// the first one that may be beyond float32's normal numbers; returns its number. a is of float32.
+std::size_t add_scaled(double a, const float* b, const double* s, std::span<float> t);
+// The same where all a * b[i] and s[i] are numbers of float32.
+std::size_t add_scaled_floats(double a, const float* b, const double* s, std::span<float> t);
+
 // What follows the last tap: the accumulator's rounding for Accumulate::once, the bias, and the
 // conversion to float. The sums are exact, and overwritten.
 void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport* report = nullptr);
@@ -35,6 +41,13 @@ void round_all(const GridFormat& format, const RandomStream& random, std::uint32
 
 // to_type<float>() of many.
 void store_as_float(const GridFormat& format, std::span<const double> values, float* out);
+
+// The same of a row's outputs, to their places.
+void store(const GridFormat& format, std::span<const double> values,
+           std::span<const std::int64_t> places, float* to);
+
+// Of float32 numbers, of which NaN alone may change.
+void store_floats(std::span<const float> values, std::span<const std::int64_t> places, float* to);
 
 // Looks at sums that are about to be rounded, for the report and, before the last rounding, for
 // SumsOfProducts::outside.

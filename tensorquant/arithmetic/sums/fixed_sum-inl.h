@@ -20,15 +20,21 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Every op has T, the lanes' type; D; Sum, what is added up; Zero, Load, Step and Store, which
-// gives the sums as double.
+// Every op has D, a lane for each column; A and B, the packed factors, of so many taps together;
+// Sum, what is added up; PackRow, and PackStep where there are several taps, Broadcast, Zero, Load,
+// Step and Store, which gives the sums as double.
 template <class Lane>
 struct LaneOp {
   using T = Lane;
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   using Sum = V;
+  using A = T;
+  using B = float;
+  static constexpr std::size_t kTogether = 1;
 
+  A PackRow(const double* taps) const { return static_cast<A>(taps[0]); }
+  V Broadcast(A a) const { return hn::Set(D(), a); }
   Sum Zero() const { return hn::Zero(D()); }
   V Load(const float* b) const {
     if constexpr (sizeof(T) == sizeof(float)) {

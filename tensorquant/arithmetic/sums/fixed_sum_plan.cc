@@ -115,9 +115,7 @@ SumPlan FixedSum::plan(SumKernel kernel, const char* sums) const {
 }
 
 std::optional<SumPlan> plan_exact(const SumBounds& bounds, SumConstants& c) {
-  if (!bounds.product_is_exact() ||
-      !(bounds.rounds_at_the_end() || bounds.sum_is_exact(bounds.last_bit)))
-    return {};
+  if (!bounds.sums_are_exact()) return {};
   if (fits(bounds.largest_sum, bounds.last_bit, 24) && bounds.last_bit >= -149) {
     return SumPlan{SumKernel::exact, false, false, false,
                    "no product and no sum can round or saturate"};

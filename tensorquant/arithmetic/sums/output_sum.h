@@ -41,14 +41,15 @@ template <class T>
 class OutputSum {
  public:
   // The report, if given, counts what the inner accumulator rounds; `outside`, if given, as in
-  // SumsOfProducts.
+  // SumsOfProducts. Its roundings are those of first_tap and those that follow.
   OutputSum(const Arithmetic& arithmetic, const ArithmeticContext& context, std::uint64_t index,
-            RangeReport* report, bool* outside)
+            RangeReport* report, bool* outside, std::uint32_t first_tap = 0)
       : arithmetic_(arithmetic),
         context_(context),
         index_(index),
         report_(report),
-        outside_(outside) {}
+        outside_(outside),
+        number_(first_tap) {}
 
   // The sum, a value of arithmetic.last_accumulator(). Segment i ends before term ends[i]; without
   // an outer accumulator there is no more than one. term(k) is a SumTerm, scales(k) the pair of
@@ -162,7 +163,7 @@ class OutputSum {
   const std::uint64_t index_;
   RangeReport* const report_;
   bool* const outside_;
-  std::uint32_t number_ = 0;    // of the inner accumulator's rounding
+  std::uint32_t number_;        // of the inner accumulator's rounding
   double running_ = 0;          // of a segment
   std::vector<SumTerm> terms_;  // that are added at once: s, then the next ones
 };

@@ -16,26 +16,7 @@ namespace {
 bool runs_fast(const SumBounds& bounds) {
   // The kernels add the bias in float64, rounded to odd.
   const bool looks_far = !takes_odd(bounds.arithmetic.accumulator);
-  return has_fused_multiply_add() && bounds.factors_are_finite() &&
-         !(looks_far && bounds.has_bias());
-}
-
-// The first kernel that is proved, the fastest ones first, and the constants for it.
-SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
-  if (bounds.mode == Accumulate::Mode::align) {
-    constexpr const char* kReason = "aligned products that need more than float64";
-    return plan_align(bounds, constants)
-        .value_or(SumPlan{SumKernel::reference, true, true, true, kReason});
-  }
-  if (runs_fast(bounds)) {
-    for (const auto attempt : {plan_exact, plan_fixed_int, plan_fixed_float, plan_fixed_double,
-                               plan_minifloat, plan_stochastic}) {
-      constants = {};
-      if (const std::optional<SumPlan> found = attempt(bounds, constants)) return *found;
-    }
-    constants = {};
-  }
-  return plan_tiles_or_reference(bounds);
+  return has_fused_multiply_add() && bounds.factors_are_finite() && !(looks_far && bounds.has_bias);
 }
 
 // Random words come for neighbouring outputs, which should be columns then.
@@ -64,12 +45,50 @@ void run(const SumJob& job, RangeReport* report) {
 
 }  // namespace
 
+namespace {
+
+// What becomes of the sums at the end of a segment.
+void set_end(const SumBounds& bounds, SumConstants& c) {
+  const int last_bit = bounds.rounded_last_bit();
+  c.rounds_at_the_end = bounds.rounds_at_the_end() && !bounds.sum_is_exact(last_bit);
+  // Multiples of 2^-149 are no further apart than the numbers of float32.
+  const bool is_in_range = last_bit >= -149 && bounds.largest_sum < 0x1p127;
+  c.ends_in_float32 = is_float32(bounds.arithmetic.accumulator) && is_in_range;
+  const bool is_exact =
+      bounds.sums_are_exact() && !c.rounds_at_the_end && fits(bounds.largest_sum, last_bit, 24);
+  c.sums_in_float32 = is_in_range && (is_exact || (c.rounds_at_the_end && c.ends_in_float32));
+}
+
+}  // namespace
+
+SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
+  if (bounds.mode == Accumulate::Mode::align) {
+    constexpr const char* kReason = "aligned products that need more than float64";
+    return plan_align(bounds, constants)
+        .value_or(SumPlan{SumKernel::reference, true, true, true, kReason});
+  }
+  if (runs_fast(bounds)) {
+    for (const auto attempt : {plan_integer, plan_exact, plan_fixed_int, plan_fixed_float,
+                               plan_fixed_double, plan_minifloat, plan_stochastic}) {
+      constants = {};
+      const std::optional<SumPlan> found = attempt(bounds, constants);
+      if (!found) continue;
+      set_end(bounds, constants);
+      return *found;
+    }
+    constants = {};
+  }
+  return plan_tiles_or_reference(bounds);
+}
+
 std::string to_string(SumKernel kernel) {
   switch (kernel) {
     case SumKernel::reference:
       return "reference";
     case SumKernel::tiles:
       return "tiles";
+    case SumKernel::integer:
+      return "integer";
     case SumKernel::exact:
       return "exact";
     case SumKernel::fixed_int:

@@ -9,10 +9,17 @@ namespace tensorquant {
 // stands in a function that the compiler does not inline: it knows nothing of rounding directions.
 class ScopedRounding {
  public:
-  explicit ScopedRounding(int direction) { std::fesetround(direction); }
-  ~ScopedRounding() { std::fesetround(FE_TONEAREST); }
+  explicit ScopedRounding(int direction) : changes_(direction != FE_TONEAREST) {
+    if (changes_) std::fesetround(direction);
+  }
+  ~ScopedRounding() {
+    if (changes_) std::fesetround(FE_TONEAREST);
+  }
   ScopedRounding(const ScopedRounding&) = delete;
   ScopedRounding& operator=(const ScopedRounding&) = delete;
+
+ private:
+  const bool changes_;  // from the one of the kernels' DefaultFloatEnvironment
 };
 
 }  // namespace tensorquant

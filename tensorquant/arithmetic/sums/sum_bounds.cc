@@ -1,6 +1,7 @@
 #include "tensorquant/arithmetic/sums/sum_bounds.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 
@@ -21,14 +22,26 @@ int bits_up_to(double magnitude, int last_bit) {
   return exponent - (is_power ? 1 : 0) - last_bit;
 }
 
-// The largest sum of magnitudes of a line.
-double longest_line(const Factor<float>& factor) {
+// The largest sum of magnitudes of a line's segment.
+double longest_line(const Factor<float>& factor, std::span<const std::size_t> ends) {
   double longest = 0;
   for (const std::int64_t line : factor.lines) {
-    double sum = 0;
     const float* data = factor.data.data() + line;
-    for (const std::int64_t tap : factor.taps) sum += std::abs(static_cast<double>(data[tap]));
-    longest = std::max(longest, sum);
+    std::size_t k = 0;
+    for (const std::size_t end : ends) {
+      double sum = 0;
+      for (; k < end; ++k) sum += std::abs(static_cast<double>(data[factor.taps[k]]));
+      longest = std::max(longest, sum);
+    }
+  }
+  return longest;
+}
+
+std::size_t longest_of(std::span<const std::size_t> ends) {
+  std::size_t longest = 0, first = 0;
+  for (const std::size_t end : ends) {
+    longest = std::max(longest, end - first);
+    first = end;
   }
   return longest;
 }
@@ -36,10 +49,17 @@ double longest_line(const Factor<float>& factor) {
 }  // namespace
 
 SumBounds::SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums)
+    : SumBounds(arithmetic, sums, std::array{sums.taps()},
+                sums.row_bias != nullptr || sums.column_bias != nullptr) {}
+
+SumBounds::SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums,
+                     std::span<const std::size_t> ends, bool has_bias)
     : arithmetic(arithmetic),
       sums(sums),
       mode(arithmetic.accumulate.mode),
       keeps_product(is_none(arithmetic.product) || mode == Accumulate::Mode::fused),
+      has_bias(has_bias),
+      most_taps(longest_of(ends)),
       a(known_range(sums.a)),
       b(known_range(sums.b)),
       largest(static_cast<double>(a.largest) * static_cast<double>(b.largest)),
@@ -47,7 +67,7 @@ SumBounds::SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& 
       bits(a.significant_bits + b.significant_bits) {
   if (!factors_are_finite()) return;
   constexpr double kSlack = 1 + 1e-6;  // for the roundings of these sums themselves
-  largest_sum = longest_line(sums.a) * b.largest * kSlack;
+  largest_sum = longest_line(sums.a, ends) * b.largest * kSlack;
   if (!keeps_product) largest_sum = bound_after_rounding(arithmetic.product, largest_sum, taps());
 }
 

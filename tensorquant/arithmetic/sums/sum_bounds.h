@@ -2,6 +2,8 @@
 #define TENSORQUANT_ARITHMETIC_SUMS_SUM_BOUNDS_H_
 
 #include <cmath>
+#include <cstddef>
+#include <span>
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
@@ -10,6 +12,9 @@ namespace tensorquant {
 // What the factors' ranges prove about products and sums: what every plan is argued from.
 struct SumBounds {
   SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums);
+  // Of the sums of each segment by itself: segment i ends before tap ends[i].
+  SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums,
+            std::span<const std::size_t> ends, bool has_bias = false);
 
   // The product's format changes no product.
   bool product_is_exact() const;
@@ -19,14 +24,19 @@ struct SumBounds {
   bool sum_is_exact(int last_bit) const;
 
   bool factors_are_finite() const { return a.is_finite && b.is_finite; }
-  bool has_bias() const { return sums.row_bias != nullptr || sums.column_bias != nullptr; }
+  // Nothing rounds before the last tap.
+  bool sums_are_exact() const {
+    return product_is_exact() && (rounds_at_the_end() || sum_is_exact(last_bit));
+  }
   bool rounds_at_the_end() const { return mode == Accumulate::Mode::once; }
-  double taps() const { return static_cast<double>(sums.taps()); }
+  double taps() const { return static_cast<double>(most_taps); }  // of a sum
 
   const Arithmetic& arithmetic;
   const SumsOfProducts<float>& sums;
   const Accumulate::Mode mode;
   const bool keeps_product;
+  const bool has_bias;  // that the accumulator adds
+  const std::size_t most_taps;
   const FactorRange a, b;
   const double largest;           // magnitude of an exact product
   const int last_bit;             // of all exact products

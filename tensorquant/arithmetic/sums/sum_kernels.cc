@@ -8,13 +8,14 @@
 #include <algorithm>
 #include <cfenv>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
-#include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
+#include "tensorquant/arithmetic/sums/integer_sum-inl.h"
 #include "tensorquant/arithmetic/sums/minifloat_sum-inl.h"
+#include "tensorquant/arithmetic/sums/outer_sums.h"
+#include "tensorquant/arithmetic/sums/pack-inl.h"
 #include "tensorquant/arithmetic/sums/scoped_rounding.h"
 #include "tensorquant/arithmetic/sums/stochastic_sum-inl.h"
 #include "tensorquant/base/bits.h"
@@ -25,121 +26,153 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
-// Rows of a that are packed together, and the registers' block: kRows rows by two vectors.
-inline constexpr std::size_t kPackedRows = 8;
+// Rows of the registers' block, which is two vectors wide.
 inline constexpr std::size_t kRows = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
-// sums[i][j] = op's sum of a(i, k) * b(k, j) over k, for `rows` rows and two vectors of columns.
-// a is packed by kPackedRows, b by columns.
+// sums[i][j] = op's sum of a(i, k) * b(k, j) over the taps k of some steps, for `rows` rows and two
+// vectors of columns. a is packed by kPackedRows, b by columns.
 template <std::size_t rows, class Op>
-HWY_NOINLINE void Sum(const Op& given, std::size_t taps, const typename Op::T* a, const float* b,
-                      double* sums) {
+HWY_NOINLINE void Sum(const Op& given, std::size_t steps, const typename Op::A* a,
+                      const typename Op::B* b, double* sums) {
   const Op op = given;  // in registers
-  const typename Op::D d;
-  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t lanes = hn::Lanes(typename Op::D()), numbers = Op::kTogether * lanes;
   typename Op::Sum s[rows][2];
   for (std::size_t i = 0; i < rows; ++i) s[i][0] = s[i][1] = op.Zero();
-  for (std::size_t k = 0; k < taps; ++k) {
-    const auto b0 = op.Load(b), b1 = op.Load(b + lanes);
-    b += 2 * lanes;
+  for (std::size_t k = 0; k < steps; ++k) {
+    const auto b0 = op.Load(b), b1 = op.Load(b + numbers);
+    b += 2 * numbers;
     HWY_UNROLL(8)
     for (std::size_t i = 0; i < rows; ++i) {
-      const auto ai = hn::Set(d, a[i]);
+      const auto ai = op.Broadcast(a[i]);
       s[i][0] = op.Step(s[i][0], ai, b0);
       s[i][1] = op.Step(s[i][1], ai, b1);
     }
     a += kPackedRows;
   }
   for (std::size_t i = 0; i < rows; ++i) {
-    op.Store(s[i][0], taps, sums + 2 * lanes * i);
-    op.Store(s[i][1], taps, sums + 2 * lanes * i + lanes);
+    op.Store(s[i][0], steps, sums + 2 * lanes * i);
+    op.Store(s[i][1], steps, sums + 2 * lanes * i + lanes);
   }
 }
 
-// The columns [first, first + width) of b, tap by tap; columns beyond the last repeat it.
-HWY_INLINE void PackColumns(const Factor<float>& b, std::size_t first, std::size_t width,
-                            float* packed) {
-  constexpr std::size_t kRun = 4;  // columns that are copied at once where they are neighbours
-  const std::size_t last = b.lines.size() - 1;
-  std::int64_t offset[64];
-  bool is_run[16];
-  for (std::size_t j = 0; j < width; ++j) offset[j] = b.lines[std::min(first + j, last)];
-  bool is_one_run = true;
-  for (std::size_t r = 0; r < width / kRun; ++r) {
-    const std::int64_t* o = offset + r * kRun;
-    is_run[r] = o[1] == o[0] + 1 && o[2] == o[0] + 2 && o[3] == o[0] + 3;
-    is_one_run = is_one_run && is_run[r] && o[0] == offset[0] + static_cast<int>(r * kRun);
+// Of all the rows of a tile.
+template <class Op>
+HWY_INLINE void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::size_t steps,
+                        const typename Op::A* a, const typename Op::B* b, double* sums) {
+  {
+    const ScopedRounding rounding(job.constants.machine_rounding);
+    std::size_t i = 0;
+    for (; tile.rows - i > kRows / 2; i = std::min(i + kRows, tile.rows)) {
+      Sum<kRows>(op, steps, a + i, b, sums + i * tile.stride);
+    }
+    for (; i < tile.rows; ++i) Sum<1>(op, steps, a + i, b, sums + i * tile.stride);
   }
-  for (const std::int64_t tap : b.taps) {
-    const float* from = b.data.data() + tap;
-    if (is_one_run) {
-      std::memcpy(packed, from + offset[0], width * sizeof(float));
-    } else {
-      for (std::size_t r = 0; r < width / kRun; ++r) {
-        const std::int64_t* o = offset + r * kRun;
-        float* to = packed + r * kRun;
-        if (is_run[r]) {
-          std::memcpy(to, from + o[0], kRun * sizeof(float));
-        } else {
-          for (std::size_t j = 0; j < kRun; ++j) to[j] = from[o[j]];
-        }
+  // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
+  if (job.plan.kernel == SumKernel::minifloat) return;
+  for (std::size_t i = 0; i < tile.rows * tile.stride; ++i) sums[i] += 0.0;
+}
+
+// The sums of a segment as the outer accumulator takes them.
+HWY_INLINE void RoundAtTheEnd(const SumJob& job, std::span<double> sums) {
+  if (!job.rounds_at_the_end()) return;
+  if (job.constants.ends_in_float32) {
+    for (double& s : sums) s = static_cast<float>(s);
+  } else {
+    round_all(job.arithmetic.accumulator, {}, 0, {}, sums);
+  }
+}
+
+// The segments of a panel of columns, one after the other, for all rows. T is what the outer sums
+// are kept in.
+template <class T, class Op>
+class SegmentedPanel {
+ public:
+  SegmentedPanel(const SumJob& job, const Steps& steps, std::size_t width)
+      : job_(job), steps_(steps), width_(width), room_(width * steps.ends.size()) {}
+
+  void SetColumns(std::size_t first) {
+    scales_.clear();
+    for (std::size_t i = 0; i < steps_.ends.size(); ++i) {
+      scales_.push_back(
+          job_.outer->column_scales(i, first, std::span(room_).subspan(i * width_, width_)));
+    }
+  }
+
+  HWY_ATTR void Run(const Op& op, const Tile& tile, const typename Op::A* a,
+                    const typename Op::B* b) {
+    std::fill(t_, t_ + tile.rows * width_, T{0});
+    std::size_t first = 0;
+    for (std::size_t i = 0; i < steps_.ends.size(); ++i) {
+      SumTile(job_, op, tile, steps_.ends[i] - first, a + first * kPackedRows,
+              b + first * Op::kTogether * width_, sums_);
+      first = steps_.ends[i];
+      RoundAtTheEnd(job_, std::span(sums_, tile.rows * width_));
+      job_.outer->add(tile, i, scales_[i], sums_, t_);
+    }
+    job_.outer->finish(tile, t_);
+  }
+
+ private:
+  const SumJob& job_;
+  const Steps& steps_;
+  const std::size_t width_;
+  std::vector<float> room_;
+  std::vector<ColumnScales> scales_;  // of each segment
+  alignas(64) double sums_[kPackedRows * kMostWidth];
+  alignas(64) T t_[kPackedRows * kMostWidth];
+};
+
+// The sums of one level.
+template <class Op>
+class Panel {
+ public:
+  Panel(const SumJob& job, const Steps& steps, std::size_t) : job_(job), steps_(steps) {}
+
+  void SetColumns(std::size_t) {}
+  HWY_ATTR void Run(const Op& op, const Tile& tile, const typename Op::A* a,
+                    const typename Op::B* b) {
+    SumTile(job_, op, tile, steps_.size(), a, b, sums_);
+    finish_tile(job_, tile, sums_);
+  }
+
+ private:
+  const SumJob& job_;
+  const Steps& steps_;
+  alignas(64) double sums_[kPackedRows * kMostWidth];
+};
+
+template <class Panel, class Op>
+void RunPanels(const SumJob& job, const Op& op, const std::vector<std::size_t>& ends) {
+  const std::size_t width = 2 * hn::Lanes(typename Op::D());
+  const std::size_t rows = job.sums.rows.size(), columns = job.sums.columns.size();
+  if (rows == 0 || columns == 0) return;
+  const Steps steps(ends, Op::kTogether);
+  const auto a = PackRows(op, steps, job.sums.a, job.constants.a_scale);
+  const std::size_t panels = (columns + width - 1) / width;
+  const std::size_t work = std::max<std::size_t>(1, rows * width * job.sums.taps() / 8);
+  parallel_for(panels * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
+    const DefaultFloatEnvironment environment;
+    std::vector<typename Op::B> b(width * steps.size() * Op::kTogether);
+    Panel panel(job, steps, width);
+    for (std::size_t i = begin / work; i < (end + work - 1) / work; ++i) {
+      const std::size_t column = i * width;
+      PackColumns(op, steps, job.sums.b, column, width, b.data());
+      panel.SetColumns(column);
+      for (std::size_t row = 0; row < rows; row += kPackedRows) {
+        const Tile tile = {row, std::min(kPackedRows, rows - row), column,
+                           std::min(width, columns - column), width};
+        panel.Run(op, tile, a.data() + row * steps.size(), b.data());
       }
     }
-    packed += width;
-  }
-}
-
-template <class T>
-std::vector<T> PackRows(const Factor<float>& a, double scale) {
-  const std::size_t taps = a.taps.size(), rows = a.lines.size();
-  const std::size_t blocks = (rows + kPackedRows - 1) / kPackedRows;
-  std::vector<T> packed(blocks * kPackedRows * taps);
-  for (std::size_t i = 0; i < rows; ++i) {
-    T* to = packed.data() + i / kPackedRows * kPackedRows * taps + i % kPackedRows;
-    const float* from = a.data.data() + a.lines[i];
-    for (std::size_t k = 0; k < taps; ++k) {
-      to[k * kPackedRows] = static_cast<T>(scale * static_cast<double>(from[a.taps[k]]));
-    }
-  }
-  return packed;
+  });
 }
 
 template <class Op>
 void RunOp(const SumJob& job, const Op& op) {
-  using T = typename Op::T;
-  const std::size_t width = 2 * hn::Lanes(typename Op::D());
-  const std::size_t taps = job.sums.taps(), rows = job.sums.rows.size();
-  const std::size_t columns = job.sums.columns.size();
-  if (rows == 0 || columns == 0) return;
-  const std::vector<T> a = PackRows<T>(job.sums.a, job.constants.a_scale);
-  const std::size_t panels = (columns + width - 1) / width;
-  const std::size_t work = std::max<std::size_t>(1, rows * width * taps / 8);  // of a panel
-  parallel_for(panels * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
-    const DefaultFloatEnvironment environment;
-    std::vector<float> b(width * taps);
-    alignas(64) double sums[kPackedRows * 64];
-    for (std::size_t panel = begin / work; panel < (end + work - 1) / work; ++panel) {
-      const std::size_t column = panel * width;
-      PackColumns(job.sums.b, column, width, b.data());
-      for (std::size_t row = 0; row < rows; row += kPackedRows) {
-        const std::size_t size = std::min(kPackedRows, rows - row);
-        const T* block = a.data() + row * taps;
-        {
-          const ScopedRounding rounding(job.constants.machine_rounding);
-          std::size_t i = 0;
-          for (; size - i > kRows / 2; i = std::min(i + kRows, size)) {
-            Sum<kRows>(op, taps, block + i, b.data(), sums + i * width);
-          }
-          for (; i < size; ++i) Sum<1>(op, taps, block + i, b.data(), sums + i * width);
-        }
-        // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
-        if (job.plan.kernel != SumKernel::minifloat) {
-          for (std::size_t i = 0; i < size * width; ++i) sums[i] += 0.0;
-        }
-        finish_tile(job, {row, size, column, std::min(width, columns - column), width}, sums);
-      }
-    }
-  });
+  if (job.outer == nullptr) return RunPanels<Panel<Op>>(job, op, {job.sums.taps()});
+  const std::vector<std::size_t>& ends = job.outer->ends();
+  job.outer->adds_in_float32() ? RunPanels<SegmentedPanel<float, Op>>(job, op, ends)
+                               : RunPanels<SegmentedPanel<double, Op>>(job, op, ends);
 }
 
 // run(constant) with the flag as a compile-time constant.
@@ -181,6 +214,8 @@ void RunKernel(const SumJob& job) {
   const bool clamps_products = job.plan.clamps_products, clamps_sums = job.plan.clamps_sums;
 #if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
   switch (job.plan.kernel) {
+    case SumKernel::integer:
+      return RunOp(job, IntegerOp(c));
     case SumKernel::exact:
       return RunOp(job, ExactOp());
     case SumKernel::fixed_int:
@@ -230,55 +265,6 @@ void RunKernel(const SumJob& job) {
 
 bool HasFusedMultiplyAdd() { return HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86; }
 
-void AddToOddAll(std::span<double> s, std::span<const double> x) {
-  const hn::ScalableTag<double> d;
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t i = 0;
-  for (; i + lanes <= s.size(); i += lanes) {
-    hn::StoreU(AddToOdd(d, hn::LoadU(d, s.data() + i), hn::LoadU(d, x.data() + i)), d,
-               s.data() + i);
-  }
-  const hn::CappedTag<double, 1> d1;
-  for (; i < s.size(); ++i) {
-    hn::StoreU(AddToOdd(d1, hn::LoadU(d1, s.data() + i), hn::LoadU(d1, x.data() + i)), d1,
-               s.data() + i);
-  }
-}
-
-// Whether AddProductToOdd is exact: nothing in it overflows or underflows.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE bool AreMiddling(D d, V t, V a, V b) {
-  const auto is_between = [d](V x, double least, double most) HWY_ATTR {
-    const V size = hn::Abs(x);
-    const auto is_zero = hn::Eq(size, hn::Zero(d));
-    return hn::Or(is_zero,
-                  hn::And(hn::Ge(size, hn::Set(d, least)), hn::Le(size, hn::Set(d, most))));
-  };
-  return hn::AllTrue(
-      d, hn::And(is_between(t, 0, 0x1p900),
-                 hn::And(is_between(a, 0x1p-400, 0x1p400), is_between(b, 0x1p-400, 0x1p400))));
-}
-
-template <class D>
-HWY_INLINE bool AddProductsAt(D d, std::size_t i, std::span<double> t, std::span<const double> a,
-                              std::span<const double> b) {
-  const auto at = [&](std::span<const double> x) HWY_ATTR { return hn::LoadU(d, x.data() + i); };
-  if (!AreMiddling(d, at(t), at(a), at(b))) return false;
-  hn::StoreU(AddProductToOdd(d, at(t), at(a), at(b)), d, t.data() + i);
-  return true;
-}
-
-std::size_t AddProductsToOdd(std::span<double> t, std::span<const double> a,
-                             std::span<const double> b) {
-  const hn::ScalableTag<double> d;
-  const hn::CappedTag<double, 1> d1;
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t i = 0;
-  while (i + lanes <= t.size() && AddProductsAt(d, i, t, a, b)) i += lanes;
-  while (i < t.size() && AddProductsAt(d1, i, t, a, b)) ++i;
-  return i;
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace tensorquant
 HWY_AFTER_NAMESPACE();
@@ -288,18 +274,12 @@ namespace tensorquant {
 
 HWY_EXPORT(RunKernel);
 HWY_EXPORT(HasFusedMultiplyAdd);
-HWY_EXPORT(AddToOddAll);
-HWY_EXPORT(AddProductsToOdd);
 
+bool is_by_tile(SumKernel kernel) {
+  return kernel != SumKernel::reference && kernel != SumKernel::tiles &&
+         kernel != SumKernel::align && kernel != SumKernel::stochastic;
+}
 void run_sum_kernel(const SumJob& job) { HWY_DYNAMIC_DISPATCH(RunKernel)(job); }
 bool has_fused_multiply_add() { return HWY_DYNAMIC_DISPATCH(HasFusedMultiplyAdd)(); }
-void add_to_odd(std::span<double> s, std::span<const double> x) {
-  HWY_DYNAMIC_DISPATCH(AddToOddAll)(s, x);
-}
-std::size_t add_products_to_odd(std::span<double> t, std::span<const double> a,
-                                std::span<const double> b) {
-  return HWY_DYNAMIC_DISPATCH(AddProductsToOdd)(t, a, b);
-}
-
 }  // namespace tensorquant
 #endif  // HWY_ONCE

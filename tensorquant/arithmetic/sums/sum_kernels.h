@@ -11,6 +11,8 @@
 
 namespace tensorquant {
 
+class OuterSums;
+
 // Whether the kernels of the best SIMD target have a fused multiply-add; without it only `tiles`
 // and `reference` are there.
 bool has_fused_multiply_add();
@@ -24,6 +26,7 @@ bool has_fused_multiply_add();
 struct SumConstants {
   double unit = 1;
   double a_scale = 1;
+  double b_scale = 1;  // integer: likewise
   double magic = 0;
   double lowest_product = 0, highest_product = 0;
   double lowest_sum = 0, highest_sum = 0;
@@ -37,6 +40,10 @@ struct SumConstants {
   int product_bits = 0, product_exponent = 0;
   int sum_bits = 0, sum_exponent = 0;
   bool needs_double = false;
+  // Accumulate::once: false where every sum is in the format.
+  bool rounds_at_the_end = true;
+  bool ends_in_float32 = false;  // that format is float32, and no sum is beyond its ends
+  bool sums_in_float32 = false;  // all sums, at their end, are numbers of float32
 };
 
 struct SumJob {
@@ -45,9 +52,15 @@ struct SumJob {
   const SumsOfProducts<float>& sums;
   SumPlan plan;
   SumConstants constants;
+  const OuterSums* outer = nullptr;  // of sums of two levels
+
+  bool rounds_at_the_end() const {
+    return arithmetic.accumulate.mode == Accumulate::Mode::once && constants.rounds_at_the_end;
+  }
 };
 
-// plan.kernel is neither reference, tiles nor align.
+// Whether run_sum_kernel() has the loop. It is the only one that knows of outer sums.
+bool is_by_tile(SumKernel kernel);
 void run_sum_kernel(const SumJob& job);
 void run_aligned(const SumJob& job);
 void run_tiles(const SumJob& job, RangeReport* report);

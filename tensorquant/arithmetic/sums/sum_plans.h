@@ -8,9 +8,13 @@
 
 namespace tensorquant {
 
+// The first kernel that is proved, the fastest ones first, and the constants for it.
+SumPlan plan(const SumBounds& bounds, SumConstants& constants);
+
 // The proofs that a kernel is equal to the reference, one for each kernel: its plan and the
 // constants that it runs with, or nothing where the bounds do not prove it. The factors are finite.
 // Constants are those of a new SumConstants where nothing else is said.
+std::optional<SumPlan> plan_integer(const SumBounds& bounds, SumConstants& constants);
 std::optional<SumPlan> plan_exact(const SumBounds& bounds, SumConstants& constants);
 std::optional<SumPlan> plan_fixed_int(const SumBounds& bounds, SumConstants& constants);
 std::optional<SumPlan> plan_fixed_float(const SumBounds& bounds, SumConstants& constants);

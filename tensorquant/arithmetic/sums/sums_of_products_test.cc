@@ -225,8 +225,8 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
     }
   }
   for (const SumKernel kernel :
-       {SumKernel::reference, SumKernel::tiles, SumKernel::exact, SumKernel::fixed_int,
-        SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat,
+       {SumKernel::reference, SumKernel::tiles, SumKernel::integer, SumKernel::exact,
+        SumKernel::fixed_int, SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat,
         SumKernel::stochastic}) {
     EXPECT_GT(hits[kernel], 20u) << to_string(kernel);
     RecordProperty(to_string(kernel), static_cast<int>(hits[kernel]));

@@ -39,7 +39,7 @@ SumPlan plan_tiles_or_reference(const SumBounds& bounds) {
     most += bounds.mode == Accumulate::Mode::step || bounds.mode == Accumulate::Mode::fused
                 ? product
                 : product * bounds.taps();
-    if (bounds.has_bias()) {
+    if (bounds.has_bias) {
       const FactorRange bias =
           range_of({bounds.sums.row_bias ? bounds.sums.row_bias : bounds.sums.column_bias,
                     bounds.sums.row_bias ? bounds.sums.rows.size() : bounds.sums.columns.size()});

@@ -63,6 +63,7 @@ at::Tensor InputQuantizer::operator()(const at::Tensor& x, std::uint32_t step) c
 }
 
 ApplyReport apply(ModelRef model, const Override& maps) {
+  maps.refuse_training();
   const std::vector<ModelLayer> layers = layers_of(model);
   const std::vector<AssignableLayer> told = assignable(layers);
   Assignment assignment = assign(maps, told);

@@ -119,6 +119,16 @@ TEST(Apply, NamesAllLayersThatAreNotQuantizableAndChangesNothing) {
   EXPECT_FALSE(summary(model)[1].quantizable);
 }
 
+TEST(Apply, RefusesTheMapsOfTrainingAndChangesNothing) {
+  Net net;
+  apply(net, override_of(R"({"weights": "fp16"})"));
+  EXPECT_THAT(
+      [&] { apply(net, override_of(R"({"weights": "bf16", "optimizer": "bf16"})")); },
+      ThrowsMessage<Error>("line 1, column 35: the optimizer map is for tensorquant.torch in "
+                           "Python; here nothing of training is quantized"));
+  EXPECT_EQ(weight_of(net, "fc1"), "fp16");
+}
+
 TEST(Apply, ReportsRulesThatDoNothing) {
   Net net;
   Override maps =

@@ -80,6 +80,15 @@ ffi::Error gradient(ffi::ThreadPool threads, std::string_view spec, Axes axes, f
   return error_of(failed, error);
 }
 
+ffi::Error scales(ffi::ThreadPool threads, std::string_view spec, Axes axes, ffi::AnyBuffer x,
+                  ffi::Result<ffi::AnyBuffer> found) {
+  const TensorquantPool pool = pool_of(threads);
+  TensorquantError error;
+  const int failed = api->scales(text_of(spec), type_of(x.element_type()), x.untyped_data(),
+                                 found->untyped_data(), context_of(axes, x), &pool, &error);
+  return error_of(failed, error);
+}
+
 // Arguments: `inputs` tensors and perhaps the step. Results: y and perhaps what is outside.
 ffi::Error arithmetic(ffi::ThreadPool threads, std::string_view operation, uint32_t inputs,
                       ffi::RemainingArgs arguments, ffi::Result<ffi::AnyBuffer> y,
@@ -120,6 +129,14 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(tensorquant_gradient, gradient,
                                   .Attr<Axes>("axes")
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(tensorquant_scales, scales,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Attr<std::string_view>("spec")
+                                  .Attr<Axes>("axes")
                                   .Arg<ffi::AnyBuffer>()
                                   .Ret<ffi::AnyBuffer>());
 

@@ -137,6 +137,75 @@ class GradientKernel final : public OpKernel {
   Axes axes_;
 };
 
+// The sizes of a shape, -1 for those that are not known.
+std::vector<int64_t> sizes_of(InferenceContext* context, ShapeHandle shape) {
+  std::vector<int64_t> sizes;
+  for (int d = 0; d < context->Rank(shape); ++d) {
+    const DimensionHandle size = context->Dim(shape, d);
+    sizes.push_back(context->ValueKnown(size) ? context->Value(size) : -1);
+  }
+  return sizes;
+}
+ShapeHandle shape_of(InferenceContext* context, const std::vector<int64_t>& sizes) {
+  std::vector<DimensionHandle> dimensions;
+  for (const int64_t size : sizes) {
+    dimensions.push_back(size < 0 ? context->UnknownDim() : context->MakeDim(size));
+  }
+  return context->MakeShape(dimensions);
+}
+
+Status find_scales_shape(const std::string& spec, TensorquantContext context,
+                         std::vector<int64_t>* sizes) {
+  sizes->resize(static_cast<size_t>(context.dimensions));
+  TensorquantError error;
+  const int failed = api->scales_shape(text_of(spec), context, sizes->data(), &error);
+  return failed == 0 ? Status() : InvalidArgumentError(error.text);
+}
+
+class ScalesKernel final : public OpKernel {
+ public:
+  explicit ScalesKernel(OpKernelConstruction* construction) : OpKernel(construction) {
+    OP_REQUIRES_OK(construction, construction->GetAttr("spec", &spec_));
+    OP_REQUIRES_OK(construction, axes_.read(construction));
+  }
+
+  void Compute(OpKernelContext* context) override {
+    const Tensor& x = context->input(0);
+    const auto sizes = x.shape().dim_sizes();
+    const TensorquantContext of_x = axes_.context_of(sizes, 0, 0, 0);
+    std::vector<int64_t> found;
+    OP_REQUIRES_OK(context, find_scales_shape(spec_, of_x, &found));
+    TensorShape shape;
+    OP_REQUIRES_OK(context, TensorShape::BuildTensorShape(found, &shape));
+    Tensor* scales = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, shape, &scales));
+    const TensorquantPool pool = pool_of(context);
+    TensorquantError error;
+    const int failed = api->scales(text_of(spec_), type_of(x.dtype()), x.data(), scales->data(),
+                                   of_x, &pool, &error);
+    OP_REQUIRES(context, failed == 0, InvalidArgumentError(error.text));
+  }
+
+ private:
+  std::string spec_;
+  Axes axes_;
+};
+
+Status scales_shapes(InferenceContext* context) {
+  std::string spec;
+  std::vector<int64_t> axes;
+  TF_RETURN_IF_ERROR(context->GetAttr("spec", &spec));
+  TF_RETURN_IF_ERROR(context->GetAttr("axes", &axes));
+  context->set_output(0, context->UnknownShape());
+  if (!context->RankKnown(context->input(0)) || axes.size() != 4) return Status();
+  const std::vector<int64_t> sizes = sizes_of(context, context->input(0));
+  std::vector<int64_t> found;
+  TF_RETURN_IF_ERROR(find_scales_shape(
+      spec, {0, 0, 0, axes.data(), sizes.data(), static_cast<int>(sizes.size())}, &found));
+  context->set_output(0, shape_of(context, found));
+  return Status();
+}
+
 // Shapes as the table takes them.
 struct Shapes {
   void add(std::vector<int64_t> shape) {
@@ -214,20 +283,11 @@ Status arithmetic_shapes(InferenceContext* context) {
   Shapes shapes;
   for (const ShapeHandle& input : inputs) {
     if (!context->RankKnown(input)) return Status();
-    std::vector<int64_t> sizes;
-    for (int d = 0; d < context->Rank(input); ++d) {
-      const DimensionHandle size = context->Dim(input, d);
-      sizes.push_back(context->ValueKnown(size) ? context->Value(size) : -1);
-    }
-    shapes.add(sizes);
+    shapes.add(sizes_of(context, input));
   }
   std::vector<int64_t> sizes;
   TF_RETURN_IF_ERROR(shapes.result(operation, &sizes));
-  std::vector<DimensionHandle> dimensions;
-  for (const int64_t size : sizes) {
-    dimensions.push_back(size < 0 ? context->UnknownDim() : context->MakeDim(size));
-  }
-  context->set_output(0, context->MakeShape(dimensions));
+  context->set_output(0, shape_of(context, sizes));
   if (marks) context->set_output(1, context->output(0));
   return Status();
 }
@@ -262,6 +322,15 @@ REGISTER_OP("TensorquantQuantizeGradient")
     });
 REGISTER_KERNEL_BUILDER(Name("TensorquantQuantizeGradient").Device(tensorflow::DEVICE_CPU),
                         GradientKernel);
+
+REGISTER_OP("TensorquantScales")
+    .Input("x: T")
+    .Output("scales: T")
+    .Attr("T: {float, double}")
+    .Attr("spec: string")
+    .Attr("axes: list(int) = [1, 0, 1, 0]")
+    .SetShapeFn(scales_shapes);
+REGISTER_KERNEL_BUILDER(Name("TensorquantScales").Device(tensorflow::DEVICE_CPU), ScalesKernel);
 
 REGISTER_OP("TensorquantArithmetic")
     .Input("inputs: count * T")

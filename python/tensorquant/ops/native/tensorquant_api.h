@@ -85,7 +85,8 @@ typedef struct {
 
   /* The shape of an operation's result: up to TENSORQUANT_MOST_DIMENSIONS sizes. `operation` is
    * the text of a tensorquant.ops.Operation; its inputs are x, the weights and a bias, the last or
-   * last two of them left out where the operation has none. */
+   * last two of them left out where the operation has none, and then the scales of x and of the
+   * weights, as far as the text says so. */
   int (*result_shape)(TensorquantText operation, int inputs, const TensorquantTensor* input,
                       int64_t* sizes, int* dimensions, TensorquantError* error);
 
@@ -98,6 +99,15 @@ typedef struct {
   /* Of a built-in quantizer with a clipped gradient: inside[i] = whether dx = dy at x[i], else it
    * is 0. */
   int (*inside)(TensorquantText spec, int type, const void* x, bool* inside,
+                TensorquantContext context, const TensorquantPool* pool, TensorquantError* error);
+
+  /* The shape of the scales of a quantizer that has some: as many sizes as the tensor's, which may
+   * be unknown. */
+  int (*scales_shape)(TensorquantText spec, TensorquantContext context, int64_t* sizes,
+                      TensorquantError* error);
+
+  /* The scales that it finds in x, of float32 or float64, and which are of x's type. */
+  int (*scales)(TensorquantText spec, int type, const void* x, void* scales,
                 TensorquantContext context, const TensorquantPool* pool, TensorquantError* error);
 } TensorquantApi;
 

@@ -1,5 +1,6 @@
-"""Quantizers and rounded arithmetic as ops of PyTorch, for tensors on the CPU."""
+"""Quantizers and rounded arithmetic as ops of PyTorch."""
 
+from tensorquant.ops.torch import devices  # noqa: F401 - it registers the ops
 from tensorquant.ops.torch.compiler import (
     has_numbers,
     is_in_backward_pass,
@@ -8,22 +9,28 @@ from tensorquant.ops.torch.compiler import (
 )
 from tensorquant.ops.torch.functions import (
     arithmetic,
+    has_scales,
     quantize,
     quantize_in,
     quantize_last,
     quantize_last_in,
+    scales,
+    scales_in,
 )
 from tensorquant.ops.torch.memory import version
 
 __all__ = [
     "arithmetic",
     "has_numbers",
+    "has_scales",
     "is_in_backward_pass",
     "not_compiled",
     "quantize",
     "quantize_in",
     "quantize_last",
     "quantize_last_in",
+    "scales",
+    "scales_in",
     "version",
     "without_gradients",
 ]

@@ -95,11 +95,13 @@ def _where(passes: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
 
 class _RoundedArithmetic(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, operation, float_function, step, *inputs):
+    def forward(ctx, operation, float_function, step, count, *inputs):
+        """The first `count` inputs have gradients, and scales have none."""
         y, outside = arithmetic_op(list(inputs), operation.text, operation.clips_gradient, step)
         ctx.clips_gradient = operation.clips_gradient
         ctx.float_function = float_function
-        ctx.save_for_backward(outside, *inputs)
+        ctx.scales = len(inputs) - count
+        ctx.save_for_backward(outside, *inputs[:count])
         return y
 
     @staticmethod
@@ -108,7 +110,7 @@ class _RoundedArithmetic(torch.autograd.Function):
         outside, *inputs = ctx.saved_tensors
         if ctx.clips_gradient:
             dy = dy.masked_fill(outside, 0)
-        needed = ctx.needs_input_grad[3:]
+        needed = ctx.needs_input_grad[4:]
         inputs = [x.detach().requires_grad_(wanted) for x, wanted in zip(inputs, needed)]
         with torch.enable_grad():
             y = ctx.float_function(*inputs)
@@ -119,7 +121,8 @@ class _RoundedArithmetic(torch.autograd.Function):
             )
         wanted = [x for x in inputs if x.requires_grad]
         found = iter(torch.autograd.grad(y, wanted, dy, allow_unused=True))
-        return None, None, None, *(next(found) if needs else None for needs in needed)
+        gradients = [next(found) if wanted else None for _, wanted in zip(inputs, needed)]
+        return None, None, None, None, *gradients, *(None,) * ctx.scales
 
 
 # Its way back records a graph of its own, which torch.compile does not trace.

@@ -1,12 +1,24 @@
 """What users call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
-from tensorquant.numbers.context import Context
-from tensorquant.ops.common import as_signed, context_of, needed, spec_of
-from tensorquant.ops.operation import Operation, check_operation
+from tensorquant.numbers.context import Axes, Context
+from tensorquant.ops.common import (
+    SCALE_TYPES,
+    as_signed,
+    check_has_scales,
+    context_of,
+    needed,
+    spec_of,
+)
+from tensorquant.ops.operation import (
+    Operation,
+    check_operation,
+    operation_with_scales,
+    text_with_scales,
+)
 from tensorquant.ops.torch import memory
 from tensorquant.ops.torch.autograd import (
     Clipped,
@@ -22,9 +34,17 @@ from tensorquant.ops.torch.library import (
     quantize_memory,
     quantize_on_cpu,
     quantize_op,
+    scales_op,
     traits,
 )
 from tensorquant.ops.torch.memory import is_plain
+
+_SCALE_TYPES = frozenset(getattr(torch, name) for name in SCALE_TYPES)
+
+
+@torch.compiler.assume_constant_result  # a compiler cannot look into the core
+def _with_scales(text: str, x: bool, w: bool) -> str:
+    return text_with_scales(text, x, w)
 
 
 def quantize(
@@ -40,7 +60,7 @@ def quantize(
     """The quantized tensor, of x's type, shape and memory format.
 
     Args:
-        x: float32, float64, float16 or bfloat16, on the CPU.
+        x: float32, float64, float16 or bfloat16.
         spec: a quantizer string, or an object with one as its ``spec``.
         seed, stream, step: where random rounding takes its numbers from; a tensor of one integer
             is a step, too.
@@ -137,9 +157,60 @@ def _quantized(x, spec, context, in_place):
     return x
 
 
+def scales(
+    x: torch.Tensor,
+    spec: str,
+    *,
+    reduction_axis: int | None = None,
+    channel_axis: int | None = None,
+) -> torch.Tensor:
+    """The scales that a quantizer finds in a tensor: `quantize` gives elements times these.
+
+    Of as many axes as x, and of its type. An axis whose indices share a scale has the size 1, one
+    with blocks the number of them; every other has x's. So what transposes x transposes these.
+
+    Args:
+        x: float32 or float64.
+        spec: a quantizer string with scales, or an object with one as its ``spec``.
+        reduction_axis, channel_axis: as `quantize` has them.
+
+    It has no gradient.
+
+    Raises:
+        tensorquant.Error: as `quantize`; the quantizer has no scales; its blocks run along several
+            axes.
+        TypeError: x is no tensor of such a type.
+
+    Example:
+        >>> import torch
+        >>> from tensorquant.ops.torch import scales
+        >>> scales(torch.tensor([[254.0, 1.0], [0.0, 127.0]]), "int,8,per=channel,scale=max", channel_axis=0)
+        tensor([[2.],
+                [1.]])
+    """
+    check(x)
+    spec = spec_of(spec)
+    context = context_of(0, 0, 0, spec, reduction_axis, channel_axis, x.dim())
+    return scales_in(x, spec, context.axes)
+
+
+def scales_in(x: torch.Tensor, spec: str, axes: Axes) -> torch.Tensor:
+    """scales() of Axes, which are not checked."""
+    check(x)
+    if not has_scales(spec, x.dtype):
+        check_has_scales(spec, str(x.dtype).removeprefix("torch."))
+    return scales_op(x.detach(), spec, axes.numbers)
+
+
+def has_scales(spec: str, dtype: torch.dtype) -> bool:
+    """Whether scales() finds some in tensors of a type."""
+    return dtype in _SCALE_TYPES and traits(spec).per != ""
+
+
 def arithmetic(
     operation: Operation,
     *inputs: torch.Tensor,
+    scales: Sequence[torch.Tensor | None] = (),
     float_function: Callable[..., torch.Tensor] | None = None,
     step: int | torch.Tensor = 0,
 ) -> torch.Tensor:
@@ -150,10 +221,13 @@ def arithmetic(
         inputs: x, the weights and the bias, as far as the operation has them; of one type.
         float_function: computes the same from the same tensors without rounding, differentiably:
             the gradient is its. Without it there is none.
+        scales: of x and of the weights, as the function `scales` gives them; None or nothing for one
+            without. The formats of the operation say whose they are: products are those of elements
+            then, and the outer accumulator adds up sums times scales.
         step: of random rounding.
 
     Raises:
-        tensorquant.Error: the shapes do not fit to each other.
+        tensorquant.Error: the shapes do not fit to each other; an input is not made of its scales.
         TypeError: the inputs are no tensors of one type that can be quantized.
         ValueError: a gradient would be needed and there is no float_function.
 
@@ -165,6 +239,9 @@ def arithmetic(
         tensor([[0.9375, 0.9375]])
     """
     check_operation(operation, float_function)
+    operation, factors = operation_with_scales(operation, scales, _with_scales)
+    count = len(inputs)
+    inputs = (*inputs, *factors)
     for tensor in inputs:
         check(tensor)
         if tensor.dtype != inputs[0].dtype:
@@ -179,4 +256,4 @@ def arithmetic(
         return arithmetic_op(list(inputs), operation.text, False, step_tensor)[0]
     if float_function is None:
         raise ValueError("rounded arithmetic has a gradient only with a float_function")
-    return rounded_arithmetic(operation, float_function, step_tensor, *inputs)
+    return rounded_arithmetic(operation, float_function, step_tensor, count, *inputs)

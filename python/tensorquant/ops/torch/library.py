@@ -11,16 +11,17 @@ from tensorquant.ops import common
 
 TYPES = {getattr(torch, name): number for name, number in common.TYPES.items()}
 
-_library = torch.library.Library("tensorquant", "DEF")
-_library.define(
+library = torch.library.Library("tensorquant", "DEF")
+library.define(
     "quantize(Tensor x, str spec, int seed, int stream, Tensor? step, int[] axes) -> Tensor"
 )
-_library.define(
+library.define(
     "quantize_(Tensor(a!) x, str spec, int seed, int stream, Tensor? step, int[] axes) -> ()"
 )
-_library.define("inside(Tensor x, str spec, int[] axes) -> Tensor")
-_library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec, int[] axes) -> Tensor")
-_library.define(
+library.define("inside(Tensor x, str spec, int[] axes) -> Tensor")
+library.define("gradient(Tensor x, Tensor y, Tensor dy, str spec, int[] axes) -> Tensor")
+library.define("scales(Tensor x, str spec, int[] axes) -> Tensor")
+library.define(
     "arithmetic(Tensor[] inputs, str operation, bool marks, Tensor? step) -> (Tensor, Tensor)"
 )
 # For torch.compile, which cannot look into the core.
@@ -29,14 +30,15 @@ quantize_op = torch.ops.tensorquant.quantize.default
 quantize_in_place_op = torch.ops.tensorquant.quantize_.default
 inside_op = torch.ops.tensorquant.inside.default
 gradient_op = torch.ops.tensorquant.gradient.default
+scales_op = torch.ops.tensorquant.scales.default
 arithmetic_op = torch.ops.tensorquant.arithmetic.default
 
 
 def _threads_of_torch() -> native.OpenMpPool | None:
     """PyTorch's own threads, where it was built with OpenMP."""
     try:
-        library = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        functions = (library.GOMP_parallel, library.omp_get_max_threads)
+        openmp = ctypes.CDLL(str(pathlib.Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        functions = (openmp.GOMP_parallel, openmp.omp_get_max_threads)
     except (OSError, AttributeError):
         return None
     return native.OpenMpPool(*(ctypes.cast(f, ctypes.c_void_p).value for f in functions))
@@ -54,7 +56,7 @@ def _plain(x: torch.Tensor) -> torch.Tensor:
     return x.resolve_neg().contiguous()
 
 
-@torch.library.impl(_library, "quantize", "CPU")
+@torch.library.impl(library, "quantize", "CPU")
 def quantize_on_cpu(x, spec, *context):
     y = torch.empty_like(x)  # of x's strides where x is dense
     is_plain = x.is_contiguous() or (x.stride() == y.stride() and traits(spec).is_elementwise)
@@ -67,7 +69,7 @@ def quantize_on_cpu(x, spec, *context):
     return y if into is y else y.copy_(into)
 
 
-@torch.library.impl(_library, "quantize_", "CPU")
+@torch.library.impl(library, "quantize_", "CPU")
 def _quantize_in_place_on_cpu(x, spec, *context):
     quantize_memory(x, x, spec, *context)
 
@@ -88,7 +90,7 @@ def quantize_memory(x, y, spec, seed, stream, step, axes):
     )
 
 
-@torch.library.impl(_library, "inside", "CPU")
+@torch.library.impl(library, "inside", "CPU")
 def _inside_on_cpu(x, spec, axes):
     inside = torch.empty_like(x, dtype=torch.bool)  # of x's strides where x is dense
     in_any_order = x.stride() == inside.stride() and traits(spec).has_elementwise_gradient
@@ -99,7 +101,7 @@ def _inside_on_cpu(x, spec, axes):
     return inside
 
 
-@torch.library.impl(_library, "gradient", "CPU")
+@torch.library.impl(library, "gradient", "CPU")
 def _gradient_on_cpu(x, y, dy, spec, axes):
     x, y, dy = _plain(x), _plain(y), _plain(dy)
     dx = torch.empty_like(x)
@@ -108,7 +110,20 @@ def _gradient_on_cpu(x, y, dy, spec, axes):
     return dx
 
 
-@torch.library.impl(_library, "arithmetic", "CPU")
+@torch.library.impl(library, "scales", "CPU")
+def _scales_on_cpu(x, spec, axes):
+    x = _plain(x)
+    found = _scales_result(x, spec, axes)
+    addresses = x.data_ptr(), found.data_ptr()
+    native.op_scales(spec, TYPES[x.dtype], x.shape, *addresses, axes, _pool)
+    return found
+
+
+def _scales_result(x: torch.Tensor, spec: str, axes: Sequence[int]) -> torch.Tensor:
+    return x.new_empty(native.op_scales_shape(spec, [int(size) for size in x.shape], axes))
+
+
+@torch.library.impl(library, "arithmetic", "CPU")
 def _arithmetic_on_cpu(inputs, operation, marks, step):
     inputs = [_plain(x) for x in inputs]
     y, outside = _arithmetic_results(inputs, operation, marks)
@@ -133,25 +148,24 @@ def _arithmetic_results(
     return y, inputs[0].new_zeros(shape if marks else (0,), dtype=torch.bool)
 
 
+torch.library.register_fake("tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=library)
 torch.library.register_fake(
-    "tensorquant::quantize", lambda x, *_: torch.empty_like(x), lib=_library
-)
-torch.library.register_fake(
-    "tensorquant::inside", lambda x, *_: torch.empty_like(x, dtype=torch.bool), lib=_library
+    "tensorquant::inside", lambda x, *_: torch.empty_like(x, dtype=torch.bool), lib=library
 )
 torch.library.register_fake(
     "tensorquant::gradient",
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
-    lib=_library,
+    lib=library,
 )
+torch.library.register_fake("tensorquant::scales", _scales_result, lib=library)
 torch.library.register_fake(
     "tensorquant::arithmetic",
     lambda inputs, operation, marks, _: _arithmetic_results(inputs, operation, marks),
-    lib=_library,
+    lib=library,
 )
 
 
-@torch.library.register_vmap("tensorquant::quantize", lib=_library)
+@torch.library.register_vmap("tensorquant::quantize", lib=library)
 def _quantize_batched(info, in_dims, x, spec, seed, stream, step, axes):
     """Each tensor of the batch as if it stood alone."""
     dimension, step_dimension = in_dims[0], in_dims[4]
@@ -163,8 +177,13 @@ def _quantize_batched(info, in_dims, x, spec, seed, stream, step, axes):
     return torch.stack(results), 0
 
 
-@torch.library.register_vmap("tensorquant::inside", lib=_library)
+@torch.library.register_vmap("tensorquant::inside", lib=library)
 def _inside_batched(info, in_dims, x, spec, axes):
     if traits(spec).has_elementwise_gradient:
         return inside_op(x, spec, axes), in_dims[0]
     return torch.stack([inside_op(one, spec, axes) for one in x.unbind(in_dims[0])]), 0
+
+
+@torch.library.register_vmap("tensorquant::scales", lib=library)
+def _scales_batched(info, in_dims, x, spec, axes):
+    return torch.stack([scales_op(one, spec, axes) for one in x.unbind(in_dims[0])]), 0

@@ -69,3 +69,8 @@ def is_in_any_order(x: torch.Tensor, traits: common.Traits) -> bool:
     if traits.is_elementwise and not x.is_contiguous():
         x = x.permute(sorted(range(x.dim()), key=x.stride, reverse=True))
     return x.is_contiguous()
+
+
+def is_dense(x: torch.Tensor) -> bool:
+    """Whether a tensor's elements fill its memory from begin to end, in any order of its axes."""
+    return x.permute(sorted(range(x.dim()), key=x.stride, reverse=True)).is_contiguous()

@@ -1,0 +1,118 @@
+#include "tensorquant/arithmetic/exact/function.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "tensorquant/arithmetic/layers/elementwise.h"
+#include "tests/floats.h"
+
+namespace tensorquant {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+GridFormat format_of(const char* spec) { return *grid_format(*make_quantizer(spec)->format()); }
+
+// y = P(f(x)) as layers compute it: from the C library's function where that is good enough.
+float computed(const GridFormat& format, Function function, float x) {
+  float y = 0;
+  const Arithmetic arithmetic{.product = format};
+  rounded_function<float>(arithmetic, {}, function, {&x, 1}, {&y, 1});
+  return y;
+}
+
+float defined(const GridFormat& format, Function function, float x) {
+  return to_type<float>(format, round_function<float>(format, function, x, {}));
+}
+
+float next(float x) { return std::nextafter(x, kInfinity); }
+
+// The last float32 in [low, high) below whose successor f passes y; f is monotone there.
+float place_of(Function function, double y, float low, float high) {
+  const auto is_below = [&](float x) { return approximation(function, x) < y; };
+  const bool rises = is_below(low);
+  while (next(low) < high) {
+    const float middle = low + (high - low) / 2;
+    float& end = is_below(middle) == rises ? low : high;
+    if (end == middle) break;
+    end = middle;
+  }
+  return low;
+}
+
+TEST(Function, IsRoundedOnItsSideOfEachBorderNextToIt) {
+  struct Range {
+    Function function;
+    float low, high;
+  };
+  const std::vector<Range> ranges = {{Function::exp, -5, 5},
+                                     {Function::log, 0.1F, 50},
+                                     {Function::sqrt, 0.01F, 50},
+                                     {Function::rsqrt, 0.01F, 50},
+                                     {Function::reciprocal, 0.1F, 50},
+                                     {Function::erf, -2, 2},
+                                     {Function::tanh, -3, 3},
+                                     {Function::sigmoid, -5, 5},
+                                     {Function::silu, -1, 5},
+                                     {Function::gelu, -0.5F, 5},
+                                     {Function::gelu_tanh, -0.5F, 5},
+                                     {Function::softplus, -5, 5},
+                                     {Function::hardsigmoid, -2.9F, 2.9F},
+                                     {Function::hardswish, -1, 2.9F}};
+  for (const char* spec : {"fp16", "nearest,24,16", "even,16,8", "up,16,8",
+                           "float,8,15,rounding=odd", "posit,16", "p3109,8,4"}) {
+    const GridFormat format = format_of(spec);
+    for (const auto& [function, low, high] : ranges) {
+      for (int i = 1; i < 12; ++i) {
+        // A value of the format, and the middle between two.
+        const float x = low + (high - low) * static_cast<float>(i) / 12;
+        const double value = defined(format, function, x);
+        const double neighbour = defined(format, function, next(x + 0.05F));
+        for (const double border : {value, (value + neighbour) / 2}) {
+          float place = place_of(function, border, low, high);
+          for (int step = 0; step < 3; ++step, place = next(place)) {
+            ASSERT_TRUE(
+                same_bits(computed(format, function, place), defined(format, function, place)))
+                << to_string(function) << " of " << place << ", " << spec;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Function, IsItsLimitAtInfinitiesAndZeros) {
+  const GridFormat none = Identity{};
+  const auto at = [&](Function function, float x) { return defined(none, function, x); };
+  EXPECT_TRUE(same_bits(at(Function::exp, -kInfinity), 0.0F));
+  EXPECT_TRUE(same_bits(at(Function::silu, -kInfinity), -0.0F));
+  EXPECT_TRUE(same_bits(at(Function::gelu, -kInfinity), -0.0F));
+  EXPECT_TRUE(same_bits(at(Function::tanh, -0.0F), -0.0F));
+  EXPECT_TRUE(same_bits(at(Function::rsqrt, -0.0F), -kInfinity));
+  EXPECT_TRUE(same_bits(at(Function::log, 0.0F), -kInfinity));
+  EXPECT_TRUE(std::isnan(at(Function::log, -1.0F)));
+  EXPECT_TRUE(std::isnan(at(Function::sqrt, -1.0F)));
+}
+
+TEST(Function, WithoutASeriesIsNextToTheNumberThatItNears) {
+  // tanh(20) is 1 - 2^-57: below 1 where that counts.
+  EXPECT_EQ(defined(format_of("down,16,8"), Function::tanh, 20.0F), 1 - 0x1p-8F);
+  EXPECT_EQ(defined(format_of("down,16,8"), Function::tanh, 100.0F), 1 - 0x1p-8F);
+  EXPECT_EQ(defined(format_of("up,16,8"), Function::exp, -2000.0F), 0x1p-8F);
+  EXPECT_EQ(defined(format_of("float,8,23,rounding=up"), Function::exp, 0x1p-120F), next(1));
+  EXPECT_EQ(defined(format_of("float,8,23,rounding=zero"), Function::gelu, 60.0F),
+            std::nextafter(60.0F, 0.0F));
+}
+
+TEST(Function, ThatIsUnknownIsRefused) {
+  EXPECT_THROW(make_function("sine"), std::runtime_error);
+  for (const Function function : all_functions()) {
+    EXPECT_EQ(make_function(to_string(function)), function);
+  }
+}
+
+}  // namespace
+}  // namespace tensorquant

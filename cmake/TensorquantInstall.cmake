@@ -27,7 +27,7 @@ tensorquant_install_headers(base formats kernels quantizers maps arithmetic cali
 if(TENSORQUANT_TORCH)
   install(EXPORT tensorquant-torch NAMESPACE tensorquant:: DESTINATION ${TENSORQUANT_CMAKE_DIR})
   install(TARGETS tensorquant DESTINATION ${CMAKE_INSTALL_BINDIR})
-  tensorquant_install_headers(libtorch models)
+  tensorquant_install_headers(libtorch onnx_torch models)
   install(FILES tensorquant/cli/command_line.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant/cli)
 endif()
 

@@ -47,8 +47,17 @@ bool are_from_file(const ExplainOptions& options) {
   return options.model.empty() || is_onnx_file(options.model);
 }
 
+// The layers of an ONNX file that rules hit; none for another model.
+std::vector<OnnxLayer> hit_layers(const std::string& model) {
+  if (!is_onnx_file(model)) return {};
+  std::vector<OnnxLayer> layers = read_onnx_layers(model);
+  std::erase_if(layers, [](const OnnxLayer& layer) { return layer.moves; });
+  return layers;
+}
+
 // A model's layers as apply() leaves them. Of a file's layers little is known but the names.
-std::vector<LayerSummary> layers_of(const ExplainOptions& options, Override maps) {
+std::vector<LayerSummary> layers_of(const ExplainOptions& options, Override maps,
+                                    const std::vector<OnnxLayer>& file) {
   std::vector<LayerSummary> layers;
   if (options.model.empty()) {
     for (std::string& name : read_names(options.layers)) {
@@ -57,8 +66,7 @@ std::vector<LayerSummary> layers_of(const ExplainOptions& options, Override maps
     return layers;
   }
   if (is_onnx_file(options.model)) {
-    for (const OnnxLayer& layer : read_onnx_layers(options.model)) {
-      if (layer.moves) continue;
+    for (const OnnxLayer& layer : file) {
       LayerSummary& row = layers.emplace_back();
       row.layer = layer.name;
       row.type = layer.operator_type;
@@ -94,13 +102,18 @@ void fill(LayerSummary& layer, const LayerExplanation& chosen) {
 
 void explain_maps(const ExplainOptions& options) {
   const Override maps = options.maps.read(0);
-  std::vector<LayerSummary> layers = layers_of(options, maps);
+  const std::vector<OnnxLayer> file = hit_layers(options.model);
+  std::vector<LayerSummary> layers = layers_of(options, maps, file);
   std::vector<std::string> names;
   names.reserve(layers.size());
   for (const LayerSummary& layer : layers) names.push_back(layer.layer);
   const Explanation explanation = tensorquant::explain(maps, names);
   if (are_from_file(options)) {
     for (std::size_t i = 0; i < layers.size(); ++i) fill(layers[i], explanation.layers[i]);
+    for (std::size_t i = 0; i < file.size(); ++i) {
+      if (file[i].weight.empty()) layers[i].weight.clear();
+      if (file[i].bias.empty()) layers[i].bias.clear();
+    }
   }
 
   std::string faults;

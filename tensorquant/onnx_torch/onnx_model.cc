@@ -224,7 +224,8 @@ void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
   }
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const auto* wanted = std::get_if<std::int64_t>(&shape[i]);
-    if (wanted != nullptr && *wanted != x.size(static_cast<std::int64_t>(i))) {
+    const bool is_known = wanted != nullptr && *wanted >= 0;  // some writers say -1 for any
+    if (is_known && *wanted != x.size(static_cast<std::int64_t>(i))) {
       fail("expected a size of " + std::to_string(*wanted) + " along axis " + std::to_string(i) +
            ", found " + sizes);
     }

@@ -9,7 +9,7 @@ import re
 import sys
 
 CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "onnx", "data", "measure"]
-TORCH = ["libtorch", "models"]
+TORCH = ["libtorch", "onnx_torch", "models"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 

@@ -19,6 +19,12 @@ class LayerWalk {
 
  private:
   void visit(torch::nn::Module& module, const std::string& name, bool inside_twin) {
+    if (const auto* list = dynamic_cast<const NamedLayers*>(&module)) {
+      for (const auto& [layer, child] : list->named_layers()) {
+        visit(*child, name.empty() ? layer : name + "." + layer, inside_twin);
+      }
+      return;
+    }
     auto* twin = dynamic_cast<QuantizableLayer*>(&module);
     const auto children = module.named_children();
     if (twin != nullptr || (!inside_twin && children.is_empty() && !is_container(module))) {
@@ -28,12 +34,6 @@ class LayerWalk {
       } else {
         layers[place->second].names.push_back(name);
       }
-    }
-    if (const auto* list = dynamic_cast<const NamedLayers*>(&module)) {
-      for (const auto& [layer, child] : list->named_layers()) {
-        visit(*child, name.empty() ? layer : name + "." + layer, inside_twin);
-      }
-      return;
     }
     for (const auto& child : children) {
       visit(*child.value(), name.empty() ? child.key() : name + "." + child.key(),

@@ -19,6 +19,9 @@ Makers reduction_operators();
 Makers window_operators();  // convolutions and pools
 Makers product_operators();
 Makers normalization_operators();
+Makers quantization_operators();
+// Those of QONNX, whose domain has several names.
+Makers qonnx_operators();
 
 // Null for an operator that is not there.
 Maker find_operator(std::string_view domain, std::string_view op_type);

@@ -182,6 +182,45 @@ Function global_max_pool(const NodeView&) {
   return [](const Tensors& in) { return Tensors{in[0].amax(space_of(in[0]), /*keepdim=*/true)}; };
 }
 
+// Images by bilinear interpolation or the nearest pixel, by scales or to sizes.
+Function resize(const NodeView& node) {
+  const std::string mode = node.text("mode", "nearest");
+  const std::string places = node.text("coordinate_transformation_mode", "half_pixel");
+  const bool linear = mode == "linear" && (places == "half_pixel" || places == "align_corners");
+  const bool nearest = mode == "nearest" && places == "asymmetric" &&
+                       node.text("nearest_mode", "round_prefer_floor") == "floor";
+  if (!linear && !nearest) {
+    throw Error("mode '" + mode + "' with coordinates '" + places + "' is not supported");
+  }
+  if (node.version() < 11 || node.has("axes") || node.integer("antialias", 0) != 0) {
+    throw Error("axes, antialias and operator sets before 11 are not supported");
+  }
+  const bool by_size = node.has_input(3);
+  const at::Tensor told = node.constant(by_size ? 3 : 2);
+  if (!told.defined() || told.numel() != 4)
+    throw Error("expected constant scales or sizes of 4 axes");
+  const at::Tensor numbers = told.to(at::kDouble);
+  return [=](const Tensors& in) {
+    const at::Tensor& x = in[0];
+    if (x.dim() != 4) throw Error("expected an input of 4 dimensions");
+    Integers sizes;
+    for (std::int64_t axis = 0; axis < 4; ++axis) {
+      const double number = numbers[axis].item<double>();
+      sizes.push_back(by_size
+                          ? static_cast<std::int64_t>(number)
+                          : static_cast<std::int64_t>(static_cast<double>(x.size(axis)) * number));
+    }
+    if (sizes[0] != x.size(0) || sizes[1] != x.size(1)) throw Error("only images can be resized");
+    const Integers space = {sizes[2], sizes[3]};
+    const auto scale = [&](std::int64_t axis) {
+      return by_size ? c10::optional<double>() : c10::make_optional(numbers[axis].item<double>());
+    };
+    if (nearest) return Tensors{at::upsample_nearest2d(x, space, scale(2), scale(3))};
+    return Tensors{
+        at::upsample_bilinear2d(x, space, places == "align_corners", scale(2), scale(3))};
+  };
+}
+
 }  // namespace
 
 Makers window_operators() {
@@ -192,6 +231,7 @@ Makers window_operators() {
       {"MaxPool", max_pool},
       {"GlobalAveragePool", global_average_pool},
       {"GlobalMaxPool", global_max_pool},
+      {"Resize", resize},
   };
 }
 

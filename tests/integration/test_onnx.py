@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""ONNX files on the command line, as users meet them. Needs Python's standard library alone.
+
+Usage: test_onnx.py PROGRAM
+"""
+
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from array_files import read_npy, write_npy
+from onnx_files import model, node, tensor, value
+
+PROGRAM = None
+
+
+class OnnxFiles(unittest.TestCase):
+    """y = relu(x w + b) with w = ((1, 2), (3, 4)), b = (0.5, 0.25)."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = pathlib.Path(folder.name)
+        nodes = [
+            node("MatMul", ["x", "w"], ["p"], "/fc/MatMul"),
+            node("Add", ["p", "b"], ["a"], "/fc/Add"),
+            node("Relu", ["a"], ["y"], "/Relu"),
+        ]
+        tensors = [tensor("w", [2, 2], [1, 2, 3, 4]), tensor("b", [2], [0.5, 0.25])]
+        self.net = self.write(model(nodes, tensors, [value("x", ["n", 2])], [value("y", ["n", 2])]))
+        self.x = self.dir / "x.npy"
+        write_npy(self.x, "<f4", (2, 2), struct.pack("<4f", 1, 2, 1, -1))
+
+    def write(self, data, name="net.onnx"):
+        path = self.dir / name
+        path.write_bytes(data)
+        return path
+
+    def run_program(self, *arguments):
+        return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+    def good(self, *arguments):
+        done = self.run_program(*arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
+        return done.stdout
+
+    def fails(self, code, *arguments, says):
+        done = self.run_program(*arguments)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(says, done.stderr)
+
+    def evaluate(self, *arguments):
+        return json.loads(self.good("evaluate", "--model", self.net, "--input", f"x={self.x}", "--json", *arguments))
+
+    def test_explain_names_the_layers_with_their_tensors(self):
+        told = json.loads(self.good("explain", "--model", self.net, "--json"))
+        fc, relu = told["layers"]
+        expected = {"layer": "fc", "operator": "MatMul", "node": "/fc/MatMul", "weight": "w", "bias": "b", "output": "a", "moves": False}
+        self.assertEqual(fc, expected)
+        self.assertEqual((relu["layer"], relu["weight"]), ("Relu", None))
+
+    def test_explain_shows_which_rule_hits_which_layer(self):
+        told = json.loads(self.good("explain", "--model", self.net, "--json", "--weights", '{"fc": "nearest,8,4"}'))
+        self.assertEqual([layer["weight"] for layer in told["layers"]], ["nearest,8,4", None])
+        told = json.loads(self.good("explain", "--model", self.net, "--json", "--weights", "nearest,8,4"))
+        self.assertEqual([layer["bias"] for layer in told["layers"]], ["nearest,8,4", None])
+        self.fails(1, "explain", "--model", self.net, "--strict", "--weights", '{"cf": "nearest,8,4"}', says="'fc'")
+
+    def test_evaluate_computes_the_outputs(self):
+        told = self.evaluate("--save-outputs", self.dir / "out")
+        self.assertEqual(told["outputs"][0]["largest_difference"], 0)
+        self.assertEqual(read_npy(self.dir / "out" / "output_0.npy"), ((2, 2), "<f4", [7.5, 10.25, 0.0, 0.0]))
+
+    def test_evaluate_compares_outputs_under_maps_with_those_in_float(self):
+        # What zero,8,0 leaves of the bias is 0.
+        maps = '{"fc": {"weight": "nearest,8,0", "bias": "zero,8,0"}}'
+        told = self.evaluate("--save-outputs", self.dir / "out", "--weights", maps)
+        self.assertEqual(read_npy(self.dir / "out" / "output_0.npy")[2], [7.0, 10.0, 0.0, 0.0])
+        (output,) = told["outputs"]
+        self.assertEqual((output["output"], output["largest_difference"], output["agreement"]), ("y", 0.5, 1.0))
+        self.assertEqual(told["layers"][0]["bias"], "zero,8,0")
+
+    def test_faults_of_the_command_line_and_of_files_are_one_line(self):
+        net = ["evaluate", "--model", self.net]
+        self.fails(2, *net, says="the model's input 'x' is not given")
+        self.fails(2, *net, "--input", f"z={self.x}", says="expected NAME=FILE.npy with one of 'x'")
+        self.fails(2, *net, "--input", f"x={self.x}", "--input", f"x={self.x}", says="'x' is given twice")
+        self.fails(2, *net, "--checkpoint", "w.safetensors", says="--checkpoint: is not for ONNX files")
+        self.fails(2, "evaluate", "--model", "lenet", "--input", "x=x.npy", says="--input: is for ONNX files")
+        self.fails(2, "explain", "--model", self.net, "--suggest", "8", "--output", "m.json", says="--suggest")
+        write_npy(self.x, "<f4", (1, 3), struct.pack("<3f", 1, 2, 3))
+        self.fails(1, *net, "--input", f"x={self.x}", says="input 'x': expected a size of 2 along axis 1, found [1, 3]")
+        self.fails(1, "explain", "--model", self.dir / "none.onnx", says="none.onnx: cannot read")
+        self.fails(1, "explain", "--model", self.write(b"\x08\x08\xff", "cut.onnx"), says="cut.onnx: byte 2: the message ends inside an integer")
+
+    def test_operators_that_are_missing_are_one_error_before_anything_runs(self):
+        nodes = [node("Foo", ["x"], ["a"], "first"), node("Bar", ["a"], ["y"], "second")]
+        net = self.write(model(nodes, [], [value("x", [2])], [value("y", [2])]), "missing.onnx")
+        self.fails(1, "evaluate", "--model", net, "--input", "x=none.npy", says="operators that cannot be computed: Bar ('second'); Foo ('first')")
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()

@@ -20,7 +20,22 @@ from test_command_line import GOLDEN, CommandLine
 EXAMPLE = pathlib.Path(__file__).resolve().parent.parent.parent / "examples" / "format_table.py"
 
 
+sys.path.append(str(GOLDEN / "scaled_network"))
+import network  # noqa: E402
+
+
 class Scales(CommandLine):
+    def test_of_a_whole_network_give_the_logits_that_python_gives(self):
+        if "evaluate" not in self.good("--help"):
+            self.skipTest("no libtorch")
+        checkpoint, images = network.write_files(self.dir)
+        for name, maps in network.MAPS.items():
+            (self.dir / "maps.json").write_text(json.dumps(maps))
+            self.good("evaluate", "--model=lenet5", "--checkpoint", checkpoint, "--data", images,
+                      "--maps", self.dir / "maps.json", "--logits", self.dir / "logits.npy")
+            self.assertEqual((self.dir / "logits.npy").read_bytes()[-4 * 10 * network.IMAGES:],
+                             network.logits()[name], name)
+
     def test_run_along_the_axes_that_quantize_is_told(self):
         folder = GOLDEN / "formats"
         rows = [row for row in json.loads((folder / "manifest.json").read_text()) if len(row["shape"]) > 1]

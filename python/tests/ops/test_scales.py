@@ -276,3 +276,10 @@ def test_what_has_no_scales_is_refused(framework):
         framework.ops.scales(x, "fp16")
     with pytest.raises(Exception, match="along several axes"):
         framework.array(framework.ops.scales(x, "mxfp4"))
+
+
+def test_operations_that_see_values_alone_refuse_scales(framework):
+    x = framework.tensor(np.ones((2, 3, 3), np.float32))
+    scales = framework.tensor(np.ones((1, 1, 1), np.float32))
+    operation = ops.matmul("none", "none", x_format="int,8,scale=max")
+    refused(framework, operation, (x, x), (scales,), "'matmul' does not see elements")

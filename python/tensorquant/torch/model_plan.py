@@ -34,7 +34,7 @@ class ModelPlan:
         self.observer = self.ranges = None
         self.keeps_scales = keeps_scales
         self._strict = strict
-        self._has_run = self._is_rehearsal = False
+        self._has_run = self._is_rehearsal = self._has_told = False
         self._masks = {}  # messages by the names of operations
 
     @property
@@ -73,11 +73,11 @@ class ModelPlan:
 
     def _look_for_optimizer(self, root):
         """Tells once, in training, that nobody quantizes the gradients of parameters."""
-        if self.has_optimizer or not self.gradients or self._is_rehearsal:
+        if self.has_optimizer or self._has_told or not self.gradients or self._is_rehearsal:
             return
         if not root.training or not torch.is_grad_enabled():
             return
-        self.has_optimizer = True  # as far as anybody has to be told
+        self._has_told = True
         message = (
             "the gradients map has rules for gradients of parameters, which do nothing before an"
             " optimizer of the model was given to quantize_optimizer()"

@@ -2,11 +2,35 @@
 
 import functools
 
-from tensorquant import ops
 from tensorquant._core import Error
 from tensorquant.frontend.layer_quantizers import numbered
 from tensorquant.numbers.quantizer import Quantizer, stream_of
-from tensorquant.ops import Operation
+from tensorquant.ops import (
+    Operation,
+    average_pool,
+    batch_norm,
+    convolution,
+    elementwise,
+    group_norm,
+    layer_norm,
+    linear,
+    matmul,
+    rms_norm,
+    softmax,
+)
+
+_KINDS = {
+    "average_pool": average_pool,
+    "batch_norm": batch_norm,
+    "convolution": convolution,
+    "elementwise": elementwise,
+    "group_norm": group_norm,
+    "layer_norm": layer_norm,
+    "linear": linear,
+    "matmul": matmul,
+    "rms_norm": rms_norm,
+    "softmax": softmax,
+}
 
 
 class LayerArithmetic:
@@ -104,7 +128,7 @@ def operation_parts(kind, names, settings, options):
     layer, index = names
     settings = {**dict(settings), **dict(options)}
     outer, every = settings.pop("outer"), settings.pop("every")
-    operation = getattr(ops, kind)(
+    operation = _KINDS[kind](
         **settings,
         outer=outer and {"accumulator": outer, **({"every": every} if every else {})},
         product_stream=stream_of(layer, numbered("product", index)),

@@ -95,7 +95,7 @@ class OutputPlan:
 
     def _plan(self, index):
         context = self.quantizers.context(self.role, index)
-        keeps_scales = self.quantizers.keeps_scales and self.role == "output"
+        keeps_scales = self.role == "output" and self.quantizers.keeps_scales
         return TensorPlan(self._quantizer, context, self._step, keeps_scales)
 
     def _axes(self, x):

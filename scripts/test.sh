@@ -42,7 +42,6 @@ python() {
   python3 tests/golden/make_vectors.py --check
   python3 tests/golden/make_arithmetic_vectors.py --check
   python3 tests/golden/make_value_vectors.py --check
-  python3 tests/golden/make_function_checksums.py --check
   python3 tests/golden/check_oracle.py
   echo "== Python package"
   ruff check python

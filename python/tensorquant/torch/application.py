@@ -1,5 +1,6 @@
 """Maps put into the layers of a PyTorch model."""
 
+import dataclasses
 import inspect
 
 from tensorquant._core import Error
@@ -53,10 +54,13 @@ class Application:
         )
         self.idle = assignment.idle
         self.input = assignment.input
-        self.places = list(zip(places, assignment.quantizers))
+        self.places = [
+            (place, quantizers and _of_place(place, quantizers))
+            for place, quantizers in zip(places, assignment.quantizers)
+        ]
         chosen = [
             quantizers
-            for quantizers in (assignment.input, *assignment.quantizers)
+            for quantizers in (assignment.input, *(quantizers for _, quantizers in self.places))
             if quantizers is not None
         ]
         training = [quantizers for quantizers in assignment.training if quantizers is not None]
@@ -188,6 +192,14 @@ class Application:
 def input_name(model):
     """The name of the argument that is a model's input: the first of its forward(); or None."""
     return next(iter(inspect.signature(model.forward).parameters), None)
+
+
+def _of_place(place, quantizers):
+    """A parameter that belongs to no layer has neither outputs nor arithmetic."""
+    if not place.is_parameter:
+        return quantizers
+    nothing = dict.fromkeys(("output", "product", "accumulator", "outer"))
+    return dataclasses.replace(quantizers, **nothing, intrinsic="")
 
 
 def _arithmetic_of(place):

@@ -51,13 +51,54 @@ def test_the_readmes_example_runs_and_prints_the_float_and_the_quantized_accurac
     assert found and all(0.8 < float(accuracy) < 1 for accuracy in found.groups())
 
 
-@pytest.mark.skipif(
+needs_images = pytest.mark.skipif(
     not Path("/usr/share/datasets/fashion-mnist").exists(),
     reason="Debian's package dataset-fashion-mnist is not installed",
 )
-def test_the_example_runs_and_says_what_it_should(tmp_path):
-    program = ROOT / "examples" / "pytorch" / "finetune.py"
-    said = run(program, "--quick", cwd=tmp_path)
+
+
+def example(name, cwd):
+    said = run(ROOT / "examples" / "pytorch" / name, "--quick", cwd=cwd)
+    assert not list(cwd.iterdir())
+    return said
+
+
+@needs_images
+def test_the_example_of_fine_tuning_runs_and_says_what_it_should(tmp_path):
+    said = example("finetune.py", tmp_path)
     assert "quantized and fine-tuned" in said
     assert re.search(r"^blocks\.1\.add +operation .* nearest,8,4 ", said, re.MULTILINE)
-    assert not list(tmp_path.iterdir())
+
+
+@needs_images
+def test_the_example_of_a_resnet_has_an_accuracy_for_each_format(tmp_path):
+    lines = example("resnet.py", tmp_path).splitlines()
+    found = {line[:30].strip(): float(line[30:]) for line in lines}
+    assert len(found) == 9 and "4 bits, calibrated" in found
+    assert abs(found["8 bits, scales found"] - found["float32"]) < 0.1
+
+
+@needs_images
+def test_the_example_of_a_vit_quantizes_attention_and_parameters_without_a_layer(tmp_path):
+    said = example("vit.py", tmp_path)
+    assert "quantized and fine-tuned" in said
+    assert re.search(r"^cls_token +Parameter +nearest,8,6 +- +- ", said, re.MULTILINE)
+    assert re.search(
+        r"^blocks\.1\.attn\.matmul_1 +operation .* int,4,scale=max ", said, re.MULTILINE
+    )
+
+
+@needs_images
+def test_the_example_of_ones_own_parts_saves_and_loads_them(tmp_path):
+    said = example("own_parts.py", tmp_path)
+    assert "loaded model gives the same bits: True" in said
+    assert re.search(r"^normalize_1 +operation .* float,4,3 ", said, re.MULTILINE)
+
+
+def test_the_example_of_perplexities_is_a_table_of_formats(tmp_path):
+    first, *rows = (line.split() for line in example("perplexity.py", tmp_path).splitlines())
+    assert first == ["weights", "+", "outputs", "+", "attention"]
+    found = {name: [float(number) for number in numbers] for name, *numbers in rows}
+    assert list(found) == ["float32", "bf16", "float,4,3"]
+    assert 2 < found["float32"][0] < 60  # of 128 letters
+    assert all(abs(number - found["float32"][0]) < 0.1 for number in found["bf16"])

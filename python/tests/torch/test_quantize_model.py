@@ -113,6 +113,16 @@ def test_the_summary_shows_roles_input_and_rules():
     assert len(printed[0].splitlines()) == 1 + len(rows)
 
 
+def test_a_parameter_without_a_layer_has_no_output_and_no_arithmetic():
+    model, _ = models.make("experts")
+    inside = {"=up": "stochastic,12,6", "gate": "nearest,12,6"}
+    tqt.quantize_model(model, weights=SPEC, extrinsic="stochastic,8,4", intrinsic=inside)
+    rows = {row.layer: row for row in tqt.summary(model, print_fn=None)}
+    assert (rows["up"].weights, rows["up"].output, rows["up"].intrinsic) == (SPEC, "", "")
+    assert rows["gate"].output == "stochastic,8,4"
+    assert set(tqt.layer_steps(model)) == {"input", "gate"}
+
+
 def test_a_single_layer_has_no_name():
     layer = tqt.quantize_model(nn.Linear(3, 2), weights=SPEC, extrinsic=SPEC)
     assert [(row.layer, row.output) for row in tqt.summary(layer, print_fn=None)] == [("", SPEC)]

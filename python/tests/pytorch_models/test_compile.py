@@ -79,7 +79,8 @@ def test_an_exported_model_gives_the_same_bits(name, strict):
     assert hands.same_bits(program.module()(**inputs), model(**inputs))
 
 
-@pytest.mark.parametrize("name", cases.some("torchvision vit", "timm convnext", "diffusers dit"))
+# Not DiT, whose float model's gradients differ in their last bits.
+@pytest.mark.parametrize("name", cases.some("torchvision vit", "timm convnext"))
 def test_transforms_of_functions_see_the_quantized_model(name):
     model, inputs = cases.make(name)
     tqt.quantize_model(model.eval(), **MAPS)
@@ -122,10 +123,11 @@ def test_autocast_trains_float32_parameters_through_quantized_ones(name):
     assert all(gradient.dtype == torch.float32 for gradient in found)
 
 
+# Not T5, whose float model's gradients differ in their last bits.
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize(
     "name",
-    cases.some("transformers gpt2", "transformers llama", "transformers bert", "transformers t5"),
+    cases.some("transformers gpt2", "transformers llama", "transformers bert"),
 )
 def test_what_checkpoints_compute_again_rounds_as_the_first_time(name, reentrant):
     model, inputs = cases.make(name)

@@ -25,7 +25,7 @@ EXHAUSTIVE = [
     *("e4m3fn", "float,5,2,rounding=up", "float,8,3,bias=140", "p3109,8,1", "p3109,8,3"),
     *("posit,8", "posit,16", "posit,32", "logarithmic", "logarithmic,exponent,fraction=8"),
     *("sparse,0.5", "apot,5", "binary,0.3", "ternary,1,0.3", "stochastic,16,8"),
-    *("float,4,3,random_bits=8,rounding=stochastic", "int,8,scale=0.0123,unsigned,zero=7"),
+    *("float,4,3,random_bits=8,rounding=stochastic", "int,8,unsigned,scale=0.0123,zero=7"),
 ]
 
 

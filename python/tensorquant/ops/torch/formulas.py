@@ -142,10 +142,11 @@ def wrapped(r, negative, last_bit, bits, mantissa, bias, sign, is_unsigned, is_s
             lost = where(negative & (k != 0), 1 - lost, lost)
             k = where(lost == where(k < 0, 1, 0), k, ~k)
         below_zero = k < 0
-        k = where(below_zero, -k, k)
-    # 64 bits without a sign, as 63 and an exponent; then the leading bit goes to the top.
-    top = where(k < 0, 63, 62)
-    k = where(k < 0, (k >> 1) & 0x7FFFFFFFFFFFFFFF, k)
+    # 64 bits without a sign, as 63 and an exponent; then the leading bit goes to the top. The least
+    # integer by itself: what a compiler makes of its magnitude need not be one.
+    has_64 = where(below_zero, k == -(1 << 63), k < 0)
+    top = where(has_64, 63, 62)
+    k = where(has_64, (k >> 1) & 0x7FFFFFFFFFFFFFFF, where(below_zero, -k, k))
     is_zero = k == 0
     k, zeros = leading(k)
     top = top - zeros

@@ -124,7 +124,7 @@ TEST(Apply, RefusesTheMapsOfTrainingAndChangesNothing) {
   apply(net, override_of(R"({"weights": "fp16"})"));
   EXPECT_THAT(
       [&] { apply(net, override_of(R"({"weights": "bf16", "optimizer": "bf16"})")); },
-      ThrowsMessage<Error>("line 1, column 35: the optimizer map is for tensorquant.torch in "
+      ThrowsMessage<Error>("line 1, column 34: the optimizer map is for tensorquant.torch in "
                            "Python; here nothing of training is quantized"));
   EXPECT_EQ(weight_of(net, "fc1"), "fp16");
 }

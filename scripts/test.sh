@@ -43,6 +43,12 @@ python() {
   python3 tests/golden/make_arithmetic_vectors.py --check
   python3 tests/golden/make_value_vectors.py --check
   python3 tests/golden/check_oracle.py
+  echo "== ONNX files of ours, read by the package onnx"
+  if [ -x build/release/bin/onnx_rewrite ]; then
+    python3 tensorquant/onnx/graph/onnx_package_test.py build/release/bin/onnx_rewrite ../shared/data/onnx_models
+  else
+    echo "left out: it needs the programs of scripts/test.sh cpp"
+  fi
   echo "== Python package"
   ruff check python
   ruff format --check python

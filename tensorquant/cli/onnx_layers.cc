@@ -20,7 +20,7 @@ OnnxLayer told(const onnx::Graph& graph, const onnx::Layer& layer) {
   }
   one.bias = value_name(graph, layer.bias);
   const onnx::Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
-  one.output = value_name(graph, last.outputs.front());
+  one.output = last.outputs.empty() ? "" : value_name(graph, last.outputs.front());
   one.moves = layer.role == onnx::Layer::Role::moves;
   return one;
 }

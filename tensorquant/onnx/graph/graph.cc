@@ -14,7 +14,7 @@
 namespace tensorquant::onnx {
 namespace {
 
-constexpr std::size_t kDeepestCall = 64;
+constexpr std::size_t kDeepestCall = 64, kDeepestBlock = 64;
 
 using OperatorSets = std::map<std::string, std::int64_t>;
 using FunctionKey = std::tuple<std::string, std::string, std::string>;  // domain, name, overload
@@ -29,12 +29,23 @@ OperatorSets versions_of(const std::vector<OperatorSet>& sets) {
 
 // The call of a function while its nodes are taken over, or the model itself.
 struct Frame {
+  // Whole: without references in them to those of an outer call.
   std::vector<Attribute> arguments;
   std::string prefix;  // of names
   OperatorSets operator_sets;
   // The values that nodes see, those of the innermost block last.
   std::vector<std::unordered_map<std::string, ValueId>> scopes;
 };
+
+bool has_reference(const Attribute& attribute) {
+  if (!attribute.reference.empty()) return true;
+  for (const GraphProto& graph : attribute.graphs) {
+    for (const NodeProto& node : graph.nodes) {
+      if (std::any_of(node.attributes.begin(), node.attributes.end(), has_reference)) return true;
+    }
+  }
+  return false;
+}
 
 class Builder {
  public:
@@ -45,10 +56,16 @@ class Builder {
       if (!by_name_.emplace(key, &function).second) {
         fail("function '" + shortened(function.name, 80) + "' stands there twice");
       }
+      for (const Attribute& attribute : function.defaults) {
+        if (!has_reference(attribute)) continue;
+        fail("function '" + shortened(function.name, 80) + "': the default of its attribute '" +
+             shortened(attribute.name, 80) + "' refers to another attribute");
+      }
     }
   }
 
   Graph build(ModelProto& model) {
+    graph_.source = source_;
     graph_.operator_sets = versions_of(model.operator_sets);
     Frame frame;
     frame.operator_sets = graph_.operator_sets;
@@ -63,11 +80,18 @@ class Builder {
     fail(describe_node(node) + ": " + reason);
   }
 
+  // What inlined functions add.
+  void charge(std::size_t bytes) {
+    if (bytes > left_) fail("the functions make the model far larger than its file");
+    left_ -= bytes;
+  }
+
   ValueId define(Frame& frame, const std::string& name, const std::string& maker) {
     const auto id = static_cast<ValueId>(graph_.values.size());
     if (!frame.scopes.back().emplace(name, id).second) {
       fail(maker + ": '" + shortened(name, 80) + "' has another maker already");
     }
+    charge(frame.prefix.size());
     graph_.values.push_back({frame.prefix + name, std::nullopt, nullptr});
     return id;
   }
@@ -83,6 +107,9 @@ class Builder {
 
   // A graph or a subgraph, in a scope of its own.
   Block build_graph(GraphProto graph, Frame& frame) {
+    if (++depth_ > kDeepestBlock) {
+      fail("subgraphs lie more than " + std::to_string(kDeepestBlock) + " deep in each other");
+    }
     frame.scopes.emplace_back();
     Block block;
     for (Tensor& tensor : graph.initializers) add_initializer(std::move(tensor), frame);
@@ -100,6 +127,7 @@ class Builder {
     }
     for (const auto* list : {&graph.inputs, &graph.outputs, &graph.values}) declare(*list, frame);
     frame.scopes.pop_back();
+    --depth_;
     return block;
   }
 
@@ -151,11 +179,14 @@ class Builder {
 
   void build_node(NodeProto node, Frame& frame, Block& block) {
     node.domain = standard(node.domain);
-    resolve_references(node, frame);
     const auto found = by_name_.find({node.domain, node.op_type, node.overload});
     if (found != by_name_.end()) {
+      resolve_all_references(node, frame);  // inside, names are of the function's attributes
       inline_function(std::move(node), *found->second, frame, block);
-    } else if (node.domain.empty() && node.op_type == "Constant") {
+      return;
+    }
+    resolve_references(node, frame);
+    if (node.domain.empty() && node.op_type == "Constant") {
       add_constant(node, frame);
     } else {
       add_node(std::move(node), frame, block);
@@ -163,7 +194,7 @@ class Builder {
   }
 
   // Attributes of a function's node that stand for the call's.
-  static void resolve_references(NodeProto& node, const Frame& frame) {
+  void resolve_references(NodeProto& node, const Frame& frame) {
     std::vector<Attribute> resolved;
     for (Attribute& attribute : node.attributes) {
       if (attribute.reference.empty()) {
@@ -173,10 +204,21 @@ class Builder {
       const auto is_meant = [&](const Attribute& one) { return one.name == attribute.reference; };
       const auto found = std::find_if(frame.arguments.begin(), frame.arguments.end(), is_meant);
       if (found == frame.arguments.end()) continue;  // left out by the call, and so here
+      charge(proto_size(*found));
       resolved.push_back(*found);
       resolved.back().name = attribute.name;
     }
     node.attributes = std::move(resolved);
+  }
+
+  // Those inside of subgraphs too.
+  void resolve_all_references(NodeProto& node, const Frame& frame) {
+    for (Attribute& attribute : node.attributes) {
+      for (GraphProto& graph : attribute.graphs) {
+        for (NodeProto& inner : graph.nodes) resolve_all_references(inner, frame);
+      }
+    }
+    resolve_references(node, frame);
   }
 
   void add_constant(const NodeProto& node, Frame& frame) {
@@ -196,7 +238,10 @@ class Builder {
     Node made;
     made.domain = node.domain;
     made.op_type = node.op_type;
-    made.name = node.name.empty() ? "" : frame.prefix + node.name;
+    if (!node.name.empty()) {
+      charge(frame.prefix.size());
+      made.name = frame.prefix + node.name;
+    }
     made.version = version_of(node, frame);
     made.inputs = values_of(node.inputs, frame);
     for (Attribute& attribute : node.attributes) {
@@ -246,9 +291,8 @@ class Builder {
         call.outputs.size() > function.outputs.size()) {
       fail(call, "more inputs or outputs than the function has");
     }
-    const std::size_t size = proto_size(function.nodes);
-    if (size > left_) fail(call, "the functions make the model far larger than its file");
-    left_ -= size;
+    charge(proto_size(function.nodes) + proto_size(function.inputs) + proto_size(function.outputs) +
+           proto_size(function.defaults));
   }
 
   void inline_function(NodeProto call, const FunctionProto& function, Frame& frame, Block& block) {
@@ -289,7 +333,8 @@ class Builder {
   const std::vector<FunctionProto>& functions_;
   std::map<FunctionKey, const FunctionProto*> by_name_;
   std::vector<const FunctionProto*> calls_;
-  std::size_t left_;  // what functions may still add: proto_size()
+  std::size_t depth_ = 0;  // of blocks
+  std::size_t left_;       // what functions may still add: proto_size()
   Graph graph_;
 };
 

@@ -43,6 +43,7 @@ struct Block {
 };
 
 struct Graph {
+  std::string source;  // what errors call the model
   std::vector<Value> values;
   Block block;  // its inputs are those without an initializer: one with is a constant
   std::vector<std::string> output_names;
@@ -51,8 +52,9 @@ struct Graph {
 
 // Errors are one line that begins with `source` and names the node: a value that nothing makes, or
 // a later node, or that depends on itself; two makers of one; an operator of a domain without a
-// version; a function that calls itself; functions that would make the model much larger than its
-// file; external data that were not loaded.
+// version; a function that calls itself; a default of a function's attribute that refers to
+// another; functions that would make the model much larger than its file; subgraphs that lie too
+// deep in each other; external data that were not loaded.
 Graph make_graph(ModelProto model, const std::string& source);
 
 // "node 'conv1' (Conv)"; of a node without a name, "the node of 'out' (Conv)".

@@ -215,6 +215,123 @@ TEST(GraphTest, FunctionsThatNeverEndAreErrors) {
   EXPECT_EQ(error_of_graph(model), "file: node 'again' (Scale): the function calls itself");
 }
 
+Attribute reference(const std::string& name, const std::string& to, AttributeType type) {
+  Attribute made;
+  made.name = name;
+  made.type = type;
+  made.reference = to;
+  return made;
+}
+
+// A node whose subgraph is the call's attribute "body".
+NodeProto choice_of_the_calls_body() {
+  NodeProto choice = node("If", {"a"}, {"c"}, "if");
+  choice.attributes = {reference("then_branch", "body", AttributeType::graph)};
+  return choice;
+}
+
+Attribute body_with(NodeProto inner) {
+  Attribute body;
+  body.name = "body";
+  body.type = AttributeType::graph;
+  GraphProto& graph = body.graphs.emplace_back();
+  graph.outputs = {value(inner.outputs.front())};
+  graph.nodes = {std::move(inner)};
+  return body;
+}
+
+TEST(GraphTest, ReferencesInACallsGraphAreTheCallers) {
+  // Outside of a function there is nothing that they refer to.
+  FunctionProto function = scale_function();
+  function.inputs = {"a"};
+  function.defaults.clear();
+  function.nodes = {choice_of_the_calls_body()};
+  NodeProto inner = choice_of_the_calls_body();
+  inner.inputs = {};
+  NodeProto made = call("Scale", {"x"}, {"y"}, "call");
+  made.attributes = {body_with(inner)};
+  ModelProto model = model_of({made});
+  model.functions = {function};
+  const Graph graph = make_graph(model, "file");
+  ASSERT_EQ(graph.block.nodes.at(0).blocks.size(), 1U);
+  EXPECT_TRUE(graph.block.nodes[0].blocks[0].second.nodes.at(0).blocks.empty());
+}
+
+TEST(GraphTest, SubgraphsThatFunctionsPutIntoEachOtherHaveALimit) {
+  // F0 has the graph in use; each other puts it into one more.
+  ModelProto model = model_of({call("F63", {"x"}, {"y"}, "call")});
+  for (int i = 0; i < 64; ++i) {
+    FunctionProto& function = model.functions.emplace_back();
+    function.domain = "own";
+    function.name = "F" + std::to_string(i);
+    function.inputs = {"a"};
+    function.outputs = {"c"};
+    function.operator_sets = {{"", 13}};
+    function.nodes = {choice_of_the_calls_body()};
+    if (i == 0) continue;
+    NodeProto inner = choice_of_the_calls_body();
+    inner.inputs = {};
+    NodeProto twice = inner;
+    twice.attributes = {inner.attributes[0]};
+    inner.attributes = {body_with(twice)};
+    inner.attributes[0].name = "then_branch";
+    function.nodes = {call("F" + std::to_string(i - 1), {"a"}, {"c"}, "inner")};
+    function.nodes[0].attributes = {body_with(inner)};
+  }
+  model.graph.nodes[0].attributes = {body_with(node("Constant", {}, {"c"}, "end"))};
+  Attribute& number =
+      model.graph.nodes[0].attributes[0].graphs[0].nodes[0].attributes.emplace_back();
+  number.name = "value_float";
+  number.type = AttributeType::f;
+  EXPECT_EQ(error_of_graph(model), "file: subgraphs lie more than 64 deep in each other");
+}
+
+TEST(GraphTest, ADefaultThatRefersToAnAttributeIsAnError) {
+  NodeProto inner = choice_of_the_calls_body();
+  for (const Attribute& standard :
+       {reference("body", "other", AttributeType::graph), body_with(inner)}) {
+    ModelProto model = model_of({call("Scale", {"x"}, {"y"}, "call")});
+    model.functions = {scale_function()};
+    model.functions[0].defaults = {standard};
+    EXPECT_EQ(error_of_graph(model),
+              "file: function 'Scale': the default of its attribute 'body' refers to another "
+              "attribute");
+  }
+}
+
+TEST(GraphTest, WhatACallCopiesOftenIsCountedAsGrowth) {
+  FunctionProto function = scale_function();
+  function.inputs = {"a"};
+  function.nodes.clear();
+  for (int i = 0; i < 20000; ++i) {
+    function.nodes.push_back(node("Relu", {"a"}, {i == 0 ? "c" : "c" + std::to_string(i)}));
+  }
+  // The name of the call, which stands before each name in the function.
+  ModelProto names = model_of({call("Scale", {"x"}, {"y"}, std::string(100'000, 'n'))});
+  names.functions = {function};
+  EXPECT_THAT(error_of_graph(names), HasSubstr("far larger than its file"));
+  // An attribute of the call, which each node takes over.
+  for (NodeProto& one : function.nodes) {
+    one.attributes = {reference("text", "slope", AttributeType::s)};
+  }
+  NodeProto made = call("Scale", {"x"}, {"y"}, "call");
+  Attribute& text = made.attributes.emplace_back();
+  text.name = "slope";
+  text.type = AttributeType::s;
+  text.s.assign(100'000, 's');
+  ModelProto copies = model_of({made});
+  copies.functions = {function};
+  EXPECT_THAT(error_of_graph(copies), HasSubstr("far larger than its file"));
+  // A function's outputs, which each call looks up.
+  function.nodes = {node("Relu", {"a"}, {"c"})};
+  function.inputs.insert(function.inputs.end(), 20'000, std::string(40, 'i'));
+  std::vector<NodeProto> calls(1000, call("Scale", {"x"}, {}, "call"));
+  calls.push_back(call("Scale", {"x"}, {"y"}, "last"));
+  ModelProto inputs = model_of(calls);
+  inputs.functions = {function};
+  EXPECT_THAT(error_of_graph(inputs), HasSubstr("far larger than its file"));
+}
+
 TEST(GraphTest, FunctionsThatGrowWithoutMeasureAreErrors) {
   ModelProto model = model_of({call("F40", {"x"}, {"y"}, "call")});
   for (int i = 0; i <= 40; ++i) {

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "tensorquant/base/error.h"
 #include "tensorquant/onnx/names/module_path.h"
 #include "tensorquant/onnx/names/values.h"
 
@@ -13,6 +14,8 @@ namespace {
 
 using Origin = ValueFacts::Origin;
 using Names = std::unordered_set<std::string_view>;
+
+constexpr std::size_t kMostPrefixBytes = 64 << 20;  // in front of names, of all nodes together
 
 const Names kMovers = {"Reshape",      "Flatten",        "Transpose", "Squeeze",
                        "Unsqueeze",    "Slice",          "Split",     "Concat",
@@ -73,9 +76,11 @@ class LayerFinder {
       Layer layer;
       layer.node = &node;
       find_parameters(layer);
-      if (node.op_type == "MatMul" && !layer.weights.empty()) find_bias(layer, adds);
-      if (layer.bias_node != nullptr) taken.insert(layer.bias_node);
       layer.role = role_of(layer);
+      const bool is_product = node.op_type == "MatMul" && !layer.weights.empty();
+      if (is_product && layer.role == Layer::Role::computes) find_bias(layer, adds);
+      if (layer.bias_node != nullptr) taken.insert(layer.bias_node);
+      count_prefix(prefix);
       layer.name = unique(prefix + name_of(layer));
       const std::string name = layer.name;
       layers_.push_back(std::move(layer));
@@ -114,14 +119,17 @@ class LayerFinder {
     const ValueId product = layer.node->outputs.empty() ? kNoValue : layer.node->outputs.front();
     const auto add = adds.find(product);
     if (product == kNoValue || add == adds.end()) return;
-    if (ValueFacts::of(facts_.readers, product) != 1 || add->second->inputs.size() != 2) return;
-    const std::size_t other = add->second->inputs[0] == product ? 1 : 0;
-    if (!is_constant(*add->second, other)) return;
-    const ValueId bias = add->second->inputs[other];
+    const Node& sum = *add->second;
+    if (ValueFacts::of(facts_.readers, product) != 1 || sum.inputs.size() != 2) return;
+    if (sum.outputs.empty() || sum.outputs.front() == kNoValue) return;
+    const std::size_t other = sum.inputs[0] == product ? 1 : 0;
+    if (!is_constant(sum, other)) return;
+    const ValueId bias = sum.inputs[other];
     const auto* shape = shape_of_constant(bias);
-    if (shape == nullptr || !lies_along_the_last_axis(*shape)) return;
+    // One of more axes could give the sum more axes than the product has.
+    if (shape == nullptr || shape->size() != 1) return;
     layer.bias = bias;
-    layer.bias_node = add->second;
+    layer.bias_node = &sum;
   }
 
   // Null if it is not known without computing.
@@ -134,12 +142,6 @@ class LayerFinder {
       id = keeps && !maker->inputs.empty() ? maker->inputs.front() : kNoValue;
     }
     return nullptr;
-  }
-
-  static bool lies_along_the_last_axis(const std::vector<Dimension>& shape) {
-    return !shape.empty() && std::all_of(shape.begin(), shape.end() - 1, [](const Dimension& one) {
-      return one == Dimension(std::int64_t{1});
-    });
   }
 
   Layer::Role role_of(const Layer& layer) const {
@@ -199,6 +201,14 @@ class LayerFinder {
     return node.op_type;
   }
 
+  // So that a long name around many nodes does not take much more memory than the file.
+  void count_prefix(const std::string& prefix) {
+    if (prefix.size() > left_) {
+      throw Error(graph_.source + ": the names of nodes around subgraphs are too long");
+    }
+    left_ -= prefix.size();
+  }
+
   std::string unique(const std::string& name) {
     std::string found = name;
     for (std::size_t& count = counts_[name]; !names_.insert(found).second;) {
@@ -213,6 +223,7 @@ class LayerFinder {
   std::vector<Layer> layers_;
   std::unordered_set<std::string> names_;
   std::unordered_map<std::string, std::size_t> counts_;
+  std::size_t left_ = kMostPrefixBytes;
 };
 
 }  // namespace

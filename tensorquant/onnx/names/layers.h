@@ -28,7 +28,8 @@ struct Layer {
 };
 
 // All nodes but the Add of a `bias_node`, in the order of the file, each before those of its
-// subgraphs. The graph must stay where it is.
+// subgraphs. The graph must stay where it is. Error if names of nodes around subgraphs are
+// so long that those inside would take much memory.
 std::vector<Layer> layers_of(const Graph& graph);
 
 }  // namespace tensorquant::onnx

@@ -107,6 +107,24 @@ TEST(LayersTest, AProductAndTheConstantAddedToItAreOneLayer) {
   EXPECT_THAT(names(graph_of({node("MatMul", {"x", "w"}, {"p"}, "fc"),
                               node("Add", {"v", "p"}, {"y"}, "add")})),
               ElementsAre("fc", "add"));
+  // Of more axes than one it could give the sum more axes than the product has.
+  EXPECT_THAT(names(graph_of({node("MatMul", {"x", "w"}, {"p"}, "fc"),
+                              node("Add", {"row", "p"}, {"y"}, "add")},
+                             {floats("row", {1, 1, 1, 2})})),
+              ElementsAre("fc", "add"));
+  // An Add without outputs, and a product of sizes, which is no layer.
+  EXPECT_THAT(names(graph_of(
+                  {node("MatMul", {"x", "w"}, {"y"}, "fc"), node("Add", {"b", "y"}, {}, "add")})),
+              ElementsAre("fc", "add"));
+  NodeProto cast = node("Cast", {"s"}, {"f"}, "cast");
+  cast.attributes.emplace_back();
+  cast.attributes[0].name = "to";
+  cast.attributes[0].type = AttributeType::i;
+  cast.attributes[0].i = static_cast<std::int64_t>(DataType::f32);
+  EXPECT_THAT(names(graph_of({node("Shape", {"x"}, {"s"}, "shape"), cast,
+                              node("MatMul", {"f", "w"}, {"p"}, "fc"),
+                              node("Add", {"b", "p"}, {"y"}, "add")})),
+              ElementsAre("shape", "cast", "fc", "add"));
 }
 
 TEST(LayersTest, AProductOfActivationsHasNoWeight) {
@@ -126,6 +144,21 @@ TEST(LayersTest, ASubgraphsNodesHaveTheNameOfItsNodeBefore) {
   }
   EXPECT_THAT(names(graph_of({choice})),
               ElementsAre("choice", "choice.then_branch.neg", "choice.else_branch.neg"));
+}
+
+TEST(LayersTest, ALongNameAroundManyNodesIsAnError) {
+  NodeProto choice = node("If", {"x"}, {"y"}, std::string(100'000, 'n'));
+  Attribute& attribute = choice.attributes.emplace_back();
+  attribute.name = "then_branch";
+  attribute.type = AttributeType::graph;
+  GraphProto& graph = attribute.graphs.emplace_back();
+  for (int i = 0; i < 20'000; ++i) {
+    graph.nodes.push_back(node("Neg", {"x"}, {"z" + std::to_string(i)}));
+  }
+  graph.outputs = {{"z0", std::nullopt, "", {}}};
+  const Graph made = graph_of({choice});
+  EXPECT_EQ(error_of([&] { layers_of(made); }),
+            "file: the names of nodes around subgraphs are too long");
 }
 
 const char* to_text(Layer::Role role) {

@@ -67,13 +67,14 @@ class Loader {
                   shortened(location, 200) + "': " + error.what());
     }
   }
-  void visit(std::vector<NodeProto>& nodes) const {
-    for (NodeProto& node : nodes) {
-      for (Attribute& attribute : node.attributes) {
-        for (Tensor& tensor : attribute.tensors) visit(tensor);
-        for (GraphProto& graph : attribute.graphs) visit(graph);
-      }
+  void visit(std::vector<Attribute>& attributes) const {
+    for (Attribute& attribute : attributes) {
+      for (Tensor& tensor : attribute.tensors) visit(tensor);
+      for (GraphProto& graph : attribute.graphs) visit(graph);
     }
+  }
+  void visit(std::vector<NodeProto>& nodes) const {
+    for (NodeProto& node : nodes) visit(node.attributes);
   }
   void visit(GraphProto& graph) const {
     for (Tensor& tensor : graph.initializers) visit(tensor);
@@ -90,7 +91,10 @@ class Loader {
 void load_external_data(ModelProto& model, const fs::path& folder, const std::string& source) {
   const Loader loader(folder, source);
   loader.visit(model.graph);
-  for (FunctionProto& function : model.functions) loader.visit(function.nodes);
+  for (FunctionProto& function : model.functions) {
+    loader.visit(function.nodes);
+    loader.visit(function.defaults);
+  }
 }
 
 }  // namespace tensorquant::onnx

@@ -48,6 +48,20 @@ TEST_F(ExternalDataTest, IsReadFromAFileBelowTheModelsFolder) {
   EXPECT_THAT(read({"./data/w.bin", 4, std::nullopt}).as<char>(), ElementsAre('c', 'd', 'e', 'f'));
 }
 
+TEST_F(ExternalDataTest, IsReadIntoTheDefaultsOfFunctions) {
+  ModelProto model;
+  model.ir_version = 8;
+  Attribute& standard = model.functions.emplace_back().defaults.emplace_back();
+  standard.name = "value";
+  standard.type = AttributeType::tensor;
+  standard.tensors = {make_tensor(DataType::u8, {4}, {})};
+  standard.tensors[0].external = {"data/w.bin", 2, 4};
+  write_model(folder / "model" / "net.onnx", model);
+  const ModelProto again = read_model(folder / "model" / "net.onnx");
+  EXPECT_THAT(again.functions.at(0).defaults.at(0).tensors.at(0).as<char>(),
+              ElementsAre('a', 'b', 'c', 'd'));
+}
+
 TEST_F(ExternalDataTest, OutsideTheFolderIsAnError) {
   EXPECT_THAT(error_with({"../secret", 0, 4}), HasSubstr("leads out of the model's folder"));
   EXPECT_THAT(error_with({"data/../../secret", 0, 4}), HasSubstr("leads out of"));

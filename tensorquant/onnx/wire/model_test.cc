@@ -204,8 +204,10 @@ WireWriter nested(int depth) {
   WireWriter graph;
   for (int i = 0; i < depth; ++i) {
     WireWriter attribute, node, outer;
+    attribute.text(1, "a");
     attribute.message(6, graph);
     attribute.integer(20, 5);
+    node.text(4, "If");
     node.message(5, attribute);
     outer.message(1, node);
     graph = outer;
@@ -238,6 +240,22 @@ TEST(ModelTest, AttributesOfTwoKindsAndUnknownKindsAreErrors) {
   EXPECT_THAT(error_with(unknown), HasSubstr("values of type 11 are not supported"));
   none.integer(20, 4);
   EXPECT_THAT(error_with(none), HasSubstr("expected one tensor"));
+}
+
+// Two bytes of a file would be a struct of some hundred bytes.
+TEST(ModelTest, NodesWithoutAnOperatorAndAttributesWithoutANameAreErrors) {
+  WireWriter graph, unnamed, reference;
+  graph.message(1, WireWriter());
+  EXPECT_THAT(error_in(model_of(graph)), HasSubstr("a node without an operator"));
+  unnamed.integer(20, 2);
+  reference.text(21, "a");
+  for (const WireWriter& attribute : {unnamed, reference}) {
+    WireWriter outer, made;
+    made.text(4, "Relu");
+    made.message(5, attribute);
+    outer.message(1, made);
+    EXPECT_THAT(error_in(model_of(outer)), HasSubstr("attribute '': it has no name"));
+  }
 }
 
 TEST(ModelTest, NoCutAndNoChangedByteDoesHarm) {

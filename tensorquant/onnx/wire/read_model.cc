@@ -107,6 +107,7 @@ void settle_type(const WireReader& reader, Attribute& attribute, AttributeType f
   };
   if (attribute.type == AttributeType::undefined) attribute.type = found;
   const auto number = static_cast<std::int32_t>(attribute.type);
+  if (attribute.name.empty() && !attribute.reference.empty()) fail("it has no name");
   if (!attribute.reference.empty()) {
     if (found != AttributeType::undefined) fail("a value and a reference to another");
     return;
@@ -123,6 +124,7 @@ void settle_type(const WireReader& reader, Attribute& attribute, AttributeType f
   if (attribute.type == AttributeType::graph && attribute.graphs.size() != 1) {
     fail("expected one graph");
   }
+  if (attribute.name.empty()) fail("it has no name");
 }
 
 Attribute read_attribute(WireReader reader) {
@@ -184,6 +186,7 @@ Attribute read_attribute(WireReader reader) {
 
 NodeProto read_node(WireReader reader) {
   NodeProto node;
+  const WireReader begin = reader;
   while (reader.next()) {
     switch (reader.field()) {
       case 1:
@@ -214,6 +217,7 @@ NodeProto read_node(WireReader reader) {
         break;
     }
   }
+  if (node.op_type.empty()) begin.fail("a node without an operator");
   return node;
 }
 

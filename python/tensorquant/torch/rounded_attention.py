@@ -39,10 +39,11 @@ def _scaled_dot_product_attention(
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         scores = scores.masked_fill(~attn_mask, -math.inf)
     elif attn_mask is not None:
-        scores = add(rounding.part("mask"), scores, attn_mask)
+        scores = add(rounding.part("mask"), scores, attn_mask).to(query.dtype)
+    sees_nothing = (scores == -math.inf).all(-1, keepdim=True)
+    scores = scores.masked_fill(sees_nothing, 0)  # whose softmax has gradients that are numbers
     weights = softmax(rounding.part("softmax"), scores, -1)
-    if attn_mask is not None:  # where nothing is seen all weights are 0, as in PyTorch
-        weights = weights.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0)
+    weights = weights.masked_fill(sees_nothing, 0)  # as in PyTorch
     weights = F.dropout(weights, dropout_p)
     return matrix_products(rounding.part("mix"), weights, value)
 

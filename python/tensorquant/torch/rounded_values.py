@@ -3,6 +3,8 @@
 Like those of `rounded.py`, which has their table.
 """
 
+import functools
+
 import torch
 from torch.nn import functional as F
 
@@ -10,10 +12,24 @@ from tensorquant._core import Error
 
 
 def on_tensors(rounding, kind, operands, float_function, **options):
-    """One of tensorquant.ops' operations on values: of two accumulators it knows the outer one."""
-    return rounding.run(
-        kind, operands, float_function, has_weights=False, on_values=True, **options
-    )
+    """One of tensorquant.ops' operations on values: of two accumulators it knows the outer one.
+
+    Operands of several types are brought to one, and the result to that of the first: as PyTorch's
+    layers do that have float32 parameters and an input of a half type.
+    """
+    common = _common_type(operands)
+    wide = [x if x is None else x.to(common) for x in operands]
+    y = rounding.run(kind, wide, float_function, has_weights=False, on_values=True, **options)
+    return y.to(operands[0].dtype)
+
+
+def _common_type(tensors):
+    return functools.reduce(torch.promote_types, (x.dtype for x in tensors if x is not None))
+
+
+def _computing_type(kind):
+    """What PyTorch's functions of one type compute in."""
+    return torch.promote_types(kind, torch.float32)
 
 
 def matrix_products(rounding, a, b):
@@ -40,8 +56,9 @@ def _gelu(rounding, input, approximate="none"):
 
 
 def _softplus(rounding, input, beta=1, threshold=20):
-    if beta != 1:
-        raise Error("softplus with a beta cannot be rounded")
+    """log(1 + exp(x)), also above the threshold, where PyTorch takes x: 2.1e-9 less at most."""
+    if (beta, threshold) != (1, 20):
+        raise Error("softplus with a beta or a threshold of its own cannot be rounded")
     return _elementwise(rounding, "softplus", (input,), F.softplus)
 
 
@@ -50,7 +67,7 @@ def _silu(rounding, input, inplace=False):
 
 
 def _leaky_relu(rounding, input, negative_slope=0.01, inplace=False):
-    return torch.where(input >= 0, input, multiply(rounding, input, negative_slope))
+    return torch.where(input > 0, input, multiply(rounding, input, negative_slope))
 
 
 def _glu(rounding, input, dim=-1):
@@ -61,13 +78,17 @@ def _glu(rounding, input, dim=-1):
 
 def _binary(name, of_torch):
     def rounded(rounding, a, b):
-        operands = [torch.as_tensor(x) for x in (a, b)]
         kind = torch.result_type(a, b)
         if not kind.is_floating_point:
             return of_torch(a, b)
         device = next(x.device for x in (a, b) if isinstance(x, torch.Tensor))
-        a, b = torch.broadcast_tensors(*(x.to(device, kind) for x in operands))
-        return _elementwise(rounding, name, (a, b), of_torch)
+
+        def operand(x):
+            type_of_x = kind if isinstance(x, torch.Tensor) else _computing_type(kind)
+            return torch.as_tensor(x, dtype=type_of_x, device=device)
+
+        operands = torch.broadcast_tensors(operand(a), operand(b))
+        return _elementwise(rounding, name, operands, of_torch).to(kind)
 
     return rounded
 
@@ -138,8 +159,8 @@ def _reduction(is_mean):
             if is_mean:
                 raise Error("a mean of whole numbers cannot be rounded")
             return torch.sum(x, dim, keepdim)
-        dims = range(x.dim()) if dim is None or dim == () else dim
-        dims = sorted(d % x.dim() for d in ((dims,) if isinstance(dims, int) else dims))
+        dims = (dim,) if isinstance(dim, int) else dim or range(x.dim())
+        dims = sorted(d % x.dim() for d in dims)
         if not dims or x.numel() == 0:
             return (torch.mean if is_mean else torch.sum)(x, dims, keepdim)
         kept = [d for d in range(x.dim()) if d not in dims]
@@ -167,9 +188,11 @@ def _volume(sizes):
 def _softmax(logarithm):
     of_torch = torch.log_softmax if logarithm else torch.softmax
 
-    def rounded(rounding, input, dim=None, _stacklevel=3, dtype=None):
+    def rounded(rounding, input, dim=None, *options, dtype=None, _stacklevel=3):
         if dim is None:
             raise Error("a softmax needs its dim to be rounded")
+        # What follows dim is a type in torch, and a _stacklevel before it in torch.nn.functional.
+        dtype = next((x for x in options if isinstance(x, torch.dtype)), dtype)
         x = input if dtype is None else input.to(dtype)
 
         def float_function(last):
@@ -201,10 +224,10 @@ def _layer_norm(rounding, input, normalized_shape, weight=None, bias=None, eps=1
 
 def _rms_norm(rounding, input, normalized_shape, weight=None, eps=None):
     shape = tuple(normalized_shape)
-    epsilon = torch.finfo(input.dtype).eps if eps is None else eps
+    epsilon = torch.finfo(_computing_type(input.dtype)).eps if eps is None else eps
 
     def float_function(x, gamma=None):
-        return F.rms_norm(x, shape, gamma, eps)
+        return F.rms_norm(x, shape, gamma, epsilon)
 
     return on_tensors(
         rounding,
@@ -271,7 +294,8 @@ def _batch_norm(
             if running_mean is not None:  # which it moves, after it has looked at the shape
                 F.batch_norm(input, running_mean, running_var, None, None, True, momentum, eps)
             dims = [d for d in range(input.dim()) if d != 1]
-            mean, variance = input.mean(dims), input.var(dims, correction=0)
+            x = input.to(_common_type((input, running_mean, weight)))
+            mean, variance = x.mean(dims), x.var(dims, correction=0)
 
     def float_function(x, mean, variance, gamma=None, beta=None):
         means = (None, None) if training else (mean, variance)

@@ -1,5 +1,6 @@
 """Normalizations, softmax, functions and attention with every operation rounded."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -148,6 +149,62 @@ def test_a_batch_norm_in_training_moves_its_statistics_as_the_float_layer():
     assert hands.same_bits(list(layer.buffers()), list(other.buffers()))
 
 
+NORMS = [name for name in LAYERS if "norm" in name]
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_of_half_types_compute_in_their_float32_parameters(name):
+    make, shape = LAYERS[name]
+    layer, x = make(), (torch.randn(shape) + 50).bfloat16()
+    type_of_float = layer(x).dtype
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    wanted = tqt.quantize_model(copy.deepcopy(layer), intrinsic={"": VALUE})(x.float())
+    tqt.quantize_model(layer, intrinsic={"": VALUE})
+    y = layer(x)
+    assert y.dtype == type_of_float == torch.bfloat16
+    assert hands.same_bits(y, wanted.bfloat16())
+    found = hands.gradients(layer, x)
+    assert [g.dtype for g in found] == [p.dtype for p in (*layer.parameters(), x)]
+
+
+@pytest.mark.parametrize(
+    "first, norm, shape",
+    [
+        (nn.Linear(4, 3), nn.LayerNorm(3), (2, 4)),
+        (nn.Conv2d(4, 3, 1), nn.BatchNorm2d(3), (2, 4, 3, 3)),
+    ],
+)
+def test_a_rounded_norm_reads_what_a_float_layer_gives_under_autocast(first, norm, shape):
+    x = torch.randn(shape)
+    alone = tqt.quantize_model(copy.deepcopy(norm), intrinsic={"": VALUE})
+    model = tqt.quantize_model(nn.Sequential(first, norm), intrinsic={"=1": VALUE})
+    with torch.autocast("cpu", torch.bfloat16):
+        given, y = first(x), model(x)
+    assert given.dtype == torch.bfloat16
+    assert hands.same_bits(y, alone(given.float()).bfloat16())
+
+
+def test_an_rms_norm_of_a_half_type_has_the_epsilon_of_float32():
+    x = torch.full((1, 4), 2.0**-10, dtype=torch.bfloat16)
+    model = tqt.quantize_model(nn.Sequential(nn.RMSNorm(4)), intrinsic={"": EXACT})
+    wanted = 2.0**-10 / math.sqrt(2.0**-20 + 2.0**-23)
+    assert hands.same_bits(model(x), torch.full((1, 4), wanted).bfloat16())
+
+
+def test_the_gradient_of_a_leaky_relu_at_zero_is_its_slope():
+    x = torch.tensor([0.0, -0.0, -1.0, 1.0], requires_grad=True)
+    tqt.quantize_model(nn.Sequential(nn.LeakyReLU(0.25)), intrinsic={"": VALUE})(x).sum().backward()
+    assert x.grad.tolist() == [0.25, 0.25, 0.25, 1.0]
+
+
+@pytest.mark.parametrize("options", [{"beta": 2}, {"threshold": 1}])
+def test_a_softplus_of_another_shape_is_refused(options):
+    model = tqt.quantize_model(nn.Sequential(nn.Softplus(**options)), intrinsic={"": VALUE})
+    with pytest.raises(tq.Error, match="'0'.*a beta or a threshold"):
+        model(torch.ones(2))
+
+
 class Calls(nn.Module):
     def __init__(self, how):
         super().__init__()
@@ -190,6 +247,50 @@ def test_functions_in_a_layer_are_rounded_once(name):
     scale = model[0].scale.detach()
     tqt.quantize_model(model, intrinsic={"": VALUE})
     assert hands.same_bits(model(x), wanted(x.double(), scale.double()))
+
+
+WITH_NUMBERS = {
+    "x * 0.1": lambda x, s: x * 0.1,
+    "0.1 * x": lambda x, s: 0.1 * x,
+    "x / 0.1": lambda x, s: x / 0.1,
+    "x + 0.1": lambda x, s: x + 0.1,
+    "0.1 - x": lambda x, s: 0.1 - x,
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", WITH_NUMBERS)
+def test_a_number_beside_a_tensor_has_the_precision_of_pytorch(name, dtype):
+    model, x = nn.Sequential(Calls(WITH_NUMBERS[name])), torch.arange(1, 200).to(dtype)
+    wanted = model(x)
+    assert hands.same_bits(tqt.quantize_model(model, intrinsic={"": EXACT})(x), wanted)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda x, s: torch.softmax(x, -1, torch.float32),
+        lambda x, s: x.softmax(-1, torch.float32),
+        lambda x, s: torch.log_softmax(x, -1, torch.float32),
+        lambda x, s: F.softmax(x, -1, 3, torch.float32),
+        lambda x, s: F.log_softmax(x, -1, dtype=torch.float32),
+    ],
+)
+def test_a_softmax_computes_in_the_type_that_it_is_told(how):
+    model, x = nn.Sequential(Calls(how)), torch.randn(3, 4).bfloat16()
+    tqt.quantize_model(model, intrinsic={"": VALUE})
+    y = model(x)
+    assert y.dtype == torch.float32 and hands.same_bits(y, model(x.float()))
+    assert not hands.same_bits(y, y.bfloat16().float())
+
+
+@pytest.mark.parametrize("dims", [[], (), None])
+def test_no_dimension_to_add_up_means_all(dims):
+    """Each step rounds 0 + 1/2 to the even 0, where a float sum would be 4."""
+    x, inside = torch.full((2, 4), 0.5), {"product": "none", "accumulator": "even,8,0"}
+    both = Calls(lambda x, s: (x.sum(dims), x.mean(dim=dims)))
+    found = tqt.quantize_model(nn.Sequential(both), intrinsic={"": inside})(x)
+    assert [y.tolist() for y in found] == [0.0, 0.0]
 
 
 def test_means_add_up_step_by_step():
@@ -283,6 +384,37 @@ def test_a_query_that_sees_nothing_gives_zeros_as_in_pytorch():
     assert hands.same_bits(model(q)[0, 0, 1], torch.zeros(4))
 
 
+def test_a_query_whose_scores_are_all_masked_has_gradients_that_are_numbers():
+    q, k, v = (torch.randn(1, 1, 3, 4, requires_grad=True) for _ in range(3))
+    masks = [torch.zeros(3, 3), torch.ones(3, 3, dtype=torch.bool)]
+    masks[0][1], masks[1][1] = -math.inf, False
+    found = []
+    for mask in masks:
+        how = lambda x, s, mask=mask: F.scaled_dot_product_attention(x, k, v, mask)
+        model = tqt.quantize_model(nn.Sequential(Calls(how)), intrinsic={"": EXACT})
+        y = model(q)
+        assert y[0, 0, 1].tolist() == [0.0] * 4
+        found.append(torch.autograd.grad(y.square().sum(), (q, k, v)))
+        assert found[-1][0][0, 0, 1].tolist() == [0.0] * 4
+        assert all(g.isfinite().all() for g in found[-1])
+    assert hands.same_bits(*found)
+
+
+def test_attention_of_a_half_type_takes_a_float32_mask():
+    q, mask = torch.randn(1, 2, 3, 4).bfloat16(), torch.randn(3, 3)
+    how = lambda x, s: F.scaled_dot_product_attention(x, x, x, mask)
+    model = tqt.quantize_model(nn.Sequential(Calls(how)), intrinsic={"": VALUE})
+    assert model(q).dtype == torch.bfloat16
+    assert torch.allclose(model(q), F.scaled_dot_product_attention(q, q, q, mask), atol=0.03)
+
+
+def test_attention_of_float64_has_a_scale_of_float64():
+    q = torch.randn(1, 2, 3, 5, dtype=torch.float64)
+    how = lambda x, s: F.scaled_dot_product_attention(x, x, x)
+    model = tqt.quantize_model(nn.Sequential(Calls(how)), intrinsic={"": EXACT})
+    assert torch.allclose(model(q), how(q, None), rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     "equation", ["bij,bjk->bik", "bhid,bhjd->bhij", "nd,de->ne", "bij,bkj->kbi"]
 )
@@ -308,6 +440,15 @@ def test_multi_head_attention_is_rounded_inside(options):
     assert hands.same_bits(y, quantized(y))  # its last addition is the output projection's
     found = hands.gradients(Calls(lambda x, s: layer(x, x, x, **options)[0]), x)
     assert all(torch.allclose(a, b, atol=0.1) for a, b in zip(found, gradients))
+
+
+def test_multi_head_attention_trains_where_a_whole_sequence_is_padding():
+    layer, x = nn.MultiheadAttention(8, 2, batch_first=True), torch.randn(2, 5, 8)
+    padding = torch.tensor([[True] * 5, [False] * 4 + [True]])
+    tqt.quantize_model(layer, intrinsic={"": VALUE})
+    how = lambda x, s: layer(x, x, x, key_padding_mask=padding, need_weights=False)[0]
+    assert all(g.isfinite().all() for g in hands.gradients(Calls(how), x))
+    assert all(p.grad.isfinite().all() for p in layer.parameters())
 
 
 @pytest.mark.parametrize("name", ["resnet", "language", "encoder", "decoder"])

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
@@ -24,7 +25,7 @@ namespace {
 struct OutputReport {
   std::string name, shape;
   double largest_difference = 0;
-  std::optional<double> decibels;   // signal to noise; nothing where they are equal, or no numbers
+  std::optional<double> decibels;   // signal to noise; nothing where they are equal, or no floats
   std::optional<double> agreement;  // share of rows whose largest number stands at one place
 };
 
@@ -69,13 +70,25 @@ std::vector<at::Tensor> read_inputs(const OnnxModel& model, const std::vector<st
   return inputs;
 }
 
+// Of numbers of any type; integers are compared as they are.
+double largest_difference(const at::Tensor& found, const at::Tensor& expected) {
+  if (found.is_floating_point()) {
+    return (found.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
+  }
+  const at::Tensor a = found.to(at::kLong), b = expected.to(at::kLong);
+  const at::Tensor difference = at::maximum(a, b) - at::minimum(a, b);  // modulo 2^64
+  const at::Tensor number = difference.to(at::kDouble);
+  return at::where(difference < 0, number + 0x1p64, number).max().item<double>();
+}
+
 OutputReport compare(const std::string& name, const at::Tensor& found, const at::Tensor& expected) {
   OutputReport report;
   report.name = name;
   report.shape = onnx::to_string({found.sizes().data(), found.sizes().size()});
-  if (!found.is_floating_point() || found.numel() == 0) return report;
+  if (found.numel() == 0) return report;
+  report.largest_difference = largest_difference(found, expected);
+  if (!found.is_floating_point()) return report;
   const at::Tensor wanted = expected.to(at::kDouble), noise = found.to(at::kDouble) - wanted;
-  report.largest_difference = noise.abs().max().item<double>();
   const double power = wanted.square().sum().item<double>();
   const double noise_power = noise.square().sum().item<double>();
   if (noise_power > 0 && power > 0) report.decibels = 10 * std::log10(power / noise_power);
@@ -116,12 +129,35 @@ nlohmann::ordered_json output_json(const std::vector<OutputReport>& reports) {
   return rows;
 }
 
-void save_outputs(const std::string& folder, const std::vector<at::Tensor>& outputs) {
+// Before anything is computed.
+void make_folder(const std::string& folder) {
   if (folder.empty()) return;
-  std::filesystem::create_directories(folder);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw Error(folder + ": cannot be a folder for the outputs: " + error.message());
+}
+
+// As arrays of the types that files have; truth values are 0 and 1. Error that names the output.
+std::vector<Array> to_arrays(const OnnxModel& model, const std::vector<at::Tensor>& outputs) {
+  std::vector<Array> arrays;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    write_npy(std::filesystem::path(folder) / ("output_" + std::to_string(i) + ".npy"),
-              to_array(outputs[i]));
+    const at::Tensor& output = outputs[i];
+    try {
+      arrays.push_back(to_array(output.scalar_type() == at::kBool ? output.to(at::kByte) : output));
+    } catch (const Error& error) {
+      throw Error("output '" + model.output_names()[i] + "': " + error.what());
+    }
+  }
+  return arrays;
+}
+
+void save_outputs(const std::string& folder, const OnnxModel& model,
+                  const std::vector<at::Tensor>& found) {
+  if (folder.empty()) return;
+  // An output that cannot be written is an error before the first one is.
+  const std::vector<Array> outputs = to_arrays(model, found);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    write_npy(std::filesystem::path(folder) / ("output_" + std::to_string(i) + ".npy"), outputs[i]);
   }
 }
 
@@ -146,7 +182,9 @@ void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, cons
   const Override override_maps = maps.read(seed);
   const at::NoGradGuard no_gradients;
   const std::shared_ptr<OnnxModel> network = load_onnx(model);
+  for (const std::string& warning : network->warnings()) warn(warning);
   std::vector<at::Tensor> inputs = read_inputs(*network, options.inputs);
+  make_folder(options.outputs);
   const std::vector<at::Tensor> expected = network->forward(inputs);
   const ApplyReport applied = tensorquant::apply(network, override_maps);
   for (const std::string& warning : applied.warnings) warn(warning);
@@ -155,7 +193,7 @@ void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, cons
   }
   const std::vector<at::Tensor> found =
       override_maps.empty() ? expected : network->forward(std::move(inputs));
-  save_outputs(options.outputs, found);
+  save_outputs(options.outputs, *network, found);
 
   std::vector<OutputReport> reports;
   for (std::size_t i = 0; i < found.size(); ++i) {

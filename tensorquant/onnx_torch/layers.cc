@@ -123,7 +123,7 @@ void set_parameters(Module& module, const at::Tensor& weight, const at::Tensor& 
 template <class Conv, std::size_t D>
 BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Tensor& bias) {
   const at::Tensor weight = node.constant(1);
-  const std::int64_t groups = node.integer("group", 1);
+  const std::int64_t groups = groups_of(node);
   const bool symmetric = windows.is_symmetric();
   const Integers padding = symmetric ? windows.begin : Integers(D, 0);
   auto options = torch::nn::ConvOptions<D>(weight.size(1) * groups, weight.size(0), windows.kernel)
@@ -144,7 +144,7 @@ template <class Conv, std::size_t D>
 BuiltLayer build_conv_transpose(const Windows& windows, const NodeView& node,
                                 const at::Tensor& bias) {
   const at::Tensor weight = node.constant(1);
-  const std::int64_t groups = node.integer("group", 1);
+  const std::int64_t groups = groups_of(node);
   auto options =
       torch::nn::ConvTransposeOptions<D>(weight.size(0), weight.size(1) * groups, windows.kernel)
           .stride(windows.stride)
@@ -171,7 +171,7 @@ BuiltLayer build_average_pool(const Windows& windows, const NodeView& node) {
 // The twin of a layer whose windows have 1 to 3 dimensions; nothing where no twin does the same.
 BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias) {
   const bool is_pool = node.op_type() == "AveragePool";
-  if (!is_pool && layer.weights.empty()) return {};
+  if (!is_pool && (layer.weights.empty() || (node.has_input(2) && !bias.defined()))) return {};
   const Windows windows = windows_of(
       node, is_pool ? node.integers("kernel_shape") : node.constant(1).sizes().slice(2).vec());
   if (node.op_type() == "Conv") {
@@ -204,7 +204,9 @@ BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias) {
   if (!matrix.defined() || matrix.dim() != 2 || scales || node.integer("transA", 0) != 0) return {};
   const bool is_turned = is_gemm && node.integer("transB", 0) != 0;
   const at::Tensor weight = is_turned ? matrix : matrix.t().contiguous();
-  if (bias.defined() && bias.numel() != weight.size(0)) return {};
+  const bool is_row = bias.defined() && bias.dim() > 0 && bias.size(-1) == bias.numel() &&
+                      bias.numel() == weight.size(0);
+  if (bias.defined() && !is_row) return {};
   const bool other_addend = is_gemm && node.has_input(2) && !bias.defined();
   if (other_addend) return {};
   auto options = torch::nn::LinearOptions(weight.size(1), weight.size(0)).bias(bias.defined());
@@ -249,16 +251,10 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
                        const at::Tensor& bias) {
   BuiltLayer twin = build_twin(node, layer, bias);
   if (twin.module != nullptr) return twin;
-  const auto place_of = [&](onnx::ValueId id) {
-    const auto& inputs = layer.node->inputs;
-    return static_cast<std::size_t>(std::find(inputs.begin(), inputs.end(), id) - inputs.begin());
-  };
-  const std::size_t weight = layer.weights.empty() ? 0 : place_of(layer.weights.front());
+  const std::size_t weight = layer.weights.empty() ? 0 : layer.weight_inputs.front();
   const bool adds_behind = layer.bias_node != nullptr;
   // A bias that is added behind the product is one more input.
-  const std::size_t bias_place = adds_behind                    ? node.input_count()
-                                 : layer.bias == onnx::kNoValue ? 0
-                                                                : place_of(layer.bias);
+  const std::size_t bias_place = adds_behind ? node.input_count() : layer.bias_input;
   Function all = function;
   if (adds_behind) {
     all = [function, bias_place](const Tensors& in) {

@@ -39,12 +39,22 @@ struct OnnxModel::Plan {
 
 namespace {
 
+// The meaning of broadcasting changed with operator set 7. Of later ones than the newest nothing is
+// known here.
+constexpr std::int64_t kOldestOperators = 7, kNewestOperators = 26;
+
 std::size_t slot_of(ValueId id) { return static_cast<std::size_t>(id); }
 
 // The first line of libtorch's messages says it; what follows is where in libtorch.
 std::string reason_of(const std::exception& error) {
   const std::string text = error.what();
   return text.substr(0, text.find('\n'));
+}
+
+void check_count(const Tensors& results, const std::vector<ValueId>& outputs) {
+  if (results.size() >= outputs.size()) return;
+  throw Error("it has " + std::to_string(outputs.size()) + " outputs, but makes " +
+              std::to_string(results.size()));
 }
 
 }  // namespace
@@ -56,10 +66,16 @@ class OnnxModelBuilder {
 
   std::shared_ptr<OnnxModel> build() {
     refuse_missing_operators();
+    warn_of_newer_operators();
     read_constants();
     for (const onnx::Layer& layer : onnx::layers_of(graph_)) layers_.emplace(layer.node, layer);
+    // First all constants, for a layer's bias may be made behind it.
+    std::vector<const onnx::Node*> others;
     for (const onnx::Node& node : graph_.block.nodes) {
-      if (!biases_.contains(&node)) add(node);
+      if (!fold(node)) others.push_back(&node);
+    }
+    for (const onnx::Node* node : others) {
+      if (!biases_.contains(node)) add(*node);
     }
     plan_->inputs = graph_.block.inputs;
     plan_->outputs = graph_.block.outputs;
@@ -98,12 +114,24 @@ class OnnxModelBuilder {
     throw Error(source_ + ": operators that cannot be computed: " + text);
   }
 
+  void warn_of_newer_operators() {
+    const auto found = graph_.operator_sets.find("");
+    if (found == graph_.operator_sets.end() || found->second <= kNewestOperators) return;
+    model_->warnings_.push_back(source_ + ": operator set " + std::to_string(found->second) +
+                                ": its operators are taken for those of " +
+                                std::to_string(kNewestOperators) + ", the newest that is known");
+  }
+
+  // Those that are read: one that cannot be a tensor may lie unused in the file.
   void read_constants() {
     plan_->constants.resize(graph_.values.size());
+    std::unordered_set<ValueId> read(graph_.block.outputs.begin(), graph_.block.outputs.end());
+    for (const onnx::Node& node : graph_.block.nodes) {
+      read.insert(node.inputs.begin(), node.inputs.end());
+    }
     for (std::size_t i = 0; i < graph_.values.size(); ++i) {
       const auto& constant = graph_.values[i].constant;
-      // One that cannot be a tensor is a fault only where a node reads it.
-      if (constant == nullptr || constant->type == onnx::DataType::string) continue;
+      if (constant == nullptr || !read.contains(static_cast<ValueId>(i))) continue;
       try {
         plan_->constants[i] = onnx_torch::tensor_of(*constant);
       } catch (const Error& error) {
@@ -129,16 +157,38 @@ class OnnxModelBuilder {
     return true;
   }
 
+  // What the node computes.
+  Function function_of(const onnx::Node& node, const NodeView& view) const {
+    if (node.domain.empty() && node.version < kOldestOperators) {
+      throw Error("operator set " + std::to_string(node.version) + ": expected " +
+                  std::to_string(kOldestOperators) + " or newer");
+    }
+    const onnx_torch::Operator& op = *onnx_torch::find_operator(node.domain, node.op_type);
+    check_inputs_and_outputs(op, view);
+    return op.make(view);
+  }
+
+  // Computes the node if it depends on constants alone; says whether it does.
+  bool fold(const onnx::Node& node) {
+    if (!is_constant(node)) return false;
+    try {
+      const Tensors inputs = constants_of(node.inputs);
+      const Tensors results = function_of(node, NodeView(node, inputs))(inputs);
+      check_count(results, node.outputs);
+      for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+        if (node.outputs[i] != kNoValue) plan_->constants[slot_of(node.outputs[i])] = results[i];
+      }
+      return true;
+    } catch (const std::exception& error) {
+      throw Error(place_of(node) + ": " + reason_of(error));
+    }
+  }
+
   void add(const onnx::Node& node) {
     const std::string place = place_of(node);
     try {
       const NodeView view(node, constants_of(node.inputs));
-      const Function function = onnx_torch::find_operator(node.domain, node.op_type)(view);
-      if (is_constant(node)) {
-        keep(node, function(constants_of(node.inputs)));
-        return;
-      }
-      OnnxModel::Plan::Step step = {function, node.inputs, node.outputs, {}, place};
+      OnnxModel::Plan::Step step = {function_of(node, view), node.inputs, node.outputs, {}, place};
       const onnx::Layer& layer = layers_.at(&node);
       if (layer.role == onnx::Layer::Role::computes) make_layer(layer, view, step);
       plan_->steps.push_back(std::move(step));
@@ -147,15 +197,13 @@ class OnnxModelBuilder {
     }
   }
 
-  void keep(const onnx::Node& node, const Tensors& results) {
-    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
-      if (node.outputs[i] != kNoValue) plan_->constants[slot_of(node.outputs[i])] = results.at(i);
-    }
-  }
-
   void make_layer(const onnx::Layer& layer, const NodeView& view, OnnxModel::Plan::Step& step) {
     const at::Tensor bias =
         layer.bias == kNoValue ? at::Tensor() : plan_->constants[slot_of(layer.bias)];
+    if (layer.bias != kNoValue && !bias.defined()) {
+      throw Error("its bias '" + shortened(graph_.values[slot_of(layer.bias)].name, 80) +
+                  "' cannot be computed before the model runs");
+    }
     onnx_torch::BuiltLayer built = onnx_torch::build_layer(view, layer, step.run, bias);
     step.run = std::move(built.forward);
     if (layer.bias_node != nullptr) {
@@ -197,22 +245,32 @@ void OnnxModel::Plan::Step::run_on(Tensors& slots) const {
     }
     for (const ValueId id : last_read) slots[slot_of(id)].reset();
     results = run(given);
+    check_count(results, outputs);
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const bool is_read =
         std::find(last_read.begin(), last_read.end(), outputs[i]) == last_read.end();
-    if (outputs[i] != kNoValue && is_read) slots[slot_of(outputs[i])] = std::move(results.at(i));
+    if (outputs[i] != kNoValue && is_read) slots[slot_of(outputs[i])] = std::move(results[i]);
   }
 }
 
 namespace {
+
+bool is_of_type(const at::Tensor& x, onnx::DataType type) {
+  try {
+    return x.scalar_type() == onnx_torch::scalar_type_of(type);
+  } catch (const Error&) {
+    return false;  // of none that libtorch has
+  }
+}
 
 void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
   if (!port.type) return;
   const auto fail = [&](const std::string& reason) {
     throw Error("input '" + shortened(port.name, 80) + "': " + reason);
   };
-  if (x.scalar_type() != onnx_torch::scalar_type_of(port.type->element)) {
+  const onnx::DataType element = port.type->element;
+  if (element != onnx::DataType::undefined && !is_of_type(x, element)) {
     fail("expected numbers of type " + name_of(port.type->element) + ", found " +
          at::toString(x.scalar_type()));
   }

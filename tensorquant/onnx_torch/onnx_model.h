@@ -31,6 +31,9 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   const std::vector<Port>& inputs() const { return inputs_; }
   const std::vector<std::string>& output_names() const { return output_names_; }
 
+  // One line each: of operators newer than those that are known here.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
   std::vector<std::pair<std::string, torch::nn::Module*>> named_layers() const override;
 
  private:
@@ -39,7 +42,7 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
 
   std::shared_ptr<const Plan> plan_;
   std::vector<Port> inputs_;
-  std::vector<std::string> output_names_;
+  std::vector<std::string> output_names_, warnings_;
   std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> layers_;
 };
 

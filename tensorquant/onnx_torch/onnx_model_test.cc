@@ -80,6 +80,7 @@ TEST(OnnxModelTest, AModelWithQuantizationNodesFindsTheSameClasses) {
 using onnx::AttributeType;
 using onnx::DataType;
 using Texts = std::vector<std::string>;
+using Integers = std::vector<std::int64_t>;
 
 onnx::NodeProto node(const std::string& type, Texts inputs, Texts outputs,
                      const std::string& name = "") {
@@ -200,6 +201,268 @@ TEST(OnnxModelTest, QuantizationRoundsQuotientsToEvenAndAddsTheZeroPointBehind) 
   EXPECT_TRUE(
       at::equal(run(model, at::tensor({0.25f, 0.75f, -0.75f, 1000.0f, -1000.0f, inf, -inf, nan})),
                 at::tensor({0.0f, 1.0f, -1.0f, 126.0f, -1.5f, 126.0f, -1.5f, -1.5f})));
+}
+
+onnx::Attribute attribute(const std::string& name, int value) {
+  onnx::Attribute made;
+  made.name = name;
+  made.type = AttributeType::i;
+  made.i = value;
+  return made;
+}
+
+onnx::Attribute attribute(const std::string& name, std::vector<std::int64_t> values) {
+  onnx::Attribute made;
+  made.name = name;
+  made.type = AttributeType::ints;
+  made.ints = std::move(values);
+  return made;
+}
+
+onnx::Attribute attribute(const std::string& name, const char* value) {
+  onnx::Attribute made;
+  made.name = name;
+  made.type = AttributeType::s;
+  made.s = value;
+  return made;
+}
+
+onnx::Attribute attribute(const std::string& name, float value) {
+  onnx::Attribute made;
+  made.name = name;
+  made.type = AttributeType::f;
+  made.f = value;
+  return made;
+}
+
+using Attributes = std::vector<onnx::Attribute>;
+
+onnx::NodeProto with(onnx::NodeProto node, Attributes attributes) {
+  node.attributes = std::move(attributes);
+  return node;
+}
+
+at::Tensor tensor(std::vector<float> values, std::vector<std::int64_t> sizes) {
+  return at::tensor(values).reshape(sizes);
+}
+
+TEST(OnnxModelTest, NodesWithoutTheirInputsAndOutputsAreErrors) {
+  const auto error_with = [](const std::string& type, const Texts& inputs, Texts outputs = {"y"}) {
+    onnx::ModelProto model = model_of({node(type, inputs, std::move(outputs), "n")});
+    model.graph.outputs = {{"x", std::nullopt, "", {}}};
+    return error_of_model(model);
+  };
+  EXPECT_EQ(error_with("Add", {"x"}), "file: node 'n' (Add): expected 2 inputs, found 1");
+  EXPECT_EQ(error_with("MatMul", {"x"}), "file: node 'n' (MatMul): expected 2 inputs, found 1");
+  EXPECT_EQ(error_with("Relu", {}), "file: node 'n' (Relu): expected 1 inputs, found 0");
+  EXPECT_EQ(error_with("Sum", {}), "file: node 'n' (Sum): expected 1 or more inputs, found 0");
+  EXPECT_EQ(error_with("Conv", {"x"}), "file: node 'n' (Conv): expected 2 to 3 inputs, found 1");
+  EXPECT_EQ(error_with("Relu", {""}), "file: node 'n' (Relu): its input 0 is left out");
+  EXPECT_EQ(error_with("Concat", {"x", ""}), "file: node 'n' (Concat): its input 1 is left out");
+  EXPECT_EQ(error_with("Split", {"x"}, {}), "file: node 'n' (Split): it has no output");
+}
+
+TEST(OnnxModelTest, AnOutputThatANodeDoesNotMakeIsAnError) {
+  const auto model = make_onnx_model(model_of({node("Relu", {"x"}, {"y", "z"}, "n")}), "file");
+  EXPECT_EQ(error_of([&] { model->forward({at::ones(2)}); }),
+            "file: node 'n' (Relu): it has 2 outputs, but makes 1");
+}
+
+TEST(OnnxModelTest, AttributesOutOfRangeAreErrors) {
+  const onnx::Tensor kernel = floats("w", {1, 1, 1}, {2});
+  struct Case {
+    const char* type;
+    onnx::Attribute attribute;
+    const char* says;
+  };
+  for (const Case& one : {
+           Case{"Conv", attribute("group", 0), "attribute 'group': expected 1 or more, found 0"},
+           Case{"Conv", attribute("group", 2), "no 2 equal groups"},
+           Case{"Conv", attribute("strides", Integers{0}), "'strides': expected 1 or more"},
+           Case{"Conv", attribute("dilations", Integers{-1}), "'dilations': expected 1 or more"},
+           Case{"MaxPool", attribute("kernel_shape", Integers{0}), "'kernel_shape': expected 1"},
+           Case{"DepthToSpace", attribute("blocksize", 0), "'blocksize': expected 1 or more"},
+           Case{"LRN", attribute("size", 0), "'size': expected 1 or more"},
+       }) {
+    const Texts inputs = one.type == std::string("Conv") ? Texts{"x", "w"} : Texts{"x"};
+    EXPECT_THAT(
+        error_of_model(model_of({with(node(one.type, inputs, {"y"}, "n"),
+                                      {one.attribute, attribute("auto_pad", "SAME_UPPER")})},
+                                {kernel})),
+        HasSubstr(one.says))
+        << one.type;
+  }
+  EXPECT_THAT(error_of_model(model_of({with(node("ConvTranspose", {"x", "w"}, {"y"}),
+                                            {attribute("pads", Integers{-1, 0})})},
+                                      {kernel})),
+              HasSubstr("'pads': negative numbers"));
+  EXPECT_THAT(
+      error_of_model(model_of({with(node("Resize", {"x", "", "", "sizes"}, {"y"}),
+                                    {attribute("mode", "linear"),
+                                     attribute("keep_aspect_ratio_policy", "not_larger")})},
+                              {constant<std::int64_t>("sizes", DataType::i64, {4}, {1, 1, 8, 8})})),
+      HasSubstr("keep_aspect_ratio_policy 'not_larger' is not supported"));
+  const auto pool = make_onnx_model(model_of({node("GlobalAveragePool", {"x"}, {"y"})}), "file");
+  EXPECT_THAT(error_of([&] {
+                pool->forward({at::ones({2, 3})});
+              }),
+              HasSubstr("expected an input of 3 dimensions or more"));
+}
+
+TEST(OnnxModelTest, ExternalDataThatWereNotLoadedAreAnError) {
+  onnx::Attribute value;
+  value.name = "value";
+  value.type = AttributeType::tensor;
+  value.tensors = {onnx::make_tensor(DataType::f32, {1}, {})};
+  EXPECT_THAT(error_of_model(model_of({with(node("ConstantOfShape", {"x"}, {"y"}), {value})})),
+              HasSubstr("dimensions [1] of float, but 0 bytes"));
+  value.tensors[0].external = {"w.bin", 0, 4};
+  EXPECT_THAT(error_of_model(model_of({with(node("ConstantOfShape", {"x"}, {"y"}), {value})})),
+              HasSubstr("its external data are not loaded"));
+}
+
+TEST(OnnxModelTest, OnlyOperatorsOfKnownVersionsAreComputed) {
+  onnx::ModelProto model = model_of({node("Add", {"x", "x"}, {"y"}, "n")});
+  model.operator_sets[0].version = 6;
+  EXPECT_EQ(error_of_model(model), "file: node 'n' (Add): operator set 6: expected 7 or newer");
+  model.operator_sets[0].version = 17;
+  EXPECT_TRUE(make_onnx_model(model, "file")->warnings().empty());
+  model.operator_sets[0].version = 99;
+  EXPECT_THAT(make_onnx_model(model, "file")->warnings(),
+              testing::ElementsAre(HasSubstr("file: operator set 99: its operators are taken")));
+}
+
+TEST(OnnxModelTest, ATensorThatNobodyReadsMayBeOfAnyType) {
+  const onnx::Tensor text = constant<std::uint16_t>("s", DataType::u16, {1}, {1});
+  EXPECT_TRUE(
+      at::equal(run(model_of({node("Relu", {"x"}, {"y"})}, {text}), at::ones(1)), at::ones(1)));
+  EXPECT_EQ(error_of_model(model_of({node("Add", {"x", "s"}, {"y"})}, {text})),
+            "file: tensor 's': numbers of type uint16 cannot be computed with");
+}
+
+// What a layer adds, however its bias comes.
+TEST(OnnxModelTest, NoBiasIsLost) {
+  const onnx::Tensor w = floats("w", {2, 2}, {1, 2, 3, 4}), b = floats("b", {2}, {0.5f, 0.25f});
+  // Made between the product and the sum. (1, -1) w = (-2, -2).
+  EXPECT_TRUE(
+      at::equal(run(model_of({node("MatMul", {"x", "w"}, {"p"}), node("Add", {"b", "b"}, {"c"}),
+                              node("Add", {"p", "c"}, {"y"})},
+                             {w, b}),
+                    tensor({1, -1}, {1, 2})),
+                tensor({-1, -1.5f}, {1, 2})));
+  // Of more axes than the product.
+  EXPECT_TRUE(
+      at::equal(run(model_of({node("MatMul", {"x", "w"}, {"p"}), node("Add", {"p", "row"}, {"y"})},
+                             {w, floats("row", {1, 1, 2}, {0.5f, 0.25f})}),
+                    tensor({1, -1}, {1, 2})),
+                tensor({-1.5f, -1.75f}, {1, 1, 2})));
+  // A column of as many rows as the product has columns.
+  EXPECT_TRUE(at::equal(
+      run(model_of({node("Gemm", {"x", "w", "c"}, {"y"})}, {w, floats("c", {2, 1}, {10, 20})}),
+          tensor({1, 0, 0, 1}, {2, 2})),
+      tensor({11, 12, 23, 24}, {2, 2})));
+  // No constant: 3 x + x.
+  for (const char* type : {"Conv", "ConvTranspose"}) {
+    EXPECT_TRUE(at::equal(
+        run(model_of({with(node("Flatten", {"x"}, {"f"}), {attribute("axis", 0)}),
+                      node("Squeeze", {"f", "zero"}, {"c"}), node(type, {"x", "w", "c"}, {"y"})},
+                     {floats("w", {1, 1, 1}, {3}),
+                      constant<std::int64_t>("zero", DataType::i64, {1}, {0})}),
+            tensor({2}, {1, 1, 1})),
+        tensor({8}, {1, 1, 1})))
+        << type;
+  }
+}
+
+TEST(OnnxModelTest, ATensorThatIsScaleAndBiasHasTwoQuantizers) {
+  const at::NoGradGuard no_gradients;
+  const auto model =
+      make_onnx_model(model_of({node("LayerNormalization", {"x", "s", "s"}, {"y"}, "norm")},
+                               {floats("s", {2}, {1.5f, 1.5f})}),
+                      "file");
+  Override maps;
+  maps.weights = QuantizerMap::from_json(R"({"norm": {"bias": "zero,8,0"}})");
+  apply(model, maps);
+  // The scale keeps its half, the bias is 1: with -1 and 1 normalized, -0.5 and 2.5.
+  const at::Tensor y = model->forward({tensor({-1000, 1000}, {1, 2})})[0];
+  EXPECT_TRUE(at::equal(y, tensor({-0.5f, 2.5f}, {1, 2}))) << y;
+}
+
+// One node over x, with constants.
+struct NodeCase {
+  const char* name;
+  onnx::NodeProto node;
+  std::vector<onnx::Tensor> constants;
+  at::Tensor x, y;
+};
+
+TEST(OnnxModelTest, NodesGiveWhatTheirPagesSay) {
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr float kRoot = 5;
+  const std::vector<float> ramp = {0, 1, 2, 3, 4, 5};
+  for (const NodeCase& one : {
+           NodeCase{"the least integer by -1 is itself",
+                    node("Div", {"x", "d"}, {"y"}),
+                    {constant<std::int64_t>("d", DataType::i64, {}, {-1})},
+                    at::tensor({kLeast, std::int64_t{7}}),
+                    at::tensor({kLeast, std::int64_t{-7}})},
+           NodeCase{"an empty tensor keeps its columns",
+                    node("Flatten", {"x"}, {"y"}),
+                    {},
+                    at::empty({0, 4, 2}),
+                    at::empty({0, 8})},
+           NodeCase{"no window begins in the padding at the end",
+                    with(node("MaxPool", {"x"}, {"y"}),
+                         {attribute("kernel_shape", Integers{2}), attribute("strides", Integers{3}),
+                          attribute("pads", Integers{0, 1}), attribute("ceil_mode", 1)}),
+                    {},
+                    tensor(ramp, {1, 1, 6}),
+                    tensor({1, 4}, {1, 1, 2})},
+           NodeCase{"nor of an average",
+                    with(node("AveragePool", {"x"}, {"y"}),
+                         {attribute("kernel_shape", Integers{2}), attribute("strides", Integers{3}),
+                          attribute("pads", Integers{0, 1}), attribute("ceil_mode", 1)}),
+                    {},
+                    tensor(ramp, {1, 1, 6}),
+                    tensor({0.5f, 3.5f}, {1, 1, 2})},
+           NodeCase{"a product of integers is of integers",
+                    with(node("Gemm", {"x", "w", "c"}, {"y"}),
+                         {attribute("alpha", 2.0f), attribute("beta", 3.0f)}),
+                    {constant<std::int32_t>("w", DataType::i32, {1, 1}, {5}),
+                     constant<std::int32_t>("c", DataType::i32, {1}, {1})},
+                    at::tensor({4}, at::kInt).reshape({1, 1}),
+                    at::tensor({43}, at::kInt).reshape({1, 1})},
+           NodeCase{"the length of integers is an integer",
+                    with(node("ReduceL2", {"x"}, {"y"}), {attribute("keepdims", 0)}),
+                    {},
+                    at::tensor({3, -4}, at::kInt),
+                    at::tensor(5, at::kInt).reshape({})},
+           NodeCase{"that of floats is a float",
+                    with(node("ReduceL2", {"x"}, {"y"}), {attribute("keepdims", 0)}),
+                    {},
+                    tensor({3, -4}, {2}),
+                    tensor({kRoot}, {})},
+       }) {
+    onnx::ModelProto model = model_of({one.node}, one.constants);
+    model.graph.inputs[0].tensor.reset();
+    const at::Tensor y = run(model, one.x);
+    EXPECT_EQ(y.scalar_type(), one.y.scalar_type()) << one.name;
+    EXPECT_TRUE(at::equal(y, one.y)) << one.name << "\n" << y;
+  }
+  onnx::ModelProto alone =
+      model_of({with(node("ReduceL2", {"x"}, {"y"}), {attribute("noop_with_empty_axes", 1)})});
+  alone.operator_sets[0].version = 18;
+  EXPECT_TRUE(at::equal(run(alone, tensor({3, -4}, {2})), tensor({3, 4}, {2})));
+}
+
+TEST(OnnxModelTest, OneSignedBitOfQonnxIsASign) {
+  onnx::NodeProto quant = node("Quant", {"x", "s", "z", "bits"}, {"y"});
+  quant.domain = "qonnx.custom_op.general";
+  onnx::ModelProto model =
+      model_of({quant}, {floats("s", {}, {0.5f}), floats("z", {}, {0}), floats("bits", {}, {1})});
+  model.operator_sets.push_back({quant.domain, 1});
+  EXPECT_TRUE(at::equal(run(model, at::tensor({-3.0f, -0.1f, 0.0f, 7.0f})),
+                        at::tensor({-0.5f, -0.5f, 0.5f, 0.5f})));
 }
 
 TEST(OnnxModelTest, WhatDependsOnConstantsAloneIsComputedOnce) {

@@ -109,9 +109,13 @@ class LayerFinder {
       found = entry->second;
     }
     for (const std::size_t input : found.weights) {
-      if (is_constant(node, input)) layer.weights.push_back(node.inputs[input]);
+      if (!is_constant(node, input)) continue;
+      layer.weights.push_back(node.inputs[input]);
+      layer.weight_inputs.push_back(input);
     }
-    if (is_constant(node, found.bias)) layer.bias = node.inputs[found.bias];
+    if (!is_constant(node, found.bias)) return;
+    layer.bias = node.inputs[found.bias];
+    layer.bias_input = found.bias;
   }
 
   // The constant of a following Add that reads nothing else of the product and nobody else reads.

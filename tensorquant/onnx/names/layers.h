@@ -1,6 +1,8 @@
 #ifndef TENSORQUANT_ONNX_NAMES_LAYERS_H_
 #define TENSORQUANT_ONNX_NAMES_LAYERS_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,8 +24,11 @@ struct Layer {
   // nodes have one name.
   std::string name;
   Role role = Role::other;
-  std::vector<ValueId> weights;     // constants; those of LSTM and the like are two
-  ValueId bias = kNoValue;          // a constant
+  std::vector<ValueId> weights;  // constants; those of LSTM and the like are two
+  ValueId bias = kNoValue;       // a constant
+  // Which of the node's inputs these are; one tensor may be two of them.
+  std::vector<std::size_t> weight_inputs;
+  std::size_t bias_input = 0;       // not of a bias_node's
   const Node* bias_node = nullptr;  // the Add behind a MatMul whose constant is the bias: one layer
 };
 

@@ -35,9 +35,12 @@ Function variadic(const NodeView&) {
 at::Tensor add(const at::Tensor& a, const at::Tensor& b) { return a + b; }
 at::Tensor subtract(const at::Tensor& a, const at::Tensor& b) { return a - b; }
 at::Tensor multiply(const at::Tensor& a, const at::Tensor& b) { return a * b; }
-// That of integers drops the fraction.
+// That of integers drops the fraction. The least one by -1, which processors trap on, is itself.
 at::Tensor divide(const at::Tensor& a, const at::Tensor& b) {
-  return a.is_floating_point() ? at::div(a, b) : at::div(a, b, "trunc");
+  if (a.is_floating_point()) return at::div(a, b);
+  if (a.scalar_type() != at::kInt && a.scalar_type() != at::kLong) return at::div(a, b, "trunc");
+  const at::Tensor turns = b == -1;
+  return at::where(turns, -a, at::div(a, b.masked_fill(turns, 1), "trunc"));
 }
 // Of the base's type.
 at::Tensor power(const at::Tensor& a, const at::Tensor& b) {
@@ -119,52 +122,52 @@ Function dropout(const NodeView& node) {
 
 }  // namespace
 
-Makers elementwise_operators() {
+Operators elementwise_operators() {
   return {
-      {"Add", binary<add>},
-      {"Sub", binary<subtract>},
-      {"Mul", binary<multiply>},
-      {"Div", binary<divide>},
-      {"Pow", binary<power>},
-      {"Sum", variadic<add>},
-      {"Max", variadic<larger>},
-      {"Min", variadic<smaller>},
-      {"Equal", binary<equal>},
-      {"Less", binary<less>},
-      {"LessOrEqual", binary<less_or_equal>},
-      {"Greater", binary<greater>},
-      {"GreaterOrEqual", binary<greater_or_equal>},
-      {"And", binary<conjunction>},
-      {"Or", binary<disjunction>},
-      {"Xor", binary<exclusive>},
-      {"Not", unary<negation>},
-      {"IsNaN", unary<at::isnan>},
-      {"Identity", unary<identity>},
-      {"Neg", unary<at::neg>},
-      {"Abs", unary<at::abs>},
-      {"Sqrt", unary<at::sqrt>},
-      {"Exp", unary<at::exp>},
-      {"Log", unary<at::log>},
-      {"Erf", unary<at::erf>},
-      {"Sin", unary<at::sin>},
-      {"Cos", unary<at::cos>},
-      {"Floor", unary<at::floor>},
-      {"Ceil", unary<at::ceil>},
-      {"Round", unary<at::round>},
-      {"Reciprocal", unary<at::reciprocal>},
-      {"Relu", unary<at::relu>},
-      {"Sigmoid", unary<at::sigmoid>},
-      {"Tanh", unary<at::tanh>},
-      {"HardSwish", unary<at::hardswish>},
-      {"PRelu", binary<prelu>},
-      {"Where", where},
-      {"Cast", cast},
-      {"LeakyRelu", leaky_relu},
-      {"Elu", elu},
-      {"HardSigmoid", hard_sigmoid},
-      {"Gelu", gelu},
-      {"Clip", clip},
-      {"Dropout", dropout},
+      {"Add", {binary<add>, 2, 2}},
+      {"Sub", {binary<subtract>, 2, 2}},
+      {"Mul", {binary<multiply>, 2, 2}},
+      {"Div", {binary<divide>, 2, 2}},
+      {"Pow", {binary<power>, 2, 2}},
+      {"Sum", {variadic<add>, 1, kAnyNumber}},
+      {"Max", {variadic<larger>, 1, kAnyNumber}},
+      {"Min", {variadic<smaller>, 1, kAnyNumber}},
+      {"Equal", {binary<equal>, 2, 2}},
+      {"Less", {binary<less>, 2, 2}},
+      {"LessOrEqual", {binary<less_or_equal>, 2, 2}},
+      {"Greater", {binary<greater>, 2, 2}},
+      {"GreaterOrEqual", {binary<greater_or_equal>, 2, 2}},
+      {"And", {binary<conjunction>, 2, 2}},
+      {"Or", {binary<disjunction>, 2, 2}},
+      {"Xor", {binary<exclusive>, 2, 2}},
+      {"Not", {unary<negation>, 1, 1}},
+      {"IsNaN", {unary<at::isnan>, 1, 1}},
+      {"Identity", {unary<identity>, 1, 1}},
+      {"Neg", {unary<at::neg>, 1, 1}},
+      {"Abs", {unary<at::abs>, 1, 1}},
+      {"Sqrt", {unary<at::sqrt>, 1, 1}},
+      {"Exp", {unary<at::exp>, 1, 1}},
+      {"Log", {unary<at::log>, 1, 1}},
+      {"Erf", {unary<at::erf>, 1, 1}},
+      {"Sin", {unary<at::sin>, 1, 1}},
+      {"Cos", {unary<at::cos>, 1, 1}},
+      {"Floor", {unary<at::floor>, 1, 1}},
+      {"Ceil", {unary<at::ceil>, 1, 1}},
+      {"Round", {unary<at::round>, 1, 1}},
+      {"Reciprocal", {unary<at::reciprocal>, 1, 1}},
+      {"Relu", {unary<at::relu>, 1, 1}},
+      {"Sigmoid", {unary<at::sigmoid>, 1, 1}},
+      {"Tanh", {unary<at::tanh>, 1, 1}},
+      {"HardSwish", {unary<at::hardswish>, 1, 1}},
+      {"PRelu", {binary<prelu>, 2, 2}},
+      {"Where", {where, 3, 3}},
+      {"Cast", {cast, 1, 1}},
+      {"LeakyRelu", {leaky_relu, 1, 1}},
+      {"Elu", {elu, 1, 1}},
+      {"HardSigmoid", {hard_sigmoid, 1, 1}},
+      {"Gelu", {gelu, 1, 1}},
+      {"Clip", {clip, 1, 3}},
+      {"Dropout", {dropout, 1, 3}},
   };
 }
 

@@ -71,9 +71,9 @@ Function flatten(const NodeView& node) {
   return [axis = node.integer("axis", 1)](const Tensors& in) {
     const at::Tensor& x = in[0];
     const std::int64_t at = axis == x.dim() ? axis : axis_of(axis, x.dim());
-    std::int64_t rows = 1;
-    for (std::int64_t i = 0; i < at; ++i) rows *= x.size(i);
-    return Tensors{x.reshape({rows, rows == 0 ? 0 : x.numel() / rows})};
+    std::int64_t rows = 1, columns = 1;
+    for (std::int64_t i = 0; i < x.dim(); ++i) (i < at ? rows : columns) *= x.size(i);
+    return Tensors{x.reshape({rows, columns})};
   };
 }
 
@@ -200,7 +200,7 @@ Function range(const NodeView&) {
 }
 
 Function depth_to_space(const NodeView& node) {
-  const std::int64_t block = node.integer("blocksize", 1);
+  const std::int64_t block = positive(node, "blocksize", 1);
   if (node.text("mode", "DCR") == "CRD") {
     return [block](const Tensors& in) { return Tensors{at::pixel_shuffle(in[0], block)}; };
   }
@@ -252,26 +252,26 @@ Function pad(const NodeView& node) {
 
 }  // namespace
 
-Makers movement_operators() {
+Operators movement_operators() {
   return {
-      {"Shape", shape},
-      {"Size", size},
-      {"ConstantOfShape", constant_of_shape},
-      {"Expand", expand},
-      {"Reshape", reshape},
-      {"Transpose", transpose},
-      {"Flatten", flatten},
-      {"Squeeze", squeeze},
-      {"Unsqueeze", unsqueeze},
-      {"Concat", concat},
-      {"Slice", slice},
-      {"Split", split},
-      {"Gather", gather},
-      {"GatherElements", gather_elements},
-      {"Tile", tile},
-      {"Range", range},
-      {"DepthToSpace", depth_to_space},
-      {"Pad", pad},
+      {"Shape", {shape, 1, 1}},
+      {"Size", {size, 1, 1}},
+      {"ConstantOfShape", {constant_of_shape, 1, 1}},
+      {"Expand", {expand, 2, 2}},
+      {"Reshape", {reshape, 2, 2}},
+      {"Transpose", {transpose, 1, 1}},
+      {"Flatten", {flatten, 1, 1}},
+      {"Squeeze", {squeeze, 1, 2}},
+      {"Unsqueeze", {unsqueeze, 1, 2}},
+      {"Concat", {concat, 1, kAnyNumber}},
+      {"Slice", {slice, 1, 5}},
+      {"Split", {split, 1, 2}},
+      {"Gather", {gather, 2, 2}},
+      {"GatherElements", {gather_elements, 2, 2}},
+      {"Tile", {tile, 2, 2}},
+      {"Range", {range, 3, 3}},
+      {"DepthToSpace", {depth_to_space, 1, 1}},
+      {"Pad", {pad, 1, 4}},
   };
 }
 

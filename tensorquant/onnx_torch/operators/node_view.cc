@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cstring>
+#include <optional>
 
 #include "tensorquant/base/error.h"
 
@@ -51,6 +52,15 @@ Integers IntegerList::of(const Tensors& inputs) const {
   return known_ ? values_ : integers_of(inputs.at(input_));
 }
 
+std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise) {
+  const std::int64_t value = node.integer(name, otherwise);
+  if (value < 1) {
+    throw Error("attribute '" + std::string(name) + "': expected 1 or more, found " +
+                std::to_string(value));
+  }
+  return value;
+}
+
 Integers integers_of(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.to(at::kLong).contiguous();
   const auto* first = flat.data_ptr<std::int64_t>();
@@ -85,7 +95,14 @@ at::ScalarType scalar_type_of(onnx::DataType type) {
 }
 
 at::Tensor tensor_of(const onnx::Tensor& tensor) {
-  at::Tensor made = at::empty(tensor.dims, scalar_type_of(tensor.type));
+  const at::ScalarType type = scalar_type_of(tensor.type);
+  if (tensor.external) throw Error("its external data are not loaded");
+  const std::optional<std::size_t> size = byte_count(tensor.type, tensor.dims);
+  if (size != tensor.bytes.size()) {
+    throw Error("dimensions " + onnx::to_string(tensor.dims) + " of " + name_of(tensor.type) +
+                ", but " + std::to_string(tensor.bytes.size()) + " bytes");
+  }
+  at::Tensor made = at::empty(tensor.dims, type);
   if (!tensor.bytes.empty()) std::memcpy(made.data_ptr(), tensor.bytes.data(), tensor.bytes.size());
   return made;
 }

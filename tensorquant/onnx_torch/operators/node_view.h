@@ -71,9 +71,13 @@ class IntegerList {
   std::size_t input_ = 0;
 };
 
+// An attribute that is 1 or more; Error if it is not.
+std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise);
+
 Integers integers_of(const at::Tensor& tensor);
 
-// The constant as a tensor with memory of its own; Error for types that libtorch does not have.
+// The constant as a tensor with memory of its own; Error for types that libtorch does not have,
+// and for external data that are not loaded.
 at::Tensor tensor_of(const onnx::Tensor& tensor);
 at::ScalarType scalar_type_of(onnx::DataType type);
 

@@ -40,7 +40,7 @@ Function layer_normalization(const NodeView& node) {
 
 // Each number over the root of the mean square of its neighbours' channels.
 Function local_response_normalization(const NodeView& node) {
-  const std::int64_t size = node.integer("size", 1);
+  const std::int64_t size = positive(node, "size", 1);
   const double alpha = node.number("alpha", 1e-4), beta = node.number("beta", 0.75);
   const double bias = node.number("bias", 1);
   return [=](const Tensors& in) {
@@ -55,12 +55,12 @@ Function local_response_normalization(const NodeView& node) {
 
 }  // namespace
 
-Makers normalization_operators() {
+Operators normalization_operators() {
   return {
-      {"BatchNormalization", batch_normalization},
-      {"InstanceNormalization", instance_normalization},
-      {"LayerNormalization", layer_normalization},
-      {"LRN", local_response_normalization},
+      {"BatchNormalization", {batch_normalization, 5, 5}},
+      {"InstanceNormalization", {instance_normalization, 3, 3}},
+      {"LayerNormalization", {layer_normalization, 2, 3}},
+      {"LRN", {local_response_normalization, 1, 1}},
   };
 }
 

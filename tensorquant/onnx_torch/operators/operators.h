@@ -1,6 +1,8 @@
 #ifndef TENSORQUANT_ONNX_TORCH_OPERATORS_OPERATORS_H_
 #define TENSORQUANT_ONNX_TORCH_OPERATORS_OPERATORS_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string_view>
 
@@ -10,21 +12,33 @@ namespace tensorquant::onnx_torch {
 
 // How the function of a node is made; an Error gives the reason why it cannot be.
 using Maker = Function (*)(const NodeView&);
-using Makers = std::map<std::string_view, Maker>;  // by the operator's name
+struct Operator {
+  Maker make;
+  // How many inputs it takes. The first `least` are there, the others may be left out; of an
+  // operator that takes any number all are there.
+  std::size_t least, most;
+};
+constexpr std::size_t kAnyNumber = SIZE_MAX;
+
+using Operators = std::map<std::string_view, Operator>;  // by name
 
 // The operators of the standard's domain, by kind.
-Makers elementwise_operators();
-Makers movement_operators();
-Makers reduction_operators();
-Makers window_operators();  // convolutions and pools
-Makers product_operators();
-Makers normalization_operators();
-Makers quantization_operators();
+Operators elementwise_operators();
+Operators movement_operators();
+Operators reduction_operators();
+Operators window_operators();  // convolutions and pools
+Operators product_operators();
+Operators normalization_operators();
+Operators quantization_operators();
 // Those of QONNX, whose domain has several names.
-Makers qonnx_operators();
+Operators qonnx_operators();
+
+// Error unless the node has the inputs that the operator needs, not more than it takes, and an
+// output.
+void check_inputs_and_outputs(const Operator& op, const NodeView& node);
 
 // Null for an operator that is not there.
-Maker find_operator(std::string_view domain, std::string_view op_type);
+const Operator* find_operator(std::string_view domain, std::string_view op_type);
 
 }  // namespace tensorquant::onnx_torch
 

@@ -91,18 +91,22 @@ Function quant(const NodeView& node) {
   const double width = bits.item<double>();
   const double lowest = !is_signed ? 0 : -std::exp2(width - 1) + (narrow ? 1 : 0);
   const double highest = is_signed ? std::exp2(width - 1) - 1 : std::exp2(width) - (narrow ? 2 : 1);
+  const bool is_sign = is_signed && width == 1;  // one bit: -1 or 1
   return [=](const Tensors& in) {
-    const at::Tensor code = round(at::clamp(in[0] / in[1] + in[2], lowest, highest));
+    const at::Tensor x = in[0] / in[1] + in[2];
+    const at::Tensor code =
+        is_sign ? (x >= 0).to(x.scalar_type()) * 2 - 1 : round(at::clamp(x, lowest, highest));
     return Tensors{(code - in[2]) * in[1]};
   };
 }
 
 }  // namespace
 
-Makers quantization_operators() {
-  return {{"QuantizeLinear", quantize_linear}, {"DequantizeLinear", dequantize_linear}};
+Operators quantization_operators() {
+  return {{"QuantizeLinear", {quantize_linear, 2, 3}},
+          {"DequantizeLinear", {dequantize_linear, 2, 3}}};
 }
 
-Makers qonnx_operators() { return {{"Quant", quant}, {"IntQuant", quant}}; }
+Operators qonnx_operators() { return {{"Quant", {quant, 4, 4}}, {"IntQuant", {quant, 4, 4}}}; }
 
 }  // namespace tensorquant::onnx_torch

@@ -20,7 +20,9 @@ at::Tensor smallest(const at::Tensor& x, at::IntArrayRef axes, bool keep) {
   return x.amin(axes, keep);
 }
 at::Tensor length(const at::Tensor& x, at::IntArrayRef axes, bool keep) {
-  return (x * x).sum(axes, keep).sqrt();
+  if (x.is_floating_point()) return (x * x).sum(axes, keep).sqrt();
+  const at::Tensor wide = x.to(at::kDouble);
+  return (wide * wide).sum(axes, keep).sqrt().to(x.scalar_type());
 }
 at::Tensor product(const at::Tensor& x, at::IntArrayRef axes, bool keep) {
   at::Tensor result = x;
@@ -43,7 +45,9 @@ Function reduction(const NodeView& node) {
   const bool none_is_none = node.integer("noop_with_empty_axes", 0) != 0;
   return [=](const Tensors& in) {
     Integers places = axes.of(in);
-    if (places.empty() && none_is_none) return Tensors{in[0]};
+    if (places.empty() && none_is_none) {  // each number is reduced alone
+      return Tensors{reduce == &length ? in[0].abs() : in[0]};
+    }
     if (places.empty()) {
       for (std::int64_t i = 0; i < in[0].dim(); ++i) places.push_back(i);
     }
@@ -67,12 +71,16 @@ Function soft_maximum(const NodeView& node) {
 
 }  // namespace
 
-Makers reduction_operators() {
+Operators reduction_operators() {
   return {
-      {"ReduceMean", reduction<mean, 18>},    {"ReduceSum", reduction<sum, 13>},
-      {"ReduceMax", reduction<largest, 18>},  {"ReduceMin", reduction<smallest, 18>},
-      {"ReduceProd", reduction<product, 18>}, {"ReduceL2", reduction<length, 18>},
-      {"Softmax", soft_maximum<at::softmax>}, {"LogSoftmax", soft_maximum<at::log_softmax>},
+      {"ReduceMean", {reduction<mean, 18>, 1, 2}},
+      {"ReduceSum", {reduction<sum, 13>, 1, 2}},
+      {"ReduceMax", {reduction<largest, 18>, 1, 2}},
+      {"ReduceMin", {reduction<smallest, 18>, 1, 2}},
+      {"ReduceProd", {reduction<product, 18>, 1, 2}},
+      {"ReduceL2", {reduction<length, 18>, 1, 2}},
+      {"Softmax", {soft_maximum<at::softmax>, 1, 1}},
+      {"LogSoftmax", {soft_maximum<at::log_softmax>, 1, 1}},
   };
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/onnx_torch/operators/operators.h"
@@ -45,6 +46,15 @@ Windows windows_of(const NodeView& node, Integers kernel) {
   windows.kernel = std::move(kernel);
   windows.stride = list("strides", count, 1);
   windows.dilation = list("dilations", count, 1);
+  for (const auto& [name, values] :
+       {std::pair("kernel_shape", &windows.kernel), std::pair("strides", &windows.stride),
+        std::pair("dilations", &windows.dilation)}) {
+    for (const std::int64_t value : *values) {
+      if (value >= 1) continue;
+      throw Error("attribute '" + std::string(name) + "': expected 1 or more, found " +
+                  std::to_string(value));
+    }
+  }
   const Integers pads = list("pads", 2 * count, 0);
   const auto middle = pads.begin() + static_cast<std::ptrdiff_t>(count);
   windows.begin.assign(pads.begin(), middle);
@@ -63,6 +73,16 @@ Windows windows_of(const NodeView& node, Integers kernel) {
   return windows;
 }
 
+std::int64_t groups_of(const NodeView& node) {
+  const std::int64_t groups = positive(node, "group", 1);
+  const at::Tensor weight = node.constant(1);
+  if (weight.defined() && weight.size(0) % groups != 0) {
+    throw Error("attribute 'group': a weight of size " + std::to_string(weight.size(0)) +
+                " along axis 0 has no " + std::to_string(groups) + " equal groups");
+  }
+  return groups;
+}
+
 namespace {
 
 at::Tensor padded(const at::Tensor& x, const Integers& margins, double value) {
@@ -71,6 +91,8 @@ at::Tensor padded(const at::Tensor& x, const Integers& margins, double value) {
 }
 
 Integers kernel_of(const NodeView& node, const at::Tensor& weight) {
+  if (weight.defined() && weight.dim() < 3)
+    throw Error("expected a weight of 3 dimensions or more");
   if (weight.defined()) return weight.sizes().slice(2).vec();
   const Integers told = node.integers("kernel_shape");
   if (told.empty()) throw Error("a weight that is no constant needs the attribute kernel_shape");
@@ -79,7 +101,7 @@ Integers kernel_of(const NodeView& node, const at::Tensor& weight) {
 
 Function conv(const NodeView& node) {
   const Windows windows = windows_of(node, kernel_of(node, node.constant(1)));
-  const std::int64_t groups = node.integer("group", 1);
+  const std::int64_t groups = groups_of(node);
   return [=](const Tensors& in) {
     const bool symmetric = windows.is_symmetric();
     const at::Tensor x = symmetric ? in[0] : padded(in[0], windows.margins(in[0]), 0);
@@ -96,7 +118,12 @@ Function conv_transpose(const NodeView& node) {
   if (windows.auto_pad != Windows::AutoPad::none || node.has("output_shape")) {
     throw Error("auto_pad and output_shape are not supported");
   }
-  const std::int64_t groups = node.integer("group", 1);
+  for (const auto* margins : {&windows.begin, &windows.end}) {
+    for (const std::int64_t margin : *margins) {
+      if (margin < 0) throw Error("attribute 'pads': negative numbers are not supported");
+    }
+  }
+  const std::int64_t groups = groups_of(node);
   const Integers none(windows.dimensions(), 0);
   const Integers extra = node.integers("output_padding", none);
   return [=](const Tensors& in) {
@@ -124,6 +151,19 @@ at::Tensor average(const at::Tensor& x, const Windows& windows, const Integers& 
   }
 }
 
+// A window of ceil_mode that begins in the padding behind the input x is none. libtorch knows that
+// of padding of its own alone.
+at::Tensor without_late_windows(at::Tensor y, const at::Tensor& x, const Windows& windows,
+                                const Integers& margins) {
+  const std::size_t count = windows.dimensions();
+  for (std::size_t d = 0; d < count; ++d) {
+    const auto axis = static_cast<std::int64_t>(d) + 2;
+    const std::int64_t last = y.size(axis) - 1, begin = margins[2 * (count - 1 - d)];
+    if (last * windows.stride[d] >= x.size(axis) + begin) y = y.slice(axis, 0, last);
+  }
+  return y;
+}
+
 // With ceil_mode no element counts that lies beyond the padded input, as in libtorch.
 Function average_pool(const NodeView& node) {
   const Windows windows = windows_of(node, node.integers("kernel_shape"));
@@ -139,36 +179,48 @@ Function average_pool(const NodeView& node) {
     }
     const Integers margins = windows.margins(in[0]);
     const at::Tensor all = average(padded(in[0], margins, 0), windows, none, ceil_mode, false);
-    if (count_padding) return Tensors{all};
+    const auto whole = [&](const at::Tensor& y) {
+      return ceil_mode ? without_late_windows(y, in[0], windows, margins) : y;
+    };
+    if (count_padding) return Tensors{whole(all)};
     const at::Tensor ones = padded(at::ones_like(in[0]), margins, 0);
-    return Tensors{all / average(ones, windows, none, ceil_mode, false)};
+    return Tensors{whole(all / average(ones, windows, none, ceil_mode, false))};
   };
+}
+
+at::Tensor largest(const at::Tensor& x, const Windows& windows, const Integers& padding,
+                   bool ceil_mode) {
+  switch (windows.dimensions()) {
+    case 1:
+      return at::max_pool1d(x, windows.kernel, windows.stride, padding, windows.dilation,
+                            ceil_mode);
+    case 2:
+      return at::max_pool2d(x, windows.kernel, windows.stride, padding, windows.dilation,
+                            ceil_mode);
+    default:
+      return at::max_pool3d(x, windows.kernel, windows.stride, padding, windows.dilation,
+                            ceil_mode);
+  }
 }
 
 Function max_pool(const NodeView& node) {
   if (node.has_output(1)) throw Error("its indices are not supported");
   const Windows windows = windows_of(node, node.integers("kernel_shape"));
   const bool ceil_mode = node.integer("ceil_mode", 0) != 0;
+  const Integers none(windows.dimensions(), 0);
   return [=](const Tensors& in) {
-    const bool symmetric = windows.is_symmetric();
-    const double lowest = -std::numeric_limits<double>::infinity();
-    const at::Tensor x = symmetric ? in[0] : padded(in[0], windows.margins(in[0]), lowest);
-    const Integers padding = symmetric ? windows.begin : Integers(windows.dimensions(), 0);
-    switch (windows.dimensions()) {
-      case 1:
-        return Tensors{at::max_pool1d(x, windows.kernel, windows.stride, padding, windows.dilation,
-                                      ceil_mode)};
-      case 2:
-        return Tensors{at::max_pool2d(x, windows.kernel, windows.stride, padding, windows.dilation,
-                                      ceil_mode)};
-      default:
-        return Tensors{at::max_pool3d(x, windows.kernel, windows.stride, padding, windows.dilation,
-                                      ceil_mode)};
+    if (windows.is_symmetric()) {
+      return Tensors{largest(in[0], windows, windows.begin, ceil_mode)};
     }
+    const Integers margins = windows.margins(in[0]);
+    const double lowest = -std::numeric_limits<double>::infinity();
+    const at::Tensor y = largest(padded(in[0], margins, lowest), windows, none, ceil_mode);
+    return Tensors{ceil_mode ? without_late_windows(y, in[0], windows, margins) : y};
   };
 }
 
 Integers space_of(const at::Tensor& x) {
+  if (x.dim() < 3) throw Error("expected an input of 3 dimensions or more");
   Integers axes;
   for (std::int64_t axis = 2; axis < x.dim(); ++axis) axes.push_back(axis);
   return axes;
@@ -194,6 +246,10 @@ Function resize(const NodeView& node) {
   }
   if (node.version() < 11 || node.has("axes") || node.integer("antialias", 0) != 0) {
     throw Error("axes, antialias and operator sets before 11 are not supported");
+  }
+  const std::string policy = node.text("keep_aspect_ratio_policy", "stretch");
+  if (policy != "stretch") {
+    throw Error("keep_aspect_ratio_policy '" + policy + "' is not supported");
   }
   const bool by_size = node.has_input(3);
   const at::Tensor told = node.constant(by_size ? 3 : 2);
@@ -223,15 +279,15 @@ Function resize(const NodeView& node) {
 
 }  // namespace
 
-Makers window_operators() {
+Operators window_operators() {
   return {
-      {"Conv", conv},
-      {"ConvTranspose", conv_transpose},
-      {"AveragePool", average_pool},
-      {"MaxPool", max_pool},
-      {"GlobalAveragePool", global_average_pool},
-      {"GlobalMaxPool", global_max_pool},
-      {"Resize", resize},
+      {"Conv", {conv, 2, 3}},
+      {"ConvTranspose", {conv_transpose, 2, 3}},
+      {"AveragePool", {average_pool, 1, 1}},
+      {"MaxPool", {max_pool, 1, 1}},
+      {"GlobalAveragePool", {global_average_pool, 1, 1}},
+      {"GlobalMaxPool", {global_max_pool, 1, 1}},
+      {"Resize", {resize, 1, 4}},
   };
 }
 

@@ -22,7 +22,11 @@ struct Windows {
   Integers margins(const at::Tensor& x) const;
 };
 
-// `kernel`: of a convolution the sizes of its weight; of a pool its attribute.
+// How many groups of channels a convolution has; of a constant weight they fit its first axis.
+std::int64_t groups_of(const NodeView& node);
+
+// Error unless sizes, strides and dilations are 1 or more. `kernel`: of a convolution the sizes of
+// its weight; of a pool its attribute.
 Windows windows_of(const NodeView& node, Integers kernel);
 
 }  // namespace tensorquant::onnx_torch

@@ -103,7 +103,8 @@ Operation read_kind(const nlohmann::json& json) {
 bool sees_elements(const Operation& operation) {
   return std::holds_alternative<LinearOperation>(operation) ||
          std::holds_alternative<ConvolutionOperation>(operation) ||
-         std::holds_alternative<AveragePoolOperation>(operation);
+         std::holds_alternative<AveragePoolOperation>(operation) ||
+         std::holds_alternative<MatrixProductOperation>(operation);
 }
 
 }  // namespace

@@ -29,11 +29,11 @@ _SELECTING = {
         for n in _SIZES
     ),
 }
+_DROPPING = {layers.Dropout, *(getattr(layers, f"SpatialDropout{n}D") for n in _SIZES)}
 _IN_PLACE = {
     layers.Identity,
     layers.Masking,
-    layers.Dropout,
-    *(getattr(layers, f"SpatialDropout{n}D") for n in _SIZES),
+    *_DROPPING,
     layers.ReLU,
     layers.Activation,
 }
@@ -64,6 +64,11 @@ def only_moves_values(layer):
     return float_class(layer) in _SELECTING or incoming_numbers(layer) is not None
 
 
+def changes_values_in_training(layer):
+    """Whether a layer drops values, and makes the others larger."""
+    return float_class(layer) in _DROPPING and layer.rate > 0
+
+
 def passes_on_scales(layer):
     """Whether a layer makes its output of its input alone, without arithmetic."""
     is_known = float_class(layer) in _IN_PLACE | _OVER_SPACE | _RESHAPING
@@ -79,9 +84,11 @@ def moved_scales(layer, scales, x, y):
         x, y: Its input and output.
     """
     kind = float_class(layer)
-    if scales.loss or kind in _IN_PLACE:
-        return scales
     place = f"layer '{layer.name}' ({kind.__name__})"
+    if scales.loss or (kind in _IN_PLACE and set(incoming_numbers(layer) or ()) <= {0.0}):
+        return scales
+    if kind in _IN_PLACE:
+        return lost(place)  # of numbers that need be no elements
     if kind is layers.Permute:
         return scales._replace(scales=ops.transpose(scales.scales, (0, *layer.dims)))
     if kind in _OVER_SPACE:

@@ -25,7 +25,11 @@ from tensorquant.keras.marks import (
     passes_on_quantized,
     scales_of,
 )
-from tensorquant.keras.moving import moved_scales, passes_on_scales
+from tensorquant.keras.moving import (
+    changes_values_in_training,
+    moved_scales,
+    passes_on_scales,
+)
 from tensorquant.keras.parameters import parameters, put_tensors, put_variables_back
 from tensorquant.keras.step import Step
 from tensorquant.keras.tensor_quantizer import load, save
@@ -74,14 +78,16 @@ class LayerPlan:
             output = self.quantizers.output
             if output is not None and args and passes_on_quantized(layer, args[0], box[0], output):
                 mark_quantized(box[0], output)
-                self._pass_on_scales(layer, args, box[0])
+                self._pass_on_scales(layer, args, kwargs, box[0])
                 return box.pop()
             if output is None:
-                self._pass_on_scales(layer, args, box[0])
+                self._pass_on_scales(layer, args, kwargs, box[0])
             return quantize_outputs(box, self.quantizers, step, self._output_axes, self.ranges)
 
-    def _pass_on_scales(self, layer, args, output):
+    def _pass_on_scales(self, layer, args, kwargs, output):
         if not self.quantizers.keeps_scales or not args or not passes_on_scales(layer):
+            return
+        if changes_values_in_training(layer) and is_training(kwargs):
             return
         scales = scales_of(args[0])
         if scales is not None and output is not args[0]:

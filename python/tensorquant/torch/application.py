@@ -87,10 +87,14 @@ class Application:
         self._before = [(module, attached(module)) for module in self._root.modules()]
         before = attached(self._root)
         self._model.has_optimizer = before is not None and before.model.has_optimizer
-        for module, _ in self._before:
-            detach(module)
-        for module, plan in self._plans.values():
-            attach(module, plan)
+        try:
+            for module, _ in self._before:
+                detach(module)
+            for module, plan in self._plans.values():
+                attach(module, plan)
+        except BaseException:
+            put_back(self._before)
+            raise
 
     def run(self, inputs):
         """Runs the model once, which is put back as it was before attach() if that goes wrong.
@@ -163,7 +167,7 @@ class Application:
         parameters = self._tied.new(
             place,
             trained_parameters(place),
-            lambda parameter: quantizers and str(quantizers.gradient(parameter.is_bias) or ""),
+            lambda parameter: str((quantizers and quantizers.gradient(parameter.is_bias)) or ""),
         )
         if quantizers is None:
             return

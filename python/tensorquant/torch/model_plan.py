@@ -37,6 +37,10 @@ class ModelPlan:
         self._has_run = self._is_rehearsal = self._has_told = False
         self._masks = {}  # messages by the names of operations
 
+    def __getstate__(self):
+        # A copied optimizer has no hooks.
+        return {**self.__dict__, "has_optimizer": False}
+
     @property
     def watches(self):
         """Whether operations matter."""

@@ -20,7 +20,7 @@ from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
 from tensorquant.torch.operations import is_float_tensor, name_of, run_apart
 from tensorquant.torch.rounded_values import matrix_products
-from tensorquant.torch.scales import moved, needed, pass_on
+from tensorquant.torch.scales import mark, moved, needed, pass_on, scales_of
 from tensorquant.torch.twin import float_class
 
 # Of many operations, each of which is rounded where they are called one by one.
@@ -90,6 +90,12 @@ class Rounding:
     def run(self, kind, operands, float_function, **options):
         """The result of one of tensorquant.ops' operations; one on values sees no scales."""
         tensors = [x for x in operands if x is not None]
+        if any(x.dtype != tensors[0].dtype for x in tensors):
+            kinds = ", ".join(dict.fromkeys(str(x.dtype) for x in tensors))
+            raise Error(
+                f"its arithmetic cannot be rounded: its tensors are of several types, {kinds}, as"
+                " autocast makes them"
+            )
         known = [] if options.get("on_values") else [needed(x) for x in tensors[:2]]
         for name, scales in zip(("x_format", "w_format"), known):
             if scales is not None:
@@ -133,7 +139,11 @@ def run_function(function, rounding, args, kwargs):
     if _is_rounded(name):
         compute_it = functools.partial(compute, function, rounding())
         y, target = run_apart(function, compute_it, args, kwargs)
-        return y if target is None else target.copy_(y)
+        if target is None:
+            return y
+        target.copy_(y)
+        mark(target, scales_of(y))
+        return target
     result = function(*args, **kwargs)
     if is_float_tensor(result) and not is_moving(name):
         raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")

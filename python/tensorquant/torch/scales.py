@@ -3,16 +3,21 @@
 import torch
 
 from tensorquant.frontend.tensor_scales import TensorScales, known, lost, over_space, reshaped
-from tensorquant.ops.torch import has_scales, scales_in
+from tensorquant.ops.torch import has_scales, not_compiled, scales_in
+from tensorquant.ops.torch.compiler import in_transform
 from tensorquant.ops.torch.library import traits
 
 _SCALES = "_tensorquant_scales"  # an attribute of tensors, and of the memory of those made first
 
 # By the names of PyTorch's functions; those in place give the same tensor.
 _IN_PLACE = {
-    *("relu", "relu6", "hardtanh", "threshold", "clamp", "clamp_min", "clamp_max", "clip"),
-    *("dropout", "dropout1d", "dropout2d", "dropout3d", "contiguous", "clone", "detach", "data"),
-    *("requires_grad_", "to", "cpu", "float", "double"),
+    *("relu", "relu_", "contiguous", "clone", "detach", "detach_", "data", "requires_grad_"),
+    *("to", "cpu", "float", "double", "__get__"),
+}
+_DROPOUTS = {*("dropout", "dropout1d", "dropout2d", "dropout3d"), *("dropout_", "feature_dropout")}
+_CLAMPING = {  # to numbers that need be no elements
+    *("relu6", "hardtanh", "threshold", "clamp", "clamp_min", "clamp_max", "clip"),
+    *("relu6_", "hardtanh_", "threshold_", "clamp_", "clamp_min_", "clamp_max_", "clip_"),
 }
 _RESHAPING = {
     *("flatten", "unflatten", "view", "view_as", "reshape", "reshape_as", "squeeze", "unsqueeze"),
@@ -24,6 +29,7 @@ _OVER_SPACE = {
     *(f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)),
     *("pad", "constant_pad_nd"),
 }
+_PADDING = {"pad"}
 _SELECTING = {
     *(
         "__getitem__",
@@ -82,11 +88,22 @@ def scales_of(x):
     return scales if place is not None and place == _place(x) else None
 
 
+@not_compiled
+def keep_with_memory(x):
+    """Takes the scales off a tensor that leaves the model, which may be saved; its memory has them."""
+    scales = x.__dict__.pop(_SCALES, None)
+    if scales is not None and _has_memory(x):
+        setattr(x.untyped_storage(), _SCALES, (scales, _place(x)))
+
+
 def pass_on(function, args, kwargs, result):
     """Notes those of the result of a function of PyTorch that only moves the values of a tensor."""
     x = args[0] if args else kwargs.get("input")
     scales = scales_of(x) if isinstance(x, torch.Tensor) else None
     if scales is None:
+        return
+    if result is x and not _keeps_elements(_name(function), args, kwargs):
+        mark(x, None)  # changed in place
         return
     if isinstance(result, (tuple, list)):
         results = () if torch.compiler.is_compiling() else result  # which has no place for them
@@ -105,7 +122,11 @@ def pass_on_in_padding(module, args, y):
     scales = scales_of(args[0]) if args and isinstance(module, PADDINGS) else None
     if scales is not None and scales_of(y) is None:
         place = f"a {type(module).__name__}"
-        setattr(y, _SCALES, over_space(scales, args[0].shape, y.shape, place, torch))
+        has_number = bool(getattr(module, "value", 0))
+        moved = (
+            lost(place) if has_number else over_space(scales, args[0].shape, y.shape, place, torch)
+        )
+        setattr(y, _SCALES, moved)
 
 
 def moved(move, x):
@@ -134,13 +155,24 @@ def needed(x):
     return None if x is None else known(scales_of(x))
 
 
+def _keeps_elements(name, args, kwargs):
+    """Whether a function gives the elements of a tensor in their places."""
+    return name in _IN_PLACE or (name in _DROPOUTS and not _drops(*args[1:], **kwargs))
+
+
+def _drops(p=0.5, training=True, inplace=False, **others):
+    return p > 0 and others.get("train", training)
+
+
 def _moved(scales, function, args, kwargs, x, y):
     name = _name(function)
-    if name in _IN_PLACE:
+    if _keeps_elements(name, args, kwargs):
         return scales if x.shape == y.shape and x.dtype == y.dtype else None
-    if scales.loss and name in _RESHAPING | _TRANSPOSING | _OVER_SPACE | _SELECTING:
+    if scales.loss and name in _RESHAPING | _TRANSPOSING | _OVER_SPACE | _SELECTING | _CLAMPING:
         return scales
     place = f"'{name}'"
+    if name in _CLAMPING or (name in _PADDING and _pads_with_a_number(*args[2:], **kwargs)):
+        return lost(place)
     if name in _TRANSPOSING:
         return scales._replace(scales=function(scales.scales, *args[1:], **_others(kwargs)))
     if name in _RESHAPING:
@@ -150,6 +182,10 @@ def _moved(scales, function, args, kwargs, x, y):
     if name in _SELECTING:
         return over_space(scales, x.shape, y.shape, place, torch) if scales.is_one else lost(place)
     return None
+
+
+def _pads_with_a_number(mode="constant", value=None, **others):
+    return mode == "constant" and bool(value)
 
 
 def _others(kwargs):
@@ -164,7 +200,8 @@ def _name(function):
 
 
 def _has_memory(x):
-    return type(x) in (torch.Tensor, torch.nn.Parameter) and x.layout == torch.strided
+    is_plain = type(x) in (torch.Tensor, torch.nn.Parameter) and x.layout == torch.strided
+    return is_plain and not in_transform()
 
 
 def _place(x):

@@ -172,6 +172,18 @@ def test_layers_that_move_values_pass_on_scales(name):
     np.testing.assert_array_equal(found.reshape(-1), np.array(wanted, np.float32))
 
 
+@pytest.mark.parametrize("layer", [L.ReLU(6.0), L.Activation("relu6")], ids=["relu", "activation"])
+def test_numbers_that_are_no_elements_are_told_of(layer):
+    with pytest.raises(tq.Error, match="made of a tensor with scales"):
+        quantized([layer, L.Dense(3)], cases.normal(2, 4))
+
+
+def test_what_dropout_leaves_in_training_has_no_scales():
+    x = cases.normal(2, 4)
+    _, model = quantized([L.Dropout(0.5), L.Dense(3)], x)
+    assert model(x, training=True).shape == (2, 3)
+
+
 def test_scales_of_channels_are_passed_on_to_a_convolution():
     x = cases.normal(1, 6, 4)
     layers = [L.MaxPooling1D(2), L.ZeroPadding1D(1), L.Conv1D(2, 3, use_bias=False)]

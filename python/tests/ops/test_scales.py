@@ -111,6 +111,35 @@ def test_a_linear_layer_is_the_matrix_product_of_its_formats(
     assert_same_bits(framework.array(found), wanted)
 
 
+@pytest.mark.parametrize(
+    ("a_format", "b_format", "sums"),
+    [
+        ("int,8,scale=max", "int,8,scale=max", INT8),
+        ("int,8,per=row,scale=max", "int,8,per=row,scale=max", INT8),
+        ("int,8,unsigned,scale=range", "int,8,block=4,scale=max", INT8),
+        ("int,8,block=4,scale=floor", "int,8,block=4,scale=floor", MX),
+        ("int,8,per=channel,scale=max", "int,8,scale=max", INT8),
+    ],
+)
+def test_products_of_several_matrices_add_up_exact_sums_of_segments(
+    framework, a_format, b_format, sums
+):
+    batch, rows, taps, columns = 3, 2, 10, 4
+    a = Operand(framework, numbers(batch, rows, taps), a_format, channel_axis=0, reduction_axis=2)
+    b = Operand(
+        framework, numbers(batch, taps, columns), b_format, channel_axis=0, reduction_axis=1
+    )
+    operation = ops.matmul(**sums, x_format=a_format, w_format=b_format)
+    found = framework.array(
+        framework.ops.arithmetic(operation, a.tensor, b.tensor, scales=(a.scales, b.scales))
+    )
+    wanted = [
+        sum_of([(at(a, (n, i, k)), at(b, (n, k, j))) for k in range(taps)])
+        for n, i, j in itertools.product(range(batch), range(rows), range(columns))
+    ]
+    assert_same_bits(found, np.array(wanted, np.float32).reshape(found.shape))
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize(
     ("x_format", "w_format", "sums"),
@@ -281,5 +310,5 @@ def test_what_has_no_scales_is_refused(framework):
 def test_operations_that_see_values_alone_refuse_scales(framework):
     x = framework.tensor(np.ones((2, 3, 3), np.float32))
     scales = framework.tensor(np.ones((1, 1, 1), np.float32))
-    operation = ops.matmul("none", "none", x_format="int,8,scale=max")
-    refused(framework, operation, (x, x), (scales,), "'matmul' does not see elements")
+    operation = ops.softmax("none", "none")
+    refused(framework, operation, (x,), (scales,), "need its format, x_format")

@@ -29,6 +29,28 @@ def loss_of(y):
     return (y * weights * 0.37).sum()
 
 
+def test_layers_that_share_a_weight_may_differ_in_the_rules_of_their_errors():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    x = integers(3, 4)
+    wanted = copy.deepcopy(model)
+    tqt.quantize_model(model, gradients={"2": {"error": "bf16"}})
+    y = wanted(x)
+    y.register_hook(lambda dy: dy.bfloat16().float())
+    loss_of(y).backward()
+    loss_of(model(x)).backward()
+    assert hands.same_bits(model[0].weight.grad, wanted[0].weight.grad)
+
+
+def test_a_copy_is_told_that_its_optimizer_has_no_quantizers():
+    model = tqt.quantize_model(mlp(), gradients={"0": {"weight": SPEC}})
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    tqt.quantize_optimizer(optimizer, model)
+    copied, _ = copy.deepcopy((model, optimizer))
+    with pytest.warns(tqt.IdleRuleWarning, match="quantize_optimizer"):
+        loss_of(copied(integers(2, 5)))
+
+
 def by_hand(model, x, spec_of_error):
     """Gradients of an mlp() in NumPy; the error of each layer goes through its quantizer."""
     w0, b0, w2, _ = (p.detach().double().numpy() for p in model.parameters())

@@ -303,6 +303,17 @@ def test_a_quantizer_of_ones_own_is_told_the_axes_where_it_asks(layer, shape, we
     assert (of_weight.told, of_output.told) == ([weight], [output])
 
 
+def test_a_class_that_cannot_be_derived_from_leaves_the_model_as_it_was():
+    class Final(nn.Linear):
+        def __init_subclass__(cls):
+            raise TypeError("this class is final")
+
+    model = nn.Sequential(nn.Linear(3, 3), Final(3, 2))
+    with pytest.raises(TypeError, match="this class is final"):
+        tqt.quantize_model(model, weights=SPEC)
+    assert [type(layer) for layer in model] == [nn.Linear, Final]
+
+
 def test_a_layer_that_was_replaced_is_told_of():
     model, x = models.make("resnet")
     tqt.quantize_model(model.eval(), weights=SPEC)

@@ -1,6 +1,7 @@
 """Layers with an intrinsic map see the elements and the scales of what they read apart."""
 
 import itertools
+import warnings
 from fractions import Fraction
 
 import hands
@@ -288,10 +289,109 @@ def test_groups_that_a_function_mixed_are_refused():
         model(x)
 
 
-def test_numbers_that_were_changed_in_place_are_refused():
-    model = quantized(Net(lambda x: x.mul_(1.25), nn.Linear(4, 2)))
+def test_numbers_that_nobody_saw_change_are_refused():
+    def change(x):
+        x.numpy()[...] *= 1.25
+        return x
+
+    model = quantized(Net(change, nn.Linear(4, 2)))
     with pytest.raises(tq.Error, match="'last'.*the input's numbers are not elements"):
         model(numbers(2, 4))
+
+
+class Sum(nn.Module):
+    def __init__(self, add):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.add = add
+
+    def forward(self, x):
+        return self.last(self.add(self.first(x), x))
+
+
+IN_PLACE = {
+    "a scaled tensor": (lambda y, x: y.add_(x), lambda y, x: y + x),
+    "a plain tensor": (lambda y, x: torch.zeros_like(x).add_(y), lambda y, x: 0 + y),
+    "an output": (
+        lambda y, x: torch.mul(y, 1.7, out=torch.empty_like(y)),
+        lambda y, x: torch.mul(y, 1.7),
+    ),
+    "negated": (lambda y, x: y.neg_(), lambda y, x: y.neg()),
+}
+
+
+@pytest.mark.parametrize("rules", [{}, {"add": INT8, "mul": INT8}], ids=["float", "quantized"])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_functions_in_place_leave_the_scales_that_the_others_give(name, rules):
+    x = numbers(3, 4)
+    results = []
+    for function in IN_PLACE[name]:
+        torch.manual_seed(1)
+        model = quantized(Sum(function), first=INT8, **rules)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", tqt.IdleRuleWarning)
+            results.append(model(x.clone()))
+    assert hands.same_bits(*results)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        nn.ReLU6(),
+        nn.Hardtanh(),
+        lambda x: F.pad(x, (0, 1), value=1.0)[:, 1:],
+        lambda x: x.clamp(-1, 1),
+    ],
+    ids=["relu6", "hardtanh", "pad", "clamp"],
+)
+def test_numbers_that_are_no_elements_are_told_of(function):
+    model = quantized(Net(function, nn.Linear(4, 2)))
+    with pytest.raises(tq.Error, match="'last'.* made of a tensor with scales"):
+        model(numbers(2, 4))
+
+
+def test_what_dropout_leaves_in_training_has_no_scales():
+    model = Net(nn.Dropout(0.5), nn.Linear(64, 1, bias=False))
+    with torch.no_grad():
+        model.last.weight.fill_(1)
+    quantized(model, weights="none", hardware={"": {"product": "none", "accumulator": "none"}})
+    x = numbers(1, 64)
+    torch.manual_seed(3)
+    found = model(x)
+    torch.manual_seed(3)
+    q, scale = split(x)
+    kept = F.dropout(torch.from_numpy((q * scale).astype(np.float32)), 0.5)
+    total = np.float32(0)
+    for one in kept.reshape(-1).numpy():
+        total = np.float32(total + one)
+    assert found.item() == total
+
+
+def test_transforms_of_functions_run_where_tensors_have_scales():
+    model = nn.Sequential(nn.Identity(), nn.ReLU())
+    with pytest.warns(tqt.IdleRuleWarning):
+        tqt.quantize_model(model, extrinsic={"=0": INT8}, intrinsic={"=9": "int8_int32"})
+    x = numbers(3, 4)
+    batched = torch.func.vmap(lambda one: model(one.unsqueeze(0)).squeeze(0))(x)
+    assert hands.same_bits(batched, torch.cat([model(one.unsqueeze(0)) for one in x]))
+
+
+def test_a_compiled_model_trains_through_rounded_arithmetic():
+    x = numbers(3, 4)
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    quantized(model, **{"=0": INT8})
+    wanted = model(x), hands.gradients(model, x)
+    compiled = torch.compile(model, backend="aot_eager")
+    assert hands.same_bits(compiled(x), wanted[0])
+    assert hands.same_bits(hands.gradients(compiled, x), wanted[1])
+
+
+def test_outputs_with_scales_can_be_saved(tmp_path):
+    model = quantized(nn.Sequential(nn.Linear(4, 2)), **{"=0": INT8})
+    with torch.no_grad():
+        y = model(numbers(3, 4))
+    torch.save(y, tmp_path / "y.pt")
+    assert hands.same_bits(torch.load(tmp_path / "y.pt"), y)
 
 
 def test_gradients_are_those_of_values():

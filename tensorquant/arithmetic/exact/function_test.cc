@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/layers/elementwise.h"
+#include "tensorquant/arithmetic/layers/exact_steps.h"
 #include "tests/floats.h"
 
 namespace tensorquant {
@@ -140,6 +141,26 @@ TEST(Function, IsRoundedBeforeItWrapsHoweverLargeItIs) {
     const GridFormat format = format_of(spec);
     EXPECT_EQ(defined(format, function, x), wanted) << to_string(function) << ", " << spec;
     EXPECT_EQ(computed(format, function, x), wanted) << to_string(function) << ", " << spec;
+  }
+}
+
+// By square roots of integers.
+TEST(Function, RootsOfSumsAreRoundedBeforeTheyWrap) {
+  struct Case {
+    const char* format;
+    double a, b, wanted;
+  };
+  for (const auto& [spec, a, b, wanted] :
+       {Case{"even,24,8,overflow=wrap", 0x1.2eec2ep+101, 0x1p-20, 0x1.b9d048p+14},
+        {"even,16,8,overflow=wrap", 0x1.2eec2ep+101, 0x1p-20, 0x1.d048p+6},
+        {"down,53,-50,overflow=wrap", 0x1p+1000, 0x1p+600, 0x1.ffffffffffffp+98},
+        {"down,24,20,overflow=wrap", 0x1p+1000, 0x1p+480, 0},
+        {"up,12,64,overflow=wrap", 0x1p+1000, 0x1p-1000, 0x1p-64},
+        {"down,12,40,overflow=wrap", 0x1p+1000, -0x1p+470, -0x1.008p-31},
+        {"up,12,40,overflow=wrap", 0x1p+1000, 0x1.8p+491, 0},
+        {"up,12,64,overflow=wrap", 0x1p-1000, 0, 0x1p-64}}) {
+    const ExactSteps<double> steps({.product = format_of(spec)}, {});
+    EXPECT_EQ(steps.root_of_sum(a, b, 0, 0), wanted) << spec << ", " << a << ", " << b;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensorquant/arithmetic/exact/exact_sum.h"
 #include "tensorquant/arithmetic/exact/natural.h"
 
 namespace tensorquant {
@@ -11,6 +12,42 @@ namespace {
 int bit_width(Uint128 x) {
   const auto high = static_cast<std::uint64_t>(x >> 64);
   return high != 0 ? 64 + std::bit_width(high) : std::bit_width(static_cast<std::uint64_t>(x));
+}
+
+// Numbers modulo 2^modulus are made with this many bits below it.
+constexpr int kModulusBits = 110;
+
+Uint128 bits_below(int position, const Natural& x) {
+  return x.bits_from(0) & ((Uint128{1} << std::clamp(position, 0, kModulusBits)) - 1);
+}
+
+ExactNumber exact_root(const ExactNumber& x) {
+  // As many bits as fit below 2^126 and an even exponent.
+  int shift = 126 - bit_width(x.significand);
+  shift -= (x.exponent - shift) & 1;
+  const Uint128 radicand = x.significand << shift;
+  Uint128 root = 0;
+  for (int bit = 62; bit >= 0; --bit) {
+    const Uint128 longer = root | (Uint128{1} << bit);
+    if (longer * longer <= radicand) root = longer;
+  }
+  return {false, root, (x.exponent - shift) / 2, x.is_cut || root * root != radicand};
+}
+
+// The root of a + b.
+ExactNumber exact_root_modulo(const ExactNumber& a, const ExactNumber& b, int modulus) {
+  const int common = std::min(a.exponent, b.exponent);
+  const auto in_units = [&](const ExactNumber& x) {
+    return Natural(static_cast<std::uint64_t>(x.significand)) << (x.exponent - common);
+  };
+  const Natural x = in_units(a), y = in_units(b);
+  const Natural sum = a.negative == b.negative ? x + y : x > y ? x - y : y - x;
+  // The root's last bit, of which the square's last bit is the square.
+  const int last_bit = modulus - kModulusBits, shift = common - 2 * last_bit;
+  const Natural square = shift >= 0 ? sum << shift : sum >> -shift;
+  const Natural root = square.root();
+  const bool is_cut = root * root != square || (shift < 0 && !sum.is_multiple_of_power(-shift));
+  return {false, bits_below(kModulusBits, root), last_bit, is_cut};
 }
 
 // The integer next to x / 2^step in the direction of the rounding, and x's sign with it. Where it
@@ -197,29 +234,23 @@ ExactNumber exact_quotient(double a, double b) {
 }
 
 ExactNumber exact_quotient(double a, double b, int modulus) {
-  constexpr int kBits = 110;
   const ExactNumber x = exact_number(a), y = exact_number(b);
   const Natural divisor(static_cast<std::uint64_t>(y.significand));
-  const int shift = std::max(66, x.exponent - y.exponent - (modulus - kBits));
+  const int shift = std::max(66, x.exponent - y.exponent - (modulus - kModulusBits));
   const Natural dividend = Natural(static_cast<std::uint64_t>(x.significand)) << shift;
   const Natural quotient = dividend / divisor;
   const int exponent = x.exponent - shift - y.exponent;
-  const Uint128 mask = (Uint128{1} << std::clamp(modulus - exponent, 0, kBits)) - 1;
-  return {x.negative != y.negative, quotient.bits_from(0) & mask, exponent,
+  return {x.negative != y.negative, bits_below(modulus - exponent, quotient), exponent,
           quotient * divisor != dividend};
 }
 
-ExactNumber exact_root(const ExactNumber& x) {
-  // As many bits as fit below 2^126 and an even exponent.
-  int shift = 126 - bit_width(x.significand);
-  shift -= (x.exponent - shift) & 1;
-  const Uint128 radicand = x.significand << shift;
-  Uint128 root = 0;
-  for (int bit = 62; bit >= 0; --bit) {
-    const Uint128 longer = root | (Uint128{1} << bit);
-    if (longer * longer <= radicand) root = longer;
-  }
-  return {false, root, (x.exponent - shift) / 2, x.is_cut || root * root != radicand};
+ExactNumber exact_root_of_sum(double a, double b, std::optional<int> modulus) {
+  ExactSum<double> sum;
+  sum.add(a);
+  sum.add(b);
+  const ExactNumber root = exact_root(sum.number());
+  const bool is_below = !modulus || leading_exponent(root) < *modulus;
+  return is_below ? root : exact_root_modulo(exact_number(a), exact_number(b), *modulus);
 }
 
 template <class T>

@@ -1,13 +1,16 @@
 #ifndef TENSORQUANT_ARITHMETIC_EXACT_EXACT_NUMBER_H_
 #define TENSORQUANT_ARITHMETIC_EXACT_EXACT_NUMBER_H_
 
+#include <optional>
+
 #include "tensorquant/arithmetic/grid_format.h"
 
 namespace tensorquant {
 
 // A non-zero real number: (-1)^negative * (significand + r) * 2^exponent, where 0 < r < 1 if
-// is_cut, else r = 0. Where it is cut the significand has at least 62 bits, so that r is far below
-// what any format or random number can tell.
+// is_cut, else r = 0. Where it is cut the significand has at least 62 bits, or, modulo a power of
+// two, all that reach so far below the last bit of its formats, so that r is far below what any
+// format or random number can tell.
 struct ExactNumber {
   bool negative = false;
   Uint128 significand = 0;  // below 2^120
@@ -20,11 +23,12 @@ int leading_exponent(const ExactNumber& x);  // floor(log2 |x|)
 // x without the bits below 2^last_bit; its significand is 0 where nothing is left.
 ExactNumber cut_to(ExactNumber x, int last_bit);
 
-// a * b, a / b, and the root of a positive number; a and b as x above.
+// a * b and a / b, and the root of a + b, which is positive; a and b as x above, b also 0 there.
+// With `modulus` modulo 2^modulus, with its sign, where there is more than that.
 ExactNumber exact_product(double a, double b);
 ExactNumber exact_quotient(double a, double b);
-ExactNumber exact_quotient(double a, double b, int modulus);  // modulo 2^modulus, with its sign
-ExactNumber exact_root(const ExactNumber& x);
+ExactNumber exact_quotient(double a, double b, int modulus);
+ExactNumber exact_root_of_sum(double a, double b, std::optional<int> modulus);
 
 // x rounded once to the format, a value of it and so a double, with the format's own bounds. T,
 // float or double, is the tensor's type, which only Logarithmic's default bounds and Identity look

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tensorquant/arithmetic/exact/interval.h"
+#include "tensorquant/arithmetic/exact/natural.h"
 #include "tensorquant/base/error.h"
 
 namespace tensorquant {
@@ -34,24 +35,17 @@ constexpr std::pair<std::string_view, Function> kNames[] = {
 // Numbers that are known without a series. A significand has 113 bits there.
 constexpr int kLongBits = 113;
 
-ExactNumber long_number(double x, int shift) {
-  ExactNumber number = exact_number(x);
-  number.significand <<= shift;
-  number.exponent -= shift;
-  return number;
+// x moved away from zero, or towards it, by less than 2^-113 of it; with a modulus, by less than
+// any format with that modulus can tell.
+ExactNumber beside(double x, bool above, std::optional<int> modulus) {
+  const ExactNumber number = exact_number(x);
+  int shift = kLongBits - 53;
+  if (modulus) shift = std::max(shift, number.exponent - (*modulus - kLongBits));
+  const Natural longer = Natural(static_cast<std::uint64_t>(number.significand)) << shift;
+  const Uint128 low_bits = (above ? longer : longer - Natural(1)).bits_from(0);
+  return {number.negative, low_bits & ((Uint128{1} << kLongBits) - 1), number.exponent - shift,
+          true};
 }
-// x moved away from zero, or towards it, by less than 2^-113 of it.
-ExactNumber just_above(double x) {
-  ExactNumber number = long_number(x, kLongBits - 53);
-  number.is_cut = true;
-  return number;
-}
-ExactNumber just_below(double x) {
-  ExactNumber number = just_above(x);
-  --number.significand;
-  return number;
-}
-ExactNumber beside(double x, bool above) { return above ? just_above(x) : just_below(x); }
 ExactNumber tiny(bool negative) {
   return {negative, Uint128{1} << kLongBits, -1500 - kLongBits, true};
 }
@@ -60,14 +54,17 @@ ExactNumber huge() { return {false, Uint128{1} << kLongBits, 1500 - kLongBits, t
 // Below this the first term of a series decides.
 constexpr double kSmall = 0x1p-115;
 
-// f(x) where x is so small or large that no bit of a series is needed.
-std::optional<ExactNumber> extreme_value(Function function, double x) {
+// f(x) where x is so small or large that no bit of a series is needed. In absolute terms it is less
+// than 2^-113 beside a number that has bits that count.
+std::optional<ExactNumber> extreme_value(Function function, double x, std::optional<int> modulus) {
   using enum Function;
+  const auto just_above = [=](double y) { return beside(y, true, modulus); };
+  const auto just_below = [=](double y) { return beside(y, false, modulus); };
   const double a = std::abs(x);
   const bool is_negative = x < 0;
   switch (function) {
     case exp:
-      if (a < kSmall) return beside(1, !is_negative);
+      if (a < kSmall) return beside(1, !is_negative, modulus);
       if (a > 1000) return is_negative ? tiny(false) : huge();
       break;
     case erf:
@@ -78,7 +75,7 @@ std::optional<ExactNumber> extreme_value(Function function, double x) {
       if (a > 80) return just_below(std::copysign(1, x));
       break;
     case sigmoid:
-      if (a < kSmall) return beside(0.5, !is_negative);
+      if (a < kSmall) return beside(0.5, !is_negative, modulus);
       if (x > 80) return just_below(1);
       if (x < -1000) return tiny(false);
       break;
@@ -87,7 +84,7 @@ std::optional<ExactNumber> extreme_value(Function function, double x) {
     case gelu_tanh:
       // x / 2 (1 + c x), whose half may be no double.
       if (a < kSmall) {
-        ExactNumber half = beside(x, !is_negative);
+        ExactNumber half = beside(x, !is_negative, modulus);
         --half.exponent;
         return half;
       }
@@ -99,12 +96,12 @@ std::optional<ExactNumber> extreme_value(Function function, double x) {
       if (x < -1000) return tiny(false);
       break;
     case hardsigmoid:
-      if (a < kSmall) return beside(0.5, !is_negative);
+      if (a < kSmall) return beside(0.5, !is_negative, modulus);
       if (x >= 3) return exact_number(1);
       break;
     case hardswish:
       if (a < kSmall) {
-        ExactNumber half = beside(x, !is_negative);
+        ExactNumber half = beside(x, !is_negative, modulus);
         --half.exponent;
         return half;
       }
@@ -386,9 +383,9 @@ std::optional<double> known_value(Function function, double x) {
 }
 
 std::optional<ExactNumber> exact_value(Function function, double x, std::optional<int> modulus) {
-  if (function == Function::sqrt) return exact_root(exact_number(x));
+  if (function == Function::sqrt) return exact_root_of_sum(x, 0, modulus);
   if (is_infinite_in_ring(function, x, modulus)) return {};
-  if (const auto extreme = extreme_value(function, x)) return extreme;
+  if (const auto extreme = extreme_value(function, x, modulus)) return extreme;
   for (int bits = 192;; bits *= 2) {
     const Evaluation evaluation(bits, x);
     const auto number =

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/layers/elementwise.h"
+#include "tensorquant/arithmetic/layers/exact_steps.h"
 #include "tests/floats.h"
 
 namespace tensorquant {
@@ -105,6 +106,62 @@ TEST(Function, WithoutASeriesIsNextToTheNumberThatItNears) {
   EXPECT_EQ(defined(format_of("float,8,23,rounding=up"), Function::exp, 0x1p-120F), next(1));
   EXPECT_EQ(defined(format_of("float,8,23,rounding=zero"), Function::gelu, 60.0F),
             std::nextafter(60.0F, 0.0F));
+}
+
+// By mpmath, with 4000 bits; those of 2^54 and more are just below x or above it.
+TEST(Function, IsRoundedBeforeItWrapsHoweverLargeItIs) {
+  struct Case {
+    Function function;
+    const char* format;
+    float x, wanted;
+  };
+  using enum Function;
+  for (const auto& [function, spec, x, wanted] : {
+           Case{sqrt, "even,16,8,overflow=wrap", 0x1.2eec2ep+101F, 0x1.d048p+6F},
+           {sqrt, "down,24,64,overflow=wrap", 0x1.ff933cp+126F, -0x1.e6041cp-42F},
+           {sqrt, "up,12,64,overflow=wrap", 0x1p+126F, 0},
+           {sqrt, "up,12,40,overflow=wrap", 0x1.8p+1F, 0x1.614p-30F},
+           {silu, "down,8,0,overflow=wrap", 0x1p+54F, -1},
+           {silu, "down,8,64,overflow=wrap", 0x1p+127F, -0x1p-64F},
+           {silu, "up,8,0,overflow=wrap", -0x1.68p+6F, 0},
+           {softplus, "up,8,0,overflow=wrap", 0x1p+54F, 1},
+           {softplus, "up,16,64,overflow=wrap", 0x1p+100F, 0x1p-64F},
+           {gelu_tanh, "down,8,10,overflow=wrap", 0x1p+60F, -0x1p-10F},
+           {gelu, "down,19,59,overflow=wrap", 0x1.c8dd8ap+5F, -0x1p-59F},
+           {sigmoid, "down,16,60,overflow=wrap", 0x1.9p+6F, -0x1p-60F},
+           {sigmoid, "up,16,64,overflow=wrap", 0x1.b38fb8p-127F, 0x1p-64F},
+           {erf, "down,16,64,overflow=wrap", 0x1.6p+3F, -0x1p-64F},
+           {erf, "up,16,64,overflow=wrap", -0x1.6p+3F, 0x1p-64F},
+           {exp, "up,16,60,overflow=wrap", 0x1.b38fb8p-127F, 0x1p-60F},
+           {exp, "down,16,64,overflow=wrap", -0x1.b38fb8p-127F, -0x1p-64F},
+           {tanh, "up,11,61,overflow=wrap", -0x1.5a47aep+6F, 0x1p-61F},
+           {tanh, "down,20,64,overflow=wrap", 0x1.42p+6F, -0x1p-64F},
+           {hardswish, "even,16,64,overflow=wrap", 0x1.4p+90F, 0},
+       }) {
+    const GridFormat format = format_of(spec);
+    EXPECT_EQ(defined(format, function, x), wanted) << to_string(function) << ", " << spec;
+    EXPECT_EQ(computed(format, function, x), wanted) << to_string(function) << ", " << spec;
+  }
+}
+
+// By square roots of integers.
+TEST(Function, RootsOfSumsAreRoundedBeforeTheyWrap) {
+  struct Case {
+    const char* format;
+    double a, b, wanted;
+  };
+  for (const auto& [spec, a, b, wanted] :
+       {Case{"even,24,8,overflow=wrap", 0x1.2eec2ep+101, 0x1p-20, 0x1.b9d048p+14},
+        {"even,16,8,overflow=wrap", 0x1.2eec2ep+101, 0x1p-20, 0x1.d048p+6},
+        {"down,53,-50,overflow=wrap", 0x1p+1000, 0x1p+600, 0x1.ffffffffffffp+98},
+        {"down,24,20,overflow=wrap", 0x1p+1000, 0x1p+480, 0},
+        {"up,12,64,overflow=wrap", 0x1p+1000, 0x1p-1000, 0x1p-64},
+        {"down,12,40,overflow=wrap", 0x1p+1000, -0x1p+470, -0x1.008p-31},
+        {"up,12,40,overflow=wrap", 0x1p+1000, 0x1.8p+491, 0},
+        {"up,12,64,overflow=wrap", 0x1p-1000, 0, 0x1p-64}}) {
+    const ExactSteps<double> steps({.product = format_of(spec)}, {});
+    EXPECT_EQ(steps.root_of_sum(a, b, 0, 0), wanted) << spec << ", " << a << ", " << b;
+  }
 }
 
 TEST(Function, ThatIsUnknownIsRefused) {

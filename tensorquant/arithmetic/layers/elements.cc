@@ -4,10 +4,12 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numeric>
 #include <type_traits>
 #include <variant>
 
 #include "tensorquant/arithmetic/layers/scaled_operand.h"
+#include "tensorquant/base/bits.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
@@ -60,6 +62,36 @@ void round_to_elements(const ElementFormat& element, std::span<T> q) {
       element);
 }
 
+template <class T>
+T rounded_to_element(const ElementFormat& element, T x) {
+  round_to_elements(element, std::span<T>(&x, 1));
+  return x;
+}
+
+// The first other element on the way from q to a number of its sign; q where there is none.
+template <class T>
+T neighbour(const ElementFormat& element, T q, T end) {
+  const auto element_at = [&](auto magnitude) {
+    return rounded_to_element(element, std::copysign(from_bits<T>(magnitude), q));
+  };
+  auto near = to_bits(std::abs(q)), far = to_bits(end);
+  if (element_at(far) == q) return q;
+  for (auto middle = far; (middle = std::midpoint(near, far)) != near;) {
+    (element_at(middle) == q ? near : far) = middle;
+  }
+  return element_at(far);
+}
+
+// Whether an element next to q has the same product, which lost bits that T's subnormal numbers do
+// not have: q's own, or its neighbour's.
+template <class T>
+bool is_ambiguous(const ElementFormat& element, T scale, T q) {
+  const T below = neighbour(element, q, T{0});
+  const T above = neighbour(element, q, std::numeric_limits<T>::max());
+  const auto is_same = [&](T other) { return other != q && scale * other == scale * q; };
+  return is_same(below) || is_same(above);
+}
+
 // Calls visit(i, scale of i) for all elements, on all threads.
 template <class T, class Visit>
 void for_each_scale(std::size_t count, std::span<const T> scales, const Grouping& grouping,
@@ -86,17 +118,25 @@ std::vector<T> elements_of(const std::string& what, const Scaled& format, std::s
     q[i] = std::isfinite(values[i]) ? values[i] / scale : T{0};
   });
   round_to_elements<T>(format.element, q);
-  std::atomic<bool> is_told = true;
+  std::atomic<bool> is_too_large = false, is_too_small = false;
   for_each_scale<T>(q.size(), scales, grouping, [&](std::size_t i, T scale) {
     if (!std::isfinite(values[i]) || values[i] == 0) {
       q[i] = values[i];
     } else if (std::isinf(scale * q[i])) {
-      is_told = false;
+      is_too_large = true;
+    } else if (std::abs(values[i]) <= std::numeric_limits<T>::min() && scale * q[i] == values[i] &&
+               is_ambiguous(format.element, scale, q[i])) {
+      is_too_small = true;
     }
   });
-  if (!is_told) throw Error(what + " have elements whose products with the scales are too large");
+  if (is_too_large) {
+    throw Error(what + " have elements whose products with the scales are too large");
+  }
   if (!stands_for(ScaledOperand<T>{q, scales, grouping}, values)) {
     throw Error(what + " are not elements of their format times their scales: were they changed?");
+  }
+  if (is_too_small) {
+    throw Error(what + " have elements whose products with the scales are too small to tell them");
   }
   return q;
 }

@@ -112,6 +112,16 @@ TEST(Elements, AreRefusedWhereTheValuesDoNotTellThem) {
   EXPECT_NE(message_of("int,8,scale=max", {largest}, largest / 2.6F).find("too large"),
             std::string::npos);
   EXPECT_NE(message_of("int,24,scale=max", {1.0F}, 1.0F).find("as many bits"), std::string::npos);
+  // In units of the smallest number posit,8's 1, 1.125, 1.25 ... times 10 are 10, 11 of 11.25, 12
+  // of 12.5, 14 of 13.75 and so on. Times 3 they are 3, 3 of 3.375, 4 of 3.75 and of 4.125, 6
+  // of 5.625 and 6 ...
+  const float unit = std::numeric_limits<float>::denorm_min();
+  EXPECT_EQ(message_of("posit,8,scale=max", {10 * unit, 11 * unit, -14 * unit}, 10 * unit), "");
+  EXPECT_EQ(message_of("posit,8,scale=max", {12 * unit}, 3 * unit), "");
+  for (const float value : {4 * unit, -4 * unit, 6 * unit}) {
+    EXPECT_NE(message_of("posit,8,scale=max", {value}, 3 * unit).find("too small"),
+              std::string::npos);
+  }
 }
 
 }  // namespace

@@ -98,7 +98,8 @@ double ExactSteps<T>::root_of_sum(double a, double b, std::uint64_t index,
     return stored(
         std::sqrt(a + b));  // the sum of doubles has the sign or special value that counts
   }
-  return round_exact<double>(product_, exact_root(sum.number()), product_draw(index, tap));
+  const ExactNumber root = exact_root_of_sum(a, b, modulus_of(product_));
+  return round_exact<double>(product_, root, product_draw(index, tap));
 }
 
 template <class T>

@@ -49,7 +49,9 @@ class OutputSum {
         index_(index),
         report_(report),
         outside_(outside),
-        number_(first_tap) {}
+        number_(first_tap) {
+    if (outside_ != nullptr) *outside_ = false;  // where nothing is rounded
+  }
 
   // The sum, a value of arithmetic.last_accumulator(). Segment i ends before term ends[i]; without
   // an outer accumulator there is no more than one. term(k) is a SumTerm, scales(k) the pair of

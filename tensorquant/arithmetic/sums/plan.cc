@@ -121,9 +121,11 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
   const bool has_two_levels = arithmetic.outer || sums.has_scales();
   const bool looks = report != nullptr || sums.outside != nullptr;
   if (!looks && has_segment_sums(arithmetic, sums)) return run_segments(arithmetic, context, sums);
-  if (has_two_levels || (looks && arithmetic.accumulate.mode == Accumulate::Mode::align)) {
+  const bool has_no_tiles =
+      arithmetic.accumulate.mode == Accumulate::Mode::align || sums.taps() == 0;
+  if (has_two_levels || (looks && has_no_tiles)) {
     sums_of_products_reference(arithmetic, context, sums, report);
-    job.plan.reason = "sums of two levels or aligned products, looked at or at random";
+    job.plan.reason = "sums of two levels, aligned or without products, looked at or at random";
     return job.plan;
   }
   job.plan = plan(SumBounds(arithmetic, sums), job.constants);
@@ -131,6 +133,7 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
     // The tiles look. Where they may be wrong in a last bit, the reference has the last word.
     const bool is_reference = job.plan.kernel == SumKernel::reference;
     job.plan.kernel = SumKernel::tiles;
+    job.constants = {};  // they round at the end even what needs no rounding, to look at it
     run(job, report);
     if (!is_reference) return job.plan;
     job.plan.kernel = SumKernel::reference;

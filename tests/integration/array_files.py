@@ -25,6 +25,6 @@ def read_npy(path):
     data = pathlib.Path(path).read_bytes()
     length = struct.unpack("<H", data[8:10])[0]
     header = ast.literal_eval(data[10:10 + length].decode())
-    code = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q"}[header["descr"]]
+    code = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q", "|u1": "B"}[header["descr"]]
     body = data[10 + length:]
     return header["shape"], header["descr"], list(struct.unpack(f"<{len(body) // struct.calcsize(code)}{code}", body))

@@ -2,7 +2,7 @@
 
 import struct
 
-FLOAT = 1
+FLOAT, BOOL, FLOAT16 = 1, 9, 10
 
 
 def varint(value):
@@ -22,17 +22,23 @@ def block(field, value):
     return varint(field << 3 | 2) + varint(len(data)) + data
 
 
-def node(op_type, inputs, outputs, name="", domain=""):
-    return b"".join([block(1, x) for x in inputs] + [block(2, y) for y in outputs]) + block(3, name) + block(4, op_type) + block(7, domain)
+def integer(name, value):
+    """An attribute."""
+    return block(1, name) + number(3, value) + number(20, 2)
+
+
+def node(op_type, inputs, outputs, name="", domain="", attributes=()):
+    values = [block(1, x) for x in inputs] + [block(2, y) for y in outputs]
+    return b"".join(values) + block(3, name) + block(4, op_type) + b"".join(block(5, a) for a in attributes) + block(7, domain)
 
 
 def tensor(name, dims, values):
     return b"".join(number(1, d) for d in dims) + number(2, FLOAT) + block(8, name) + block(9, struct.pack(f"<{len(values)}f", *values))
 
 
-def value(name, dims):
+def value(name, dims, element=FLOAT):
     shape = b"".join(block(1, number(1, d) if isinstance(d, int) else block(2, d)) for d in dims)
-    return block(1, name) + block(2, block(1, number(1, FLOAT) + block(2, shape)))
+    return block(1, name) + block(2, block(1, number(1, element) + block(2, shape)))
 
 
 def model(nodes, tensors, inputs, outputs, opset=17):

@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 from array_files import read_npy, write_npy
-from onnx_files import model, node, tensor, value
+from onnx_files import BOOL, FLOAT16, integer, model, node, tensor, value
 
 PROGRAM = None
 
@@ -84,6 +84,43 @@ class OnnxFiles(unittest.TestCase):
         (output,) = told["outputs"]
         self.assertEqual((output["output"], output["largest_difference"], output["agreement"]), ("y", 0.5, 1.0))
         self.assertEqual(told["layers"][0]["bias"], "zero,8,0")
+
+    def test_integers_are_compared_and_saved_too(self):
+        # Truth values of relu(x w + b) > 7.5: true, true; false, false where the bias is 0.
+        nodes = [
+            node("MatMul", ["x", "w"], ["p"], "/fc/MatMul"),
+            node("Add", ["p", "b"], ["a"], "/fc/Add"),
+            node("Greater", ["a", "limit"], ["y"]),
+        ]
+        tensors = [tensor("w", [2, 2], [1, 2, 3, 4]), tensor("b", [2], [0.5, 0.25]), tensor("limit", [1], [7.25])]
+        self.net = self.write(model(nodes, tensors, [value("x", ["n", 2])], [value("y", ["n", 2], BOOL)]))
+        told = self.evaluate("--save-outputs", self.dir / "out", "--weights", '{"fc": {"weight": "nearest,8,0", "bias": "zero,8,0"}}')
+        (output,) = told["outputs"]
+        self.assertEqual((output["largest_difference"], output["signal_to_noise"], output["agreement"]), (1.0, None, None))
+        self.assertEqual(read_npy(self.dir / "out" / "output_0.npy"), ((2, 2), "|u1", [0, 1, 0, 0]))
+
+    def test_outputs_are_written_all_or_none(self):
+        nodes = [node("Relu", ["x"], ["y"]), node("Cast", ["x"], ["h"], attributes=[integer("to", FLOAT16)])]
+        net = self.write(model(nodes, [], [value("x", ["n", 2])], [value("y", ["n", 2]), value("h", ["n", 2], FLOAT16)]))
+        arguments = ["evaluate", "--model", net, "--input", f"x={self.x}", "--save-outputs"]
+        self.fails(1, *arguments, self.dir / "out", says="output 'h': tensors of type Half cannot be written")
+        self.assertEqual(list((self.dir / "out").iterdir()), [])
+        # Before anything runs: x does not fit.
+        write_npy(self.x, "<f4", (1, 3), struct.pack("<3f", 1, 2, 3))
+        self.fails(1, *arguments, self.x / "out", says="x.npy/out: cannot be a folder for the outputs")
+
+    def test_operators_newer_than_the_known_ones_are_a_warning(self):
+        net = self.write(model([node("Relu", ["x"], ["y"])], [], [value("x", [2, 2])], [value("y", [2, 2])], opset=99))
+        done = self.run_program("evaluate", "--model", net, "--input", f"x={self.x}")
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1))
+        self.assertIn("operator set 99", done.stderr)
+
+    def test_explain_takes_a_sum_without_outputs(self):
+        nodes = [node("MatMul", ["x", "w"], ["y"], "fc"), node("Add", ["y", "b"], [], "add")]
+        tensors = [tensor("w", [2, 2], [1, 2, 3, 4]), tensor("b", [2], [0.5, 0.25])]
+        net = self.write(model(nodes, tensors, [value("x", ["n", 2])], [value("y", ["n", 2])]))
+        told = json.loads(self.good("explain", "--model", net, "--json"))
+        self.assertEqual([(layer["layer"], layer["bias"]) for layer in told["layers"]], [("fc", None)])
 
     def test_faults_of_the_command_line_and_of_files_are_one_line(self):
         net = ["evaluate", "--model", self.net]

@@ -309,6 +309,24 @@ TEST(OnnxModelTest, AttributesOutOfRangeAreErrors) {
               HasSubstr("expected an input of 3 dimensions or more"));
 }
 
+TEST(OnnxModelTest, ListsThatDoNotFitTheInputAreErrors) {
+  const auto list = [](const char* name, std::vector<std::int64_t> values) {
+    const auto count = static_cast<std::int64_t>(values.size());
+    return constant<std::int64_t>(name, DataType::i64, {count}, std::move(values));
+  };
+  const auto pad = make_onnx_model(
+      model_of({node("Pad", {"x", "p"}, {"y"}, "n")}, {list("p", {1, 1, 1, 1})}), "file");
+  EXPECT_EQ(error_of([&] { pad->forward({at::ones(3)}); }),
+            "file: node 'n' (Pad): pads: expected 2 integers, found 4");
+  const auto slice = make_onnx_model(
+      model_of({node("Slice", {"x", "a", "b"}, {"y"}, "n")}, {list("a", {0, 0}), list("b", {1})}),
+      "file");
+  EXPECT_EQ(error_of([&] {
+              slice->forward({at::ones({3, 3})});
+            }),
+            "file: node 'n' (Slice): its starts, ends, axes and steps differ in number");
+}
+
 TEST(OnnxModelTest, ExternalDataThatWereNotLoadedAreAnError) {
   onnx::Attribute value;
   value.name = "value";

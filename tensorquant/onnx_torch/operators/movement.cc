@@ -142,10 +142,16 @@ Function slice(const NodeView& node) {
   return [=](const Tensors& in) {
     const Integers first = starts.of(in), last = ends.of(in), places = axes.of(in);
     const Integers by = steps.of(in);
+    const auto fits = [&](const Integers& list) {
+      return list.empty() || list.size() == first.size();
+    };
+    if (last.size() != first.size() || !fits(places) || !fits(by)) {
+      throw Error("its starts, ends, axes and steps differ in number");
+    }
     at::Tensor x = in[0];
     for (std::size_t i = 0; i < first.size(); ++i) {
-      const std::int64_t axis = places.empty() ? static_cast<std::int64_t>(i) : places.at(i);
-      x = slice_axis(x, axis_of(axis, x.dim()), first[i], last.at(i), by.empty() ? 1 : by.at(i));
+      const std::int64_t axis = places.empty() ? static_cast<std::int64_t>(i) : places[i];
+      x = slice_axis(x, axis_of(axis, x.dim()), first[i], last[i], by.empty() ? 1 : by[i]);
     }
     return Tensors{x};
   };
@@ -215,7 +221,11 @@ Function depth_to_space(const NodeView& node) {
 
 // Begins of all axes, then ends, for libtorch: from the last axis that has one on, in pairs.
 Integers libtorch_margins(const Integers& pads, const Integers& axes, std::int64_t rank) {
-  const std::size_t count = pads.size() / 2;
+  const std::size_t count = axes.empty() ? static_cast<std::size_t>(rank) : axes.size();
+  if (pads.size() != 2 * count) {
+    throw Error("pads: expected " + std::to_string(2 * count) + " integers, found " +
+                std::to_string(pads.size()));
+  }
   Integers margins(2 * static_cast<std::size_t>(rank));
   for (std::size_t i = 0; i < count; ++i) {
     const std::int64_t axis =

@@ -15,6 +15,7 @@
 #include "tensorquant/arithmetic/layers/convolution.h"
 #include "tensorquant/arithmetic/layers/matrix_product.h"
 #include "tensorquant/arithmetic/layers/operation.h"
+#include "tensorquant/arithmetic/layers/scaled_operand.h"
 #include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/base/error.h"
 
@@ -233,6 +234,34 @@ TEST(HostileShapes, OfWholeTensorsAreRefused) {
   }
   EXPECT_THROW(adaptive_average_pool_of(1, {0}, {2}), Error);
   EXPECT_THROW(adaptive_average_pool_of(1, {1, 1}, {2}), Error);
+}
+
+TEST(HostileShapes, OfMatricesTakeNoMemoryWhereNothingIsComputed) {
+  constexpr std::int64_t kMany = std::int64_t{1} << 50;
+  const auto nothing = [](std::int64_t rows, std::int64_t columns,
+                          const MatrixScales<double>& scales = {}) {
+    const SumPlan plan = matrix_product<double>(exact(), {}, rows, 2, columns, nullptr, nullptr,
+                                                nullptr, nullptr, nullptr, scales);
+    EXPECT_EQ(linear<double>(exact(), {}, rows, 2, columns, nullptr, nullptr, nullptr, nullptr,
+                             nullptr, nullptr, scales)
+                  .reason,
+              plan.reason);
+    return plan.reason;
+  };
+  EXPECT_EQ(nothing(kMany, 0), "there is no output");
+  EXPECT_EQ(nothing(0, kMany), "there is no output");
+  const double one = 1;
+  EXPECT_EQ(nothing(kMany, 0, {.data = {{&one, 1}, 2, 0, 1}}), "there is no output");
+  EXPECT_THROW(nothing(kMany, 0, {.data = {{&one, 1}, 2, 1, 1}}), Error);  // too few scales
+
+  for (const MatrixProducts& shape : {MatrixProducts{{kMany, 0}, {kMany, 0}, {1}, 1, 1, 1},
+                                      MatrixProducts{{kMany, 3}, {kMany, 3}, {1}, 0, 1, 1},
+                                      MatrixProducts{{3}, {3}, {1}, kMany, 1, 0}}) {
+    EXPECT_EQ(
+        matrix_products<double>(exact(), {}, shape, nullptr, nullptr, nullptr, nullptr, nullptr, {})
+            .reason,
+        "there is no output");
+  }
 }
 
 TEST(HostileShapes, DivisorsAreThoseOfNumbersThatThereAre) {

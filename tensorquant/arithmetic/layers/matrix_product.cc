@@ -1,5 +1,6 @@
 #include "tensorquant/arithmetic/layers/matrix_product.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -23,8 +24,8 @@ void swap_if_tall(SumsOfProducts<T>& sums) {
 }
 
 template <class T>
-void set_scales(const ScalesAlongK<T>& scales, const std::string& what, std::int64_t lines,
-                std::int64_t taps, Factor<T>& factor) {
+void check_scales(const ScalesAlongK<T>& scales, const std::string& what, std::int64_t lines,
+                  std::int64_t taps) {
   if (scales.values.empty()) return;
   if (scales.block < 1) throw Error(what + ": a block must have 1 number or more");
   const std::int64_t blocks = taps == 0 ? 0 : (taps - 1) / scales.block + 1;
@@ -36,8 +37,29 @@ void set_scales(const ScalesAlongK<T>& scales, const std::string& what, std::int
     throw Error(what + ": expected " + std::to_string(end) + " numbers, found " +
                 std::to_string(scales.values.size()));
   }
-  factor.scales = Scales<T>{scales.values, multiples(lines, scales.stride), multiples(taps, 1)};
+}
+
+template <class T>
+void check_scales(const MatrixScales<T>& scales, std::int64_t rows, std::int64_t taps,
+                  std::int64_t columns) {
+  check_scales(scales.data, "the data's scales", rows, taps);
+  check_scales(scales.weights, "the weights' scales", columns, taps);
+}
+
+template <class T>
+void set_scales(const ScalesAlongK<T>& scales, Factor<T>& factor) {
+  if (scales.values.empty()) return;
+  factor.scales = Scales<T>{
+      scales.values, multiples(static_cast<std::int64_t>(factor.lines.size()), scales.stride),
+      multiples(static_cast<std::int64_t>(factor.taps.size()), 1)};
   for (std::int64_t& tap : factor.scales->taps) tap = tap / scales.block * scales.step;
+}
+
+// Where a size is 0 the others may be any, of which no list has to be made.
+SumPlan of_no_output() {
+  SumPlan plan;
+  plan.reason = "there is no output";
+  return plan;
 }
 
 // Where the matrices of a batch begin in a tensor of these sizes before its last two.
@@ -65,12 +87,14 @@ SumPlan matrix_product(const Arithmetic& arithmetic, const ArithmeticContext& co
                        const T* b, const T* bias, T* y, RangeReport* report,
                        const MatrixScales<T>& scales) {
   check_matrices(rows, taps, columns);
+  check_scales(scales, rows, taps, columns);
+  if (rows == 0 || columns == 0) return of_no_output();
   SumsOfProducts<T> sums;
   sums.a = {span_of(a, rows * taps), multiples(rows, taps), multiples(taps, 1)};
   sums.b = {span_of(b, taps * columns), multiples(columns, 1), multiples(taps, columns)};
   set_min_exponents(arithmetic, sums.a, sums.b);
-  set_scales(scales.data, "the data's scales", rows, taps, sums.a);
-  set_scales(scales.weights, "the weights' scales", columns, taps, sums.b);
+  set_scales(scales.data, sums.a);
+  set_scales(scales.weights, sums.b);
   sums.column_bias = bias;
   sums.y = y;
   sums.rows = multiples(rows, columns);
@@ -84,12 +108,14 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
                std::int64_t inputs, std::int64_t outputs, const T* x, const T* w, const T* bias,
                T* y, RangeReport* report, bool* outside, const MatrixScales<T>& scales) {
   check_matrices(batch, inputs, outputs);
+  check_scales(scales, batch, inputs, outputs);
+  if (batch == 0 || outputs == 0) return of_no_output();
   SumsOfProducts<T> sums;
   sums.a = {span_of(w, outputs * inputs), multiples(outputs, inputs), multiples(inputs, 1)};
   sums.b = {span_of(x, batch * inputs), multiples(batch, inputs), multiples(inputs, 1)};
   set_min_exponents(arithmetic, sums.b, sums.a);
-  set_scales(scales.weights, "the weights' scales", outputs, inputs, sums.a);
-  set_scales(scales.data, "the data's scales", batch, inputs, sums.b);
+  set_scales(scales.weights, sums.a);
+  set_scales(scales.data, sums.b);
   sums.row_bias = bias;
   sums.y = y;
   sums.outside = outside;
@@ -108,6 +134,7 @@ SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& c
   const std::int64_t a_size = volume("the first matrix", Sizes{rows, taps});
   const std::int64_t b_size = volume("the second matrix", Sizes{taps, columns});
   const std::int64_t y_size = volume("a result", Sizes{rows, columns});
+  if (y_size == 0 || std::ranges::find(shape.batch, 0) != shape.batch.end()) return of_no_output();
   const Sizes a_offsets = matrix_offsets(shape.batch, shape.a_batch, a_size);
   const Sizes b_offsets = matrix_offsets(shape.batch, shape.b_batch, b_size);
   SumPlan plan;

@@ -51,7 +51,7 @@ NUMBERS = [
 ]
 
 
-def assert_clear(function, *args, **kwargs):
+def assert_clear(function, /, *args, **kwargs):
     """That it works or tells in one line what is wrong. Returns the error."""
     try:
         function(*args, **kwargs)

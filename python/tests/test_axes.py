@@ -58,7 +58,7 @@ def test_arrays_in_another_order_have_the_axes_that_they_show():
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_types_have_axes(dtype):
     x = X.astype(dtype_of(dtype))
-    q = tq.Quantizer("mxfp4,block=2")
+    q = tq.Quantizer("int,4,block=2,scale=max")
     wanted = q(x.astype(np.float32), reduction_axis=1).astype(x.dtype)
     with pytest.warns(UserWarning, match="results are rounded"):
         assert_same_bits(q(x, reduction_axis=1), wanted)

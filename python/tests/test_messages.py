@@ -58,6 +58,14 @@ def _calls():
     yield ops.linear, text
     yield ops.convolution, {**text, **padding, "stride": [1], "dilation": [1], "groups": 1}
     yield ops.average_pool, {**text, **padding, "kernel": [1], "count_include_pad": True}
+    on_values = {name: value for name, value in text.items() if name != "x_format"}
+    yield ops.matmul, text
+    yield ops.elementwise, {**on_values, "function": "exp"}
+    yield ops.softmax, {**on_values, "logarithm": True}
+    yield ops.layer_norm, {**on_values, "dimensions": 1, "epsilon": 1e-5}
+    yield ops.rms_norm, {**on_values, "dimensions": 1, "epsilon": 1e-5}
+    yield ops.group_norm, {**on_values, "groups": 2, "epsilon": 1e-5}
+    yield ops.batch_norm, {**on_values, "epsilon": 1e-5}
     yield operation.result_shape, {}
     yield ops.backend, {"name": "numpy"}
     for place in ("key", "weight", "pair"):

@@ -16,7 +16,7 @@ from tensorquant.torch.operations import (
     operation_of,
     run_apart,
 )
-from tensorquant.torch.scales import keep_with_memory, mark, pass_on, pass_on_in_padding, scales_of
+from tensorquant.torch.scales import keep_with_memory, pass_on, pass_on_in_padding, put_into
 from tensorquant.torch.structures import floats_in, map_tensors
 from tensorquant.torch.tensor_plan import TensorPlan
 from tensorquant.torch.torch_internals import unfolded
@@ -231,7 +231,7 @@ class ModulePlan:
         y, target = run_apart(function, compute, args, kwargs)
         self._pass_on_scales(frame, function, args, kwargs, y)
         if not is_float_tensor(y):
-            return y if target is None else self._put_into(frame, target, y)
+            return y if target is None else frame.run_unseen(put_into, target, y)
         name = operations.name(self.name, operation, frame.counts)
         if operation == "add" and not torch.compiler.is_compiling():
             self.model.look_for_masks(name, self.name, args)
@@ -241,14 +241,7 @@ class ModulePlan:
         y = operations.quantized(name, self.name, operation, y, frame.steps)
         if self.model.observer is not None:
             self._show(name, y)
-        return y if target is None else self._put_into(frame, target, y)
-
-    def _put_into(self, frame, target, y):
-        """A tensor with the values of another one, and its scales."""
-        target.copy_(y)
-        if self.model.keeps_scales:
-            frame.run_unseen(mark, target, scales_of(y))
-        return target
+        return y if target is None else frame.run_unseen(put_into, target, y)
 
     def _pass_on_scales(self, frame, function, args, kwargs, y):
         if self.model.keeps_scales:

@@ -20,7 +20,7 @@ from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
 from tensorquant.torch.operations import is_float_tensor, name_of, run_apart
 from tensorquant.torch.rounded_values import matrix_products
-from tensorquant.torch.scales import mark, moved, needed, pass_on, scales_of
+from tensorquant.torch.scales import moved, needed, pass_on, put_into
 from tensorquant.torch.twin import float_class
 
 # Of many operations, each of which is rounded where they are called one by one.
@@ -139,11 +139,7 @@ def run_function(function, rounding, args, kwargs):
     if _is_rounded(name):
         compute_it = functools.partial(compute, function, rounding())
         y, target = run_apart(function, compute_it, args, kwargs)
-        if target is None:
-            return y
-        target.copy_(y)
-        mark(target, scales_of(y))
-        return target
+        return y if target is None else put_into(target, y)
     result = function(*args, **kwargs)
     if is_float_tensor(result) and not is_moving(name):
         raise Error(f"its arithmetic cannot be rounded: it calls '{name}'")

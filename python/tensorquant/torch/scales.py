@@ -12,7 +12,7 @@ _SCALES = "_tensorquant_scales"  # an attribute of tensors, and of the memory of
 # By the names of PyTorch's functions; those in place give the same tensor.
 _IN_PLACE = {
     *("relu", "relu_", "contiguous", "clone", "detach", "detach_", "data", "requires_grad_"),
-    *("to", "cpu", "float", "double", "__get__"),
+    *("to", "cpu", "float", "double"),
 }
 _DROPOUTS = {*("dropout", "dropout1d", "dropout2d", "dropout3d"), *("dropout_", "feature_dropout")}
 _CLAMPING = {  # to numbers that need be no elements
@@ -29,29 +29,19 @@ _OVER_SPACE = {
     *(f"{kind}max_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)),
     *("pad", "constant_pad_nd"),
 }
-_PADDING = {"pad"}
 _SELECTING = {
+    *("__getitem__", "narrow", "select", "index_select", "chunk", "split", "unbind", "flip"),
+    *("roll", "repeat", "repeat_interleave", "tile", "expand", "expand_as", "broadcast_to"),
     *(
-        "__getitem__",
-        "narrow",
-        "select",
-        "index_select",
-        "chunk",
-        "split",
-        "unbind",
-        "flip",
-        "roll",
-    ),
-    *(
-        "repeat",
-        "repeat_interleave",
-        "tile",
-        "expand",
-        "expand_as",
-        "broadcast_to",
         "take_along_dim",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "unfold",
+        "diagonal",
+        "gather",
+        "amax",
+        "as_strided",
     ),
-    *("pixel_shuffle", "pixel_unshuffle", "unfold", "diagonal", "gather", "amax", "as_strided"),
 }
 
 
@@ -74,8 +64,15 @@ def mark(x, scales):
     if scales is None and scales_of(x) is None:
         return
     setattr(x, _SCALES, scales)
-    if not torch.compiler.is_compiling() and _has_memory(x):
-        setattr(x.untyped_storage(), _SCALES, (scales, _place(x)))
+    if not torch.compiler.is_compiling():
+        _mark_memory(x, scales)
+
+
+def put_into(target, y):
+    """A tensor that is overwritten with the values of another one; with its scales."""
+    target.copy_(y)
+    mark(target, scales_of(y))
+    return target
 
 
 def scales_of(x):
@@ -92,8 +89,8 @@ def scales_of(x):
 def keep_with_memory(x):
     """Takes the scales off a tensor that leaves the model, which may be saved; its memory has them."""
     scales = x.__dict__.pop(_SCALES, None)
-    if scales is not None and _has_memory(x):
-        setattr(x.untyped_storage(), _SCALES, (scales, _place(x)))
+    if scales is not None:
+        _mark_memory(x, scales)
 
 
 def pass_on(function, args, kwargs, result):
@@ -103,7 +100,7 @@ def pass_on(function, args, kwargs, result):
     if scales is None:
         return
     if result is x and not _keeps_elements(_name(function), args, kwargs):
-        mark(x, None)  # changed in place
+        mark(x, _moved(scales, function, args, kwargs, x, x))  # changed in place
         return
     if isinstance(result, (tuple, list)):
         results = () if torch.compiler.is_compiling() else result  # which has no place for them
@@ -171,7 +168,7 @@ def _moved(scales, function, args, kwargs, x, y):
     if scales.loss and name in _RESHAPING | _TRANSPOSING | _OVER_SPACE | _SELECTING | _CLAMPING:
         return scales
     place = f"'{name}'"
-    if name in _CLAMPING or (name in _PADDING and _pads_with_a_number(*args[2:], **kwargs)):
+    if name in _CLAMPING or (name == "pad" and _pads_with_a_number(*args[2:], **kwargs)):
         return lost(place)
     if name in _TRANSPOSING:
         return scales._replace(scales=function(scales.scales, *args[1:], **_others(kwargs)))
@@ -197,6 +194,11 @@ def _name(function):
     """That of a function or method, or of an attribute such as `T`."""
     name = function.__name__
     return function.__self__.__name__ if name == "__get__" else name
+
+
+def _mark_memory(x, scales):
+    if _has_memory(x):
+        setattr(x.untyped_storage(), _SCALES, (scales, _place(x)))
 
 
 def _has_memory(x):

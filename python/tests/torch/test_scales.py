@@ -341,8 +341,9 @@ def test_functions_in_place_leave_the_scales_that_the_others_give(name, rules):
         nn.Hardtanh(),
         lambda x: F.pad(x, (0, 1), value=1.0)[:, 1:],
         lambda x: x.clamp(-1, 1),
+        lambda x: x.clamp_(-1, 1),
     ],
-    ids=["relu6", "hardtanh", "pad", "clamp"],
+    ids=["relu6", "hardtanh", "pad", "clamp", "clamp_"],
 )
 def test_numbers_that_are_no_elements_are_told_of(function):
     model = quantized(Net(function, nn.Linear(4, 2)))

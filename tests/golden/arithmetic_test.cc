@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -19,6 +17,7 @@
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/floats.h"
 #include "tests/golden/arithmetic_case.h"
+#include "tests/golden/json_lines.h"
 
 namespace tensorquant {
 namespace {
@@ -141,13 +140,9 @@ void check(const json& entry, const std::string& where) {
 }
 
 TEST(GoldenArithmetic, IsThatOfTheSecondHandOnEveryTarget) {
-  const auto path = std::filesystem::path(TENSORQUANT_SOURCE_DIR) / "tests/golden/arithmetic.jsonl";
-  std::ifstream file(path);
-  ASSERT_TRUE(file.is_open()) << path;
   std::map<std::string, int> kinds;
   int number = 0;
-  for (std::string line; std::getline(file, line);) {
-    const json entry = json::parse(line);
+  for (const json& entry : json_lines("arithmetic.jsonl")) {
     ++kinds[entry["kind"]];
     ++number;
     for (const SimdTarget& target : simd_targets()) {

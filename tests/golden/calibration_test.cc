@@ -18,6 +18,7 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/calibration/calibrator.h"
 #include "tests/floats.h"
+#include "tests/golden/json_lines.h"
 #include "tests/hostile_float_environment.h"
 
 namespace tensorquant {
@@ -28,13 +29,6 @@ using Sizes = std::vector<std::size_t>;
 
 std::filesystem::path folder() {
   return std::filesystem::path(TENSORQUANT_SOURCE_DIR) / "tests" / "golden" / "calibration";
-}
-
-std::vector<json> read_lines() {
-  std::ifstream file(folder() / "calibration.jsonl");
-  std::vector<json> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(json::parse(line));
-  return lines;
 }
 
 std::vector<float> read_floats(const std::string& name) {
@@ -99,7 +93,7 @@ void check(const json& line, const std::vector<T>& values, const Sizes& sizes) {
 }
 
 TEST(GoldenCalibration, IsThatOfTheSecondHand) {
-  const std::vector<json> lines = read_lines();
+  const std::vector<json> lines = json_lines("calibration/calibration.jsonl");
   ASSERT_EQ(lines.size(), 33u);
   for (const json& line : lines) {
     check(line, read_floats(line["input"]), line["batches"].get<Sizes>());
@@ -108,7 +102,7 @@ TEST(GoldenCalibration, IsThatOfTheSecondHand) {
 
 TEST(GoldenCalibration, DependsOnBatchesInAverageAlone) {
   std::mt19937 random(1);
-  for (const json& line : read_lines()) {
+  for (const json& line : json_lines("calibration/calibration.jsonl")) {
     if (line["method"] == "average") continue;
     std::vector<float> values = read_floats(line["input"]);
     std::shuffle(values.begin(), values.end(), random);
@@ -118,7 +112,7 @@ TEST(GoldenCalibration, DependsOnBatchesInAverageAlone) {
 }
 
 TEST(GoldenCalibration, IsTheSameInFloat64) {
-  for (const json& line : read_lines()) {
+  for (const json& line : json_lines("calibration/calibration.jsonl")) {
     const std::vector<float> values = read_floats(line["input"]);
     check(line, std::vector<double>(values.begin(), values.end()), line["batches"].get<Sizes>());
   }
@@ -126,7 +120,7 @@ TEST(GoldenCalibration, IsTheSameInFloat64) {
 
 #if defined(__x86_64__)
 TEST(GoldenCalibration, IsTheSameWhereTheCallerFlushesSubnormalsAndRoundsUp) {
-  const std::vector<json> lines = read_lines();
+  const std::vector<json> lines = json_lines("calibration/calibration.jsonl");
   std::map<std::string, std::vector<float>> inputs;
   for (const json& line : lines) inputs[line["input"]] = read_floats(line["input"]);
   const HostileFloatEnvironment hostile;

@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -13,6 +11,7 @@
 
 #include "tensorquant/arithmetic/layers/scaled_product.h"
 #include "tests/floats.h"
+#include "tests/golden/json_lines.h"
 
 namespace tensorquant {
 namespace {
@@ -41,13 +40,8 @@ ScaledMatrix<float> operand(const json& format, const json& words, std::int64_t 
 }
 
 TEST(GoldenHardwareArithmetic, IsThatOfTheSecondHand) {
-  const auto path =
-      std::filesystem::path(TENSORQUANT_SOURCE_DIR) / "tests/golden/arithmetic2.jsonl";
-  std::ifstream file(path);
-  ASSERT_TRUE(file.is_open()) << path;
   int checked = 0;
-  for (std::string line; std::getline(file, line);) {
-    const json row = json::parse(line);
+  for (const json& row : json_lines("arithmetic2.jsonl")) {
     SCOPED_TRACE(row["text"]);
     const std::int64_t m = row["shape"][0], k = row["shape"][1], n = row["shape"][2];
     const ScaledMatrix<float> a = operand(row["a_format"], row["a"], m, k);

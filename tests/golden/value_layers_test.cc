@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +11,7 @@
 #include "tensorquant/arithmetic/layers/operation.h"
 #include "tests/floats.h"
 #include "tests/golden/arithmetic_case.h"
+#include "tests/golden/json_lines.h"
 
 namespace tensorquant {
 namespace {
@@ -79,14 +78,9 @@ void check(const json& entry, const std::string& where) {
 }
 
 TEST(GoldenValueLayers, AreThoseOfTheSecondHand) {
-  const auto path =
-      std::filesystem::path(TENSORQUANT_SOURCE_DIR) / "tests/golden/arithmetic_values.jsonl";
-  std::ifstream file(path);
-  ASSERT_TRUE(file.is_open()) << path;
   std::map<std::string, int> kinds;
   int number = 0;
-  for (std::string line; std::getline(file, line);) {
-    const json entry = json::parse(line);
+  for (const json& entry : json_lines("arithmetic_values.jsonl")) {
     ++kinds[entry["kind"]];
     const std::string where =
         "line " + std::to_string(++number) + ": " + entry["kind"].get<std::string>() + " " +

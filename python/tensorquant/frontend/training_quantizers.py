@@ -39,11 +39,6 @@ class TrainingQuantizers:
         return cls(layer, **quantizers, states=states, rule=rule, seed=seed)
 
     @property
-    def has_gradients(self):
-        """Whether gradients of parameters are quantized."""
-        return self.weight_gradient is not None or self.bias_gradient is not None
-
-    @property
     def gradients(self):
         """What becomes of gradients, for people to read."""
         chosen = {

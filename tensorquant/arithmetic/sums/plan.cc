@@ -43,10 +43,6 @@ void run(const SumJob& job, RangeReport* report) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 // What becomes of the sums at the end of a segment.
 void set_end(const SumBounds& bounds, SumConstants& c) {
   const int last_bit = bounds.rounded_last_bit();

@@ -33,9 +33,7 @@ namespace {
 using Class = nb::class_<Quantizer>;
 
 // The fields of Report in Python.
-template <class T>
-auto report(const Quantizer& q, std::span<const T> x, const Context& context) {
-  const QuantizerReport r = report_of(q, x, context);
+auto fields_of(const QuantizerReport& r) {
   const auto extreme = [&r](double x) { return r.values > 0 ? std::optional(x) : std::nullopt; };
   return std::tuple(r.values, r.nonzero, r.saturated, r.saturated_share(), r.became_zero,
                     r.became_zero_share(), extreme(r.lowest), extreme(r.highest),
@@ -56,7 +54,7 @@ void bind_calls(Class& bound) {
       "report",
       [](const Quantizer& q, const In<T>& x, std::uint64_t seed, std::uint32_t stream,
          std::uint32_t step, const Axes& axes) {
-        return report(q, span_of(x), {seed, stream, step, layout_of(axes, shape_of(x))});
+        return report_of(q, span_of(x), {seed, stream, step, layout_of(axes, shape_of(x))});
       },
       "x"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
@@ -88,7 +86,7 @@ void bind_half_calls(Class& bound, const char* quantize_name, const char* report
       report_name,
       [](const Quantizer& q, const In<Bits>& x, std::uint64_t seed, std::uint32_t stream,
          std::uint32_t step, const Axes& axes) {
-        return report(q, halves_of<Half>(x), {seed, stream, step, layout_of(axes, shape_of(x))});
+        return report_of(q, halves_of<Half>(x), {seed, stream, step, layout_of(axes, shape_of(x))});
       },
       "x"_a.noconvert(), "seed"_a, "stream"_a, "step"_a, "axes"_a,
       nb::call_guard<nb::gil_scoped_release>());
@@ -111,6 +109,9 @@ bool fits_in(const Quantizer& q) {
 }  // namespace
 
 void bind_quantizers(nb::module_& module) {
+  nb::class_<QuantizerReport>(module, "QuantizerReport", "How a quantizer has fitted numbers.")
+      .def("merge", &QuantizerReport::merge, "other"_a)
+      .def("fields", &fields_of);
   Class bound(module, "Quantizer", "A quantizer of the core.");
   bound.def_prop_ro("spec", &Quantizer::spec)
       .def_prop_ro("is_random", &Quantizer::is_random)

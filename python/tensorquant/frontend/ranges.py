@@ -51,7 +51,7 @@ class RangeRecorder:
     """
 
     def __init__(self):
-        self._reports = {}  # by layer and place: a quantizer's string and its Report
+        self._reports = {}  # by layer and place: a quantizer's string and the core's report
         self._contents = {}
         self.has_seen_compiled = False
 
@@ -76,8 +76,10 @@ class RangeRecorder:
             self._contents[key] = content
         report = quantizer._report_in(array, context.at(int(context.step) & _BITS))
         with _counting:
-            spec, before = self._reports.get(key, (quantizer.spec, None))
-            self._reports[key] = spec, report if before is None else _sum(before, report)
+            if key in self._reports:
+                self._reports[key][1].merge(report)
+            else:
+                self._reports[key] = quantizer.spec, report
 
     def rows(self, order):
         """A PlaceRanges for each quantizer that was called.
@@ -132,26 +134,6 @@ def _share(part, share):
 
 
 def _row(layer, place, spec, report):
+    report = Report(*report.fields())
     fields = {name: getattr(report, name) for name in PlaceRanges._fields[3:]}
     return PlaceRanges(layer, place, spec, **fields)
-
-
-def _sum(a, b):
-    """The Report of two calls."""
-    values, nonzero, became_zero = (
-        getattr(a, name) + getattr(b, name) for name in ("values", "nonzero", "became_zero")
-    )
-    saturated = None if None in (a.saturated, b.saturated) else a.saturated + b.saturated
-    lows = [report.lowest for report in (a, b) if report.lowest is not None]
-    highs = [report.highest for report in (a, b) if report.highest is not None]
-    return Report(
-        values,
-        nonzero,
-        saturated,
-        None if saturated is None or values == 0 else saturated / values,
-        became_zero,
-        None if nonzero == 0 else became_zero / nonzero,
-        min(lows, default=None),
-        max(highs, default=None),
-        a.bits_per_value if a.bits_per_value == b.bits_per_value else None,
-    )

@@ -246,14 +246,14 @@ class Quantizer:
         """
         source = borrow(x)
         axes = axes_of(self._native, self.spec, reduction_axis, channel_axis, source.data.ndim)
-        return self._report_in(x, Context(seed, stream, step, axes))
+        return Report(*self._report_in(x, Context(seed, stream, step, axes)).fields())
 
-    def _report_in(self, x: Any, context: Context) -> Report:
-        """report() in a Context, which is not checked."""
+    def _report_in(self, x: Any, context: Context) -> _core.QuantizerReport:
+        """The core's report in a Context, which is not checked."""
         source = borrow(x)
         seed, stream, step, axes = context
         report = _method(self._native, "report", source)
-        return Report(*report(source.data, seed, stream, step, axes.numbers))
+        return report(source.data, seed, stream, step, axes.numbers)
 
     @checked
     def gradient(

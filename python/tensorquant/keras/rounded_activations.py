@@ -20,7 +20,7 @@ def _leaky_relu(rounding, x, slope=0.2):
 
 def _elu(rounding, x, alpha=1.0):
     """x, or P(alpha A(P(exp(x)) - 1)) below 0."""
-    y = function(rounding, "exp", ops.minimum(x, 0))  # whose gradient is a number
+    y = function(rounding, "exp", ops.where(x > 0, 0.0, x))  # whose gradient is a number
     y = binary(rounding, "subtract", y, 1)
     return ops.where(x > 0, x, y if alpha == 1 else binary(rounding, "multiply", y, alpha))
 

@@ -94,3 +94,24 @@ def attention(query, key, value, scale, visible=None):
     if visible is not None:
         scores = np.where(visible, scores, -np.inf)
     return matmul(softmax(scores), value)
+
+
+def heads(x, kernel, bias):
+    """(batch, heads, rows, size) from (batch, rows, inputs)."""
+    y = matmul(x, kernel.reshape(len(kernel), -1), bias.reshape(-1).astype(np.float32))
+    return np.swapaxes(y.reshape(*x.shape[:2], *kernel.shape[1:]), 1, 2)
+
+
+def output_projection(y, kernel, bias):
+    y = np.swapaxes(y, 1, 2)
+    y = y.reshape(*y.shape[:2], -1)
+    return matmul(y, kernel.reshape(-1, kernel.shape[-1]), bias.astype(np.float32))
+
+
+def multi_head(x, weights, visible=None):
+    wq, bq, wk, bk, wv, bv, wo, bo = weights
+    q, k, v = (heads(x, *pair) for pair in ((wq, bq), (wk, bk), (wv, bv)))
+    repeats = q.shape[1] // k.shape[1]
+    k, v = (np.repeat(z, repeats, axis=1) for z in (k, v))
+    y = attention(q, k, v, 1 / math.sqrt(q.shape[-1]), visible)
+    return output_projection(y, wo, bo)

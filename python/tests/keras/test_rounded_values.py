@@ -1,7 +1,5 @@
 """Layers on values, attention and activations, rounded: the golden bits, and those of a hand."""
 
-import math
-
 import by_hand
 import cases
 import golden
@@ -14,7 +12,7 @@ import tensorquant as tq
 import tensorquant.keras as tqk
 
 VALUE = by_hand.VALUE
-EVERY = 12  # JAX compiles each shape anew
+EVERY = 20  # JAX compiles each shape anew
 
 ACTIVATIONS = {
     "exp": "exponential",
@@ -294,27 +292,6 @@ def test_a_batch_norm_in_training_moves_its_statistics_as_the_float_layer():
     assert np.allclose(*outputs, atol=0.03) and not cases.same_bits(*outputs)
 
 
-def heads(x, kernel, bias):
-    """(batch, heads, rows, size) from (batch, rows, inputs)."""
-    y = by_hand.matmul(x, kernel.reshape(len(kernel), -1), bias.reshape(-1).astype(np.float32))
-    return np.swapaxes(y.reshape(*x.shape[:2], *kernel.shape[1:]), 1, 2)
-
-
-def output_projection(y, kernel, bias):
-    y = np.swapaxes(y, 1, 2)
-    y = y.reshape(*y.shape[:2], -1)
-    return by_hand.matmul(y, kernel.reshape(-1, kernel.shape[-1]), bias.astype(np.float32))
-
-
-def multi_head(x, weights, visible=None):
-    wq, bq, wk, bk, wv, bv, wo, bo = weights
-    q, k, v = (heads(x, *pair) for pair in ((wq, bq), (wk, bk), (wv, bv)))
-    repeats = q.shape[1] // k.shape[1]
-    k, v = (np.repeat(z, repeats, axis=1) for z in (k, v))
-    y = by_hand.attention(q, k, v, 1 / math.sqrt(q.shape[-1]), visible)
-    return output_projection(y, wo, bo)
-
-
 ATTENTION = [
     lambda: L.MultiHeadAttention(2, 3, name="it"),
     lambda: L.GroupQueryAttention(3, 4, 2, name="it"),
@@ -327,7 +304,7 @@ def test_attention_is_rounded_operation_by_operation(make, is_causal):
     call = lambda layer, given: layer(given[0], given[0], use_causal_mask=is_causal)
     found, weights = rounded(make(), X, call=call)
     visible = np.tri(3, dtype=bool) if is_causal else None
-    assert same(found, multi_head(X, weights, visible))
+    assert same(found, by_hand.multi_head(X, weights, visible))
 
 
 @pytest.mark.parametrize("make", ATTENTION, ids=["heads", "groups"])
@@ -345,7 +322,7 @@ def test_attention_reads_masks():
     weights = [np.float64(w) for w in model.get_weights()]
     tqk.quantize_model(layer, intrinsic={"": VALUE})
     y = keras.ops.convert_to_numpy(layer(X, X, attention_mask=mask[:, None]))
-    assert same(y, multi_head(X, weights, mask[:, None, None]))
+    assert same(y, by_hand.multi_head(X, weights, mask[:, None, None]))
 
 
 def test_a_query_that_sees_nothing_gives_the_bias():
@@ -362,7 +339,7 @@ def test_attention_over_several_axes_is_rounded():
     call = lambda layer, given: layer(given[0], given[0])
     layers = [L.MultiHeadAttention(2, 3, attention_axes=a, name="it") for a in ((1, 2), None)]
     found, weights = rounded(layers[0], x, call=call)
-    flat = multi_head(x.reshape(2, 6, 4), weights)
+    flat = by_hand.multi_head(x.reshape(2, 6, 4), weights)
     assert same(found, flat.reshape(2, 2, 3, 4))
     assert cases.same_bits(found, rounded(layers[1], x, call=call)[0])
 

@@ -5,7 +5,7 @@ import functools
 from keras import config, layers, ops
 
 from tensorquant._core import Error
-from tensorquant.keras.rounded_values import AxesLast, computing_type
+from tensorquant.keras.rounded_values import AxesLast, Transposition, computing_type
 
 
 def refuse_norm(layer):
@@ -34,7 +34,7 @@ def _norm_of_axes(kind, layer, rounding, inputs, gamma, beta):
     y = rounding.run_on_values(
         kind,
         (last.of(x), *parameters),
-        _float_norm_of_axes(kind, len(last.axes), len(x.shape), epsilon),
+        _float_norm_of_axes(kind, len(last.axes), epsilon),
         dimensions=len(last.axes),
         epsilon=epsilon,
     )
@@ -42,15 +42,27 @@ def _norm_of_axes(kind, layer, rounding, inputs, gamma, beta):
 
 
 @functools.lru_cache(maxsize=4096)  # the same function for the same layer: JAX compiles it once
-def _float_norm_of_axes(kind, dimensions, rank, epsilon):
-    axes = list(range(rank - dimensions, rank))
+def _float_norm_of_axes(kind, dimensions, epsilon):
+    axes = tuple(range(-dimensions, 0))
 
-    def norm(x, *parameters):
+    def norm(x, gamma=None, beta=None):
         if kind == "rms_norm":
-            return ops.rms_normalization(x, *parameters, axis=axes, epsilon=epsilon)
-        return ops.layer_normalization(x, *parameters, axis=axes, epsilon=epsilon)
+            y = x * ops.rsqrt(ops.mean(ops.square(x), axes, keepdims=True) + epsilon)
+        else:
+            y = _standardized(x, axes, epsilon)
+        return _affine(y, gamma, beta)
 
     return norm
+
+
+def _standardized(x, axes, epsilon):
+    mean, variance = ops.moments(x, axes, keepdims=True)
+    return (x - mean) * ops.rsqrt(variance + epsilon)
+
+
+def _affine(y, gamma, beta):
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
 
 
 def _layer_normalization(layer, rounding, inputs):
@@ -62,19 +74,13 @@ def _rms_normalization(layer, rounding, x):
     return ops.cast(_norm_of_axes("rms_norm", layer, rounding, x, layer.scale, None), x.dtype)
 
 
-class _ChannelsSecond:
-    """Brings the axis of the channels behind the batch's, and back."""
+class _ChannelsSecond(Transposition):
+    """That of the axis of the channels behind the batch's."""
 
     def __init__(self, axis, rank):
         self.axis = axis % rank
         self.others = tuple(d for d in range(rank) if d != self.axis)
-        self._order = (self.others[0], self.axis, *self.others[1:])
-
-    def of(self, x):
-        return ops.transpose(x, self._order)
-
-    def back(self, y):
-        return ops.transpose(y, [self._order.index(d) for d in range(len(self._order))])
+        super().__init__([self.others[0], self.axis, *self.others[1:]])
 
 
 def _group_normalization(layer, rounding, inputs):
@@ -95,10 +101,10 @@ def _float_group_norm(groups, epsilon):
     def norm(x, gamma=None, beta=None):
         shape = ops.shape(x)
         rows = ops.reshape(x, (shape[0], groups, -1))
-        y = ops.reshape(ops.layer_normalization(rows, axis=-1, epsilon=epsilon), shape)
-        of_channel = (1, -1, *(1,) * (len(x.shape) - 2))
-        y = y if gamma is None else y * ops.reshape(gamma, of_channel)
-        return y if beta is None else y + ops.reshape(beta, of_channel)
+        y = ops.reshape(_standardized(rows, (-1,), epsilon), shape)
+        of_channel = (-1, *(1,) * (len(x.shape) - 2))
+        numbers = (p if p is None else ops.reshape(p, of_channel) for p in (gamma, beta))
+        return _affine(y, *numbers)
 
     return norm
 

@@ -64,8 +64,25 @@ def _common_size(a, b):
     return ops.where(a == 1, b, a)
 
 
-class AxesLast:
-    """Brings some axes of tensors to the end, and back.
+class Transposition:
+    """Brings the axes of tensors into an order, and back."""
+
+    def __init__(self, order):
+        self._order = tuple(order)
+        self._inverse = tuple(self._order.index(axis) for axis in range(len(self._order)))
+
+    def of(self, x):
+        return x if self._is_none() else ops.transpose(x, self._order)
+
+    def back(self, y):
+        return y if self._is_none() else ops.transpose(y, self._inverse)
+
+    def _is_none(self):
+        return self._order == tuple(range(len(self._order)))
+
+
+class AxesLast(Transposition):
+    """That of some axes to the end.
 
     Attributes:
         axes: These axes, sorted and counted from 0.
@@ -74,18 +91,7 @@ class AxesLast:
     def __init__(self, axes, rank):
         axes = (axes,) if isinstance(axes, int) else axes
         self.axes = tuple(sorted({axis % rank for axis in axes}))
-        self._order = (*(d for d in range(rank) if d not in self.axes), *self.axes)
-
-    def of(self, x):
-        return x if self._is_in_place() else ops.transpose(x, self._order)
-
-    def back(self, y):
-        if self._is_in_place():
-            return y
-        return ops.transpose(y, [self._order.index(d) for d in range(len(self._order))])
-
-    def _is_in_place(self):
-        return self._order == tuple(range(len(self._order)))
+        super().__init__([*(d for d in range(rank) if d not in self.axes), *self.axes])
 
 
 def _joined(x, axes):

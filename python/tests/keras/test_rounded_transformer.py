@@ -64,14 +64,6 @@ def test_a_block_of_a_transformer_is_rounded_in_every_layer():
     assert {name for name, text in rows.items() if text == "nothing to round"} == {"drop"}
 
 
-def test_its_gradients_are_near_the_float_ones():
-    model, x = made()
-    wanted = cases.gradients(model, x)
-    tqk.quantize_model(model, intrinsic={"": VALUE})
-    for found, one in zip(cases.gradients(model, x), wanted):
-        assert np.allclose(found, one, atol=0.1 * np.abs(one).max() + 1e-3)
-
-
 def test_it_is_trained_saved_and_loaded(tmp_path):
     model, x = made()
     random = {"product": "stochastic,20,14", "accumulator": "stochastic,24,16"}
@@ -111,11 +103,10 @@ def test_layers_that_cannot_be_rounded_are_listed_in_one_error():
     assert "'norm'" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "float16"])
-def test_mixed_precision_computes_as_keras_does(name):
+def test_mixed_precision_computes_as_keras_does():
     policy = keras.mixed_precision.dtype_policy()
     try:
-        keras.mixed_precision.set_dtype_policy(f"mixed_{name}")
+        keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
         model, x = made()
     finally:
         keras.mixed_precision.set_dtype_policy(policy)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import operation_parts
+from tensorquant.frontend.rounding import Rounding as FrontendRounding
 from tensorquant.numbers.quantizer import Quantizer
 from tensorquant.ops.common import traits
 from tensorquant.ops.torch import arithmetic
@@ -71,21 +72,8 @@ def refuse_weights(module, arithmetic_of_layer, quantizer):
         arithmetic_of_layer.refuse_blocks(spec, traits(spec).per, module.kernel_size)
 
 
-class Rounding:
-    """What the rounded functions in a call of a layer are told.
-
-    Args:
-        of_layer: The layer's LayerArithmetic.
-        index: Which of them it is.
-        step: Of random rounding.
-        name: The name that the streams have, if it is not the layer's.
-    """
-
-    def __init__(self, of_layer, index, step, name=None):
-        self._of_layer = of_layer
-        self._name = name
-        self._index = index
-        self._step = step
+class Rounding(FrontendRounding):
+    """What the rounded functions in a call of a layer are told."""
 
     def run(self, kind, operands, float_function, **options):
         """The result of one of tensorquant.ops' operations; one on values sees no scales."""
@@ -97,14 +85,8 @@ class Rounding:
                 " autocast makes them"
             )
         known = [] if options.get("on_values") else [needed(x) for x in tensors[:2]]
-        for name, scales in zip(("x_format", "w_format"), known):
-            if scales is not None:
-                options[name] = scales.spec
-        if kind == "convolution":
-            self._refuse_blocks(known, operands[1].shape[2:])
-        operation = self._of_layer.operation(
-            kind, self._index, parts=_parts, layer=self._name, **options
-        )
+        kernel = tensors[1].shape[2:] if kind == "convolution" else ()
+        operation = self._operation(kind, known, kernel, parts=_parts, **options)
         return arithmetic(
             operation,
             *tensors,
@@ -112,16 +94,6 @@ class Rounding:
             float_function=float_function,
             step=self._step,
         )
-
-    def _refuse_blocks(self, known, kernel):
-        for scales in known:
-            if scales is not None and not scales.is_one:
-                self._of_layer.refuse_blocks(scales.spec, scales.per, kernel)
-
-    def part(self, name):
-        """A Rounding of a part of the function, which has random numbers of its own."""
-        of_whole = self._name or self._of_layer.name
-        return Rounding(self._of_layer, self._index, self._step, f"{of_whole}.{name}")
 
 
 def run_function(function, rounding, args, kwargs):

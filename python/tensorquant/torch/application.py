@@ -85,8 +85,6 @@ class Application:
     def attach(self):
         """Puts the quantizers into the modules; those that no rule hits become plain ones."""
         self._before = [(module, attached(module)) for module in self._root.modules()]
-        before = attached(self._root)
-        self._model.has_optimizer = before is not None and before.model.has_optimizer
         try:
             for module, _ in self._before:
                 detach(module)

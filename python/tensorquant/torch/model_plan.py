@@ -4,6 +4,7 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.override_argument import warn_of_idle
+from tensorquant.torch import quantized_optimizers
 from tensorquant.torch.inference import in_inference
 from tensorquant.torch.twin import attached
 
@@ -20,7 +21,6 @@ class ModelPlan:
     Attributes:
         modules: All ModulePlans of the model.
         gradients: ParameterGradients, for optimizers.
-        has_optimizer: Whether quantize_optimizer() has brought one that takes them.
         ranges: A RangeRecorder that counts, or None.
         observer: Gets the names and tensors of outputs and operations; or None.
     """
@@ -30,16 +30,11 @@ class ModelPlan:
         self.operations = operations
         self.modules = []
         self.gradients = []
-        self.has_optimizer = False
         self.observer = self.ranges = None
         self.keeps_scales = keeps_scales
         self._strict = strict
         self._has_run = self._is_rehearsal = self._has_told = False
         self._masks = {}  # messages by the names of operations
-
-    def __getstate__(self):
-        # A copied optimizer has no hooks.
-        return {**self.__dict__, "has_optimizer": False}
 
     @property
     def watches(self):
@@ -77,9 +72,11 @@ class ModelPlan:
 
     def _look_for_optimizer(self, root):
         """Tells once, in training, that nobody quantizes the gradients of parameters."""
-        if self.has_optimizer or self._has_told or not self.gradients or self._is_rehearsal:
+        if self._has_told or not self.gradients or self._is_rehearsal:
             return
         if not root.training or not torch.is_grad_enabled():
+            return
+        if quantized_optimizers.exists_for(self):
             return
         self._has_told = True
         message = (

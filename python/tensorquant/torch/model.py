@@ -87,6 +87,7 @@ def quantize_model(
     if example_inputs is not None:
         idle = idle + application.run(example_inputs)
     warn_of_idle(idle, stacklevel=3)
+    application.misfits.warn(stacklevel=3)
     return model
 
 

@@ -34,6 +34,7 @@ class ModelPlan:
         self.keeps_scales = keeps_scales
         self._strict = strict
         self._has_run = self._is_rehearsal = self._has_told = False
+        self._missing = set()  # ModulePlans of modules that were told to be gone
         self._masks = {}  # messages by the names of operations
 
     @property
@@ -64,11 +65,15 @@ class ModelPlan:
         return self._messages(root)
 
     def after_forward(self, root):
-        """Tells, after the first forward of the model, what was found out."""
+        """Tells, after a forward of the model, what was found out and is not told yet."""
         self._look_for_optimizer(root)
-        if not self._has_run and not self._is_rehearsal:
-            self._has_run = True
-            warn_of_idle(self._messages(root), stacklevel=5)
+        if self._is_rehearsal:
+            return
+        if self._has_run:
+            warn_of_idle(self._of_missing_layers(root), stacklevel=5)
+            return
+        self._has_run = True
+        warn_of_idle(self._messages(root), stacklevel=5)
 
     def _look_for_optimizer(self, root):
         """Tells once, in training, that nobody quantizes the gradients of parameters."""
@@ -116,7 +121,8 @@ class ModelPlan:
     def _of_missing_layers(self, root):
         present = {attached(module) for module in root.modules()}
         for plan in self.modules:
-            if plan not in present:
+            if plan not in present and plan not in self._missing:
+                self._missing.add(plan)
                 yield (
                     f"layer '{plan.name}' is no longer in the model, and what took its place has no"
                     " quantizers; call quantize_model() again"

@@ -12,6 +12,7 @@ from tensorquant.frontend.override_argument import make_optimizer_override, warn
 from tensorquant.numbers.checks import Seed, checked
 from tensorquant.ops.torch import not_compiled
 from tensorquant.torch import quantized_optimizers
+from tensorquant.torch.half_types import Misfits
 from tensorquant.torch.names import walk
 from tensorquant.torch.refusals import refuse_scripted
 from tensorquant.torch.shards import quantize_in_place
@@ -75,6 +76,7 @@ def quantize_optimizer(
     detach(optimizer)
     plan.attach()
     warn_of_idle(plan.idle, stacklevel=3)
+    plan.misfits().warn(stacklevel=3)
     return optimizer
 
 
@@ -116,6 +118,14 @@ class OptimizerPlan:
         _refuse_optimizer(optimizer, model, self._kept)
         self._is_random = any(plan.is_random for plan in self._kept)
         self._has_stepped = False
+
+    def misfits(self):
+        """The Misfits of the parameters' types."""
+        found = Misfits()
+        for plan in self._kept:
+            for quantizer in plan.quantizers:
+                found.look_at(plan.parameter.name, quantizer, plan.parameter.tensor.dtype)
+        return found
 
     def _plan(self, tied, place, quantizers):
         parameters = tied.new(place, trained_parameters(place), lambda _: _text(quantizers))
@@ -249,16 +259,19 @@ class KeptPlan:
         self._seen = None  # names of states; None before the first step
 
     @property
+    def quantizers(self):
+        """Of states and of updates, or None in their places."""
+        its = self._quantizers
+        return its.update, its.state, *its.states.values()
+
+    @property
     def has_states(self):
         """Whether states are quantized."""
-        its = self._quantizers
-        return any(q is not None for q in (its.state, *its.states.values()))
+        return any(quantizer is not None for quantizer in self.quantizers[1:])
 
     @property
     def is_random(self):
-        its = self._quantizers
-        quantizers = (its.state, its.update, *its.states.values())
-        return any(quantizer is not None and quantizer.is_random for quantizer in quantizers)
+        return any(quantizer is not None and quantizer.is_random for quantizer in self.quantizers)
 
     def quantize(self, parameter, states, step):
         """Quantizes in place.

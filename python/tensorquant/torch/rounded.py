@@ -17,6 +17,7 @@ from tensorquant.numbers.quantizer import Quantizer
 from tensorquant.ops.common import traits
 from tensorquant.ops.torch import arithmetic
 from tensorquant.torch import rounded_attention, rounded_values
+from tensorquant.torch.autocast import as_autocast_casts
 from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
 from tensorquant.torch.operations import is_float_tensor, name_of, run_apart
@@ -81,8 +82,7 @@ class Rounding(FrontendRounding):
         if any(x.dtype != tensors[0].dtype for x in tensors):
             kinds = ", ".join(dict.fromkeys(str(x.dtype) for x in tensors))
             raise Error(
-                f"its arithmetic cannot be rounded: its tensors are of several types, {kinds}, as"
-                " autocast makes them"
+                f"its arithmetic cannot be rounded: its tensors are of several types, {kinds}"
             )
         known = [] if options.get("on_values") else [needed(x) for x in tensors[:2]]
         kernel = tensors[1].shape[2:] if kind == "convolution" else ()
@@ -130,6 +130,8 @@ def compute(function, rounding, *args, **kwargs):
         return function(*args, **kwargs)
     if not _is_rounded(name):
         raise Error(f"an intrinsic rule hits its operation '{name}', which cannot be rounded")
+    if name in _PRODUCTS:
+        args, kwargs = as_autocast_casts(args, kwargs)
     return _rounded(name)(rounding, *args, **kwargs)
 
 
@@ -324,8 +326,7 @@ def _adaptive_pool(dimensions):
     return rounded
 
 
-_FUNCTIONS = {
-    **rounded_values.FUNCTIONS,
+_PRODUCTS = {
     **rounded_attention.FUNCTIONS,
     "linear": _linear,
     "addmm": _addmm,
@@ -333,6 +334,10 @@ _FUNCTIONS = {
     "__rmatmul__": _rmatmul,
     **{f"conv{n}d": _convolution(n) for n in _SIZES},
     **{f"conv_transpose{n}d": _transposed_convolution(n) for n in _SIZES},
+}
+_FUNCTIONS = {
+    **rounded_values.FUNCTIONS,
+    **_PRODUCTS,
     **{f"avg_pool{n}d": _average_pool(n) for n in _SIZES},
     **{f"adaptive_avg_pool{n}d": _adaptive_pool(n) for n in _SIZES},
 }

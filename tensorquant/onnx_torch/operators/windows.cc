@@ -73,9 +73,9 @@ Windows windows_of(const NodeView& node, Integers kernel) {
   return windows;
 }
 
-std::int64_t groups_of(const NodeView& node) {
+std::int64_t groups_of(const NodeView& node, std::size_t weight_place) {
   const std::int64_t groups = positive(node, "group", 1);
-  const at::Tensor weight = node.constant(1);
+  const at::Tensor weight = node.constant(weight_place);
   if (weight.defined() && weight.size(0) % groups != 0) {
     throw Error("attribute 'group': a weight of size " + std::to_string(weight.size(0)) +
                 " along axis 0 has no " + std::to_string(groups) + " equal groups");
@@ -100,15 +100,8 @@ Integers kernel_of(const NodeView& node, const at::Tensor& weight) {
 }
 
 Function conv(const NodeView& node) {
-  const Windows windows = windows_of(node, kernel_of(node, node.constant(1)));
-  const std::int64_t groups = groups_of(node);
-  return [=](const Tensors& in) {
-    const bool symmetric = windows.is_symmetric();
-    const at::Tensor x = symmetric ? in[0] : padded(in[0], windows.margins(in[0]), 0);
-    const Integers padding = symmetric ? windows.begin : Integers(windows.dimensions(), 0);
-    return Tensors{at::convolution(x, in[1], in.size() > 2 ? in[2] : at::Tensor(), windows.stride,
-                                   padding, windows.dilation, /*transposed=*/false,
-                                   Integers(windows.dimensions(), 0), groups)};
+  return [run = convolution_of(node)](const Tensors& in) {
+    return Tensors{run(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor())};
   };
 }
 
@@ -278,6 +271,18 @@ Function resize(const NodeView& node) {
 }
 
 }  // namespace
+
+Convolve convolution_of(const NodeView& node, std::size_t weight) {
+  const Windows windows = windows_of(node, kernel_of(node, node.constant(weight)));
+  const std::int64_t groups = groups_of(node, weight);
+  return [=](const at::Tensor& input, const at::Tensor& w, const at::Tensor& bias) {
+    const bool symmetric = windows.is_symmetric();
+    const at::Tensor x = symmetric ? input : padded(input, windows.margins(input), 0);
+    const Integers padding = symmetric ? windows.begin : Integers(windows.dimensions(), 0);
+    return at::convolution(x, w, bias, windows.stride, padding, windows.dilation,
+                           /*transposed=*/false, Integers(windows.dimensions(), 0), groups);
+  };
+}
 
 Operators window_operators() {
   return {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "tensorquant/libtorch/nn/nn.h"
-#include "tensorquant/onnx_torch/integer_layer.h"
+#include "tensorquant/onnx_torch/alternative_layer.h"
 #include "tensorquant/onnx_torch/operators/windows.h"
 
 namespace tensorquant {
@@ -131,9 +131,11 @@ BuiltLayer build_product(const Options& options, const at::Tensor& weight, const
     set_parameters(*layer, weight, bias);
     return of_one_input(layer.ptr());
   }
-  const auto layer = std::make_shared<IntegerLayer<Impl>>(options);
+  const auto layer = std::make_shared<AlternativeLayer<Impl>>(options);
   set_parameters(*layer, weight, bias);
-  layer->sums = *sums;
+  layer->alternative = [sums = *sums](const Impl& one, const at::Tensor& x) {
+    return sums(x, one.weight, one.bias);
+  };
   return of_one_input(layer);
 }
 
@@ -184,14 +186,19 @@ BuiltLayer build_conv_transpose(const Windows& windows, const NodeView& node,
   return of_one_input(conv.ptr());
 }
 
-template <class Pool, std::size_t D>
+// The mean of all is that of a global pool, bit for bit, which adds up in another order.
+template <class Impl, std::size_t D>
 BuiltLayer build_average_pool(const Windows& windows, const NodeView& node) {
   auto options = torch::nn::AvgPoolOptions<D>(windows.kernel)
                      .stride(windows.stride)
                      .padding(windows.begin)
                      .ceil_mode(node.integer("ceil_mode", 0) != 0)
                      .count_include_pad(node.integer("count_include_pad", 0) != 0);
-  return of_one_input(Pool(options).ptr());
+  const auto pool = std::make_shared<AlternativeLayer<Impl>>(options);
+  pool->alternative = [windows](const Impl&, const at::Tensor& x) {
+    return windows.is_whole(x) ? x.mean(space_of(x), /*keepdim=*/true) : at::Tensor();
+  };
+  return of_one_input(pool);
 }
 
 // The twin of a layer whose windows have 1 to 3 dimensions; nothing where no twin does the same.
@@ -214,9 +221,9 @@ BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const 
   if (!windows.is_symmetric()) return {};
   const bool d1 = windows.dimensions() == 1, d2 = windows.dimensions() == 2;
   if (is_pool) {
-    return d1   ? build_average_pool<nn::AvgPool1d, 1>(windows, node)
-           : d2 ? build_average_pool<nn::AvgPool2d, 2>(windows, node)
-                : build_average_pool<nn::AvgPool3d, 3>(windows, node);
+    return d1   ? build_average_pool<torch::nn::AvgPool1dImpl, 1>(windows, node)
+           : d2 ? build_average_pool<torch::nn::AvgPool2dImpl, 2>(windows, node)
+                : build_average_pool<torch::nn::AvgPool3dImpl, 3>(windows, node);
   }
   return d1   ? build_conv_transpose<nn::ConvTranspose1d, 1>(windows, node, bias)
          : d2 ? build_conv_transpose<nn::ConvTranspose2d, 2>(windows, node, bias)

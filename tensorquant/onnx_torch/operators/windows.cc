@@ -73,6 +73,20 @@ Windows windows_of(const NodeView& node, Integers kernel) {
   return windows;
 }
 
+Integers space_of(const at::Tensor& x) {
+  if (x.dim() < 3) throw Error("expected an input of 3 dimensions or more");
+  Integers axes;
+  for (std::int64_t axis = 2; axis < x.dim(); ++axis) axes.push_back(axis);
+  return axes;
+}
+
+bool Windows::is_whole(const at::Tensor& x) const {
+  const auto is_zero = [](std::int64_t margin) { return margin == 0; };
+  return auto_pad == AutoPad::none && std::all_of(begin.begin(), begin.end(), is_zero) &&
+         std::all_of(end.begin(), end.end(), is_zero) && x.dim() > 2 &&
+         x.sizes().slice(2) == at::IntArrayRef(kernel);
+}
+
 std::int64_t groups_of(const NodeView& node, std::size_t weight_place) {
   const std::int64_t groups = positive(node, "group", 1);
   const at::Tensor weight = node.constant(weight_place);
@@ -210,13 +224,6 @@ Function max_pool(const NodeView& node) {
     const at::Tensor y = largest(padded(in[0], margins, lowest), windows, none, ceil_mode);
     return Tensors{ceil_mode ? without_late_windows(y, in[0], windows, margins) : y};
   };
-}
-
-Integers space_of(const at::Tensor& x) {
-  if (x.dim() < 3) throw Error("expected an input of 3 dimensions or more");
-  Integers axes;
-  for (std::int64_t axis = 2; axis < x.dim(); ++axis) axes.push_back(axis);
-  return axes;
 }
 
 Function global_average_pool(const NodeView&) {

@@ -20,9 +20,14 @@ struct Windows {
   std::size_t dimensions() const { return kernel.size(); }
   // Padding that libtorch's layers take: known before the input is, equal on both sides.
   bool is_symmetric() const { return auto_pad == AutoPad::none && begin == end; }
+  // Whether there is one window, and it is all of the input.
+  bool is_whole(const at::Tensor& x) const;
   // For an input: numbers for constant_pad_nd(), from the last dimension on.
   Integers margins(const at::Tensor& x) const;
 };
+
+// The axes behind batch and channels. Error if there are none.
+Integers space_of(const at::Tensor& x);
 
 // How many groups of channels a convolution has; of a constant weight they fit its first axis.
 std::int64_t groups_of(const NodeView& node, std::size_t weight = 1);

@@ -1,6 +1,7 @@
 // ONNX files for Python's front-end: what maps call their nodes, and a plain model for its engine.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -16,6 +17,9 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/override_of.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/onnx/export/export_model.h"
 #include "tensorquant/onnx/graph/flat_model.h"
 #include "tensorquant/onnx/graph/graph.h"
 #include "tensorquant/onnx/names/axes.h"
@@ -104,6 +108,21 @@ OnnxFile file_of(onnx::ModelProto model, const std::string& source) {
   return file;
 }
 
+onnx::Dialect dialect_of(const std::string& word) {
+  if (word == "qdq") return onnx::Dialect::qdq;
+  if (word == "qonnx") return onnx::Dialect::qonnx;
+  if (word == "functions") return onnx::Dialect::functions;
+  throw Error("'" + word + "': expected qdq, qonnx or functions");
+}
+
+onnx::ExportOptions::Reader reader_of(const std::string& word) {
+  using Reader = onnx::ExportOptions::Reader;
+  if (word.empty()) return Reader::any;
+  if (word == "hls4ml") return Reader::hls4ml;
+  if (word == "finn") return Reader::finn;
+  throw Error("'" + word + "': expected hls4ml or finn");
+}
+
 }  // namespace
 
 void bind_onnx(nb::module_& module) {
@@ -140,6 +159,27 @@ void bind_onnx(nb::module_& module) {
         return file_of(onnx::parse_model({begin, file.size()}, source), source);
       },
       "file"_a, "source"_a);
+  module.def(
+      "export_onnx",
+      [](const nb::bytes& file, const std::string& path, const Maps& maps, std::uint64_t seed,
+         bool strict, const std::string& dialect, bool keep_weights, bool maps_in_metadata,
+         const std::string& reader) {
+        Override override_maps = override_of(maps);
+        override_maps.seed = seed;
+        override_maps.strict = strict;
+        const onnx::ExportOptions options = {dialect_of(dialect), keep_weights, maps_in_metadata,
+                                             reader_of(reader)};
+        const auto* begin = static_cast<const std::byte*>(file.data());
+        onnx::ModelProto model = onnx::parse_model({begin, file.size()}, "the model");
+        const std::int64_t ir_version = model.ir_version;
+        const onnx::Graph graph = onnx::make_graph(std::move(model), "the model");
+        const onnx::ExportedModel exported =
+            onnx::export_model(graph, ir_version, override_maps, options);
+        onnx::write_model(path, exported.model);
+        return std::tuple(exported.idle, exported.warnings);
+      },
+      "file"_a, "path"_a, "maps"_a, "seed"_a, "strict"_a, "dialect"_a, "keep_weights"_a,
+      "maps_in_metadata"_a, "reader"_a, "Idle rules and warnings.");
 }
 
 }  // namespace tensorquant::python

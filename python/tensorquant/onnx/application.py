@@ -50,6 +50,7 @@ class Application:
         override: A tensorquant.Override.
 
     Attributes:
+        override: The Override.
         idle: A message for each rule that does nothing.
         layers: Pairs of a FoundLayer and its LayerQuantizers; None where no rule hits it.
         input: LayerQuantizers of the model's input, or None.
@@ -60,6 +61,7 @@ class Application:
     """
 
     def __init__(self, model, override):
+        self.override = override
         self._model = model
         self._nodes = model.flat.graph.node
         found = [

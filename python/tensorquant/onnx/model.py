@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,8 +12,9 @@ import onnx
 from tensorquant import _core
 from tensorquant._core import Error
 from tensorquant.frontend.explanation import explain_model
-from tensorquant.frontend.override_argument import make_override
+from tensorquant.frontend.override_argument import make_override, warn_of_idle
 from tensorquant.maps.explain import Explanation
+from tensorquant.maps.quantizer_map import path_text
 from tensorquant.numbers.checks import Count, checked, wrong
 from tensorquant.numbers.threads import get_num_threads
 from tensorquant.onnx.pieces import Pieces
@@ -141,6 +143,46 @@ class OnnxModel:
         override = make_override(None, None, None, maps, 0, False)
         names = [layer.name for layer in self.layers if layer.role == "computes"]
         return explain_model(override, names, True)
+
+    @checked
+    def export(
+        self,
+        path: str | os.PathLike,
+        to: str = "qdq",
+        *,
+        maps: Any = None,
+        keep_weights: bool = False,
+        maps_in_metadata: bool = False,
+        reader: str = "",
+    ) -> None:
+        """Writes the model with its quantizers, for other programs to compute.
+
+        Args:
+            path: Of the file, which appears whole or not at all.
+            to: "qdq": QuantizeLinear and DequantizeLinear; "qonnx": QONNX's Quant and its like;
+                "functions": for each quantizer string a function of standard operators.
+            maps: A `tensorquant.Override`, or the path of a file with all maps; those that
+                `quantize_model` was given if left out.
+            keep_weights: Whether weights stay float, with nodes behind them; else they are written
+                quantized.
+            maps_in_metadata: Whether the maps stand in the file's metadata, intrinsic rules too,
+                which have no other form.
+            reader: "hls4ml" or "finn": warns of what these do not take.
+
+        Raises:
+            tensorquant.Error: A quantizer has no such form, or the file cannot be written. One
+                error names all such layers.
+        """
+        own = None if self.quantized is None else self.quantized.application.override
+        override = make_override(None, None, None, own if maps is None else maps, 0, False)
+        idle, texts = _core.export_onnx(
+            *(self.flat.SerializeToString(), path_text(path)),
+            *(override._natives(), override.seed, override.strict),
+            *(to, keep_weights, maps_in_metadata, reader),
+        )
+        warn_of_idle(idle, stacklevel=3)
+        for text in texts:
+            warnings.warn(text, stacklevel=3)
 
     def __repr__(self):
         return f"OnnxModel({self.source!r})"

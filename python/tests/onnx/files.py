@@ -100,4 +100,5 @@ def little_network():
         helper.make_node("Softmax", ["g"], ["y"], "softmax"),
     ]
     model = model_of(nodes, {"x": ["n", 3, 6, 6]}, ["y"], constants)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 5]))
     return model, numbers(2, 3, 6, 6), constants

@@ -27,6 +27,7 @@ __all__ = [
     "is_training",
     "own_trainable_variables",
     "public_name",
+    "rematerializes_activation",
     "set_keras_mask",
     "set_tensor_attribute",
     "sublayers",
@@ -75,6 +76,12 @@ def is_training(kwargs):
         context = global_state.get_global_attribute("current_call_ctx")
         training = None if context is None else context.get_value("training")
     return bool(training)
+
+
+def rematerializes_activation(layer):
+    """Whether Keras has put another function in the place of a layer's activation for a call."""
+    mode = getattr(layer, "_remat_mode", None)
+    return mode is not None and mode.mode == "activations" and hasattr(layer, "activation")
 
 
 def track_seed_generator(layer, generator):

@@ -55,6 +55,7 @@ _ACTIVATIONS = {  # by the function of keras.activations
 
 def activated(layer, rounding, x):
     """What the activation of a layer makes of a tensor."""
+    refuse_activation(layer)  # it may be another one by now
     activation = layer.activation
     if activation is None or numbers_of_activation(activation) is not None:
         return x if activation is None else activation(x)

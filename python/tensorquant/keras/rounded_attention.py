@@ -70,8 +70,9 @@ def _attention(layer, rounding, inputs, mask=None, training=False, **options):
     query_mask, value_mask = mask[:2] if mask else (None, None)
     causal = options.get("use_causal_mask", False)
     visible = layer._calculate_score_mask(scores, value_mask, causal)
-    if visible is not None and len(visible.shape) == 2:
-        visible = ops.expand_dims(visible, axis=-2)
+    if visible is not None:
+        visible = ops.cast(visible, "bool")
+        visible = ops.expand_dims(visible, axis=-2) if len(visible.shape) == 2 else visible
     weights = attention_weights(SoftmaxFunctions(-1), rounding, scores, scale, visible)
     dropped = weights
     if training and layer.dropout > 0:

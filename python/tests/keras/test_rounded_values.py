@@ -353,6 +353,15 @@ def test_dot_product_attention_is_rounded(use_scale):
     assert same(found, by_hand.matmul(by_hand.softmax(scores), Y))
 
 
+def test_dot_product_attention_reads_masks():
+    layer = tqk.quantize_model(L.Attention(), intrinsic={"": VALUE})
+    seen = np.array([[1, 1, 0], [1, 0, 1]], bool)
+    y = keras.ops.convert_to_numpy(layer([X, Y], mask=[seen, seen]))
+    scores = np.where(seen[:, None], by_hand.matmul(X, np.swapaxes(Y, 1, 2)), -np.inf)
+    wanted = by_hand.matmul(by_hand.softmax(scores), Y)
+    assert same(y, np.where(seen[..., None], wanted, 0))
+
+
 def test_additive_attention_is_rounded():
     found, (scale,) = rounded(L.AdditiveAttention(), X, Y)
     sums = by_hand.accumulated(X64[:, :, None] + Y64[:, None])

@@ -392,6 +392,36 @@ def test_exact_sums(program):
     assert report["sums"] == "exact" and len(report["exact_layers"]) == 1, report
 
 
+def test_the_range_of_a_tensor_and_zero(program):
+    model = Model(17)
+    for name, x in (("x", near_ties(0.5, 40)[:-7]), ("y", f32([3, 7])), ("z", f32([0, 0]))):
+        low, high = min(f32(0), x.min()), max(f32(0), x.max())
+        scale = f32((high - low) / f32(255)) or f32(1)  # as ONNX Runtime where all are zero
+        zero = code(float(-low), scale, 0, 0, 255)
+        outputs = [f"{name}{i}" for i in range(3)]
+        model.nodes.append(
+            helper.make_node("DynamicQuantizeLinear", [model.input(name, x)], outputs)
+        )
+        model.expect(outputs[0], [code(float(v), scale, zero, 0, 255) for v in x])
+        model.expect(outputs[1], scale)
+        model.expect(outputs[2], zero)
+    model.check(program)
+
+
+def test_a_sum_beyond_int32_is_an_error(program):
+    for taps, fits in ((66310, True), (66320, False)):  # 2^31 / (255 * 127) = 66312.1
+        model = Model(17)
+        model.input("x", np.full((1, taps), 255, np.uint8))
+        weights = model.constant(np.full((taps, 1), 127), T.INT8)
+        y = model.node("MatMulInteger", ["x", weights])
+        model.expect(y, [[f32(255 * 127 * taps)]])
+        try:
+            model.check(program)
+            assert fits
+        except AssertionError as error:
+            assert not fits and "(MatMulInteger): a sum is beyond int32" in str(error), error
+
+
 def test_a_rule_quantizes_the_end_of_the_chain(program):
     model = Model(17)
     x = np.array([[1, 2], [-3, 4]], f32)

@@ -224,7 +224,8 @@ def input_name(model):
 
 
 def _type_of(parameter):
-    tensor = parameter.owner._parameters.get(parameter.attribute)
+    held = dict(parameter.owner.named_parameters(recurse=False))  # a scripted module's, too
+    tensor = held.get(parameter.attribute)
     return None if tensor is None else tensor.dtype
 
 

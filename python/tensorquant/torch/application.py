@@ -5,8 +5,8 @@ import inspect
 
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
+from tensorquant.frontend.explanation import explain_model
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
-from tensorquant.maps.explain import explain
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
@@ -54,7 +54,7 @@ class Application:
         assignment = Assignment(
             override, places, not is_layer(root), _arithmetic_of, operations.later, True
         )
-        explanation = explain(override, assignment.names)
+        explanation = explain_model(override, assignment.names, not is_layer(root))
         assignment.add_idle(idle_on_parameters(explanation, places, operations))
         self.idle = assignment.idle
         self.input = assignment.input
@@ -224,7 +224,8 @@ def input_name(model):
 
 
 def _type_of(parameter):
-    tensor = parameter.owner._parameters.get(parameter.attribute)
+    held = dict(parameter.owner.named_parameters(recurse=False))  # a scripted module's, too
+    tensor = held.get(parameter.attribute)
     return None if tensor is None else tensor.dtype
 
 

@@ -221,9 +221,10 @@ def test_rules_that_hit_parameters_and_more_are_not_idle():
         tqt.quantize_model(
             model,
             weights={"=up": {"weight": SPEC}, "shift": {"bias": SPEC}},
-            extrinsic={"u": SPEC, "": SPEC},  # `u` hits up and the operations `mul`, too
+            extrinsic={"u": SPEC, "": SPEC},  # `u` hits up, and the input and operations, too
             gradients={"": {"error": SPEC}},
         )(x)
+        tqt.quantize_model(model, extrinsic={"re:up|input": SPEC})
 
 
 def test_a_strict_rule_for_operations_is_an_error_of_the_first_forward():

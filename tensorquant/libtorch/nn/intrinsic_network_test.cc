@@ -20,6 +20,9 @@ namespace {
 using nlohmann::json;
 
 struct IntrinsicNetworkImpl : torch::nn::Module {
+  explicit IntrinsicNetworkImpl(bool needs_weights) : needs_weights(needs_weights) {}
+
+  bool needs_weights;  // of attention
   nn::Conv2d conv =
       register_module("conv", nn::Conv2d(torch::nn::Conv2dOptions(2, 8, 3).padding(1)));
   nn::BatchNorm2d bn = register_module("bn", nn::BatchNorm2d(8));
@@ -32,7 +35,7 @@ struct IntrinsicNetworkImpl : torch::nn::Module {
   torch::Tensor forward(torch::Tensor x) {
     x = bn(conv(x)).flatten(2).permute({2, 0, 1});  // (places, batch, channels)
     x = gelu(norm(x));
-    x = std::get<0>(attention->forward(x, x, x));
+    x = std::get<0>(attention->forward(x, x, x, {}, needs_weights));
     return softmax(fc(x));
   }
 };
@@ -64,9 +67,9 @@ std::string bytes_in_hex(const torch::Tensor& x) {
 TEST(IntrinsicNetwork, HasTheGoldenBits) {
   const json network = golden_network();
   const torch::NoGradGuard no_gradients;
-  ASSERT_EQ(network["maps"].size(), 4U);
+  ASSERT_EQ(network["maps"].size(), 6U);
   for (const auto& [name, maps] : network["maps"].items()) {
-    IntrinsicNetwork model;
+    IntrinsicNetwork model(network["with_weights"][name].get<bool>());
     for (auto& entry : model->named_parameters()) {
       entry.value().copy_(stored(network, entry.key()));
     }

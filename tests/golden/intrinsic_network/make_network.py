@@ -25,12 +25,19 @@ SHAPES = {
     "attention.out_proj.weight": (8, 8), "attention.out_proj.bias": (8,),
     "fc.weight": (4, 8), "fc.bias": (4,),
 }
+FIXED_POINT = {
+    "weights": "nearest,6,4",
+    "extrinsic": "nearest,12,8",
+    "intrinsic": {"": {"product": "even,16,9", "accumulator": "nearest,20,10", "accumulate": "step"}},
+}
+AT_RANDOM = {
+    "weights": "stochastic,6,4",
+    "extrinsic": "stochastic,12,8",
+    "intrinsic": {"": {"product": "stochastic,16,9", "accumulator": "stochastic,20,10"}},
+    "seed": 11,
+}
 MAPS = {
-    "fixed_point": {
-        "weights": "nearest,6,4",
-        "extrinsic": "nearest,12,8",
-        "intrinsic": {"": {"product": "even,16,9", "accumulator": "nearest,20,10", "accumulate": "step"}},
-    },
+    "fixed_point": FIXED_POINT,
     "floats": {
         "weights": "bf16",
         "extrinsic": "fp16",
@@ -41,12 +48,9 @@ MAPS = {
         "extrinsic": "int,8,scale=max",
         "intrinsic": {"conv": "int8_int32", "fc": "int8_int32", "": {"product": "bf16", "accumulator": "float,8,16"}},
     },
-    "at_random": {
-        "weights": "stochastic,6,4",
-        "extrinsic": "stochastic,12,8",
-        "intrinsic": {"": {"product": "stochastic,16,9", "accumulator": "stochastic,20,10"}},
-        "seed": 11,
-    },
+    "at_random": AT_RANDOM,
+    "fixed_point_with_weights": FIXED_POINT,
+    "at_random_with_weights": AT_RANDOM,
 }
 
 
@@ -59,6 +63,8 @@ def numbers(name, shape):
 def main():
     network = {
         "maps": MAPS,
+        # Whether attention is asked for its weights, too: it scales queries then, else scores.
+        "with_weights": {name: name.endswith("_with_weights") for name in MAPS},
         "shapes": SHAPES,
         "sixty_fourths": {name: numbers(name, shape) for name, shape in SHAPES.items()},
     }

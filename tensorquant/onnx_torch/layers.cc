@@ -9,6 +9,7 @@
 #include "tensorquant/libtorch/nn/nn.h"
 #include "tensorquant/onnx_torch/alternative_layer.h"
 #include "tensorquant/onnx_torch/operators/windows.h"
+#include "tensorquant/onnx_torch/rounded_nodes.h"
 
 namespace tensorquant {
 namespace onnx_torch {
@@ -22,10 +23,13 @@ at::Tensor own_parameter(const at::Tensor& x) {
 
 // Any node, by its function.
 struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
-  OperatorImpl(std::string op_type, Function function, std::size_t weight_place, at::Tensor weight,
-               std::size_t bias_place, at::Tensor bias, int channel_axis)
+  OperatorImpl(std::string op_type, Function function, RoundedFunction rounded_function,
+               bool selects, std::size_t weight_place, at::Tensor weight, std::size_t bias_place,
+               at::Tensor bias, int channel_axis)
       : op_type(std::move(op_type)),
         function(std::move(function)),
+        rounded_function(std::move(rounded_function)),
+        selects(selects),
         weight_place(weight_place),
         bias_place(bias_place),
         channel_axis(channel_axis),
@@ -39,18 +43,41 @@ struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
     if (bias.defined()) bias = register_parameter("bias", own_parameter(bias));
   }
 
-  at::Tensor forward(Tensors inputs) {
+  Tensors with_parameters(Tensors inputs) const {
     if (weight.defined()) inputs[weight_place] = weight;
     if (bias.defined()) inputs[bias_place] = bias;
-    return function(inputs).front();
+    return inputs;
+  }
+
+  at::Tensor forward(Tensors inputs) {
+    return function(with_parameters(std::move(inputs))).front();
   }
 
   std::string op_type;
   Function function;
+  RoundedFunction rounded_function;  // none: its arithmetic cannot be rounded
+  bool selects;                      // it has none
   std::size_t weight_place, bias_place;
   int channel_axis;
   at::Tensor weight, bias;
 };
+
+}  // namespace
+}  // namespace onnx_torch
+
+template <>
+struct RoundedForward<onnx_torch::OperatorImpl> {
+  static bool covers(const onnx_torch::OperatorImpl& layer) {
+    return layer.rounded_function != nullptr;
+  }
+  static at::Tensor call(onnx_torch::OperatorImpl& layer, const LayerArithmetic& arithmetic,
+                         onnx_torch::Tensors inputs) {
+    return layer.rounded_function(arithmetic, layer.with_parameters(std::move(inputs)));
+  }
+};
+
+namespace onnx_torch {
+namespace {
 
 class OperatorLayer : public QLayer<OperatorImpl, OperatorLayer> {
  public:
@@ -58,6 +85,7 @@ class OperatorLayer : public QLayer<OperatorImpl, OperatorLayer> {
   using Twin::Twin;
   at::Tensor forward(Tensors inputs) { return Twin::forward(std::move(inputs)); }
   std::string type() const override { return op_type; }
+  bool only_moves_values() const override { return selects; }
   int output_axis() const override { return channel_axis; }
 };
 
@@ -312,15 +340,21 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
   // A bias that is added behind the product is one more input.
   const std::size_t bias_place = adds_behind ? node.input_count() : layer.bias_input;
   Function all = function;
+  RoundedFunction rounded = make_rounded_function(node);
   if (adds_behind) {
     all = [function, bias_place](const Tensors& in) {
       return Tensors{function({in.begin(), in.end() - 1}).front() + in[bias_place]};
     };
+    rounded = [product = rounded, bias_place](const LayerArithmetic& layer, const Tensors& in) {
+      return rounded_add(layer.operation(1), product(layer, {in.begin(), in.end() - 1}),
+                         in[bias_place]);
+    };
   }
   if (scales != nullptr) all = with_integer_sums(node, function, all, *scales);
-  auto module = std::make_shared<OperatorLayer>(
-      node.op_type(), all, weight, layer.weights.empty() ? at::Tensor() : node.constant(weight),
-      bias_place, bias, has_channels_last(node) ? -1 : 1);
+  auto module =
+      std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node), weight,
+                                      layer.weights.empty() ? at::Tensor() : node.constant(weight),
+                                      bias_place, bias, has_channels_last(node) ? -1 : 1);
   return {module, [module, adds_behind](const Tensors& in) {
             Tensors inputs = in;
             if (adds_behind) inputs.emplace_back();

@@ -12,7 +12,7 @@
 #   scripts/test.sh pytorch-models  the models of torchvision, timm, transformers and diffusers, and the trainers around them,
 #                              in a virtual environment of their own, build/models-venv
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
-#   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: a quarter of an hour
+#   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: about an hour
 set -euo pipefail
 cd "$(dirname "$0")/.."
 half=${1:-all}

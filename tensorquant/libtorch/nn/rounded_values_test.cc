@@ -53,6 +53,7 @@ class GoldenCase {
     if (kind_ == "log_softmax") return call(o::LogSoftmax(-1));
     if (kind_ == "layer_norm" || kind_ == "group_norm") return of_norm();
     if (kind_ == "rms_norm") return {};
+    if (layer_.arithmetic.weight_min_exponent) return {};  // of two activations none is known
     const torch::Tensor b = tensor("b");
     if (kind_ == "add") return rounded_add(layer_, a_, b);
     if (kind_ == "sub") return rounded_subtract(layer_, a_, b);
@@ -144,7 +145,7 @@ TEST(RoundedValues, HaveTheGoldenBits) {
   EXPECT_GT(kinds["log_softmax"], 100);
   EXPECT_GT(kinds["layer_norm"], 100);
   EXPECT_GT(kinds["group_norm"], 100);
-  EXPECT_GT(kinds["products"], 100);
+  EXPECT_GT(kinds["products"], 50);
 }
 
 // The gradients of the layer's input and parameters, one after the other.

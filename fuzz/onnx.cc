@@ -1,4 +1,4 @@
-// ONNX models: the file, its graph, and the names of its layers.
+// ONNX models: the file, its graph, and the names of its layers. The file as one tensor, too.
 
 #include <set>
 
@@ -10,6 +10,7 @@
 using namespace tensorquant;
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  only_errors([&] { onnx::parse_tensor(Input(data, size).bytes(), "file"); });
   only_errors([&] {
     const onnx::ModelProto model = onnx::parse_model(Input(data, size).bytes(), "file");
     // Not compared as structs: a NaN is no equal of itself.

@@ -60,7 +60,8 @@ at::Tensor rounded_layer_norm(const LayerArithmetic& layer, const at::Tensor& x,
           "expected an input whose last sizes are those of the layer, found " + shape_of(x));
   for (const at::Tensor& tensor : {gamma, beta}) {
     require(!tensor.defined() || tensor.sizes() == sizes,
-            "expected a weight and a bias of the normalized sizes, found " + shape_of(tensor));
+            "expected a weight and a bias of the normalized sizes, found " +
+                (tensor.defined() ? shape_of(tensor) : ""));
   }
   const LayerNormOperation operation{.dimensions = static_cast<std::int64_t>(dimensions),
                                      .epsilon = epsilon};
@@ -79,6 +80,11 @@ at::Tensor rounded_group_norm(const LayerArithmetic& layer, const at::Tensor& x,
   require(x.dim() >= 2 && x.size(1) % groups == 0,
           "expected an input of (batch, channels, ...) whose channels " + std::to_string(groups) +
               " groups divide, found " + shape_of(x));
+  for (const at::Tensor& tensor : {gamma, beta}) {  // also of an input without numbers
+    require(!tensor.defined() || tensor.sizes() == x.sizes().slice(1, 1),
+            "expected a number for each channel of " + shape_of(x) + ", found " +
+                (tensor.defined() ? shape_of(tensor) : ""));
+  }
   return with_gradient(normalized(layer, operation, {x, with_gamma(gamma, beta), beta}), x, gamma,
                        beta, [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
                          return at::group_norm(a, groups, b, c, epsilon, /*cudnn_enabled=*/false);
@@ -88,6 +94,8 @@ at::Tensor rounded_group_norm(const LayerArithmetic& layer, const at::Tensor& x,
 at::Tensor rounded_instance_norm(const LayerArithmetic& layer, const at::Tensor& x,
                                  const at::Tensor& gamma, const at::Tensor& beta, double epsilon) {
   require(x.dim() >= 2, "expected an input of (batch, channels, ...), found " + shape_of(x));
+  require(!gamma.defined() || x.size(0) > 0,
+          "expected a batch that is not empty, found " + shape_of(x));
   const GroupNormOperation operation{.groups = x.size(1), .epsilon = epsilon};
   return with_gradient(normalized(layer, operation, {x, with_gamma(gamma, beta), beta}), x, gamma,
                        beta, [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {

@@ -114,6 +114,10 @@ class TheOnnxPackage(unittest.TestCase):
             ("COMPLEX128", [1 - 2j]),
             ("FLOAT8E4M3FN", [1.5, -448.0]),
             ("FLOAT8E5M2", [1.5, 57344.0]),
+            ("FLOAT8E4M3FNUZ", [1.5, -240.0]),
+            ("FLOAT8E5M2FNUZ", [1.5, -0.25]),
+            ("FLOAT8E8M0", [0.5, 4.0]),
+            ("FLOAT4E2M1", [-1.5, 6.0, 0.5]),
             ("UINT4", [1, 15, 7]),
             ("INT4", [-8, 7, 1]),
         ]

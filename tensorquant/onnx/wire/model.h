@@ -126,6 +126,12 @@ ModelProto read_model(const std::filesystem::path& path);
 // proportion to the file.
 ModelProto parse_model(std::span<const std::byte> file, const std::string& source);
 
+// A file that holds one tensor, as the inputs and outputs of ONNX's own tests do
+// (test_data_set_0/input_0.pb). Errors name the file: as of read_model(); external data, which
+// belong to a model.
+Tensor read_tensor_file(const std::filesystem::path& path);
+Tensor parse_tensor(std::span<const std::byte> file, const std::string& source);
+
 // Brings the external data of all tensors in. Links are not followed.
 void load_external_data(ModelProto& model, const std::filesystem::path& folder,
                         const std::string& source);

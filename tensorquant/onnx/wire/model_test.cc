@@ -135,6 +135,39 @@ TEST(ModelTest, NumbersInTheirOwnFieldsAreReadAsRawData) {
               ElementsAre(0x21, 0x03));
 }
 
+TEST(ModelTest, AFileOfOneTensorIsReadWhateverItsType) {
+  for (int number = 1; number <= static_cast<int>(DataType::int2); ++number) {
+    const auto type = static_cast<DataType>(number);
+    if (type == DataType::string) continue;
+    const std::string data(byte_count(type, std::vector<std::int64_t>{3}).value(), '\x15');
+    WireWriter written = tensor({3}, type);
+    written.text(9, data);
+    const Tensor read = parse_tensor(bytes_of(written.written()), "file");
+    EXPECT_EQ(read.type, type);
+    EXPECT_THAT(read.dims, ElementsAre(3)) << number;
+    EXPECT_EQ(read.bytes, bytes_of(data)) << number;
+  }
+  WireWriter text = tensor({1}, DataType::string);
+  text.text(6, "word");
+  EXPECT_THAT(parse_tensor(bytes_of(text.written()), "file").strings, ElementsAre("word"));
+}
+
+TEST(ModelTest, AFileOfOneTensorThatIsNoneIsAnError) {
+  const auto error = [](const std::string& file) {
+    return error_of([&] { parse_tensor(bytes_of(file), "input_0.pb"); });
+  };
+  EXPECT_THAT(error(""), HasSubstr("tensor '': is of undefined, which is not known"));
+  EXPECT_THAT(error("text"), StartsWith("input_0.pb: byte 0"));
+  WireWriter cut = tensor({2}, DataType::f32);
+  cut.text(9, "1234");
+  EXPECT_THAT(error(cut.written()), HasSubstr("expected 8 bytes, found 4"));
+  WireWriter outside = tensor({2}, DataType::f32);
+  outside.integer(14, 1);
+  EXPECT_EQ(error(outside.written()), "input_0.pb: external data of a tensor that is in no model");
+  EXPECT_THAT(error_of([] { read_tensor_file("/nowhere/input_0.pb"); }),
+              HasSubstr("/nowhere/input_0.pb"));
+}
+
 TEST(ModelTest, ATensorWhoseDataDoNotFitIsAnError) {
   WireWriter few = tensor({2}, DataType::f32);
   few.text(9, "abcd");

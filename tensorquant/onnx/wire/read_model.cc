@@ -363,4 +363,14 @@ ModelProto read_model(const std::filesystem::path& path) {
   return model;
 }
 
+Tensor parse_tensor(std::span<const std::byte> file, const std::string& source) {
+  Tensor tensor = read_tensor(WireReader(file, source));
+  if (tensor.external) throw Error(source + ": external data of a tensor that is in no model");
+  return tensor;
+}
+
+Tensor read_tensor_file(const std::filesystem::path& path) {
+  return parse_tensor(read_file(path), path.string());
+}
+
 }  // namespace tensorquant::onnx

@@ -30,6 +30,9 @@ Operators window_operators();  // convolutions and pools
 Operators product_operators();
 Operators normalization_operators();
 Operators quantization_operators();
+Operators integer_product_operators();
+// Those of ONNX Runtime on codes.
+Operators microsoft_operators();
 // Those of QONNX, whose domain has several names.
 Operators qonnx_operators();
 

@@ -73,9 +73,23 @@ Windows windows_of(const NodeView& node, Integers kernel) {
   return windows;
 }
 
-std::int64_t groups_of(const NodeView& node) {
+Integers space_of(const at::Tensor& x) {
+  if (x.dim() < 3) throw Error("expected an input of 3 dimensions or more");
+  Integers axes;
+  for (std::int64_t axis = 2; axis < x.dim(); ++axis) axes.push_back(axis);
+  return axes;
+}
+
+bool Windows::is_whole(const at::Tensor& x) const {
+  const auto is_zero = [](std::int64_t margin) { return margin == 0; };
+  return auto_pad == AutoPad::none && std::all_of(begin.begin(), begin.end(), is_zero) &&
+         std::all_of(end.begin(), end.end(), is_zero) && x.dim() > 2 &&
+         x.sizes().slice(2) == at::IntArrayRef(kernel);
+}
+
+std::int64_t groups_of(const NodeView& node, std::size_t weight_place) {
   const std::int64_t groups = positive(node, "group", 1);
-  const at::Tensor weight = node.constant(1);
+  const at::Tensor weight = node.constant(weight_place);
   if (weight.defined() && weight.size(0) % groups != 0) {
     throw Error("attribute 'group': a weight of size " + std::to_string(weight.size(0)) +
                 " along axis 0 has no " + std::to_string(groups) + " equal groups");
@@ -100,15 +114,8 @@ Integers kernel_of(const NodeView& node, const at::Tensor& weight) {
 }
 
 Function conv(const NodeView& node) {
-  const Windows windows = windows_of(node, kernel_of(node, node.constant(1)));
-  const std::int64_t groups = groups_of(node);
-  return [=](const Tensors& in) {
-    const bool symmetric = windows.is_symmetric();
-    const at::Tensor x = symmetric ? in[0] : padded(in[0], windows.margins(in[0]), 0);
-    const Integers padding = symmetric ? windows.begin : Integers(windows.dimensions(), 0);
-    return Tensors{at::convolution(x, in[1], in.size() > 2 ? in[2] : at::Tensor(), windows.stride,
-                                   padding, windows.dilation, /*transposed=*/false,
-                                   Integers(windows.dimensions(), 0), groups)};
+  return [run = convolution_of(node)](const Tensors& in) {
+    return Tensors{run(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor())};
   };
 }
 
@@ -219,13 +226,6 @@ Function max_pool(const NodeView& node) {
   };
 }
 
-Integers space_of(const at::Tensor& x) {
-  if (x.dim() < 3) throw Error("expected an input of 3 dimensions or more");
-  Integers axes;
-  for (std::int64_t axis = 2; axis < x.dim(); ++axis) axes.push_back(axis);
-  return axes;
-}
-
 Function global_average_pool(const NodeView&) {
   return [](const Tensors& in) { return Tensors{in[0].mean(space_of(in[0]), /*keepdim=*/true)}; };
 }
@@ -278,6 +278,18 @@ Function resize(const NodeView& node) {
 }
 
 }  // namespace
+
+Convolve convolution_of(const NodeView& node, std::size_t weight) {
+  const Windows windows = windows_of(node, kernel_of(node, node.constant(weight)));
+  const std::int64_t groups = groups_of(node, weight);
+  return [=](const at::Tensor& input, const at::Tensor& w, const at::Tensor& bias) {
+    const bool symmetric = windows.is_symmetric();
+    const at::Tensor x = symmetric ? input : padded(input, windows.margins(input), 0);
+    const Integers padding = symmetric ? windows.begin : Integers(windows.dimensions(), 0);
+    return at::convolution(x, w, bias, windows.stride, padding, windows.dilation,
+                           /*transposed=*/false, Integers(windows.dimensions(), 0), groups);
+  };
+}
 
 Operators window_operators() {
   return {

@@ -1,7 +1,9 @@
 #ifndef TENSORQUANT_ONNX_TORCH_OPERATORS_WINDOWS_H_
 #define TENSORQUANT_ONNX_TORCH_OPERATORS_WINDOWS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "tensorquant/onnx_torch/operators/node_view.h"
 
@@ -18,12 +20,22 @@ struct Windows {
   std::size_t dimensions() const { return kernel.size(); }
   // Padding that libtorch's layers take: known before the input is, equal on both sides.
   bool is_symmetric() const { return auto_pad == AutoPad::none && begin == end; }
+  // Whether there is one window, and it is all of the input.
+  bool is_whole(const at::Tensor& x) const;
   // For an input: numbers for constant_pad_nd(), from the last dimension on.
   Integers margins(const at::Tensor& x) const;
 };
 
+// The axes behind batch and channels. Error if there are none.
+Integers space_of(const at::Tensor& x);
+
 // How many groups of channels a convolution has; of a constant weight they fit its first axis.
-std::int64_t groups_of(const NodeView& node);
+std::int64_t groups_of(const NodeView& node, std::size_t weight = 1);
+
+// The convolution that a node's attributes tell. `weight`: its place among the inputs.
+using Convolve =
+    std::function<at::Tensor(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias)>;
+Convolve convolution_of(const NodeView& node, std::size_t weight = 1);
 
 // Error unless sizes, strides and dilations are 1 or more. `kernel`: of a convolution the sizes of
 // its weight; of a pool its attribute.

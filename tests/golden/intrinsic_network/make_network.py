@@ -13,7 +13,7 @@ import sys
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(FOLDER.parents[2] / "python" / "tests" / "torch"))
-import test_intrinsic_network as of_torch  # noqa: E402
+import test_intrinsic_network as of_torch
 
 # (2, 2, 4, 4) -> conv, bn -> as 16 places of 8 numbers -> norm, gelu, attention, fc, softmax
 SHAPES = {

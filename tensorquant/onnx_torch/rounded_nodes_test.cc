@@ -49,9 +49,10 @@ Tensor rounded(const std::string& type, const Tensors& inputs,
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     node.inputs.push_back(static_cast<onnx::ValueId>(i));
   }
-  const NodeView view(node, Tensors(inputs.size()));
+  const NodeView view(node, Tensors(inputs.size()),
+                      std::vector<onnx::DataType>(inputs.size(), onnx::DataType::f32));
   const Operator* const op = find_operator("", type);
-  const BuiltLayer layer = build_layer(view, {}, op->make(view), {});
+  const BuiltLayer layer = build_layer(view, {}, op->make(view), {}, nullptr);
   apply(*layer.module, Override::from_json(kRule));
   layer.module->eval();
   return layer.forward(inputs).at(0);

@@ -90,7 +90,8 @@ class FactFinder {
       return node.inputs.size() > 2 ? input_type(node, 2) : DataType::u8;
     }
     if (node.op_type == "DequantizeLinear") return input_type(node, 1);
-    if (node.op_type == "Where") return input_type(node, 1);
+    if (node.op_type == "Where" || node.op_type == "CastLike") return input_type(node, 1);
+    if (node.op_type == "OneHot") return input_type(node, 2);
     if (!node.blocks.empty()) {
       const Block& first = node.blocks.front().second;
       return first.outputs.empty() ? DataType::undefined

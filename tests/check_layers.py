@@ -20,7 +20,7 @@ ALLOWED = {
     "maps": {"base", "formats", "kernels", "quantizers"},
     "arithmetic": {"base", "formats", "kernels", "quantizers"},
     "calibration": {"base", "formats", "kernels", "quantizers"},
-    "onnx": {"base"},
+    "onnx": {"base", "formats", "kernels", "quantizers", "maps"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
@@ -33,7 +33,12 @@ ALLOWED["cli"] = CORE | {"libtorch", "onnx_torch", "data", "models", "measure"}
 
 # Inside a part, a folder may include itself, the part's own top and these.
 FOLDERS = {
-    "onnx": {"wire": set(), "graph": {"wire"}, "names": {"wire", "graph"}},
+    "onnx": {
+        "wire": set(),
+        "graph": {"wire"},
+        "names": {"wire", "graph"},
+        "export": {"wire", "graph", "names"},
+    },
     "arithmetic": {"exact": set(), "sums": {"exact"}, "layers": {"exact", "sums"}},
     "libtorch": {
         "tensors": set(),

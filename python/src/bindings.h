@@ -12,6 +12,7 @@ void bind_arithmetic(nanobind::module_& module);
 void bind_calibration(nanobind::module_& module);
 void bind_c_api(nanobind::module_& module);
 void bind_device_formats(nanobind::module_& module);
+void bind_onnx(nanobind::module_& module);
 
 }  // namespace tensorquant::python
 

@@ -32,4 +32,5 @@ NB_MODULE(_core, module) {
   tensorquant::python::bind_calibration(module);
   tensorquant::python::bind_c_api(module);
   tensorquant::python::bind_device_formats(module);
+  tensorquant::python::bind_onnx(module);
 }

@@ -47,6 +47,7 @@ void add_commands(CLI::App& app) {
   add_quantize(app);
   add_matmul(app);
   add_explain(app);
+  add_export(app);
   add_calibrate(app);
   add_train(app);
   add_evaluate(app);

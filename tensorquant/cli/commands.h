@@ -13,6 +13,7 @@ void add_quantize(CLI::App& app);
 void add_matmul(CLI::App& app);
 void add_calibrate(CLI::App& app);
 void add_explain(CLI::App& app);
+void add_export(CLI::App& app);
 void add_train(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_compare(CLI::App& app);

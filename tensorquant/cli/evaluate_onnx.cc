@@ -175,13 +175,20 @@ void OnnxEvaluation::add_to(CLI::App& command) {
       .add_option("--save-outputs", outputs,
                   "Write the outputs into this folder: output_0.npy, output_1.npy ...")
       ->group(group);
+  command
+      .add_option("--sums", sums,
+                  "Of factors that stand for integers: exact, or float as the file says")
+      ->check(CLI::IsMember({"exact", "float"}))
+      ->capture_default_str()
+      ->group(group);
 }
 
 void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, const MapOptions& maps,
                    std::uint64_t seed, bool as_json) {
   const Override override_maps = maps.read(seed);
   const at::NoGradGuard no_gradients;
-  const std::shared_ptr<OnnxModel> network = load_onnx(model);
+  const std::shared_ptr<OnnxModel> network =
+      load_onnx(model, options.sums == "exact" ? Sums::exact : Sums::floats);
   for (const std::string& warning : network->warnings()) warn(warning);
   std::vector<at::Tensor> inputs = read_inputs(*network, options.inputs);
   make_folder(options.outputs);
@@ -204,6 +211,8 @@ void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, cons
     print({{"model", model},
            {"seed", seed},
            {"maps", to_json(override_maps)},
+           {"sums", options.sums},
+           {"exact_layers", network->exact_layers()},
            {"outputs", output_json(reports)},
            {"layers", to_json(layers)}});
     return;
@@ -212,6 +221,8 @@ void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, cons
   std::printf("%s\n", output_table(reports).c_str());
   std::printf("model  %s\n", model.c_str());
   std::printf("maps   %s\n", override_maps.empty() ? "none" : override_maps.to_json().c_str());
+  std::printf("sums   %s, %zu layers of integers\n", options.sums.c_str(),
+              network->exact_layers().size());
   std::printf("seed   %llu\n", static_cast<unsigned long long>(seed));
 }
 

@@ -16,6 +16,7 @@ struct OnnxEvaluation {
 
   std::vector<std::string> inputs;  // NAME=FILE.npy
   std::string outputs;              // folder; empty: none is written
+  std::string sums = "exact";       // or "float": see Sums
 };
 
 void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, const MapOptions& maps,

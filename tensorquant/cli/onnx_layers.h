@@ -13,6 +13,7 @@ struct OnnxLayer {
   std::string node;                  // its name in the file
   std::string weight, bias, output;  // the names of these tensors; "" for none
   bool moves = false;                // moves numbers alone: rules do not hit it
+  bool sums_integers = false;        // exactly, unless --sums float
 };
 
 // Whether a --model is a file of that kind and not a name of a network of ours.

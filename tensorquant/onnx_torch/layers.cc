@@ -3,10 +3,12 @@
 #include <torch/nn.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "tensorquant/libtorch/nn/nn.h"
+#include "tensorquant/onnx_torch/alternative_layer.h"
 #include "tensorquant/onnx_torch/operators/windows.h"
 
 namespace tensorquant {
@@ -148,8 +150,26 @@ void set_parameters(Module& module, const at::Tensor& weight, const at::Tensor& 
   if (bias.defined()) module.bias.set_data(bias.detach());
 }
 
-template <class Conv, std::size_t D>
-BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Tensor& bias) {
+// The layer of Holder, or where its sums are to be exact the same around Impl.
+template <class Holder, class Impl, class Options>
+BuiltLayer build_product(const Options& options, const at::Tensor& weight, const at::Tensor& bias,
+                         const std::optional<IntegerSums>& sums) {
+  if (!sums) {
+    const Holder layer(options);
+    set_parameters(*layer, weight, bias);
+    return of_one_input(layer.ptr());
+  }
+  const auto layer = std::make_shared<AlternativeLayer<Impl>>(options);
+  set_parameters(*layer, weight, bias);
+  layer->alternative = [sums = *sums](const Impl& one, const at::Tensor& x) {
+    return sums(x, one.weight, one.bias);
+  };
+  return of_one_input(layer);
+}
+
+template <class Conv, class Impl, std::size_t D>
+BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Tensor& bias,
+                      const FactorScales* scales) {
   const at::Tensor weight = node.constant(1);
   const std::int64_t groups = groups_of(node);
   const bool symmetric = windows.is_symmetric();
@@ -160,11 +180,19 @@ BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Te
                      .dilation(windows.dilation)
                      .groups(groups)
                      .bias(bias.defined());
-  const Conv conv(options);
-  set_parameters(*conv, weight, bias);
-  if (symmetric) return of_one_input(conv.ptr());
-  return {conv.ptr(), [windows, module = conv.ptr()](const Tensors& in) {
-            return Tensors{module->forward(at::constant_pad_nd(in[0], windows.margins(in[0]), 0))};
+  std::optional<IntegerSums> sums;
+  if (scales != nullptr) {
+    sums.emplace(
+        [=](const at::Tensor& x, const at::Tensor& w) {
+          return at::convolution(x, w, at::Tensor(), windows.stride, padding, windows.dilation,
+                                 /*transposed=*/false, Integers(D, 0), groups);
+        },
+        *scales, 0, 1);
+  }
+  const BuiltLayer conv = build_product<Conv, Impl>(options, weight, bias, sums);
+  if (symmetric) return conv;
+  return {conv.module, [windows, run = conv.forward](const Tensors& in) {
+            return run({at::constant_pad_nd(in[0], windows.margins(in[0]), 0)});
           }};
 }
 
@@ -186,18 +214,24 @@ BuiltLayer build_conv_transpose(const Windows& windows, const NodeView& node,
   return of_one_input(conv.ptr());
 }
 
-template <class Pool, std::size_t D>
+// The mean of all is that of a global pool, bit for bit, which adds up in another order.
+template <class Impl, std::size_t D>
 BuiltLayer build_average_pool(const Windows& windows, const NodeView& node) {
   auto options = torch::nn::AvgPoolOptions<D>(windows.kernel)
                      .stride(windows.stride)
                      .padding(windows.begin)
                      .ceil_mode(node.integer("ceil_mode", 0) != 0)
                      .count_include_pad(node.integer("count_include_pad", 0) != 0);
-  return of_one_input(Pool(options).ptr());
+  const auto pool = std::make_shared<AlternativeLayer<Impl>>(options);
+  pool->alternative = [windows](const Impl&, const at::Tensor& x) {
+    return windows.is_whole(x) ? x.mean(space_of(x), /*keepdim=*/true) : at::Tensor();
+  };
+  return of_one_input(pool);
 }
 
 // The twin of a layer whose windows have 1 to 3 dimensions; nothing where no twin does the same.
-BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias) {
+BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias,
+                          const FactorScales* scales) {
   const bool is_pool = node.op_type() == "AveragePool";
   if (!is_pool && (layer.weights.empty() || (node.has_input(2) && !bias.defined()))) return {};
   const Windows windows = windows_of(
@@ -205,11 +239,11 @@ BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const 
   if (node.op_type() == "Conv") {
     switch (windows.dimensions()) {
       case 1:
-        return build_conv<nn::Conv1d, 1>(windows, node, bias);
+        return build_conv<nn::Conv1d, torch::nn::Conv1dImpl, 1>(windows, node, bias, scales);
       case 2:
-        return build_conv<nn::Conv2d, 2>(windows, node, bias);
+        return build_conv<nn::Conv2d, torch::nn::Conv2dImpl, 2>(windows, node, bias, scales);
       default:
-        return build_conv<nn::Conv3d, 3>(windows, node, bias);
+        return build_conv<nn::Conv3d, torch::nn::Conv3dImpl, 3>(windows, node, bias, scales);
     }
   }
   const bool has_twin =
@@ -219,9 +253,9 @@ BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const 
   if (!has_twin) return {};
   const bool d1 = windows.dimensions() == 1, d2 = windows.dimensions() == 2;
   if (is_pool) {
-    return d1   ? build_average_pool<nn::AvgPool1d, 1>(windows, node)
-           : d2 ? build_average_pool<nn::AvgPool2d, 2>(windows, node)
-                : build_average_pool<nn::AvgPool3d, 3>(windows, node);
+    return d1   ? build_average_pool<torch::nn::AvgPool1dImpl, 1>(windows, node)
+           : d2 ? build_average_pool<torch::nn::AvgPool2dImpl, 2>(windows, node)
+                : build_average_pool<torch::nn::AvgPool3dImpl, 3>(windows, node);
   }
   return d1   ? build_conv_transpose<nn::ConvTranspose1d, 1>(windows, node, bias)
          : d2 ? build_conv_transpose<nn::ConvTranspose2d, 2>(windows, node, bias)
@@ -229,11 +263,12 @@ BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const 
 }
 
 // A product with a constant matrix on its right, and a bias along its last axis.
-BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias) {
+BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias, const FactorScales* scales) {
   const at::Tensor matrix = node.constant(1);
   const bool is_gemm = node.op_type() == "Gemm";
-  const bool scales = node.number("alpha", 1) != 1 || node.number("beta", 1) != 1;
-  if (!matrix.defined() || matrix.dim() != 2 || scales || node.integer("transA", 0) != 0) return {};
+  const bool multiplies = node.number("alpha", 1) != 1 || node.number("beta", 1) != 1;
+  if (!matrix.defined() || matrix.dim() != 2 || multiplies || node.integer("transA", 0) != 0)
+    return {};
   const bool is_turned = is_gemm && node.integer("transB", 0) != 0;
   const at::Tensor weight = is_turned ? matrix : matrix.t().contiguous();
   const bool is_row = bias.defined() && bias.dim() > 0 && bias.size(-1) == bias.numel() &&
@@ -242,9 +277,13 @@ BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias) {
   const bool other_addend = is_gemm && node.has_input(2) && !bias.defined();
   if (other_addend) return {};
   auto options = torch::nn::LinearOptions(weight.size(1), weight.size(0)).bias(bias.defined());
-  const nn::Linear linear(options);
-  set_parameters(*linear, weight, bias.defined() ? bias.reshape({-1}) : bias);
-  return of_one_input(linear.ptr());
+  std::optional<IntegerSums> sums;
+  if (scales != nullptr) {
+    sums.emplace([](const at::Tensor& x, const at::Tensor& w) { return at::linear(x, w); }, *scales,
+                 0, -1);
+  }
+  return build_product<nn::Linear, torch::nn::LinearImpl>(
+      options, weight, bias.defined() ? bias.reshape({-1}) : bias, sums);
 }
 
 BuiltLayer build_batch_norm(const NodeView& node) {
@@ -256,12 +295,13 @@ BuiltLayer build_batch_norm(const NodeView& node) {
   return of_one_input(std::make_shared<BatchNormLayer>(parameters, node.number("epsilon", 1e-5)));
 }
 
-BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias) {
+BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias,
+                      const FactorScales* scales) {
   const std::string& type = node.op_type();
   if (type == "Conv" || type == "ConvTranspose" || type == "AveragePool") {
-    return build_windowed(node, layer, bias);
+    return build_windowed(node, layer, bias, scales);
   }
-  if (type == "Gemm" || type == "MatMul") return build_linear(node, bias);
+  if (type == "Gemm" || type == "MatMul") return build_linear(node, bias, scales);
   if (type == "BatchNormalization") return build_batch_norm(node);
   if (type == "Relu") return of_one_input(nn::ReLU().ptr());
   if (type == "Add") {
@@ -292,11 +332,27 @@ std::vector<Parameter> parameters_of(const NodeView& node, const onnx::Layer& la
   return parameters;
 }
 
+// Sums of two factors, exact where they can be; a third input is the bias.
+Function with_integer_sums(const NodeView& node, const Function& product, const Function& otherwise,
+                           const FactorScales& scales) {
+  const bool is_conv = node.op_type() == "Conv";
+  const bool is_turned = node.op_type() == "Gemm" && node.integer("transB", 0) != 0;
+  const IntegerSums sums(
+      [product](const at::Tensor& x, const at::Tensor& w) {
+        return product({x, w}).front();
+      },
+      scales, is_conv || is_turned ? 0 : -1, is_conv ? 1 : -1);
+  return [=](const Tensors& in) {
+    const at::Tensor y = sums(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor());
+    return y.defined() ? Tensors{y} : otherwise(in);
+  };
+}
+
 }  // namespace
 
 BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Function& function,
-                       const at::Tensor& bias) {
-  BuiltLayer twin = build_twin(node, layer, bias);
+                       const at::Tensor& bias, const FactorScales* scales) {
+  BuiltLayer twin = build_twin(node, layer, bias, scales);
   if (twin.module != nullptr) return twin;
   const bool adds_behind = layer.bias_node != nullptr;
   // A bias that is added behind the product is one more input.
@@ -307,6 +363,7 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
       return Tensors{function({in.begin(), in.end() - 1}).front() + in[bias_place]};
     };
   }
+  if (scales != nullptr) all = with_integer_sums(node, function, all, *scales);
   auto module = std::make_shared<OperatorLayer>(node.op_type(), all,
                                                 parameters_of(node, layer, bias, bias_place),
                                                 has_channels_last(node) ? -1 : 1);

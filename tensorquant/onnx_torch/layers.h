@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "tensorquant/onnx/names/layers.h"
+#include "tensorquant/onnx_torch/operators/integer_sums.h"
 #include "tensorquant/onnx_torch/operators/node_view.h"
 
 namespace tensorquant::onnx_torch {
@@ -18,9 +19,10 @@ struct BuiltLayer {
 
 // The twin of libtorch's layer that does what the node does, if there is one: Conv2d, Linear, ReLU
 // ...; else a layer around `function`. `weights` are the places of the layer's weights among the
-// node's inputs. `bias`: undefined if there is none.
+// node's inputs. `bias`: undefined if there is none. `scales`: where the layer's sums are to be
+// exact, those of its factors, else null.
 BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Function& function,
-                       const at::Tensor& bias);
+                       const at::Tensor& bias, const FactorScales* scales);
 
 }  // namespace tensorquant::onnx_torch
 

@@ -10,7 +10,9 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/text.h"
 #include "tensorquant/onnx/names/layers.h"
+#include "tensorquant/onnx/names/values.h"
 #include "tensorquant/onnx_torch/layers.h"
+#include "tensorquant/onnx_torch/operators/codes.h"
 #include "tensorquant/onnx_torch/operators/operators.h"
 #include "tensorquant/onnx_torch/plan.h"
 
@@ -18,7 +20,6 @@ namespace tensorquant {
 
 using onnx::kNoValue;
 using onnx::ValueId;
-using onnx_torch::Branch;
 using onnx_torch::Function;
 using onnx_torch::NodeView;
 using onnx_torch::reason_of;
@@ -48,8 +49,12 @@ void visit_nodes(const onnx::Block& block, const F& f) {
 
 class OnnxModelBuilder {
  public:
-  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source)
-      : graph_(graph), source_(source), plan_(std::make_shared<onnx_torch::Plan>()) {}
+  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source, Sums sums)
+      : graph_(graph),
+        source_(source),
+        sums_(sums),
+        facts_(onnx::facts_of(graph)),
+        plan_(std::make_shared<onnx_torch::Plan>()) {}
 
   std::shared_ptr<OnnxModel> build() {
     refuse_missing_operators();
@@ -132,6 +137,15 @@ class OnnxModelBuilder {
     return found;
   }
 
+  NodeView view_of(const onnx::Node& node) const {
+    std::vector<onnx::DataType> types;
+    for (const ValueId id : node.inputs) {
+      types.push_back(id == kNoValue ? onnx::DataType::undefined
+                                     : onnx::ValueFacts::of(facts_.type, id));
+    }
+    return {node, constants_of(node.inputs), std::move(types)};
+  }
+
   // Whether all that the node reads is known. What branches read is not looked at.
   bool is_constant(const onnx::Node& node) const {
     if (!node.blocks.empty()) return false;
@@ -155,7 +169,7 @@ class OnnxModelBuilder {
     if (!is_constant(node)) return false;
     try {
       const Tensors inputs = constants_of(node.inputs);
-      const Tensors results = function_of(node, NodeView(node, inputs))(inputs);
+      const Tensors results = function_of(node, view_of(node))(inputs);
       onnx_torch::check_output_count(results, node.outputs);
       for (std::size_t i = 0; i < node.outputs.size(); ++i) {
         if (node.outputs[i] != kNoValue) plan_->constants[slot_of(node.outputs[i])] = results[i];
@@ -183,7 +197,7 @@ class OnnxModelBuilder {
   Step step_of(const onnx::Node& node) {
     const std::string place = place_of(node);
     try {
-      const NodeView view(node, constants_of(node.inputs));
+      const NodeView view = view_of(node);
       Step step = {function_of(node, view), {}, node.inputs, node.outputs, {}, place};
       const onnx::Layer& layer = layers_.at(&node);
       if (layer.role == onnx::Layer::Role::computes) make_layer(layer, view, step);
@@ -222,7 +236,12 @@ class OnnxModelBuilder {
       throw Error("its bias '" + shortened(graph_.values[slot_of(layer.bias)].name, 80) +
                   "' cannot be computed before the model runs");
     }
-    onnx_torch::BuiltLayer built = onnx_torch::build_layer(view, layer, step.run, bias);
+    const bool is_exact = layer.has_integer_factors && sums_ == Sums::exact;
+    const onnx_torch::FactorScales scales =
+        is_exact ? scales_of(*layer.node) : onnx_torch::FactorScales{};
+    if (is_exact) model_->exact_layers_.push_back(layer.name);
+    onnx_torch::BuiltLayer built =
+        onnx_torch::build_layer(view, layer, step.run, bias, is_exact ? &scales : nullptr);
     step.run = std::move(built.forward);
     if (layer.bias_node != nullptr) {
       biases_.insert(layer.bias_node);
@@ -232,8 +251,19 @@ class OnnxModelBuilder {
     model_->layers_.emplace_back(layer.name, std::move(built.module));
   }
 
+  // Of a node with integer factors.
+  onnx_torch::FactorScales scales_of(const onnx::Node& node) const {
+    const auto scale = [this](ValueId factor) {
+      const onnx::Node* maker = onnx::ValueFacts::of(facts_.maker, factor);
+      return plan_->constants[slot_of(maker->inputs[1])].reshape({-1});
+    };
+    return {scale(node.inputs[0]), scale(node.inputs[1])};
+  }
+
   const onnx::Graph& graph_;
   const std::string& source_;
+  Sums sums_;
+  onnx::ValueFacts facts_;
   std::shared_ptr<onnx_torch::Plan> plan_;
   std::shared_ptr<OnnxModel> model_ = std::make_shared<OnnxModel>();
   std::unordered_map<const onnx::Node*, onnx::Layer> layers_;
@@ -244,7 +274,7 @@ namespace {
 
 bool is_of_type(const at::Tensor& x, onnx::DataType type) {
   try {
-    return x.scalar_type() == onnx_torch::scalar_type_of(type);
+    return x.scalar_type() == onnx_torch::held_type(type);
   } catch (const Error&) {
     return false;  // of none that libtorch has
   }
@@ -300,13 +330,14 @@ std::vector<std::pair<std::string, torch::nn::Module*>> OnnxModel::named_layers(
   return found;
 }
 
-std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source) {
+std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
+                                           Sums sums) {
   const onnx::Graph graph = onnx::make_graph(std::move(model), source);
-  return OnnxModelBuilder(graph, source).build();
+  return OnnxModelBuilder(graph, source, sums).build();
 }
 
-std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path) {
-  return make_onnx_model(onnx::read_model(path), path.string());
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path, Sums sums) {
+  return make_onnx_model(onnx::read_model(path), path.string(), sums);
 }
 
 }  // namespace tensorquant

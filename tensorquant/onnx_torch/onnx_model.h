@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -39,22 +40,32 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
   std::vector<std::pair<std::string, torch::nn::Module*>> named_layers() const override;
+  // The names of those that add up integers exactly.
+  const std::vector<std::string>& exact_layers() const { return exact_layers_; }
 
  private:
   friend class OnnxModelBuilder;
 
   std::shared_ptr<const onnx_torch::Plan> plan_;
   std::vector<Port> inputs_;
-  std::vector<std::string> output_names_, warnings_;
+  std::vector<std::string> output_names_, warnings_, exact_layers_;
   std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> layers_;
+};
+
+// How products are added up whose two factors stand for integers times constant scales: see
+// onnx::has_integer_factors().
+enum class Sums : std::uint8_t {
+  exact,   // the integers exactly, then scaled and rounded once: whatever the order, the engine
+  floats,  // of the numbers that they stand for, as the file says, in libtorch's order
 };
 
 // The model, in evaluation mode, with all done that does not depend on its inputs: what depends on
 // constants alone is computed. Errors as of onnx::read_model() and onnx::make_graph(); one that
 // lists all operators which are missing, with their nodes; a node whose attributes are not
 // supported.
-std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path);
-std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source);
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path, Sums sums = Sums::exact);
+std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
+                                           Sums sums = Sums::exact);
 
 }  // namespace tensorquant
 

@@ -45,9 +45,9 @@ class Assignment:
         chosen, training, its_input, idle, self._faults = _core.assign(
             override._natives(), False, told, has_input
         )
-        self.idle = [message for message in idle if message not in later]
-        for message in self.idle if override.strict else ():
-            self._faults.add(message)
+        self.idle = []
+        self._is_strict = override.strict
+        self._add_messages([message for message in idle if message not in later])
         self._seed = override.seed
         self.keeps_scales = any(rule.product is not None for rule in override.intrinsic)
         self.quantizers = [self._of(layer, one) for layer, one in zip(layers, chosen)]
@@ -56,6 +56,10 @@ class Assignment:
             for layer, core, one in zip(layers, chosen, training)
         ]
         self.input = self._of("the model's input", its_input)
+
+    def add_idle(self, rules):
+        """Adds IdleRules that a front-end found."""
+        self._add_messages([rule.message for rule in rules])
 
     def add_fault(self, layer, error):
         """Adds what a front-end found in one of the layers.
@@ -69,6 +73,11 @@ class Assignment:
     def refuse(self):
         """Raises one Error with all faults, unless there is none."""
         self._faults.refuse()
+
+    def _add_messages(self, messages):
+        self.idle += messages
+        for message in messages if self._is_strict else ():
+            self._faults.add(message)
 
     def _of(self, layer, core):
         return self._made(layer, core, LayerQuantizers.of, core, self._seed, self.keeps_scales)

@@ -61,9 +61,8 @@ class LayerPlan:
             refuse_kernels(layer, quantizers.weight)
             self._output_axes = output_axes(layer, quantizers.output)
             if quantizers.product is not None and rounded.can_round(layer):
-                rounded.refuse_masks(layer)
                 self.arithmetic = LayerArithmetic(quantizers)
-                rounded.refuse_weights(layer, self.arithmetic, quantizers.weight)
+                rounded.refuse(layer, self.arithmetic, quantizers.weight)
             if layer.built:
                 self._find_parameters(layer)
 

@@ -32,7 +32,7 @@ class OperationRules:
     Args:
         override: A tensorquant.Override.
         containers: The names of the modules that run and have modules inside.
-        layers: The names of the layers.
+        places: The FoundPlaces of the model.
 
     Attributes:
         later: Messages of the rules that hit no layer but may come to hit an operation.
@@ -40,13 +40,14 @@ class OperationRules:
             extrinsic and the intrinsic rule that hit them, or None in their places.
     """
 
-    def __init__(self, override, containers, layers):
+    def __init__(self, override, containers, places):
+        layers = [name for place in places if not place.is_parameter for name in place.names]
         names = layers if "input" in layers else ["input", *layers]  # as assign() has them
         self._outputs = _Rules(override.extrinsic, containers, names)
         self._insides = _Rules(override.intrinsic, containers, layers)
         self._seed = override.seed
         self._keeps_scales = any(rule.product is not None for rule in override.intrinsic)
-        self._taken = frozenset(layers)
+        self._taken = frozenset(name for place in places for name in place.names)
         self._step = None
         self.found = {}
         self.later = [idle.message for rules in self._both for idle in rules.later]
@@ -58,6 +59,16 @@ class OperationRules:
     @property
     def any(self):
         return any(rules.keys for rules in self._both)
+
+    @property
+    def output_rules(self):
+        """Those that may quantize results."""
+        return self._outputs.rules
+
+    def may_hit(self, kind, key):
+        """Whether a key of one of the maps may hit an operation."""
+        rules = {"extrinsic": self._outputs, "intrinsic": self._insides}.get(kind)
+        return rules is not None and key in rules.keys
 
     @property
     def rounds(self):

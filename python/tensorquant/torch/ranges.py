@@ -13,6 +13,7 @@ from tensorquant.maps.explain import Explanation
 from tensorquant.numbers.checks import checked
 from tensorquant.torch.names import containers, is_layer, walk
 from tensorquant.torch.operation_rules import OperationRules
+from tensorquant.torch.parameter_rules import idle_on_parameters
 from tensorquant.torch.twin import attached
 
 
@@ -88,9 +89,11 @@ def explain(model: nn.Module, maps: Any) -> Explanation:
         rule 2: weights key 'fc' hits no layer
     """
     override = make_override(None, None, None, maps, 0, False)
-    names = [name for place in walk(model) for name in place.names]
-    operations = OperationRules(override, dict(containers(model)), names)
-    return explain_model(override, names, not is_layer(model), operations.later)
+    places = walk(model)
+    names = [name for place in places for name in place.names]
+    operations = OperationRules(override, dict(containers(model)), places)
+    found = explain_model(override, names, not is_layer(model), operations.later)
+    return found._replace(idle=[*found.idle, *idle_on_parameters(found, places, operations)])
 
 
 def _plan_of(model):

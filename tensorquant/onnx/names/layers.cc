@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/onnx/names/integer_factors.h"
 #include "tensorquant/onnx/names/module_path.h"
 #include "tensorquant/onnx/names/values.h"
 
@@ -91,6 +92,7 @@ class LayerFinder {
       const bool is_product = node.op_type == "MatMul" && !layer.weights.empty();
       if (is_product && layer.role == Layer::Role::computes) find_bias(layer, adds);
       if (layer.bias_node != nullptr) taken.insert(layer.bias_node);
+      layer.has_integer_factors = has_integer_factors(graph_, facts_, node);
       count_prefix(prefix);
       layer.name = unique(prefix + name_of(layer));
       const std::string name = layer.name;

@@ -30,6 +30,7 @@ struct Layer {
   std::vector<std::size_t> weight_inputs;
   std::size_t bias_input = 0;       // not of a bias_node's
   const Node* bias_node = nullptr;  // the Add behind a MatMul whose constant is the bias: one layer
+  bool has_integer_factors = false;  // see integer_factors.h
 };
 
 // All nodes but the Add of a `bias_node`, in the order of the file, each before those of its

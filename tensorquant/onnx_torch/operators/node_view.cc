@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/onnx_torch/operators/codes.h"
 
 namespace tensorquant::onnx_torch {
 
@@ -75,6 +76,10 @@ std::int64_t integer_of(const at::Tensor& tensor) {
   return integers_of(tensor).front();
 }
 
+at::Tensor optional_input(const Tensors& inputs, std::size_t i) {
+  return i < inputs.size() ? inputs[i] : at::Tensor();
+}
+
 std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise) {
   const std::int64_t value = node.integer(name, otherwise);
   if (value < 1) {
@@ -118,12 +123,15 @@ at::ScalarType scalar_type_of(onnx::DataType type) {
 }
 
 at::Tensor tensor_of(const onnx::Tensor& tensor) {
-  const at::ScalarType type = scalar_type_of(tensor.type);
+  const at::ScalarType type = held_type(tensor.type);
   if (tensor.external) throw Error("its external data are not loaded");
   const std::optional<std::size_t> size = byte_count(tensor.type, tensor.dims);
   if (size != tensor.bytes.size()) {
     throw Error("dimensions " + onnx::to_string(tensor.dims) + " of " + name_of(tensor.type) +
                 ", but " + std::to_string(tensor.bytes.size()) + " bytes");
+  }
+  if (at::elementSize(type) * 8 != static_cast<std::size_t>(bits_of(tensor.type))) {
+    return decoded(tensor);
   }
   at::Tensor made = at::empty(tensor.dims, type);
   if (!tensor.bytes.empty()) std::memcpy(made.data_ptr(), tensor.bytes.data(), tensor.bytes.size());

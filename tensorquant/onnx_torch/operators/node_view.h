@@ -23,9 +23,10 @@ using Function = std::function<Tensors(const Tensors&)>;
 // graph adds the node.
 class NodeView {
  public:
-  // `constants`: of each input its tensor if it is a constant, else undefined.
-  NodeView(const onnx::Node& node, Tensors constants)
-      : node_(node), constants_(std::move(constants)) {}
+  // `constants`: of each input its tensor if it is a constant, else undefined. `types`: of each
+  // input, undefined where it is not known.
+  NodeView(const onnx::Node& node, Tensors constants, std::vector<onnx::DataType> types)
+      : node_(node), constants_(std::move(constants)), types_(std::move(types)) {}
 
   std::int64_t version() const { return node_.version; }
   const std::string& op_type() const { return node_.op_type; }
@@ -42,6 +43,10 @@ class NodeView {
     return i < constants_.size() ? constants_[i] : at::Tensor();
   }
 
+  onnx::DataType input_type(std::size_t i) const {
+    return i < types_.size() ? types_[i] : onnx::DataType::undefined;
+  }
+
   bool has(std::string_view name) const { return find_attribute(node_, name) != nullptr; }
   std::int64_t integer(std::string_view name, std::int64_t otherwise) const;
   double number(std::string_view name, double otherwise) const;
@@ -56,6 +61,7 @@ class NodeView {
 
   const onnx::Node& node_;
   Tensors constants_;
+  std::vector<onnx::DataType> types_;
 };
 
 inline bool is_given(const Tensors& inputs, std::size_t i) {
@@ -83,13 +89,16 @@ IntegerList axes_of(const NodeView& node, std::int64_t with_input);
 // The integer of a tensor that holds one; Error if it holds more or none.
 std::int64_t integer_of(const at::Tensor& tensor);
 
+// Undefined where it is left out.
+at::Tensor optional_input(const Tensors& inputs, std::size_t i);
+
 // An attribute that is 1 or more; Error if it is not.
 std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise);
 
 Integers integers_of(const at::Tensor& tensor);
 
-// The constant as a tensor with memory of its own; Error for types that libtorch does not have,
-// and for external data that are not loaded.
+// The constant as a tensor with memory of its own, of its held_type(). Error for types that are not
+// computed with, and for external data that are not loaded.
 at::Tensor tensor_of(const onnx::Tensor& tensor);
 at::ScalarType scalar_type_of(onnx::DataType type);
 

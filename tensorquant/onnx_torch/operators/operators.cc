@@ -12,8 +12,9 @@ namespace {
 
 Operators all_operators() {
   Operators all;
-  for (const auto& list : {conversion_operators, movement_operators, creation_operators,
-                           selection_operators, quantization_operators}) {
+  for (const auto& list :
+       {conversion_operators, movement_operators, creation_operators, selection_operators,
+        quantization_operators, integer_product_operators}) {
     for (auto& [name, op] : list()) all.insert({name, op}).first->second.takes_16_bits = true;
   }
   for (const auto& list : {arithmetic_operators, activation_operators, reduction_operators,
@@ -69,13 +70,18 @@ Function make_function(const Operator& op, const NodeView& node) {
 }
 
 const Operator* find_operator(std::string_view domain, std::string_view op_type) {
-  static const Operators standard = all_operators(), qonnx = qonnx_operators();
-  const bool is_qonnx = domain == "qonnx.custom_op.general" || domain == "onnx.brevitas" ||
-                        domain == "finn.custom_op.general";
-  if (!domain.empty() && !is_qonnx) return nullptr;
-  const Operators& operators = is_qonnx ? qonnx : standard;
-  const auto found = operators.find(op_type);
-  return found == operators.end() ? nullptr : &found->second;
+  static const Operators standard = all_operators(), qonnx = qonnx_operators(),
+                         microsoft = microsoft_operators();
+  static const std::map<std::string_view, const Operators&> domains = {
+      {"", standard},
+      {"qonnx.custom_op.general", qonnx},
+      {"onnx.brevitas", qonnx},
+      {"finn.custom_op.general", qonnx},
+      {"com.microsoft", microsoft}};
+  const auto operators = domains.find(domain);
+  if (operators == domains.end()) return nullptr;
+  const auto found = operators->second.find(op_type);
+  return found == operators->second.end() ? nullptr : &found->second;
 }
 
 }  // namespace tensorquant::onnx_torch

@@ -39,6 +39,9 @@ Operators attention_operators();
 Operators recurrent_operators();
 Operators normalization_operators();
 Operators quantization_operators();
+Operators integer_product_operators();
+// Those of ONNX Runtime on codes.
+Operators microsoft_operators();
 // Those of QONNX, whose domain has several names.
 Operators qonnx_operators();
 

@@ -183,13 +183,6 @@ Function max_pool(const NodeView& node) {
   };
 }
 
-Integers space_of(const at::Tensor& x) {
-  if (x.dim() < 3) throw Error("expected an input of 3 dimensions or more");
-  Integers axes;
-  for (std::int64_t axis = 2; axis < x.dim(); ++axis) axes.push_back(axis);
-  return axes;
-}
-
 Function global_average_pool(const NodeView&) {
   return [](const Tensors& in) { return Tensors{in[0].mean(space_of(in[0]), /*keepdim=*/true)}; };
 }

@@ -99,9 +99,23 @@ Windows windows_of(const NodeView& node, Integers kernel) {
   return WindowAttributes(node).with(std::move(kernel));
 }
 
-std::int64_t groups_of(const NodeView& node) {
+Integers space_of(const at::Tensor& x) {
+  if (x.dim() < 3) throw Error("expected an input of 3 dimensions or more");
+  Integers axes;
+  for (std::int64_t axis = 2; axis < x.dim(); ++axis) axes.push_back(axis);
+  return axes;
+}
+
+bool Windows::is_whole(const at::Tensor& x) const {
+  const auto is_zero = [](std::int64_t margin) { return margin == 0; };
+  return auto_pad == AutoPad::none && std::all_of(begin.begin(), begin.end(), is_zero) &&
+         std::all_of(end.begin(), end.end(), is_zero) && x.dim() > 2 &&
+         x.sizes().slice(2) == at::IntArrayRef(kernel);
+}
+
+std::int64_t groups_of(const NodeView& node, std::size_t weight_place) {
   const std::int64_t groups = positive(node, "group", 1);
-  const at::Tensor weight = node.constant(1);
+  const at::Tensor weight = node.constant(weight_place);
   if (weight.defined() && weight.size(0) % groups != 0) {
     throw Error("attribute 'group': a weight of size " + std::to_string(weight.size(0)) +
                 " along axis 0 has no " + std::to_string(groups) + " equal groups");
@@ -126,8 +140,8 @@ namespace {
 // Of a convolution: of its weight, where that is known before the model runs.
 class ConvWindows {
  public:
-  explicit ConvWindows(const NodeView& node) : attributes_(node) {
-    const at::Tensor weight = node.constant(1);
+  explicit ConvWindows(const NodeView& node, std::size_t place = 1) : attributes_(node) {
+    const at::Tensor weight = node.constant(place);
     if (weight.defined()) known_ = attributes_.with(kernel_of(weight));
   }
 
@@ -146,14 +160,8 @@ class ConvWindows {
 };
 
 Function conv(const NodeView& node) {
-  return [conv_windows = ConvWindows(node), groups = groups_of(node)](const Tensors& in) {
-    const Windows windows = conv_windows.of(in[1]);
-    const bool symmetric = windows.is_symmetric();
-    const at::Tensor x = symmetric ? in[0] : padded(in[0], windows.margins(in[0]), 0);
-    const Integers none(windows.dimensions(), 0);
-    return Tensors{at::convolution(x, in[1], is_given(in, 2) ? in[2] : at::Tensor(), windows.stride,
-                                   symmetric ? windows.begin : none, windows.dilation,
-                                   /*transposed=*/false, none, groups)};
+  return [run = convolution_of(node)](const Tensors& in) {
+    return Tensors{run(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor())};
   };
 }
 
@@ -254,6 +262,18 @@ Function columns_to_image(const NodeView& node) {
 }
 
 }  // namespace
+
+Convolve convolution_of(const NodeView& node, std::size_t weight) {
+  return [conv_windows = ConvWindows(node, weight), groups = groups_of(node, weight)](
+             const at::Tensor& input, const at::Tensor& w, const at::Tensor& bias) {
+    const Windows windows = conv_windows.of(w);
+    const bool symmetric = windows.is_symmetric();
+    const at::Tensor x = symmetric ? input : padded(input, windows.margins(input), 0);
+    const Integers none(windows.dimensions(), 0);
+    return at::convolution(x, w, bias, windows.stride, symmetric ? windows.begin : none,
+                           windows.dilation, /*transposed=*/false, none, groups);
+  };
+}
 
 Operators window_operators() {
   return {

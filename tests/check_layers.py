@@ -47,7 +47,7 @@ FOLDERS = {
         "nn": {"tensors", "arithmetic", "layers"},
         "model": {"tensors", "arithmetic", "layers"},
     },
-    "onnx_torch": {"": {"operators"}, "operators": set()},
+    "onnx_torch": {"": {"operators"}, "operators": set(), "node_tests": {"", "operators"}},
 }
 
 # For users: they include what they like and nothing in their part includes them.

@@ -2,6 +2,7 @@
 
 #include <torch/nn.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,45 +22,67 @@ at::Tensor own_parameter(const at::Tensor& x) {
   return x.defined() ? x.detach().requires_grad_() : x;
 }
 
+// A constant input of a node that quantizers act on.
+struct Parameter {
+  std::string name;
+  std::size_t place = 0;  // among the inputs
+  at::Tensor value;
+};
+
+// What rules hit of a node's outputs: the first, or all.
+struct Outputs {
+  Tensors tensors;
+  bool all_count = false;
+
+  template <class F>
+  void visit_tensors(F&& f) {
+    for (std::size_t i = 0; i < (all_count ? tensors.size() : 1); ++i) f(tensors[i]);
+  }
+};
+
+bool is_recurrent(const std::string& type) {
+  return type == "LSTM" || type == "GRU" || type == "RNN";
+}
+
 // Any node, by its function.
 struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
   OperatorImpl(std::string op_type, Function function, RoundedFunction rounded_function,
-               bool selects, std::size_t weight_place, at::Tensor weight, std::size_t bias_place,
-               at::Tensor bias, int channel_axis)
+               bool selects, std::vector<Parameter> parameters, int channel_axis)
       : op_type(std::move(op_type)),
         function(std::move(function)),
         rounded_function(std::move(rounded_function)),
         selects(selects),
-        weight_place(weight_place),
-        bias_place(bias_place),
-        channel_axis(channel_axis),
-        weight(std::move(weight)),
-        bias(std::move(bias)) {
+        parameters_of_node(std::move(parameters)),
+        channel_axis(channel_axis) {
     reset();
   }
 
   void reset() override {
-    if (weight.defined()) weight = register_parameter("weight", own_parameter(weight));
-    if (bias.defined()) bias = register_parameter("bias", own_parameter(bias));
+    for (Parameter& parameter : parameters_of_node) {
+      parameter.value = register_parameter(parameter.name, own_parameter(parameter.value));
+    }
+  }
+
+  template <class F>
+  void quantizable(F&& f) {
+    for (Parameter& parameter : parameters_of_node) f(parameter.value);
   }
 
   Tensors with_parameters(Tensors inputs) const {
-    if (weight.defined()) inputs[weight_place] = weight;
-    if (bias.defined()) inputs[bias_place] = bias;
+    for (const Parameter& parameter : parameters_of_node) inputs[parameter.place] = parameter.value;
     return inputs;
   }
 
-  at::Tensor forward(Tensors inputs) {
-    return function(with_parameters(std::move(inputs))).front();
+  Outputs forward(Tensors inputs) {
+    return {function(with_parameters(std::move(inputs))), is_recurrent(op_type)};
   }
 
   std::string op_type;
   Function function;
   RoundedFunction rounded_function;  // none: its arithmetic cannot be rounded
   bool selects;                      // it has none
-  std::size_t weight_place, bias_place;
+  std::vector<Parameter> parameters_of_node;
   int channel_axis;
-  at::Tensor weight, bias;
 };
 
 }  // namespace
@@ -70,9 +93,9 @@ struct RoundedForward<onnx_torch::OperatorImpl> {
   static bool covers(const onnx_torch::OperatorImpl& layer) {
     return layer.rounded_function != nullptr;
   }
-  static at::Tensor call(onnx_torch::OperatorImpl& layer, const LayerArithmetic& arithmetic,
-                         onnx_torch::Tensors inputs) {
-    return layer.rounded_function(arithmetic, layer.with_parameters(std::move(inputs)));
+  static onnx_torch::Outputs call(onnx_torch::OperatorImpl& layer,
+                                  const LayerArithmetic& arithmetic, onnx_torch::Tensors inputs) {
+    return {{layer.rounded_function(arithmetic, layer.with_parameters(std::move(inputs)))}, false};
   }
 };
 
@@ -83,10 +106,14 @@ class OperatorLayer : public QLayer<OperatorImpl, OperatorLayer> {
  public:
   using Twin = QLayer<OperatorImpl, OperatorLayer>;
   using Twin::Twin;
-  at::Tensor forward(Tensors inputs) { return Twin::forward(std::move(inputs)); }
+  Outputs forward(Tensors inputs) { return Twin::forward(std::move(inputs)); }
   std::string type() const override { return op_type; }
   bool only_moves_values() const override { return selects; }
   int output_axis() const override { return channel_axis; }
+  // Those of recurrent layers are (directions, gates, in).
+  TensorAxes weight_axes() const override {
+    return is_recurrent(op_type) ? TensorAxes{.channel = 1, .reduction = 2} : Twin::weight_axes();
+  }
 };
 
 // A batch normalization of inputs of any rank, with the statistics of the file.
@@ -246,7 +273,11 @@ BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const 
         return build_conv<nn::Conv3d, torch::nn::Conv3dImpl, 3>(windows, node, bias, scales);
     }
   }
-  if (!windows.is_symmetric()) return {};
+  const bool has_twin =
+      is_pool ? windows.fits_a_pool() && !windows.is_dilated()
+              : windows.is_symmetric() && !node.has("output_shape") &&
+                    *std::min_element(windows.begin.begin(), windows.begin.end()) >= 0;
+  if (!has_twin) return {};
   const bool d1 = windows.dimensions() == 1, d2 = windows.dimensions() == 2;
   if (is_pool) {
     return d1   ? build_average_pool<torch::nn::AvgPool1dImpl, 1>(windows, node)
@@ -310,7 +341,22 @@ BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::
 bool has_channels_last(const NodeView& node) {
   const std::string& type = node.op_type();
   return type == "MatMul" || type == "Gemm" || type == "LayerNormalization" || type == "Gather" ||
-         type == "Softmax";
+         type == "Softmax" || type == "RMSNormalization" || type == "Attention" ||
+         is_recurrent(type);
+}
+
+// Of several weights, those of the input and of the state before.
+std::vector<Parameter> parameters_of(const NodeView& node, const onnx::Layer& layer,
+                                     const at::Tensor& bias, std::size_t bias_place) {
+  constexpr const char* kNames[] = {"weight_ih", "weight_hh"};
+  std::vector<Parameter> parameters;
+  for (std::size_t i = 0; i < layer.weights.size(); ++i) {
+    const std::size_t place = layer.weight_inputs[i];
+    const std::string name = is_recurrent(node.op_type()) ? kNames[place - 1] : "weight";
+    parameters.push_back({name, place, node.constant(place)});
+  }
+  if (bias.defined()) parameters.push_back({"bias", bias_place, bias});
+  return parameters;
 }
 
 // Sums of two factors, exact where they can be; a third input is the bias.
@@ -335,7 +381,6 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
                        const at::Tensor& bias, const FactorScales* scales) {
   BuiltLayer twin = build_twin(node, layer, bias, scales);
   if (twin.module != nullptr) return twin;
-  const std::size_t weight = layer.weights.empty() ? 0 : layer.weight_inputs.front();
   const bool adds_behind = layer.bias_node != nullptr;
   // A bias that is added behind the product is one more input.
   const std::size_t bias_place = adds_behind ? node.input_count() : layer.bias_input;
@@ -351,14 +396,13 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
     };
   }
   if (scales != nullptr) all = with_integer_sums(node, function, all, *scales);
-  auto module =
-      std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node), weight,
-                                      layer.weights.empty() ? at::Tensor() : node.constant(weight),
-                                      bias_place, bias, has_channels_last(node) ? -1 : 1);
+  auto module = std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node),
+                                                parameters_of(node, layer, bias, bias_place),
+                                                has_channels_last(node) ? -1 : 1);
   return {module, [module, adds_behind](const Tensors& in) {
             Tensors inputs = in;
             if (adds_behind) inputs.emplace_back();
-            return Tensors{module->forward(std::move(inputs))};
+            return module->forward(std::move(inputs)).tensors;
           }};
 }
 

@@ -17,6 +17,10 @@
 
 namespace tensorquant {
 
+namespace onnx_torch {
+struct Plan;
+}
+
 // An ONNX model that libtorch computes. Its layers are quantizable, by the names that
 // onnx::layers_of() gives: apply(), summary() and the like take it as any other model.
 class OnnxModel : public torch::nn::Module, public NamedLayers {
@@ -41,9 +45,8 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
 
  private:
   friend class OnnxModelBuilder;
-  struct Plan;
 
-  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<const onnx_torch::Plan> plan_;
   std::vector<Port> inputs_;
   std::vector<std::string> output_names_, warnings_, exact_layers_;
   std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> layers_;

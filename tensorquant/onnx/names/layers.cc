@@ -22,11 +22,22 @@ const Names kMovers = {"Reshape",      "Flatten",        "Transpose", "Squeeze",
                        "Unsqueeze",    "Slice",          "Split",     "Concat",
                        "Expand",       "Identity",       "Dropout",   "Pad",
                        "MaxPool",      "GlobalMaxPool",  "Tile",      "DepthToSpace",
-                       "SpaceToDepth", "GatherElements", "GatherND",  "If"};
-const Names kOthers = {
-    "Cast",          "Constant",       "ConstantOfShape",  "Shape",
-    "Size",          "QuantizeLinear", "DequantizeLinear", "QLinearConv",
-    "QLinearMatMul", "ConvInteger",    "MatMulInteger",    "DynamicQuantizeLinear"};
+                       "SpaceToDepth", "GatherElements", "GatherND",  "If",
+                       "TopK",         "Compress",       "Trilu",     "ReverseSequence",
+                       "Unique",       "CenterCropPad"};
+const Names kOthers = {"Cast",
+                       "CastLike",
+                       "Constant",
+                       "ConstantOfShape",
+                       "Shape",
+                       "Size",
+                       "QuantizeLinear",
+                       "DequantizeLinear",
+                       "QLinearConv",
+                       "QLinearMatMul",
+                       "ConvInteger",
+                       "MatMulInteger",
+                       "DynamicQuantizeLinear"};
 // Nodes that make another constant of a constant's numbers, and those of them that keep its shape.
 const Names kChains = {"Identity",         "Transpose", "Reshape",  "Unsqueeze",    "Cast",
                        "DequantizeLinear", "Quant",     "IntQuant", "BipolarQuant", "FloatQuant"};

@@ -110,7 +110,8 @@ class FactFinder {
     if (node.op_type == "DynamicQuantizeLinear") {
       return node.outputs.size() > 1 && output == node.outputs[1] ? DataType::f32 : DataType::u8;
     }
-    if (node.op_type == "Where") return input_type(node, 1);
+    if (node.op_type == "Where" || node.op_type == "CastLike") return input_type(node, 1);
+    if (node.op_type == "OneHot") return input_type(node, 2);
     if (!node.blocks.empty()) {
       const Block& first = node.blocks.front().second;
       return first.outputs.empty() ? DataType::undefined

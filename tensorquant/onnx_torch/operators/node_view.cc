@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -38,6 +39,17 @@ Integers NodeView::integers(std::string_view name, Integers otherwise) const {
   return found != nullptr ? found->ints : otherwise;
 }
 
+std::vector<double> NodeView::numbers(std::string_view name) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::floats);
+  return found != nullptr ? std::vector<double>(found->floats.begin(), found->floats.end())
+                          : std::vector<double>();
+}
+
+std::vector<std::string> NodeView::texts(std::string_view name) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::strings);
+  return found != nullptr ? found->strings : std::vector<std::string>();
+}
+
 const onnx::Tensor* NodeView::tensor(std::string_view name) const {
   const onnx::Attribute* found = find(name, onnx::AttributeType::tensor);
   return found != nullptr ? &found->tensors.front() : nullptr;
@@ -51,6 +63,17 @@ IntegerList::IntegerList(const NodeView& node, std::size_t i, Integers otherwise
 
 Integers IntegerList::of(const Tensors& inputs) const {
   return known_ ? values_ : integers_of(inputs.at(input_));
+}
+
+IntegerList axes_of(const NodeView& node, std::int64_t with_input) {
+  return node.version() < with_input ? IntegerList(node.integers("axes")) : IntegerList(node, 1);
+}
+
+std::int64_t integer_of(const at::Tensor& tensor) {
+  if (tensor.numel() != 1) {
+    throw Error("expected one integer, found " + std::to_string(tensor.numel()));
+  }
+  return integers_of(tensor).front();
 }
 
 at::Tensor optional_input(const Tensors& inputs, std::size_t i) {
@@ -120,6 +143,38 @@ std::int64_t axis_of(std::int64_t axis, std::int64_t rank) {
     throw Error("there is no axis " + std::to_string(axis) + " of " + std::to_string(rank));
   }
   return axis < 0 ? axis + rank : axis;
+}
+
+Integers all_axes_of(Integers axes, std::int64_t rank) {
+  if (axes.empty()) {
+    for (std::int64_t axis = 0; axis < rank; ++axis) axes.push_back(axis);
+  }
+  for (std::int64_t& axis : axes) axis = axis_of(axis, rank);
+  Integers sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+    throw Error("an axis stands there twice");
+  }
+  return axes;
+}
+
+at::Tensor from_the_start(const at::Tensor& indices, std::int64_t size) {
+  const at::Tensor wide = indices.to(at::kLong);
+  return at::where(wide < 0, wide + size, wide);
+}
+
+void check_size(at::IntArrayRef sizes, at::ScalarType type) {
+  constexpr double kMost = 16.0 * (1 << 30);
+  double bytes = static_cast<double>(c10::elementSize(type));
+  for (const std::int64_t size : sizes) {
+    if (size < 0) {
+      throw Error("sizes " + onnx::to_string({sizes.data(), sizes.size()}) + ": one is negative");
+    }
+    bytes *= static_cast<double>(size);
+  }
+  if (bytes <= kMost) return;
+  throw Error("a tensor of sizes " + onnx::to_string({sizes.data(), sizes.size()}) +
+              " takes more than 16 GiB");
 }
 
 }  // namespace tensorquant::onnx_torch

@@ -52,6 +52,8 @@ class NodeView {
   double number(std::string_view name, double otherwise) const;
   std::string text(std::string_view name, const std::string& otherwise) const;
   Integers integers(std::string_view name, Integers otherwise = {}) const;
+  std::vector<double> numbers(std::string_view name) const;  // empty if it is not there
+  std::vector<std::string> texts(std::string_view name) const;
   const onnx::Tensor* tensor(std::string_view name) const;  // null if it is not there
 
  private:
@@ -61,6 +63,10 @@ class NodeView {
   Tensors constants_;
   std::vector<onnx::DataType> types_;
 };
+
+inline bool is_given(const Tensors& inputs, std::size_t i) {
+  return i < inputs.size() && inputs[i].defined();
+}
 
 // A list of integers that a node takes from an attribute or an input; read once if it is constant.
 class IntegerList {
@@ -77,6 +83,12 @@ class IntegerList {
   std::size_t input_ = 0;
 };
 
+// The axes of a node: an attribute before operator set `with_input`, then input 1.
+IntegerList axes_of(const NodeView& node, std::int64_t with_input);
+
+// The integer of a tensor that holds one; Error if it holds more or none.
+std::int64_t integer_of(const at::Tensor& tensor);
+
 // Undefined where it is left out.
 at::Tensor optional_input(const Tensors& inputs, std::size_t i);
 
@@ -92,6 +104,15 @@ at::ScalarType scalar_type_of(onnx::DataType type);
 
 // An axis from the end counts down from the rank. Error if there is no such axis.
 std::int64_t axis_of(std::int64_t axis, std::int64_t rank);
+// The same for each of a list, which may be in any order; none stands for all.
+Integers all_axes_of(Integers axes, std::int64_t rank);
+
+// Indices, which may count from the end, from the start on.
+at::Tensor from_the_start(const at::Tensor& indices, std::int64_t size);
+
+// Error if a tensor of such sizes would take more memory than any model needs: sizes that a file
+// tells are not to be believed.
+void check_size(at::IntArrayRef sizes, at::ScalarType type);
 
 }  // namespace tensorquant::onnx_torch
 

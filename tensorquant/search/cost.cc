@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/search/accumulator_width.h"
@@ -12,36 +13,19 @@ namespace {
 
 // Where a layer's output is read, by indices into the facts.
 struct Flow {
-  std::vector<std::vector<std::size_t>> sources, readers;
+  const std::vector<std::vector<std::size_t>>&sources, &readers;
 };
-
-Flow flow_of(std::span<const LayerFacts> facts) {
-  std::map<std::string, std::size_t> index;
-  for (std::size_t i = 0; i < facts.size(); ++i) index[facts[i].layer] = i;
-  Flow flow{std::vector<std::vector<std::size_t>>(facts.size()),
-            std::vector<std::vector<std::size_t>>(facts.size())};
-  for (std::size_t i = 0; i < facts.size(); ++i) {
-    for (const std::string& name : facts[i].sources) {
-      const auto source = index.find(name);
-      if (source == index.end() || source->second >= i) {
-        throw Error("layer '" + facts[i].layer + "' reads '" + name + "', which is not before it");
-      }
-      flow.sources[i].push_back(source->second);
-      flow.readers[source->second].push_back(i);
-    }
-  }
-  return flow;
-}
 
 const Operand& wider(const Operand& a, const Operand& b) {
   return b.stored_bits > a.stored_bits ? b : a;
 }
 
-class CostModel {
+// The costs of one map.
+class CountedMap {
  public:
-  CostModel(std::span<const LayerFacts> facts, std::span<const LayerFormats> formats,
-            const Operand& model_input)
-      : facts_(facts), formats_(formats), flow_(flow_of(facts)), model_input_(model_input) {
+  CountedMap(std::span<const LayerFacts> facts, std::span<const LayerFormats> formats,
+             const Flow& flow, const Operand& model_input)
+      : facts_(facts), formats_(formats), flow_(flow), model_input_(model_input) {
     for (std::size_t i = 0; i < facts.size(); ++i) {
       outputs_.push_back(formats[i].output ? *formats[i].output
                                            : (facts[i].moves_values ? input_of(i) : Operand{}));
@@ -138,31 +122,51 @@ const std::vector<Named>& named_costs() {
 
 }  // namespace
 
-MapCost cost_of(std::span<const LayerFacts> facts, std::span<const LayerFormats> formats,
-                const Technology& technology, const Operand& model_input) {
-  if (facts.size() != formats.size()) {
-    throw Error("there are " + std::to_string(facts.size()) + " layers and formats for " +
+CostFunction::CostFunction(std::vector<LayerFacts> facts, Technology technology,
+                           Operand model_input)
+    : facts_(std::move(facts)),
+      technology_(std::move(technology)),
+      model_input_(std::move(model_input)),
+      sources_(facts_.size()),
+      readers_(facts_.size()) {
+  std::map<std::string, std::size_t> index;
+  for (std::size_t i = 0; i < facts_.size(); ++i) {
+    for (const std::string& name : facts_[i].sources) {
+      const auto source = index.find(name);
+      if (source == index.end()) {
+        throw Error("layer '" + facts_[i].layer + "' reads '" + name + "', which is not before it");
+      }
+      sources_[i].push_back(source->second);
+      readers_[source->second].push_back(i);
+    }
+    index[facts_[i].layer] = i;
+  }
+}
+
+MapCost CostFunction::operator()(std::span<const LayerFormats> formats) const {
+  if (facts_.size() != formats.size()) {
+    throw Error("there are " + std::to_string(facts_.size()) + " layers and formats for " +
                 std::to_string(formats.size()));
   }
-  const CostModel model(facts, formats, model_input);
+  const CountedMap model(facts_, formats, {sources_, readers_}, model_input_);
   MapCost total;
   total.bops_without_zeros = 0;
   total.ebops = 0;
-  for (std::size_t i = 0; i < facts.size(); ++i) {
+  for (std::size_t i = 0; i < facts_.size(); ++i) {
     const LayerCost& layer = total.layers.emplace_back(model.layer(i));
     total.bits += layer.parameter_bits;
     total.peak = std::max(total.peak, layer.input_bits + layer.output_bits);
     total.traffic += layer.traffic;
     total.bops += layer.bops;
-    if (facts[i].macs == 0) continue;
+    if (facts_[i].macs == 0) continue;
     add(layer.bops_without_zeros, total.bops_without_zeros);
     add(layer.ebops, total.ebops);
   }
   constexpr double kKibibyte = 8 * 1024;
-  const double access = technology.memory((total.bits + total.peak) / kKibibyte) / 64;
-  for (std::size_t i = 0; i < facts.size(); ++i) {
+  const double access = technology_.memory((total.bits + total.peak) / kKibibyte) / 64;
+  for (std::size_t i = 0; i < facts_.size(); ++i) {
     LayerCost& layer = total.layers[i];
-    layer.energy = model.arithmetic_energy(i, layer, technology) + layer.traffic * access;
+    layer.energy = model.arithmetic_energy(i, layer, technology_) + layer.traffic * access;
     total.energy += layer.energy;
   }
   return total;

@@ -1,6 +1,7 @@
 #ifndef TENSORQUANT_SEARCH_COST_H_
 #define TENSORQUANT_SEARCH_COST_H_
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,15 +46,28 @@ struct MapCost {
   double energy = 0;
 };
 
-// Facts in the order of execution, the formats of each, and that of the model's input.
+// Costs of maps of one model: facts in the order of execution, and the format of its input. Throws
+// an Error for layers in another order.
 //
 // A layer reads its input in the format in which the quantizer before it left it. An output that
 // nothing quantizes and that a single layer without products reads, such as a batch norm's, never
 // leaves the chip: it is stored as that layer's output. Accumulators whose width nothing tells have
 // the worst case of the formats, floats 32 bits. All data lie in one memory that holds the
 // parameters and the peak.
-MapCost cost_of(std::span<const LayerFacts> facts, std::span<const LayerFormats> formats,
-                const Technology& technology, const Operand& model_input = {});
+class CostFunction {
+ public:
+  CostFunction(std::vector<LayerFacts> facts, Technology technology, Operand model_input = {});
+
+  // Of a map that makes these of the layers. Throws an Error for another number of them.
+  MapCost operator()(std::span<const LayerFormats> formats) const;
+  const std::vector<LayerFacts>& facts() const { return facts_; }
+
+ private:
+  std::vector<LayerFacts> facts_;
+  Technology technology_;
+  Operand model_input_;
+  std::vector<std::vector<std::size_t>> sources_, readers_;  // of each layer, by number
+};
 
 // What a search can save: "bits", "peak", "traffic", "bops", "ebops", "energy".
 const std::vector<std::string>& cost_names();

@@ -39,6 +39,11 @@ std::vector<LayerFormats> small_formats() {
   return formats;
 }
 
+MapCost cost_of(const std::vector<LayerFacts>& facts, const std::vector<LayerFormats>& formats,
+                const Technology& technology, const Operand& model_input = {}) {
+  return CostFunction(facts, technology, model_input)(formats);
+}
+
 const Technology& technology() { return all_technologies().front(); }
 
 TEST(Cost, OfASmallNetworkIsThatCountedByHand) {

@@ -19,8 +19,8 @@ std::vector<double> log_softmax(std::span<const float> logits) {
   return result;
 }
 
-std::size_t largest_of(std::span<const float> logits) {
-  return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+std::int64_t largest_of(std::span<const float> logits) {
+  return std::max_element(logits.begin(), logits.end()) - logits.begin();
 }
 
 double divergence(std::span<const float> float_logits, std::span<const float> logits) {
@@ -43,7 +43,7 @@ double LogitMetrics::loss_error() const {
 }
 
 LogitMetrics compare_logits(std::span<const float> float_logits, std::span<const float> logits,
-                            std::size_t classes, std::span<const std::uint8_t> labels) {
+                            std::size_t classes, std::span<const std::int64_t> labels) {
   if (labels.empty() || classes == 0 || float_logits.size() != labels.size() * classes ||
       logits.size() != float_logits.size()) {
     throw Error("logits must be " + std::to_string(labels.size()) + " x " +
@@ -64,7 +64,7 @@ LogitMetrics compare_logits(std::span<const float> float_logits, std::span<const
     }
     error += own_error;
     power += own_power;
-    const std::size_t was = largest_of(before), is = largest_of(after);
+    const std::int64_t was = largest_of(before), is = largest_of(after);
     metrics.flips += was != is ? 1 : 0;
     metrics.correct += is == labels[image] ? 1 : 0;
     metrics.lost += was == labels[image] && is != was ? 1 : 0;

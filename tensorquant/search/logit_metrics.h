@@ -27,7 +27,7 @@ struct LogitMetrics {
 // Both (images, labels.size() long, by `classes`). Sums are in double, one per image, images in
 // order. Throws an Error where sizes do not fit.
 LogitMetrics compare_logits(std::span<const float> float_logits, std::span<const float> logits,
-                            std::size_t classes, std::span<const std::uint8_t> labels);
+                            std::size_t classes, std::span<const std::int64_t> labels);
 
 }  // namespace tensorquant
 

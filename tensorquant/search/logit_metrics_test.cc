@@ -12,7 +12,7 @@ namespace tensorquant {
 namespace {
 
 LogitMetrics compare(const std::vector<float>& before, const std::vector<float>& after,
-                     const std::vector<std::uint8_t>& labels) {
+                     const std::vector<std::int64_t>& labels) {
   return compare_logits(before, after, before.size() / labels.size(), labels);
 }
 
@@ -65,7 +65,7 @@ TEST(LogitMetrics, OfEqualLogitsTheFirstIsTheLargest) {
 
 TEST(LogitMetrics, RefuseSizesThatDoNotFit) {
   EXPECT_THROW(
-      compare_logits(std::vector<float>(4), std::vector<float>(6), 2, std::vector<std::uint8_t>(2)),
+      compare_logits(std::vector<float>(4), std::vector<float>(6), 2, std::vector<std::int64_t>(2)),
       Error);
   EXPECT_THROW(compare_logits({}, {}, 2, {}), Error);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tensorquant/maps/override.h"
 #include "tensorquant/models/model.h"
 #include "tensorquant/search/logit_metrics.h"
 

@@ -65,7 +65,8 @@ TEST(LayerFormats, BitOperationsOfUniformWidthsAreThatManyTimesTheProducts) {
   const std::vector<LayerFacts> facts = layer_facts(info, *model);
   apply(*model, Override{.weights = QuantizerMap({{"", "nearest,4,3"}}),
                          .extrinsic = QuantizerMap({{"", "nearest,8,4"}}, MapKind::extrinsic)});
-  const MapCost cost = cost_of(facts, layer_formats(*model, facts), all_technologies().front());
+  const MapCost cost =
+      CostFunction(facts, all_technologies().front())(layer_formats(*model, facts));
   EXPECT_EQ(cost.bops, 4.0 * 8 * static_cast<double>(macs_of(facts)));
   EXPECT_EQ(cost.bits, 4 * (500 + 20 + 25000 + 50 + 1225000 + 500 + 5000 + 10));
 }

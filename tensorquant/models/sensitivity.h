@@ -29,9 +29,10 @@ struct PlaceChoice {
 };
 
 struct ChoiceOptions {
-  std::vector<int> widths;  // of fixed point; the fraction is that of the least squared error ...
-  bool cover = false;       // ... or the finest one that covers all values
-  std::vector<std::shared_ptr<const Quantizer>> quantizers;  // in place of widths, if any
+  std::vector<int> widths =
+      {};              // of fixed point; the fraction is that of the least squared error ...
+  bool cover = false;  // ... or the finest one that covers all values
+  std::vector<std::shared_ptr<const Quantizer>> quantizers = {};  // in place of widths, if any
   std::size_t batch_size = 128;
   std::function<void()> after_batch = {};
 };

@@ -20,14 +20,16 @@ ALLOWED = {
     "maps": {"base", "formats", "kernels", "quantizers"},
     "arithmetic": {"base", "formats", "kernels", "quantizers"},
     "calibration": {"base", "formats", "kernels", "quantizers"},
+    "search": {"base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration"},
+    "store": {"base"},
     "onnx": {"base", "formats", "kernels", "quantizers", "maps"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
 CORE = set(ALLOWED) - {"data", "measure"}
-BELOW_LIBTORCH = CORE - {"onnx"}
+BELOW_LIBTORCH = CORE - {"onnx", "search", "store"}
 ALLOWED["libtorch"] = BELOW_LIBTORCH
-ALLOWED["onnx_torch"] = CORE | {"libtorch"}
+ALLOWED["onnx_torch"] = BELOW_LIBTORCH | {"onnx", "libtorch"}
 ALLOWED["models"] = CORE | {"libtorch", "data"}
 ALLOWED["cli"] = CORE | {"libtorch", "onnx_torch", "data", "models", "measure"}
 
@@ -62,7 +64,7 @@ OUTSIDE = {
     "torch/": {"libtorch", "onnx_torch", "models", "cli"},
     "ATen/": {"libtorch", "onnx_torch", "models", "cli"},
     "c10/": {"libtorch", "onnx_torch", "models", "cli"},
-    "nlohmann/": {"maps", "data", "measure", "models", "cli"},
+    "nlohmann/": {"maps", "search", "store", "data", "measure", "models", "cli"},
     "CLI/": {"cli"},
     "zlib.h": {"data"},
 }

@@ -52,6 +52,9 @@ void add_commands(CLI::App& app) {
   add_train(app);
   add_evaluate(app);
   add_compare(app);
+  add_cost(app);
+  add_sensitivity(app);
+  add_search(app);
   add_bench(app);
 }
 

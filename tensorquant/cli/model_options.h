@@ -26,15 +26,21 @@ struct MapOptions {
   bool strict = false;
 };
 
-// --data and --limit.
+struct DataOptionNames {
+  std::string data = "--data", limit = "--limit";
+};
+
+// --data and --limit, or options of other names.
 struct DataOptions {
-  CLI::Option* add_to(CLI::App& command, const std::string& used_split);
-  // The first `limit` images; `path` is set where it was left to default. Error if they do not fit
-  // the model.
+  CLI::Option* add_to(CLI::App& command, const std::string& used_split, DataOptionNames names = {});
+  // Sets `path` where it was left to default; a CLI::ValidationError where there is none.
+  void resolve(const ModelInfo& info);
+  // The first `limit` images, after resolve(). Error if they do not fit the model.
   ImageDataset load(const ModelInfo& info, Split split);
 
   std::string path;
   std::size_t limit = 0;  // 0: all
+  DataOptionNames names = {};
 };
 
 // --threads, and the settings of the process that speed libtorch up.

@@ -60,7 +60,7 @@ class OnnxFiles(unittest.TestCase):
     def test_explain_names_the_layers_with_their_tensors(self):
         told = json.loads(self.good("explain", "--model", self.net, "--json"))
         fc, relu = told["layers"]
-        expected = {"layer": "fc", "operator": "MatMul", "node": "/fc/MatMul", "weight": "w", "bias": "b", "output": "a", "moves": False}
+        expected = {"layer": "fc", "operator": "MatMul", "node": "/fc/MatMul", "weight": "w", "bias": "b", "output": "a", "moves": False, "sums": None}
         self.assertEqual(fc, expected)
         self.assertEqual((relu["layer"], relu["weight"]), ("Relu", None))
 
@@ -136,7 +136,7 @@ class OnnxFiles(unittest.TestCase):
 
     def test_export_refuses_what_a_dialect_cannot_say_and_writes_nothing(self):
         out = self.dir / "out.onnx"
-        says = "'fc' (MatMul), 'Relu' (Relu): QuantizeLinear rounds ties to even"
+        says = "layers 'fc' (MatMul), 'Relu' (Relu), the model's input: QuantizeLinear rounds ties to even"
         self.fails(1, "export", self.net, out, "--extrinsic", "nearest,8,4", says=says)
         self.fails(1, "export", self.net, out, "--intrinsic", "fp16", says="rounded arithmetic has no form in ONNX")
         self.assertFalse(out.exists())

@@ -169,13 +169,14 @@ def _steps(nodes, inputs, outputs, changes):
 def _groups(nodes, outputs, changes):
     """The places of the nodes of each step."""
     needed, live = set(outputs), []
+    first_of = {last: first for first, last in changes.merged.items()}
     for i in reversed(range(len(nodes))):
         if i in changes.cuts or needed.intersection(nodes[i].output):
             live.insert(0, i)
-            needed.update(reads_of(nodes[i]))
+            needed.update(nodes[first_of[i]].output if i in first_of else reads_of(nodes[i]))
     groups, group = [], []
     for i in live:
-        if i in changes.merged.values():
+        if i in first_of:
             continue
         is_apart = i in changes.computed
         if is_apart and group:

@@ -134,6 +134,16 @@ def test_weights_that_are_kept_have_nodes_with_the_scales_that_they_have_here(tm
     assert_same_bits(run_plain(file, {"x": x})["y"], loaded.run(x)["y"])
 
 
+def test_layers_keep_their_names_in_the_exported_file(tmp_path):
+    model, _, _ = little_network()
+    names = [row.layer for row in tqo.load(model).explain()]
+    for keep_weights in (False, True):
+        maps = tq.Override("even,8,6", "even,8,4")
+        tqo.load(model).export(tmp_path / "net.onnx", maps=maps, keep_weights=keep_weights)
+        again = [row.layer for row in tqo.load(tmp_path / "net.onnx").explain()]
+        assert [name for name in again if name in names] == names
+
+
 def test_resnet20_has_the_bits_that_it_has_here(tmp_path):
     folder = shared_model("resnet20_legacy_bn")
     (x,) = arrays_of(folder, "input")

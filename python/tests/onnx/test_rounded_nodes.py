@@ -192,6 +192,18 @@ def test_a_product_and_the_bias_behind_it_are_one_layer():
     assert_same_bits(loaded.run(x)["y"], tq.matmul(x, w, b, **settings))
 
 
+def test_a_bias_may_be_made_by_a_node_between_product_and_sum():
+    x, w, b = np.ones((1, 2), np.float32), np.ones((2, 3), np.float32), np.ones(3, np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"], "fc"),
+        helper.make_node("Identity", ["b0"], ["b"], "same"),
+        helper.make_node("Add", ["p", "b"], ["y"], "bias"),
+    ]
+    loaded = tqo.load(model_of(nodes, {"x": [1, 2]}, ["y"], {"w": w, "b0": b}))
+    tqo.quantize_model(loaded, intrinsic={"fc": "fp16"})
+    assert loaded.run(x)["y"].tolist() == [[3, 3, 3]]
+
+
 CONVOLUTIONS = [
     ({"pads": [1, 0, 2, 1]}, {"padding": [(1, 2), (0, 1)]}),
     ({"strides": [2, 1], "dilations": [1, 2]}, {"stride": (2, 1), "dilation": (1, 2)}),
@@ -330,8 +342,10 @@ def test_elements_and_scales_are_seen_apart(op_type):
     assert_same_bits(model.run(x)["y"], expected_product(x, w))
 
 
-def test_groups_that_are_mixed_on_the_way_are_an_error_that_names_the_node():
-    between = [helper.make_node("Concat", ["x", "x"], ["z"], "joined", axis=0)]
+@pytest.mark.parametrize("op_type", ["Concat", "Trilu"])
+def test_groups_that_are_mixed_on_the_way_are_an_error_that_names_the_node(op_type):
+    attributes, inputs = ({"axis": 0}, ["x", "x"]) if op_type == "Concat" else ({}, ["x"])
+    between = [helper.make_node(op_type, inputs, ["z"], "joined", **attributes)]
     model, x, _ = scaled_product(between)
-    with pytest.raises(tq.Error, match="'fc' .*'joined' \\(Concat\\)"):
+    with pytest.raises(tq.Error, match=f"'fc' .*'joined' \\({op_type}\\)"):
         model.run(x)

@@ -206,9 +206,52 @@ def test_random_rounding_takes_its_numbers_from_names_and_steps():
     loaded = tqo.quantize_model(tqo.load(model), weights="stochastic,8,0", seed=5)
     for step in (0, 3):
         tqo.set_inference_step(loaded, step)
-        expected = q(w, seed=5, stream=tq.stream_of("fc", "weight"), step=step)
-        assert_same_bits(loaded.run(x)["y"], expected)
+        # Numbers are drawn for (outputs, inputs), as a Linear of PyTorch keeps them.
+        turned = np.ascontiguousarray(w.T)
+        expected = q(turned, seed=5, stream=tq.stream_of("fc", "weight"), step=step).T
+        assert_same_bits(loaded.run(x)["y"], np.ascontiguousarray(expected))
     outputs = tqo.quantize_model(tqo.load(model), extrinsic="stochastic,8,0", seed=5)
     tqo.set_inference_step(outputs, 3)
     expected = q(w, seed=5, stream=tq.stream_of("fc", "output"), step=3)
     assert_same_bits(outputs.run(x)["y"], expected)
+
+
+def test_arrays_without_axes_and_of_the_other_byte_order_are_inputs():
+    node = helper.make_node("Relu", ["x"], ["y"], "relu")
+    model = tqo.load(model_of([node], {"x": []}, ["y"]))
+    y = tqo.quantize_model(model, extrinsic="nearest,8,1").run(np.array(2.8, ">f4"))["y"]
+    assert y.shape == () and y == 3
+
+
+def test_layers_behind_a_branch_have_the_type_of_its_own_output():
+    def branch(shift):
+        nodes = [
+            helper.make_node("Shape", ["x"], [f"s{shift}"]),
+            helper.make_node("Relu", ["x"], [f"r{shift}"]),
+        ]
+        given = [
+            helper.make_tensor_value_info(f"s{shift}", TensorProto.INT64, [1]),
+            helper.make_tensor_value_info(f"r{shift}", TensorProto.FLOAT, [2]),
+        ]
+        return helper.make_graph(nodes, f"b{shift}", [], given)
+
+    nodes = [
+        helper.make_node(
+            "If", ["c"], ["n", "z"], "if", then_branch=branch(0), else_branch=branch(1)
+        ),
+        helper.make_node("Sigmoid", ["z"], ["y"], "sigmoid"),
+    ]
+    model = tqo.load(model_of(nodes, {"x": [2]}, ["n", "y"], {"c": np.array(True)}))
+    assert "sigmoid" in [row.layer for row in model.explain()]
+
+
+def test_second_outputs_and_outputs_that_are_constants_stay_as_they_are():
+    rng = np.random.default_rng(1)
+    x, gamma = rng.standard_normal((2, 4)).astype(np.float32), np.ones(4, np.float32)
+    node = helper.make_node("LayerNormalization", ["x", "g"], ["y", "mean"], "norm")
+    model = model_of([node], {"x": [2, 4]}, ["y", "mean", "g"], {"g": gamma})
+    found = tqo.quantize_model(tqo.load(model), extrinsic={"norm": "nearest,4,0"}).run(x)
+    plain = run_plain(model, {"x": x})
+    assert_same_bits(found["y"], tq.Quantizer("nearest,4,0")(plain["y"]))
+    assert_same_bits(found["mean"], plain["mean"])
+    assert_same_bits(found["g"], gamma)

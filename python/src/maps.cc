@@ -172,13 +172,18 @@ void bind_map(nb::module_& module) {
                                                .states = std::move(states)});
           },
           "key"_a, "state"_a.none(), "update"_a.none(), "states"_a)
-      .def("find", &QuantizerMap::find, "layer"_a)
+      .def(
+          "find",
+          [](const QuantizerMap& self, std::string layer, std::string type) {
+            return self.find({std::move(layer), std::move(type)});
+          },
+          "layer"_a, "type"_a)
       .def(
           "find_rule",
-          [](const QuantizerMap& self, std::string_view layer) {
-            return copy_of(self.find_rule(layer));
+          [](const QuantizerMap& self, std::string layer, std::string type) {
+            return copy_of(self.find_rule({std::move(layer), std::move(type)}));
           },
-          "layer"_a)
+          "layer"_a, "type"_a)
       .def_prop_ro("rules", [](const QuantizerMap& self) { return self.rules(); })
       .def_prop_ro("kind", [](const QuantizerMap& self) { return to_string(self.kind()); })
       .def("to_json", &QuantizerMap::to_json)
@@ -220,9 +225,13 @@ void bind_maps(nb::module_& module) {
       "Raises an Error where a map is about training.");
   module.def(
       "explain",
-      [](const Maps& given, const std::vector<std::string>& layers) {
+      [](const Maps& given, const std::vector<std::pair<std::string, std::string>>& layers,
+         bool has_input) {
         const Override maps = override_of(given);
-        const Explanation explanation = explain(maps, layers);
+        std::vector<NamedLayer> named;
+        if (has_input) named.emplace_back("input", "", NamedLayer::Kind::input);
+        for (const auto& [name, type] : layers) named.emplace_back(name, type);
+        const Explanation explanation = explain(maps, named);
         std::vector<ExplainedLayer> hit;
         hit.reserve(explanation.layers.size());
         for (const LayerExplanation& layer : explanation.layers) {
@@ -239,7 +248,8 @@ void bind_maps(nb::module_& module) {
         }
         return std::tuple(hit, idle);
       },
-      "maps"_a, "layers"_a);
+      "maps"_a, "layers"_a, "has_input"_a,
+      "Of names and types of layers, and of the model's input before them.");
 }
 
 }  // namespace tensorquant::python

@@ -21,3 +21,8 @@ class FoundLayer:
 
     def __str__(self):
         return f"'{self.name}' ({self.type})"
+
+
+def named_types(layers):
+    """Pairs of a name and a type for all names of the layers, as keys of maps are matched with."""
+    return [(name, layer.type) for layer in layers for name in layer.names]

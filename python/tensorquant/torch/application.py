@@ -5,6 +5,7 @@ import inspect
 
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
+from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals, rounded
@@ -47,7 +48,7 @@ class Application:
         places = walk(root)
         self._containers = dict(containers(root))
         operations = self.operations = OperationRules(
-            override, self._containers, [name for place in places for name in place.names]
+            override, self._containers, named_types(places)
         )
         assignment = Assignment(
             override, places, not is_layer(root), _arithmetic_of, operations.later, True

@@ -6,10 +6,10 @@ from typing import Any
 from torch import nn
 
 from tensorquant._core import Error
-from tensorquant.frontend.explanation import explain_model
+from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.override_argument import make_override
 from tensorquant.frontend.ranges import PlaceRanges, RangeRecorder, ranges_of
-from tensorquant.maps.explain import Explanation
+from tensorquant.maps.explain import Explanation, explain_model
 from tensorquant.numbers.checks import checked
 from tensorquant.torch.names import containers, is_layer, walk
 from tensorquant.torch.operation_rules import OperationRules
@@ -88,9 +88,11 @@ def explain(model: nn.Module, maps: Any) -> Explanation:
         rule 2: weights key 'fc' hits no layer
     """
     override = make_override(None, None, None, maps, 0, False)
-    names = [name for place in walk(model) for name in place.names]
-    operations = OperationRules(override, dict(containers(model)), names)
-    return explain_model(override, names, not is_layer(model), operations.later)
+    layers = named_types(walk(model))
+    operations = OperationRules(override, dict(containers(model)), layers)
+    has_input = not is_layer(model) and "input" not in dict(layers)
+    found = explain_model(override, layers, has_input)
+    return found._replace(idle=[one for one in found.idle if one.message not in operations.later])
 
 
 def _plan_of(model):

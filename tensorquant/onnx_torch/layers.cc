@@ -59,6 +59,22 @@ class OperatorLayer : public QLayer<OperatorImpl, OperatorLayer> {
   int output_axis() const override { return channel_axis; }
 };
 
+struct PassingImpl : torch::nn::Cloneable<PassingImpl> {
+  explicit PassingImpl(std::string type) : told_type(std::move(type)) {}
+  void reset() override {}
+  at::Tensor forward(const at::Tensor& x) { return x; }
+  std::string told_type;
+};
+
+class PassingLayer : public QLayer<PassingImpl, PassingLayer> {
+ public:
+  using Twin = QLayer<PassingImpl, PassingLayer>;
+  using Twin::Twin;
+  at::Tensor forward(const at::Tensor& x) { return Twin::forward(x); }
+  std::string type() const override { return told_type; }
+  bool only_moves_values() const override { return true; }
+};
+
 // A batch normalization of inputs of any rank, with the statistics of the file.
 struct BatchNormImpl : torch::nn::Cloneable<BatchNormImpl> {
   BatchNormImpl(const Tensors& parameters, double epsilon)
@@ -212,7 +228,9 @@ BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias) {
   auto options = torch::nn::LinearOptions(weight.size(1), weight.size(0)).bias(bias.defined());
   const nn::Linear linear(options);
   set_parameters(*linear, weight, bias.defined() ? bias.reshape({-1}) : bias);
-  return of_one_input(linear.ptr());
+  BuiltLayer built = of_one_input(linear.ptr());
+  built.weight_is_turned = !is_turned;
+  return built;
 }
 
 BuiltLayer build_batch_norm(const NodeView& node) {
@@ -246,6 +264,17 @@ bool has_channels_last(const NodeView& node) {
 }
 
 }  // namespace
+
+BuiltLayer build_passing_layer(const std::string& type) {
+  auto module = std::make_shared<PassingLayer>(type);
+  return {module, [module](const Tensors& in) {
+            Tensors out = in;
+            for (at::Tensor& x : out) {
+              if (x.defined() && x.is_floating_point()) x = module->forward(x);
+            }
+            return out;
+          }};
+}
 
 BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Function& function,
                        const at::Tensor& bias) {

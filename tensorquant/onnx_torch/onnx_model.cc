@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -34,6 +35,7 @@ struct OnnxModel::Plan {
 
   Tensors constants;  // the slots at the beginning
   std::vector<ValueId> inputs, outputs;
+  std::vector<Function> pass_inputs;  // for each input what may quantize it; none of integers
   std::vector<Step> steps;
 };
 
@@ -51,6 +53,14 @@ std::string reason_of(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
+onnx::DataType data_type_of(const at::Tensor& floats) {
+  for (const onnx::DataType type :
+       {onnx::DataType::f32, onnx::DataType::f64, onnx::DataType::f16, onnx::DataType::bf16}) {
+    if (onnx_torch::scalar_type_of(type) == floats.scalar_type()) return type;
+  }
+  throw Error(std::string("a weight of type ") + at::toString(floats.scalar_type()));
+}
+
 void check_count(const Tensors& results, const std::vector<ValueId>& outputs) {
   if (results.size() >= outputs.size()) return;
   throw Error("it has " + std::to_string(outputs.size()) + " outputs, but makes " +
@@ -61,14 +71,16 @@ void check_count(const Tensors& results, const std::vector<ValueId>& outputs) {
 
 class OnnxModelBuilder {
  public:
-  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source)
-      : graph_(graph), source_(source), plan_(std::make_shared<OnnxModel::Plan>()) {}
+  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source, onnx::NameSource names)
+      : graph_(graph), source_(source), names_(names), plan_(std::make_shared<OnnxModel::Plan>()) {}
 
   std::shared_ptr<OnnxModel> build() {
     refuse_missing_operators();
     warn_of_newer_operators();
     read_constants();
-    for (const onnx::Layer& layer : onnx::layers_of(graph_)) layers_.emplace(layer.node, layer);
+    for (const onnx::Layer& layer : onnx::layers_of(graph_, names_))
+      layers_.emplace(layer.node, layer);
+    add_inputs();
     // First all constants, for a layer's bias may be made behind it.
     std::vector<const onnx::Node*> others;
     for (const onnx::Node& node : graph_.block.nodes) {
@@ -80,10 +92,6 @@ class OnnxModelBuilder {
     plan_->inputs = graph_.block.inputs;
     plan_->outputs = graph_.block.outputs;
     find_last_readers();
-    for (const ValueId id : graph_.block.inputs) {
-      const onnx::Value& value = graph_.values[slot_of(id)];
-      model_->inputs_.push_back({value.name, value.type});
-    }
     model_->output_names_ = graph_.output_names;
     model_->plan_ = plan_;
     model_->eval();
@@ -120,6 +128,21 @@ class OnnxModelBuilder {
     model_->warnings_.push_back(source_ + ": operator set " + std::to_string(found->second) +
                                 ": its operators are taken for those of " +
                                 std::to_string(kNewestOperators) + ", the newest that is known");
+  }
+
+  void add_inputs() {
+    for (const ValueId id : graph_.block.inputs) {
+      const onnx::Value& value = graph_.values[slot_of(id)];
+      model_->inputs_.push_back({value.name, value.type});
+      const onnx::DataType element = value.type ? value.type->element : onnx::DataType::undefined;
+      if (element != onnx::DataType::undefined && !is_floating_point(element)) {
+        plan_->pass_inputs.emplace_back();
+        continue;
+      }
+      onnx_torch::BuiltLayer built = onnx_torch::build_passing_layer("input");
+      plan_->pass_inputs.push_back(std::move(built.forward));
+      add_layer({"input:" + value.name, "input", NamedLayer::Kind::input}, built.module);
+    }
   }
 
   // Those that are read: one that cannot be a tensor may lie unused in the file.
@@ -191,6 +214,7 @@ class OnnxModelBuilder {
       OnnxModel::Plan::Step step = {function_of(node, view), node.inputs, node.outputs, {}, place};
       const onnx::Layer& layer = layers_.at(&node);
       if (layer.role == onnx::Layer::Role::computes) make_layer(layer, view, step);
+      if (layer.role == onnx::Layer::Role::moves) make_mover(layer, step);
       plan_->steps.push_back(std::move(step));
     } catch (const std::exception& error) {
       throw Error(place + ": " + reason_of(error));
@@ -210,8 +234,46 @@ class OnnxModelBuilder {
       biases_.insert(layer.bias_node);
       step.outputs = layer.bias_node->outputs;
     }
-    model_->register_module(std::to_string(model_->layers_.size()), built.module);
-    model_->layers_.emplace_back(layer.name, std::move(built.module));
+    const std::string number = std::to_string(layer_count_);
+    add_layer({layer.name, layer.node->op_type}, built.module);
+    const auto parameters = built.module->named_parameters(/*recurse=*/false);
+    if (parameters.contains("weight")) {
+      add_source(layer, number, "weight", built.weight_is_turned, *layer.node,
+                 layer.weight_inputs.front());
+    }
+    if (parameters.contains("bias")) {
+      const onnx::Node& reader = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
+      const auto found = std::find(reader.inputs.begin(), reader.inputs.end(), layer.bias);
+      add_source(layer, number, "bias", false, reader,
+                 layer.bias_node == nullptr
+                     ? layer.bias_input
+                     : static_cast<std::size_t>(found - reader.inputs.begin()));
+    }
+  }
+
+  void add_source(const onnx::Layer& layer, const std::string& number, const std::string& role,
+                  bool is_turned, const onnx::Node& node, std::size_t input) {
+    const at::Tensor& constant = plan_->constants[slot_of(node.inputs[input])];
+    model_->sources_.push_back({number + "." + role, is_turned, layer.name + "." + role,
+                                graph_.values[slot_of(node.outputs.front())].name, input,
+                                data_type_of(constant), constant.sizes().vec()});
+  }
+
+  void make_mover(const onnx::Layer& layer, OnnxModel::Plan::Step& step) {
+    const std::string& type = layer.node->op_type;
+    onnx_torch::BuiltLayer built = onnx_torch::build_passing_layer(type);
+    step.run = [move = std::move(step.run), pass = std::move(built.forward)](const Tensors& in) {
+      return pass(move(in));
+    };
+    add_layer({layer.name, type, NamedLayer::Kind::mover}, built.module);
+  }
+
+  // Parameters are called by the number of their layer.
+  void add_layer(NamedLayer key, const std::shared_ptr<torch::nn::Module>& module) {
+    const bool is_plain = key.kind == NamedLayer::Kind::layer;
+    std::size_t& number = is_plain ? layer_count_ : passing_count_;
+    model_->register_module((is_plain ? "" : "passing") + std::to_string(number++), module);
+    model_->layers_.push_back({std::move(key), module.get()});
   }
 
   // Tensors die after their last use; outputs and constants stay.
@@ -229,9 +291,11 @@ class OnnxModelBuilder {
 
   const onnx::Graph& graph_;
   const std::string& source_;
+  onnx::NameSource names_;
   std::shared_ptr<OnnxModel::Plan> plan_;
   std::shared_ptr<OnnxModel> model_ = std::make_shared<OnnxModel>();
   std::unordered_map<const onnx::Node*, onnx::Layer> layers_;
+  std::size_t layer_count_ = 0, passing_count_ = 0;
   std::unordered_set<const onnx::Node*> biases_;  // nodes that are part of a layer before them
 };
 
@@ -264,6 +328,19 @@ bool is_of_type(const at::Tensor& x, onnx::DataType type) {
   }
 }
 
+// [n, 3, ?]
+std::string to_text(const std::vector<onnx::Dimension>& shape) {
+  std::string text;
+  for (const onnx::Dimension& dimension : shape) {
+    const auto* number = std::get_if<std::int64_t>(&dimension);
+    const std::string one = number == nullptr ? std::get<std::string>(dimension)
+                            : *number < 0     ? ""
+                                              : std::to_string(*number);
+    text += (text.empty() ? "" : ", ") + (one.empty() ? "?" : shortened(one, 80));
+  }
+  return "[" + text + "]";
+}
+
 void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
   if (!port.type) return;
   const auto fail = [&](const std::string& reason) {
@@ -276,18 +353,15 @@ void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
   }
   if (!port.type->shape) return;
   const std::vector<onnx::Dimension>& shape = *port.type->shape;
-  const auto sizes = onnx::to_string({x.sizes().data(), x.sizes().size()});
-  if (shape.size() != x.sizes().size()) {
-    fail("expected " + std::to_string(shape.size()) + " dimensions, found " + sizes);
-  }
-  for (std::size_t i = 0; i < shape.size(); ++i) {
+  bool fits = shape.size() == x.sizes().size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) {
     const auto* wanted = std::get_if<std::int64_t>(&shape[i]);
     const bool is_known = wanted != nullptr && *wanted >= 0;  // some writers say -1 for any
-    if (is_known && *wanted != x.size(static_cast<std::int64_t>(i))) {
-      fail("expected a size of " + std::to_string(*wanted) + " along axis " + std::to_string(i) +
-           ", found " + sizes);
-    }
+    fits = !is_known || *wanted == x.size(static_cast<std::int64_t>(i));
   }
+  if (fits) return;
+  fail("expected the shape " + to_text(shape) + ", found " +
+       onnx::to_string({x.sizes().data(), x.sizes().size()}));
 }
 
 }  // namespace
@@ -300,7 +374,9 @@ std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const
   for (std::size_t i = 0; i < inputs.size(); ++i) check_input(inputs_[i], inputs[i]);
   Tensors slots = plan_->constants;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    slots[slot_of(plan_->inputs[i])] = std::move(inputs[i]);
+    at::Tensor& slot = slots[slot_of(plan_->inputs[i])];
+    slot = std::move(inputs[i]);
+    if (plan_->pass_inputs[i]) slot = plan_->pass_inputs[i]({slot}).front();
   }
   for (const Plan::Step& step : plan_->steps) {
     try {
@@ -314,19 +390,32 @@ std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const
   return outputs;
 }
 
-std::vector<std::pair<std::string, torch::nn::Module*>> OnnxModel::named_layers() const {
-  std::vector<std::pair<std::string, torch::nn::Module*>> found;
-  for (const auto& [name, module] : layers_) found.emplace_back(name, module.get());
+std::vector<NamedLayers::Layer> OnnxModel::named_layers() const { return layers_; }
+
+std::vector<onnx::NewConstant> OnnxModel::constants() const {
+  const auto parameters = named_parameters();
+  std::vector<onnx::NewConstant> found;
+  for (const Source& source : sources_) {
+    at::Tensor x = parameters[source.parameter].detach();
+    if (source.is_turned) x = x.t();
+    x = x.contiguous();
+    onnx::Tensor tensor = onnx::make_tensor(
+        source.type, source.dims,
+        std::as_bytes(std::span(static_cast<const std::byte*>(x.data_ptr()), x.nbytes())));
+    tensor.name = source.wish;
+    found.push_back({source.node_output, source.input, std::move(tensor)});
+  }
   return found;
 }
 
-std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source) {
+std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
+                                           onnx::NameSource names) {
   const onnx::Graph graph = onnx::make_graph(std::move(model), source);
-  return OnnxModelBuilder(graph, source).build();
+  return OnnxModelBuilder(graph, source, names).build();
 }
 
-std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path) {
-  return make_onnx_model(onnx::read_model(path), path.string());
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path, onnx::NameSource names) {
+  return make_onnx_model(onnx::read_model(path), path.string(), names);
 }
 
 }  // namespace tensorquant

@@ -12,12 +12,15 @@
 #include <vector>
 
 #include "tensorquant/libtorch/model/named_layers.h"
+#include "tensorquant/onnx/graph/replace_constants.h"
+#include "tensorquant/onnx/names/layers.h"
 #include "tensorquant/onnx/wire/model.h"
 
 namespace tensorquant {
 
 // An ONNX model that libtorch computes. Its layers are quantizable, by the names that
-// onnx::layers_of() gives: apply(), summary() and the like take it as any other model.
+// onnx::layers_of() gives: apply(), summary() and the like take it as any other model. So are its
+// floating-point inputs, as "input:NAME", and the nodes that only move numbers.
 class OnnxModel : public torch::nn::Module, public NamedLayers {
  public:
   // In the order of inputs(). Error, which names the node, where the tensors do not fit. May run in
@@ -34,7 +37,11 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   // One line each: of operators newer than those that are known here.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  std::vector<std::pair<std::string, torch::nn::Module*>> named_layers() const override;
+  std::vector<Layer> named_layers() const override;
+
+  // The weights and biases of the layers as they are now, for onnx::replace_constants() of the
+  // model's file.
+  std::vector<onnx::NewConstant> constants() const;
 
  private:
   friend class OnnxModelBuilder;
@@ -43,15 +50,29 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   std::shared_ptr<const Plan> plan_;
   std::vector<Port> inputs_;
   std::vector<std::string> output_names_, warnings_;
-  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> layers_;
+  std::vector<Layer> layers_;
+
+  // Where a layer's tensor stands in the file.
+  struct Source {
+    std::string parameter;  // "3.weight"
+    bool is_turned;
+    std::string wish;  // for a name: "layer1.0.conv1.weight"
+    std::string node_output;
+    std::size_t input;
+    onnx::DataType type;
+    std::vector<std::int64_t> dims;
+  };
+  std::vector<Source> sources_;
 };
 
 // The model, in evaluation mode, with all done that does not depend on its inputs: what depends on
 // constants alone is computed. Errors as of onnx::read_model() and onnx::make_graph(); one that
 // lists all operators which are missing, with their nodes; a node whose attributes are not
 // supported.
-std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path);
-std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source);
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path,
+                                     onnx::NameSource names = onnx::NameSource::canonical);
+std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
+                                           onnx::NameSource names = onnx::NameSource::canonical);
 
 }  // namespace tensorquant
 

@@ -67,7 +67,7 @@ SuggestionRun network(const std::string& name, SuggestOptions& options) {
 }
 
 SuggestionRun onnx_file(const std::string& path, const NamesOption& names,
-                  const SuggestOptions& options) {
+                        const SuggestOptions& options) {
   if (!options.checkpoint.empty()) {
     throw CLI::ValidationError("--checkpoint", "is not for ONNX files");
   }

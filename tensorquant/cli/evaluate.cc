@@ -103,12 +103,17 @@ void run(const CLI::App& command, EvaluateOptions& options) {
   if (is_onnx_file(options.model)) {
     refuse_options(command, {"--checkpoint", "--logits"}, "is not for ONNX files");
     options.threads.set_up();
-    options.onnx.run({options.model,
-                      options.trace,
-                      {options.data.path, options.data.limit, options.batch_size, options.seed},
-                      options.maps,
-                      options.ranges,
-                      options.as_json});
+    OnnxEvaluation::Command given;
+    given.model = options.model;
+    given.trace = options.trace;
+    given.data.data = options.data.path;
+    given.data.limit = options.data.limit;
+    given.data.batch_size = options.batch_size;
+    given.data.seed = options.seed;
+    given.maps = options.maps;
+    given.ranges = options.ranges;
+    given.as_json = options.as_json;
+    options.onnx.run(given);
     return;
   }
   refuse_options(command, OnnxEvaluation::names(), "is for ONNX files");

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Sets up a fresh machine, builds and runs all tests.
 #   scripts/test.sh            all of the following
-#   scripts/test.sh cpp        C++: release with libtorch, the core without it, the core under AddressSanitizer and
+#   scripts/test.sh cpp        C++: release with libtorch; the core without it, under AddressSanitizer and
 #                              UndefinedBehaviorSanitizer
 #   scripts/test.sh python     Python: the oracles behind the golden vectors, and the package, installed into a virtual environment
 #                              in build/venv, with NumPy, PyTorch, TensorFlow and JAX
 #   scripts/test.sh fuzz       each fuzz target for a minute, where clang and its libFuzzer are installed
 # Not part of "all", for their time:
+#   scripts/test.sh core       C++: the core without libtorch, optimized, and an outside project that uses it
 #   scripts/test.sh asan       C++: everything under both sanitizers
 #   scripts/test.sh pytorch-models  the models of torchvision, timm, transformers and diffusers, and the trainers around them,
 #                              in a virtual environment of their own, build/models-venv
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
-#   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: a quarter of an hour
+#   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: about an hour
 set -euo pipefail
 cd "$(dirname "$0")/.."
 half=${1:-all}
@@ -25,8 +26,12 @@ run_preset() {  # preset
 cpp() {
   scripts/setup.sh
   run_preset release
-  run_preset core
   run_preset asan-core
+}
+
+core() {
+  scripts/setup.sh core
+  run_preset core
 }
 
 asan() {
@@ -110,7 +115,7 @@ exhaustive() {
 
 case "$half" in
   all) cpp; python; fuzz ;;
-  cpp | python | asan | wheel | fuzz | exhaustive) "$half" ;;
+  cpp | python | core | asan | wheel | fuzz | exhaustive) "$half" ;;
   pytorch-models) pytorch_models ;;
-  *) echo "usage: scripts/test.sh [cpp|python|asan|wheel|pytorch-models|fuzz|exhaustive]" >&2; exit 2 ;;
+  *) echo "usage: scripts/test.sh [cpp|python|core|asan|wheel|pytorch-models|fuzz|exhaustive]" >&2; exit 2 ;;
 esac

@@ -20,20 +20,27 @@ ALLOWED = {
     "maps": {"base", "formats", "kernels", "quantizers"},
     "arithmetic": {"base", "formats", "kernels", "quantizers"},
     "calibration": {"base", "formats", "kernels", "quantizers"},
-    "onnx": {"base"},
+    "search": {"base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration"},
+    "store": {"base"},
+    "onnx": {"base", "formats", "kernels", "quantizers", "maps"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
 CORE = set(ALLOWED) - {"data", "measure"}
-BELOW_LIBTORCH = CORE - {"onnx"}
+BELOW_LIBTORCH = CORE - {"onnx", "search", "store"}
 ALLOWED["libtorch"] = BELOW_LIBTORCH
-ALLOWED["onnx_torch"] = CORE | {"libtorch"}
+ALLOWED["onnx_torch"] = BELOW_LIBTORCH | {"onnx", "libtorch"}
 ALLOWED["models"] = CORE | {"libtorch", "data"}
 ALLOWED["cli"] = CORE | {"libtorch", "onnx_torch", "data", "models", "measure"}
 
 # Inside a part, a folder may include itself, the part's own top and these.
 FOLDERS = {
-    "onnx": {"wire": set(), "graph": {"wire"}, "names": {"wire", "graph"}},
+    "onnx": {
+        "wire": set(),
+        "graph": {"wire"},
+        "names": {"wire", "graph"},
+        "export": {"wire", "graph", "names"},
+    },
     "arithmetic": {"exact": set(), "sums": {"exact"}, "layers": {"exact", "sums"}},
     "libtorch": {
         "tensors": set(),
@@ -42,7 +49,7 @@ FOLDERS = {
         "nn": {"tensors", "arithmetic", "layers"},
         "model": {"tensors", "arithmetic", "layers"},
     },
-    "onnx_torch": {"": {"operators"}, "operators": set()},
+    "onnx_torch": {"": {"operators"}, "operators": set(), "node_tests": {"", "operators"}},
 }
 
 # For users: they include what they like and nothing in their part includes them.
@@ -57,7 +64,7 @@ OUTSIDE = {
     "torch/": {"libtorch", "onnx_torch", "models", "cli"},
     "ATen/": {"libtorch", "onnx_torch", "models", "cli"},
     "c10/": {"libtorch", "onnx_torch", "models", "cli"},
-    "nlohmann/": {"maps", "data", "measure", "models", "cli"},
+    "nlohmann/": {"maps", "search", "store", "data", "measure", "models", "cli"},
     "CLI/": {"cli"},
     "zlib.h": {"data"},
 }

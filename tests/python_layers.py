@@ -18,7 +18,15 @@ RANKS = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 FACE = {"_core", "numbers", "maps"}
 
 # A framework by the names of its modules. Only its own front-end and ops/<framework> import it.
-FRAMEWORKS = {"keras": "keras", "torch": "torch", "tensorflow": "tensorflow", "jax": "jax", "jaxlib": "jax"}
+FRAMEWORKS = {
+    "keras": "keras",
+    "torch": "torch",
+    "tensorflow": "tensorflow",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+}
 
 
 def module_of(path):

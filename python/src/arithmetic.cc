@@ -71,6 +71,23 @@ void bind_calls(nb::module_& module) {
       "y"_a.noconvert(), "rows"_a, "taps"_a, "columns"_a, "ranges"_a.none(),
       nb::call_guard<nb::gil_scoped_release>());
   module.def(
+      "matrix_products",
+      [](const Setting& setting, const In<T>& a, const In<T>& b, const std::optional<In<T>>& bias,
+         const Out<T>& y, RangeReport* ranges) {
+        const auto a_shape = shape_of(a), b_shape = shape_of(b), y_shape = shape_of(y);
+        const MatrixProducts shape = {.batch = {y_shape.begin(), y_shape.end() - 2},
+                                      .a_batch = {a_shape.begin(), a_shape.end() - 2},
+                                      .b_batch = {b_shape.begin(), b_shape.end() - 2},
+                                      .rows = a_shape[a_shape.size() - 2],
+                                      .taps = a_shape.back(),
+                                      .columns = b_shape.back()};
+        return scaled_matrix_products<T>(setting.arithmetic, setting.context, *setting.data_format,
+                                         *setting.weight_format, shape, a.data(), b.data(),
+                                         data_of(bias), y.data(), ranges);
+      },
+      "setting"_a, "a"_a.noconvert(), "b"_a.noconvert(), "bias"_a.noconvert().none(),
+      "y"_a.noconvert(), "ranges"_a.none(), nb::call_guard<nb::gil_scoped_release>());
+  module.def(
       "run_operation",
       [](const Setting& setting, const Operation& operation, const std::vector<TensorShape>& shapes,
          const std::vector<In<T>>& inputs, const Out<T>& y, RangeReport* ranges) {
@@ -85,6 +102,7 @@ void bind_calls(nb::module_& module) {
 
 void bind_operations(nb::module_& module) {
   nb::class_<LinearOperation>(module, "LinearOperation").def(nb::init<>());
+  nb::class_<MatrixProductOperation>(module, "MatrixProductOperation").def(nb::init<>());
   nb::class_<ConvolutionOperation>(module, "ConvolutionOperation")
       .def(nb::init<>())
       .def_rw("stride", &ConvolutionOperation::stride)

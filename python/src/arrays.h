@@ -29,6 +29,10 @@ template <class T>
 std::span<const std::int64_t> shape_of(const In<T>& array) {
   return {array.shape_ptr(), array.ndim()};
 }
+template <class T>
+std::span<const std::int64_t> shape_of(const Out<T>& array) {
+  return {array.shape_ptr(), array.ndim()};
+}
 
 // 16-bit floats come as their bits.
 template <class Half>

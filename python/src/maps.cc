@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/kind_of_layer.h"
 #include "python/src/outer_pair.h"
 #include "python/src/override_of.h"
 #include "tensorquant/base/error.h"
@@ -190,6 +191,8 @@ void bind_map(nb::module_& module) {
       .def(nb::self == nb::self);
 }
 
+// name, type, kind
+using LayerName = std::tuple<std::string, std::string, std::string>;
 // layer, and its rules of each map
 using ExplainedLayer = std::pair<std::string, std::array<std::optional<Rule>, kMapKinds.size()>>;
 // kind, rule, the rule that shadows it, the nearest layer, message
@@ -225,12 +228,12 @@ void bind_maps(nb::module_& module) {
       "Raises an Error where a map is about training.");
   module.def(
       "explain",
-      [](const Maps& given, const std::vector<std::pair<std::string, std::string>>& layers,
-         bool has_input) {
+      [](const Maps& given, const std::vector<LayerName>& layers) {
         const Override maps = override_of(given);
         std::vector<NamedLayer> named;
-        if (has_input) named.emplace_back("input", "", NamedLayer::Kind::input);
-        for (const auto& [name, type] : layers) named.emplace_back(name, type);
+        for (const auto& [name, type, kind] : layers) {
+          named.emplace_back(name, type, kind_of_layer(kind));
+        }
         const Explanation explanation = explain(maps, named);
         std::vector<ExplainedLayer> hit;
         hit.reserve(explanation.layers.size());
@@ -248,8 +251,7 @@ void bind_maps(nb::module_& module) {
         }
         return std::tuple(hit, idle);
       },
-      "maps"_a, "layers"_a, "has_input"_a,
-      "Of names and types of layers, and of the model's input before them.");
+      "maps"_a, "layers"_a, "Of names, types and kinds of layers.");
 }
 
 }  // namespace tensorquant::python

@@ -30,6 +30,8 @@ NB_MODULE(_core, module) {
   tensorquant::python::bind_assign(module);
   tensorquant::python::bind_arithmetic(module);
   tensorquant::python::bind_calibration(module);
+  tensorquant::python::bind_search(module);
   tensorquant::python::bind_c_api(module);
   tensorquant::python::bind_device_formats(module);
+  tensorquant::python::bind_onnx(module);
 }

@@ -162,6 +162,70 @@ def test_matmul_takes_more_dimensions_and_transposed_arrays():
     assert_same_bits(tq.matmul(np.ones((2, 0)), np.ones((0, 3))), np.zeros((2, 3)))
 
 
+VALUES = (GOLDEN / "arithmetic_values.jsonl").read_text().splitlines()
+
+
+def test_matmul_of_batches_has_the_golden_bits():
+    cases = [case for case in map(json.loads, VALUES) if case["kind"] == "products"]
+    names = {None: None, -6: "e4m3fn", -14: "fp16"}
+    for case in cases:
+        a, b = (values_of(case, name, case["shape"][name]) for name in "ab")
+        formats = {
+            f"{x}_format": names[case.get(f"{operand}_min_exponent")]
+            for x, operand in (("a", "data"), ("b", "weight"))
+        }
+        y = tq.matmul(a, b, **formats, **settings_of(case))
+        assert_same_bits(y, values_of(case, "y", y.shape))
+    assert sum(len(case["shape"]["b"]) > 2 for case in cases) > 20
+
+
+def test_matmul_of_batches_has_the_shapes_of_numpy():
+    shapes = [((2, 3, 4), (4, 5)), ((4,), (2, 4, 5)), ((3, 4), (2, 1, 4, 5)), ((0, 3, 4), (4, 5))]
+    shapes += [((2, 1, 3, 4), (6, 4, 5)), ((2, 3, 0), (2, 0, 5)), ((1, 3, 4), (0, 4, 5))]
+    for a_shape, b_shape in shapes:
+        a, b = (np.arange(np.prod(s), dtype=np.float32).reshape(s) for s in (a_shape, b_shape))
+        bias = np.arange(5, dtype=np.float32)
+        assert_same_bits(tq.matmul(a, b), np.matmul(a, b))
+        assert_same_bits(tq.matmul(a, b, bias), np.matmul(a, b) + bias)
+
+
+SCALED = ["int,8,per=row,scale=max", "int,8,per=channel,scale=max", "mxfp4", "mxfp8_e4m3"]
+
+
+@pytest.mark.parametrize("spec", SCALED)
+def test_each_matrix_of_a_batch_has_scales_as_if_it_stood_alone(spec):
+    numbers = np.random.default_rng(4)
+    a, b = (numbers.normal(size=s).astype(np.float32) for s in ((3, 2, 4, 40), (2, 40, 5)))
+    inside = {"a_format": spec, "b_format": spec, "accumulator": "even,16,0", "accumulate": "once"}
+    y = tq.matmul(a, b, **inside)
+    assert y.shape == (3, 2, 4, 5)
+    for i, j in np.ndindex(3, 2):
+        assert_same_bits(y[i, j], tq.matmul(a[i, j], b[j], **inside))
+
+
+def test_a_scale_of_a_tensor_is_that_of_the_whole_batch():
+    """1 of 127 and 1 of 1270 give the elements 1 and 0."""
+    a = np.array([[[127.0, 1.0]], [[1270.0, 1.0]]], np.float32)
+    b = np.broadcast_to(np.array([[0.0], [1.0]], np.float32), (2, 2, 1)).copy()
+    spec = "int,8,per=tensor,scale=max"
+    assert tq.matmul(a, b, a_format=spec).ravel().tolist() == [0.0, 0.0]
+    assert tq.matmul(a[:1], b, a_format=spec).ravel().tolist() == [1.0, 1.0]
+    swapped = (np.swapaxes(b, 1, 2).copy(), np.swapaxes(a, 1, 2).copy())
+    assert tq.matmul(*swapped, b_format=spec).ravel().tolist() == [0.0, 0.0]
+
+
+def test_random_elements_of_a_batch_go_by_their_index_in_it():
+    numbers = np.random.default_rng(4)
+    a, b = (np.round(numbers.normal(size=s) * 50) for s in ((2, 3, 4), (2, 4, 5)))
+    spec = "stochastic,5,0,per=row,scale=ceil"
+    quantizer = tq.Quantizer(spec)
+    x = quantizer(a, seed=5, stream=2, step=1, reduction_axis=-1)
+    w = quantizer(b, seed=5, stream=3, step=1, reduction_axis=-2)
+    found = tq.matmul(a, b, a_format=spec, b_format=spec, seed=5, step=1)
+    assert_same_bits(found, np.matmul(x, w))
+    assert not np.array_equal(found, np.matmul(a, b))
+
+
 def test_padding_may_differ_before_and_behind_or_not_count():
     x = np.arange(1, 5, dtype=np.float64).reshape(1, 1, 4)
     w = np.ones((1, 1, 2))
@@ -206,6 +270,12 @@ KERNEL = np.ones((4, 2, 3), np.float32)
     [
         (lambda: tq.matmul(A, A), tq.Error, r"expected shapes \(\.\.\., taps\)"),
         (lambda: tq.matmul(A, A.T, A), tq.Error, r"expected a bias of shape \(2,\)"),
+        (lambda: tq.matmul(A, A[0]), tq.Error, r"expected shapes \(\.\.\., taps\)"),
+        (
+            lambda: tq.matmul(np.ones((2, 1, 3)), np.ones((3, 3, 1))),
+            tq.Error,
+            r"matmul: the shapes \(2 x 1 x 3\) and \(3 x 3 x 1\) cannot be broadcast",
+        ),
         (lambda: tq.matmul(A, A.T.astype(float)), TypeError, "b: is of numpy and float64"),
         (lambda: tq.matmul(A.astype(np.float16), A.T), TypeError, "a: has the type float16"),
         (lambda: tq.matmul(A, None), TypeError, "b: expected a NumPy"),

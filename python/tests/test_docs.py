@@ -24,6 +24,10 @@ def test_the_examples_of_the_page_on_python_run():
     assert run((DOCS / "python.md").read_text(), "python.md") > 5
 
 
+def test_the_examples_of_the_page_on_bits_run():
+    assert run((DOCS / "how_many_bits.md").read_text(), "how_many_bits.md") > 8
+
+
 @pytest.mark.parametrize("name", [name for name in EXPORTED if name != "__version__"])
 def test_everything_public_is_documented(name):
     thing = getattr(tq, name)

@@ -47,10 +47,14 @@ void add_commands(CLI::App& app) {
   add_quantize(app);
   add_matmul(app);
   add_explain(app);
+  add_export(app);
   add_calibrate(app);
   add_train(app);
   add_evaluate(app);
   add_compare(app);
+  add_cost(app);
+  add_sensitivity(app);
+  add_search(app);
   add_bench(app);
 }
 

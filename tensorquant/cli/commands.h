@@ -13,9 +13,13 @@ void add_quantize(CLI::App& app);
 void add_matmul(CLI::App& app);
 void add_calibrate(CLI::App& app);
 void add_explain(CLI::App& app);
+void add_export(CLI::App& app);
 void add_train(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_cost(CLI::App& app);
+void add_sensitivity(CLI::App& app);
+void add_search(CLI::App& app);
 void add_bench(CLI::App& app);
 
 // All of them.

@@ -155,6 +155,7 @@ struct Results {
   Metric metric = Metric::none;
   double value = 0, value_in_float = 0;  // of the metric
   std::vector<OutputReport> outputs, stored;
+  std::vector<std::string> exact_layers;
   std::vector<LayerSummary> layers;
   std::vector<LayerDifference> differences;
   std::vector<LayerPlaceReport> places;
@@ -177,6 +178,8 @@ void print_json(const OnnxEvaluation& options, const OnnxEvaluation::Command& co
                          {"batch_size", results.batch_size},
                          {"seed", command.data.seed},
                          {"maps", to_json(maps)},
+                         {"sums", options.sums},
+                         {"exact_layers", results.exact_layers},
                          {"metric", metric},
                          {"outputs", OutputReport::json(results.outputs)},
                          {"layers", to_json(results.layers)}};
@@ -214,6 +217,8 @@ void print_table(const OnnxEvaluation& options, const OnnxEvaluation::Command& c
   std::printf("samples  %zu\n", results.samples);
   std::printf("model    %s\n", command.model.c_str());
   std::printf("maps     %s\n", maps.empty() ? "none" : maps.to_json().c_str());
+  std::printf("sums     %s, %zu layers of integers\n", options.sums.c_str(),
+              results.exact_layers.size());
   std::printf("seed     %llu\n", static_cast<unsigned long long>(command.data.seed));
 }
 
@@ -235,11 +240,17 @@ void OnnxEvaluation::add_to(CLI::App& command) {
       .add_option("--save-outputs", outputs,
                   "Write the outputs into this folder: output_0.npy, output_1.npy ...")
       ->group(group);
+  command
+      .add_option("--sums", sums,
+                  "Of factors that stand for integers: exact, or float as the file says")
+      ->check(CLI::IsMember({"exact", "float"}))
+      ->capture_default_str()
+      ->group(group);
 }
 
 std::vector<const char*> OnnxEvaluation::names() {
   std::vector<const char*> all = OnnxDataOptions::names();
-  all.insert(all.end(), {"--names", "--metric", "--layers", "--save-outputs"});
+  all.insert(all.end(), {"--names", "--metric", "--layers", "--save-outputs", "--sums"});
   return all;
 }
 
@@ -253,7 +264,9 @@ void OnnxEvaluation::run(const Command& command) const {
       file.producer_name + (file.producer_version.empty() ? "" : " ") + file.producer_version;
   results.file.operator_sets = file.operator_sets;
   const std::shared_ptr<OnnxModel> network =
-      make_onnx_model(std::move(file), command.model, names_of_nodes.source());
+      make_onnx_model(std::move(file), command.model,
+                      {names_of_nodes.source(), sums == "exact" ? Sums::exact : Sums::floats});
+  results.exact_layers = network->exact_layers();
   for (const std::string& warning : network->warnings()) warn(warning);
   const OnnxData samples = data.read(*network, command.data);
   results.samples = samples.samples();

@@ -17,8 +17,9 @@ struct OnnxEvaluation {
 
   OnnxDataOptions data;
   NamesOption names_of_nodes;
-  std::string outputs;  // folder; empty: none is written
-  std::string metric;   // empty: what suits the labels
+  std::string outputs;         // folder; empty: none is written
+  std::string metric;          // empty: what suits the labels
+  std::string sums = "exact";  // or "float": see Sums
   bool layers = false;
 
   // From the command's own options.

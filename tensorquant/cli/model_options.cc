@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
@@ -78,9 +79,11 @@ Override MapOptions::read(std::uint64_t seed) const {
   return result;
 }
 
-CLI::Option* DataOptions::add_to(CLI::App& command, const std::string& used_split) {
-  add_number(command, "--limit", limit, "Use only the first images, this many", {.lowest = 1});
-  return command.add_option("--data", path, text(used_split));
+CLI::Option* DataOptions::add_to(CLI::App& command, const std::string& used_split,
+                                 DataOptionNames own_names) {
+  names = std::move(own_names);
+  add_number(command, names.limit, limit, "Use only the first images, this many", {.lowest = 1});
+  return command.add_option(names.data, path, text(used_split));
 }
 
 std::string DataOptions::text(const std::string& used_split) {
@@ -88,17 +91,20 @@ std::string DataOptions::text(const std::string& used_split) {
          " images are read; Fashion-MNIST in " + kFashionMnist + " if left out";
 }
 
-ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
-  if (path.empty()) {
-    std::error_code ignored;
-    if (info.channels != 1 || !std::filesystem::exists(kFashionMnist, ignored)) {
-      throw CLI::ValidationError(
-          "--data", info.channels == 1 ? std::string("is required: there is no ") + kFashionMnist +
+void DataOptions::resolve(const ModelInfo& info) {
+  if (!path.empty()) return;
+  std::error_code ignored;
+  if (info.channels != 1 || !std::filesystem::exists(kFashionMnist, ignored)) {
+    throw CLI::ValidationError(
+        names.data, info.channels == 1 ? std::string("is required: there is no ") + kFashionMnist +
                                              " (Debian's package dataset-fashion-mnist)"
                                        : "is required for " + info.name);
-    }
-    path = kFashionMnist;
   }
+  path = kFashionMnist;
+}
+
+ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
+  resolve(info);
   ImageDataset data = load_image_dataset(path, split);
   require_fit(info, data, path);
   if (limit != 0) keep_first(data, limit);

@@ -29,16 +29,22 @@ struct MapOptions {
   bool strict = false;
 };
 
-// --data and --limit.
+struct DataOptionNames {
+  std::string data = "--data", limit = "--limit";
+};
+
+// --data and --limit, or options of other names.
 struct DataOptions {
-  CLI::Option* add_to(CLI::App& command, const std::string& used_split);
+  CLI::Option* add_to(CLI::App& command, const std::string& used_split, DataOptionNames names = {});
   static std::string text(const std::string& used_split);  // of --data
-  // The first `limit` images; `path` is set where it was left to default. Error if they do not fit
-  // the model.
+  // Sets `path` where it was left to default; a CLI::ValidationError where there is none.
+  void resolve(const ModelInfo& info);
+  // The first `limit` images, after resolve(). Error if they do not fit the model.
   ImageDataset load(const ModelInfo& info, Split split);
 
   std::string path;
   std::size_t limit = 0;  // 0: all
+  DataOptionNames names = {};
 };
 
 // --names: what the nodes of an ONNX file are called.

@@ -21,6 +21,7 @@ OnnxLayer told(const onnx::Graph& graph, const onnx::Layer& layer) {
   one.bias = value_name(graph, layer.bias);
   const onnx::Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
   one.output = last.outputs.empty() ? "" : value_name(graph, last.outputs.front());
+  one.sums_integers = layer.has_integer_factors;
   return one;
 }
 
@@ -47,14 +48,15 @@ std::vector<OnnxLayer> read_onnx_layers(const std::string& path, onnx::NameSourc
 std::string to_table(const std::vector<OnnxLayer>& layers) {
   std::vector<std::vector<std::string>> rows;
   for (const OnnxLayer& layer : layers) {
-    auto& row = rows.emplace_back(
-        std::vector<std::string>{layer.key.name, layer.key.type, layer.node, layer.weight,
-                                 layer.bias, layer.output, layer.moves() ? "moves" : ""});
+    auto& row = rows.emplace_back(std::vector<std::string>{
+        layer.key.name, layer.key.type, layer.node, layer.weight, layer.bias, layer.output,
+        layer.moves() ? "moves" : "", layer.sums_integers ? "exact" : ""});
     for (std::string& cell : row) {
       if (cell.empty()) cell = "-";
     }
   }
-  return format_table({"layer", "operator", "node", "weight", "bias", "output", "maps"}, rows);
+  return format_table({"layer", "operator", "node", "weight", "bias", "output", "maps", "sums"},
+                      rows);
 }
 
 nlohmann::ordered_json to_json(const OnnxLayer& layer) {
@@ -64,7 +66,7 @@ nlohmann::ordered_json to_json(const OnnxLayer& layer) {
   return {{"layer", layer.key.name},     {"operator", layer.key.type},
           {"node", or_null(layer.node)}, {"weight", or_null(layer.weight)},
           {"bias", or_null(layer.bias)}, {"output", or_null(layer.output)},
-          {"moves", layer.moves()}};
+          {"moves", layer.moves()},      {"sums", or_null(layer.sums_integers ? "exact" : "")}};
 }
 
 }  // namespace tensorquant::cli

@@ -15,6 +15,7 @@ struct OnnxLayer {
   NamedLayer key;                                   // how maps know it
   std::string node = {};                            // its name in the file
   std::string weight = {}, bias = {}, output = {};  // the names of these tensors; "" for none
+  bool sums_integers = false;                       // exactly, unless --sums float
 
   // Whether it only moves numbers: rules hit it where they name it.
   bool moves() const { return key.kind == NamedLayer::Kind::mover; }

@@ -75,7 +75,7 @@ SuggestionRun onnx_file(const std::string& path, const NamesOption& names,
     std::shared_ptr<OnnxModel> model;
     OnnxData data = {};
   };
-  auto owned = std::make_shared<Owned>(Owned{load_onnx(path, names.source())});
+  auto owned = std::make_shared<Owned>(Owned{load_onnx(path, {.names = names.source()})});
   for (const std::string& warning : owned->model->warnings()) warn(warning);
   owned->data = options.onnx.read(
       *owned->model, {options.data.path, options.data.limit, 1, /*seed=*/0, Split::train});

@@ -26,7 +26,7 @@ void check_classes(const at::Tensor& logits, const at::Tensor& labels) {
 }  // namespace
 
 OnnxTraining::OnnxTraining(const std::string& path, onnx::NameSource names, const Override& maps)
-    : file_(onnx::read_model(path)), model_(make_onnx_model(file_, path, names)) {
+    : file_(onnx::read_model(path)), model_(make_onnx_model(file_, path, {.names = names})) {
   for (const std::string& warning : model_->warnings()) warn(warning);
   {
     // Tensors of the file that several layers or other nodes read become each layer's own.

@@ -1,7 +1,6 @@
 #include "tensorquant/formats/logarithmic.h"
 
 #include <cstdint>
-#include <ranges>
 
 #include "tensorquant/formats/floating_point.h"
 
@@ -22,9 +21,12 @@ Uint128 border(const Logarithmic& format, int step) {
 }
 
 int borders_reached(const Logarithmic& format, Uint128 significand) {
-  const auto steps = std::views::iota(0, format.steps());
-  return *std::ranges::partition_point(
-      steps, [&](int step) { return significand >= border(format, step); });
+  int reached = 0, above = format.steps();  // the first that is not reached lies between
+  while (reached < above) {
+    const int middle = (reached + above) / 2;
+    significand >= border(format, middle) ? reached = middle + 1 : above = middle;
+  }
+  return reached;
 }
 
 namespace {

@@ -72,6 +72,10 @@ class ScaleRule {
     return scale_.rule != Scale::Rule::number && scale_.rule != Scale::Rule::mean;
   }
   bool has_zero_point() const { return scale_.has_zero_point(); }
+  // Null where scales are no powers of two.
+  const PowerOfTwoRule* power_of_two() const {
+    return scale_.is_power_of_two() ? &power_of_two_ : nullptr;
+  }
   bool is_random() const { return is_random_; }
   // Whether elements are multiplied by what comes before them.
   bool multiplies() const { return multiplies_; }

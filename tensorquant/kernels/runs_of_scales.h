@@ -13,6 +13,25 @@ namespace tensorquant {
 inline constexpr std::size_t kShortRun = 256;
 inline constexpr std::size_t kWholeVectors = 16;
 
+// Consecutive groups of a tensor that lie side by side, with consecutive numbers.
+struct Unit {
+  std::size_t first_group;
+  std::size_t groups;
+  std::size_t begin;     // the index of the first group's first element
+  std::size_t length;    // of a group; the last one may be shorter
+  std::size_t stride;    // between the elements of a group; 1: groups are one behind the other
+  std::size_t elements;  // all groups together
+
+  Unit behind_first(std::size_t count) const {
+    return {.first_group = first_group + count,
+            .groups = groups - count,
+            .begin = begin + count * (stride == 1 ? length : 1),
+            .length = length,
+            .stride = stride,
+            .elements = elements - count * length};
+  }
+};
+
 // Consecutive elements that share a scale, or whose scales lie side by side.
 struct Run {
   std::size_t group;

@@ -1,21 +1,20 @@
 // A scaled format: first what groups share, then the element format's kernel with scales around its
-// loop. Short groups do both while they are in the cache.
+// loop. Short groups do both while they are in the cache, the most used ones in one loop: blocks.h.
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
+#include "tensorquant/kernels/blocks.h"
 #include "tensorquant/kernels/group_scales.h"
 #include "tensorquant/kernels/kernels.h"
 #include "tensorquant/kernels/runs_of_scales.h"
@@ -33,15 +32,6 @@ constexpr std::size_t kShortGroup = 8192;
 // Elements and columns of groups that lie side by side, which are quantized together.
 constexpr std::size_t kTile = 16384;
 constexpr std::size_t kFewestColumns = 256;
-// Consecutive groups of a tensor that lie side by side, with consecutive numbers.
-struct Unit {
-  std::size_t first_group;
-  std::size_t groups;
-  std::size_t begin;     // the index of the first group's first element
-  std::size_t length;    // of a group; the last one may be shorter
-  std::size_t stride;    // between the elements of a group; 1: groups are one behind the other
-  std::size_t elements;  // all groups together
-};
 
 template <class T>
 class ScaledTensor {
@@ -292,9 +282,19 @@ class ScaledTensor {
     }
   }
 
+  // The first groups of a unit, but no shorter one. Returns how many.
+  std::size_t quantize_usual_blocks(const Unit& unit, Stores stores, T* out) const {
+    if (rule_.power_of_two() == nullptr) return 0;
+    return quantize_blocks(rule_.element(), *rule_.power_of_two(),
+                           {in_.data() + unit.begin, out + unit.begin, unit.elements / unit.length,
+                            unit.length, unit.stride, stores});
+  }
+
   void quantize_units(std::span<T> out) const {
     const Stores stores = choose_stores(out.size_bytes(), in_.data() == out.data());
-    for_each_unit([&](const Unit& unit) {
+    for_each_unit([&](const Unit& whole) {
+      const Unit unit = whole.behind_first(quantize_usual_blocks(whole, stores, out.data()));
+      if (unit.groups == 0) return;
       thread_local Workspace work;
       thread_local GroupExtremes<T> extremes(0, false);
       extremes.reset(unit.groups, rule_.has_zero_point());

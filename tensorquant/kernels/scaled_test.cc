@@ -232,6 +232,41 @@ TYPED_TEST(ScaledFormat, GivesTheSameBitsInPlaceStreamedAndForEveryNumberOfThrea
   }
 }
 
+// Groups alike, so that a loop that is not for those near the ends of the type is left just there.
+TYPED_TEST(ScaledFormat, EqualsItsReferenceForEveryPowerOfTwo) {
+  using T = TypeParam;
+  constexpr std::size_t kSize = 512;
+  const std::vector<T> values = random_values<T>(kSize, 9);
+  const Layout runs = {.channel = {1, 16, 32}, .reduction = {16, 32, 1}};
+  const Layout columns = {.channel = {8, 64, 1}, .reduction = {1, 8, 64}};
+  for (const char* element :
+       {"e4m3fn", "e2m1", "e5m2,overflow=saturate", "bf16,overflow=saturate",
+        "float,8,23,overflow=saturate", "float,7,23,special=fn", "float,8,10,bias=140", "even,8,6",
+        "even,2,64", "even,64,-64", "even,8,6,unsigned", "even,24,12,overflow=symmetric"}) {
+    for (const char* rule : {"floor", "ceil", "round"}) {
+      const std::string spec = std::string(element) + ",block=32,scale=" + rule;
+      const auto quantizer = make_quantizer(spec);
+      for (int exponent = -150; exponent < 128; ++exponent) {
+        SCOPED_TRACE(spec + ", 2^" + std::to_string(exponent));
+        std::vector<T> x(kSize);
+        for (std::size_t i = 0; i < kSize; ++i) x[i] = std::ldexp(values[i], exponent);
+        for (const Layout& layout : {runs, columns}) {
+          const Context context = {.layout = layout};
+          const std::vector<T> wanted = reference(spec, x, context);
+          for (const SimdTarget& target : simd_targets()) {
+            SCOPED_TRACE(target.name);
+            const ScopedSimdTarget scoped(target);
+            std::vector<T> y(kSize);
+            quantizer->quantize(std::span<const T>(x), y, context);
+            expect_equal(x, y, wanted);
+            if (this->HasFatalFailure()) return;
+          }
+        }
+      }
+    }
+  }
+}
+
 TYPED_TEST(ScaledFormat, ClipsGradientsAsItsReferenceDoes) {
   using T = TypeParam;
   for (const Shape& shape : shapes()) {

@@ -38,9 +38,9 @@ void RunCells(const NormalFloat4& format, const Part<float>& part) {
     return hn::ConvertTo(di, hn::Max(hn::Min(place, last), hn::Zero(d)));
   };
   static const Cells cells = MakeCells(format.kValues, BordersOf<float>(format), cell_of);
-  const Cells& all = cells;
-  ForEachVector<true>(part, KeepsNan(),
-                      [=, &all](auto x) HWY_ATTR { return ResultOfCell(all, cell_of(x), x); });
+  ForEachVector<true>(part, KeepsNan(), [=, &all = cells](auto x) HWY_ATTR {
+    return ResultOfCell(all, cell_of(x), x);
+  });
 }
 
 template <class T>

@@ -40,11 +40,11 @@ LeNet::LeNet() {
   dense4 = register_module("Dense4", nn::Linear(500, 10));
 }
 
-at::Tensor LeNet::forward(at::Tensor images) {
-  at::Tensor x = input(std::move(images));
-  x = pool1(conv1(x));
-  x = pool2(conv2(x));
-  return dense4(dense3(flatten(x)));
+std::vector<ImageClassifier::Stage> LeNet::stages() {
+  return {[this](at::Tensor x) { return pool1(conv1(input(std::move(x)))); },
+          [this](at::Tensor x) { return pool2(conv2(std::move(x))); },
+          [this](at::Tensor x) { return dense3(flatten(std::move(x))); },
+          [this](at::Tensor x) { return dense4(std::move(x)); }};
 }
 
 void LeNet::initialize(at::Generator generator) { glorot_uniform(*this, std::move(generator)); }
@@ -65,12 +65,11 @@ LeNet5::LeNet5() {
   fc2 = register_module("fc2", nn::Linear(84, 10));
 }
 
-at::Tensor LeNet5::forward(at::Tensor images) {
-  at::Tensor x = input(std::move(images));
-  x = pool1(relu1(conv1(x)));
-  x = pool2(relu2(conv2(x)));
-  x = flatten(relu3(conv3(x)));
-  return fc2(relu4(fc1(x)));
+std::vector<ImageClassifier::Stage> LeNet5::stages() {
+  return {[this](at::Tensor x) { return pool1(relu1(conv1(input(std::move(x))))); },
+          [this](at::Tensor x) { return pool2(relu2(conv2(std::move(x)))); },
+          [this](at::Tensor x) { return flatten(relu3(conv3(std::move(x)))); },
+          [this](at::Tensor x) { return fc2(relu4(fc1(std::move(x)))); }};
 }
 
 void LeNet5::initialize(at::Generator generator) { glorot_uniform(*this, std::move(generator)); }

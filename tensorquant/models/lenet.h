@@ -11,7 +11,7 @@ namespace tensorquant {
 class LeNet : public ImageClassifier {
  public:
   LeNet();
-  at::Tensor forward(at::Tensor images) override;
+  std::vector<Stage> stages() override;
   void initialize(at::Generator generator) override;
 
   nn::Identity input = nullptr;
@@ -30,7 +30,7 @@ class LeNet : public ImageClassifier {
 class LeNet5 : public ImageClassifier {
  public:
   LeNet5();
-  at::Tensor forward(at::Tensor images) override;
+  std::vector<Stage> stages() override;
   void initialize(at::Generator generator) override;
 
   nn::Identity input = nullptr;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/libtorch/model/apply.h"
@@ -59,6 +60,11 @@ const std::vector<ModelInfo>& all_models() {
                                   resnet<44>(), resnet<56>(), resnet<110>()};
   }();
   return models;
+}
+
+at::Tensor ImageClassifier::forward(at::Tensor images) {
+  for (const Stage& stage : stages()) images = stage(std::move(images));
+  return images;
 }
 
 std::shared_ptr<torch::nn::Module> ImageClassifier::clone(detail::CloneDevice device) const {

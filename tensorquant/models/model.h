@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,7 +24,11 @@ namespace tensorquant {
 class ImageClassifier : public torch::nn::Module {
  public:
   // images: (batch, channels, height, width) as preprocess() makes them; returns (batch, classes).
-  virtual at::Tensor forward(at::Tensor images) = 0;
+  at::Tensor forward(at::Tensor images);
+  // forward() in parts, each of which takes what the one before it gives: so that what lies before
+  // a change need not be computed again. They refer to this model.
+  using Stage = std::function<at::Tensor(at::Tensor)>;
+  virtual std::vector<Stage> stages() = 0;
   // Draws the weights anew as the network's authors did; biases are 0.
   virtual void initialize(at::Generator generator) = 0;
   // Not torch::nn::Cloneable, which is a virtual Module in some of libtorch's releases alone.

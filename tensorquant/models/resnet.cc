@@ -62,11 +62,17 @@ ResNet::ResNet(int depth) : depth_(depth) {
   linear = register_module("linear", nn::Linear(64, 10));
 }
 
-at::Tensor ResNet::forward(at::Tensor images) {
-  at::Tensor x = input(std::move(images));
-  x = relu(bn1(conv1(x)));
-  x = layer3->forward(layer2->forward(layer1->forward(x)));
-  return linear(flatten(avgpool(x)));
+std::vector<ImageClassifier::Stage> ResNet::stages() {
+  std::vector<Stage> stages = {
+      [this](at::Tensor x) { return relu(bn1(conv1(input(std::move(x))))); }};
+  for (nn::Sequential blocks : {layer1, layer2, layer3}) {
+    for (auto& block : *blocks) {
+      stages.emplace_back(
+          [&block](at::Tensor x) { return block.forward<at::Tensor>(std::move(x)); });
+    }
+  }
+  stages.emplace_back([this](at::Tensor x) { return linear(flatten(avgpool(std::move(x)))); });
+  return stages;
 }
 
 // Normal with variance 2 / inputs (K. He et al., "Delving Deep into Rectifiers", 2015); the batch

@@ -53,7 +53,7 @@ TORCH_MODULE(ResNetBlock);
 class ResNet : public ImageClassifier {
  public:
   explicit ResNet(int depth);
-  at::Tensor forward(at::Tensor images) override;
+  std::vector<Stage> stages() override;
   void initialize(at::Generator generator) override;
 
   nn::Identity input = nullptr;

@@ -2,11 +2,15 @@
 
 #include <torch/nn.h>
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "tensorquant/libtorch/nn/nn.h"
+#include "tensorquant/onnx_torch/alternative_layer.h"
 #include "tensorquant/onnx_torch/operators/windows.h"
+#include "tensorquant/onnx_torch/rounded_nodes.h"
 
 namespace tensorquant {
 namespace onnx_torch {
@@ -18,51 +22,116 @@ at::Tensor own_parameter(const at::Tensor& x) {
   return x.defined() ? x.detach().requires_grad_() : x;
 }
 
+// A constant input of a node that quantizers act on.
+struct Parameter {
+  std::string name;
+  std::size_t place = 0;  // among the inputs
+  at::Tensor value;
+};
+
+// What rules hit of a node's outputs: the first, or all.
+struct Outputs {
+  Tensors tensors;
+  bool all_count = false;
+
+  template <class F>
+  void visit_tensors(F&& f) {
+    for (std::size_t i = 0; i < (all_count ? tensors.size() : 1); ++i) f(tensors[i]);
+  }
+};
+
+bool is_recurrent(const std::string& type) {
+  return type == "LSTM" || type == "GRU" || type == "RNN";
+}
+
 // Any node, by its function.
 struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
-  OperatorImpl(std::string op_type, Function function, std::size_t weight_place, at::Tensor weight,
-               std::size_t bias_place, at::Tensor bias, int channel_axis)
+  OperatorImpl(std::string op_type, Function function, RoundedFunction rounded_function,
+               bool selects, std::vector<Parameter> parameters, int channel_axis)
       : op_type(std::move(op_type)),
         function(std::move(function)),
-        weight_place(weight_place),
-        bias_place(bias_place),
-        channel_axis(channel_axis),
-        weight(std::move(weight)),
-        bias(std::move(bias)) {
+        rounded_function(std::move(rounded_function)),
+        selects(selects),
+        parameters_of_node(std::move(parameters)),
+        channel_axis(channel_axis) {
     reset();
   }
 
   void reset() override {
-    if (weight.defined()) weight = register_parameter("weight", own_parameter(weight));
-    if (bias.defined()) bias = register_parameter("bias", own_parameter(bias));
+    for (Parameter& parameter : parameters_of_node) {
+      parameter.value = register_parameter(parameter.name, own_parameter(parameter.value));
+    }
   }
 
-  at::Tensor forward(Tensors inputs) {
-    if (weight.defined()) inputs[weight_place] = weight;
-    if (bias.defined()) inputs[bias_place] = bias;
-    return function(inputs).front();
+  template <class F>
+  void quantizable(F&& f) {
+    for (Parameter& parameter : parameters_of_node) f(parameter.value);
+  }
+
+  Tensors with_parameters(Tensors inputs) const {
+    for (const Parameter& parameter : parameters_of_node) inputs[parameter.place] = parameter.value;
+    return inputs;
+  }
+
+  Outputs forward(Tensors inputs) {
+    return {function(with_parameters(std::move(inputs))), is_recurrent(op_type)};
   }
 
   std::string op_type;
   Function function;
-  std::size_t weight_place, bias_place;
+  RoundedFunction rounded_function;  // none: its arithmetic cannot be rounded
+  bool selects;                      // it has none
+  std::vector<Parameter> parameters_of_node;
   int channel_axis;
-  at::Tensor weight, bias;
 };
+
+}  // namespace
+}  // namespace onnx_torch
+
+template <>
+struct RoundedForward<onnx_torch::OperatorImpl> {
+  static bool covers(const onnx_torch::OperatorImpl& layer) {
+    return layer.rounded_function != nullptr;
+  }
+  static onnx_torch::Outputs call(onnx_torch::OperatorImpl& layer,
+                                  const LayerArithmetic& arithmetic, onnx_torch::Tensors inputs) {
+    return {{layer.rounded_function(arithmetic, layer.with_parameters(std::move(inputs)))}, false};
+  }
+};
+
+namespace onnx_torch {
+namespace {
 
 class OperatorLayer : public QLayer<OperatorImpl, OperatorLayer> {
  public:
   using Twin = QLayer<OperatorImpl, OperatorLayer>;
   using Twin::Twin;
-  at::Tensor forward(Tensors inputs) { return Twin::forward(std::move(inputs)); }
+  Outputs forward(Tensors inputs) { return Twin::forward(std::move(inputs)); }
   std::string type() const override { return op_type; }
+  bool only_moves_values() const override { return selects; }
   int output_axis() const override { return channel_axis; }
+  // Those of recurrent layers are (directions, gates, in).
+  TensorAxes weight_axes() const override {
+    return is_recurrent(op_type) ? TensorAxes{.channel = 1, .reduction = 2} : Twin::weight_axes();
+  }
+};
+
+// What rules hit of what only moves numbers: all with fractions.
+struct FloatOutputs {
+  Tensors tensors;
+
+  template <class F>
+  void visit_tensors(F&& f) {
+    for (at::Tensor& x : tensors) {
+      if (x.defined() && x.is_floating_point()) f(x);
+    }
+  }
 };
 
 struct PassingImpl : torch::nn::Cloneable<PassingImpl> {
   explicit PassingImpl(std::string type) : told_type(std::move(type)) {}
   void reset() override {}
-  at::Tensor forward(const at::Tensor& x) { return x; }
+  FloatOutputs forward(Tensors inputs) { return {std::move(inputs)}; }
   std::string told_type;
 };
 
@@ -70,7 +139,7 @@ class PassingLayer : public QLayer<PassingImpl, PassingLayer> {
  public:
   using Twin = QLayer<PassingImpl, PassingLayer>;
   using Twin::Twin;
-  at::Tensor forward(const at::Tensor& x) { return Twin::forward(x); }
+  FloatOutputs forward(Tensors inputs) { return Twin::forward(std::move(inputs)); }
   std::string type() const override { return told_type; }
   bool only_moves_values() const override { return true; }
 };
@@ -136,8 +205,26 @@ void set_parameters(Module& module, const at::Tensor& weight, const at::Tensor& 
   if (bias.defined()) module.bias.set_data(bias.detach());
 }
 
-template <class Conv, std::size_t D>
-BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Tensor& bias) {
+// The layer of Holder, or where its sums are to be exact the same around Impl.
+template <class Holder, class Impl, class Options>
+BuiltLayer build_product(const Options& options, const at::Tensor& weight, const at::Tensor& bias,
+                         const std::optional<IntegerSums>& sums) {
+  if (!sums) {
+    const Holder layer(options);
+    set_parameters(*layer, weight, bias);
+    return of_one_input(layer.ptr());
+  }
+  const auto layer = std::make_shared<AlternativeLayer<Impl>>(options);
+  set_parameters(*layer, weight, bias);
+  layer->alternative = [sums = *sums](const Impl& one, const at::Tensor& x) {
+    return sums(x, one.weight, one.bias);
+  };
+  return of_one_input(layer);
+}
+
+template <class Conv, class Impl, std::size_t D>
+BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Tensor& bias,
+                      const FactorScales* scales) {
   const at::Tensor weight = node.constant(1);
   const std::int64_t groups = groups_of(node);
   const bool symmetric = windows.is_symmetric();
@@ -148,11 +235,19 @@ BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Te
                      .dilation(windows.dilation)
                      .groups(groups)
                      .bias(bias.defined());
-  const Conv conv(options);
-  set_parameters(*conv, weight, bias);
-  if (symmetric) return of_one_input(conv.ptr());
-  return {conv.ptr(), [windows, module = conv.ptr()](const Tensors& in) {
-            return Tensors{module->forward(at::constant_pad_nd(in[0], windows.margins(in[0]), 0))};
+  std::optional<IntegerSums> sums;
+  if (scales != nullptr) {
+    sums.emplace(
+        [=](const at::Tensor& x, const at::Tensor& w) {
+          return at::convolution(x, w, at::Tensor(), windows.stride, padding, windows.dilation,
+                                 /*transposed=*/false, Integers(D, 0), groups);
+        },
+        *scales, 0, 1);
+  }
+  const BuiltLayer conv = build_product<Conv, Impl>(options, weight, bias, sums);
+  if (symmetric) return conv;
+  return {conv.module, [windows, run = conv.forward](const Tensors& in) {
+            return run({at::constant_pad_nd(in[0], windows.margins(in[0]), 0)});
           }};
 }
 
@@ -174,18 +269,24 @@ BuiltLayer build_conv_transpose(const Windows& windows, const NodeView& node,
   return of_one_input(conv.ptr());
 }
 
-template <class Pool, std::size_t D>
+// The mean of all is that of a global pool, bit for bit, which adds up in another order.
+template <class Impl, std::size_t D>
 BuiltLayer build_average_pool(const Windows& windows, const NodeView& node) {
   auto options = torch::nn::AvgPoolOptions<D>(windows.kernel)
                      .stride(windows.stride)
                      .padding(windows.begin)
                      .ceil_mode(node.integer("ceil_mode", 0) != 0)
                      .count_include_pad(node.integer("count_include_pad", 0) != 0);
-  return of_one_input(Pool(options).ptr());
+  const auto pool = std::make_shared<AlternativeLayer<Impl>>(options);
+  pool->alternative = [windows](const Impl&, const at::Tensor& x) {
+    return windows.is_whole(x) ? x.mean(space_of(x), /*keepdim=*/true) : at::Tensor();
+  };
+  return of_one_input(pool);
 }
 
 // The twin of a layer whose windows have 1 to 3 dimensions; nothing where no twin does the same.
-BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias) {
+BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias,
+                          const FactorScales* scales) {
   const bool is_pool = node.op_type() == "AveragePool";
   if (!is_pool && (layer.weights.empty() || (node.has_input(2) && !bias.defined()))) return {};
   const Windows windows = windows_of(
@@ -193,19 +294,23 @@ BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const 
   if (node.op_type() == "Conv") {
     switch (windows.dimensions()) {
       case 1:
-        return build_conv<nn::Conv1d, 1>(windows, node, bias);
+        return build_conv<nn::Conv1d, torch::nn::Conv1dImpl, 1>(windows, node, bias, scales);
       case 2:
-        return build_conv<nn::Conv2d, 2>(windows, node, bias);
+        return build_conv<nn::Conv2d, torch::nn::Conv2dImpl, 2>(windows, node, bias, scales);
       default:
-        return build_conv<nn::Conv3d, 3>(windows, node, bias);
+        return build_conv<nn::Conv3d, torch::nn::Conv3dImpl, 3>(windows, node, bias, scales);
     }
   }
-  if (!windows.is_symmetric()) return {};
+  const bool has_twin =
+      is_pool ? windows.fits_a_pool() && !windows.is_dilated()
+              : windows.is_symmetric() && !node.has("output_shape") &&
+                    *std::min_element(windows.begin.begin(), windows.begin.end()) >= 0;
+  if (!has_twin) return {};
   const bool d1 = windows.dimensions() == 1, d2 = windows.dimensions() == 2;
   if (is_pool) {
-    return d1   ? build_average_pool<nn::AvgPool1d, 1>(windows, node)
-           : d2 ? build_average_pool<nn::AvgPool2d, 2>(windows, node)
-                : build_average_pool<nn::AvgPool3d, 3>(windows, node);
+    return d1   ? build_average_pool<torch::nn::AvgPool1dImpl, 1>(windows, node)
+           : d2 ? build_average_pool<torch::nn::AvgPool2dImpl, 2>(windows, node)
+                : build_average_pool<torch::nn::AvgPool3dImpl, 3>(windows, node);
   }
   return d1   ? build_conv_transpose<nn::ConvTranspose1d, 1>(windows, node, bias)
          : d2 ? build_conv_transpose<nn::ConvTranspose2d, 2>(windows, node, bias)
@@ -213,11 +318,12 @@ BuiltLayer build_windowed(const NodeView& node, const onnx::Layer& layer, const 
 }
 
 // A product with a constant matrix on its right, and a bias along its last axis.
-BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias) {
+BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias, const FactorScales* scales) {
   const at::Tensor matrix = node.constant(1);
   const bool is_gemm = node.op_type() == "Gemm";
-  const bool scales = node.number("alpha", 1) != 1 || node.number("beta", 1) != 1;
-  if (!matrix.defined() || matrix.dim() != 2 || scales || node.integer("transA", 0) != 0) return {};
+  const bool multiplies = node.number("alpha", 1) != 1 || node.number("beta", 1) != 1;
+  if (!matrix.defined() || matrix.dim() != 2 || multiplies || node.integer("transA", 0) != 0)
+    return {};
   const bool is_turned = is_gemm && node.integer("transB", 0) != 0;
   const at::Tensor weight = is_turned ? matrix : matrix.t().contiguous();
   const bool is_row = bias.defined() && bias.dim() > 0 && bias.size(-1) == bias.numel() &&
@@ -226,9 +332,13 @@ BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias) {
   const bool other_addend = is_gemm && node.has_input(2) && !bias.defined();
   if (other_addend) return {};
   auto options = torch::nn::LinearOptions(weight.size(1), weight.size(0)).bias(bias.defined());
-  const nn::Linear linear(options);
-  set_parameters(*linear, weight, bias.defined() ? bias.reshape({-1}) : bias);
-  BuiltLayer built = of_one_input(linear.ptr());
+  std::optional<IntegerSums> sums;
+  if (scales != nullptr) {
+    sums.emplace([](const at::Tensor& x, const at::Tensor& w) { return at::linear(x, w); }, *scales,
+                 0, -1);
+  }
+  BuiltLayer built = build_product<nn::Linear, torch::nn::LinearImpl>(
+      options, weight, bias.defined() ? bias.reshape({-1}) : bias, sums);
   built.weight_is_turned = !is_turned;
   return built;
 }
@@ -242,12 +352,13 @@ BuiltLayer build_batch_norm(const NodeView& node) {
   return of_one_input(std::make_shared<BatchNormLayer>(parameters, node.number("epsilon", 1e-5)));
 }
 
-BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias) {
+BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::Tensor& bias,
+                      const FactorScales* scales) {
   const std::string& type = node.op_type();
   if (type == "Conv" || type == "ConvTranspose" || type == "AveragePool") {
-    return build_windowed(node, layer, bias);
+    return build_windowed(node, layer, bias, scales);
   }
-  if (type == "Gemm" || type == "MatMul") return build_linear(node, bias);
+  if (type == "Gemm" || type == "MatMul") return build_linear(node, bias, scales);
   if (type == "BatchNormalization") return build_batch_norm(node);
   if (type == "Relu") return of_one_input(nn::ReLU().ptr());
   if (type == "Add") {
@@ -260,43 +371,75 @@ BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::
 bool has_channels_last(const NodeView& node) {
   const std::string& type = node.op_type();
   return type == "MatMul" || type == "Gemm" || type == "LayerNormalization" || type == "Gather" ||
-         type == "Softmax";
+         type == "Softmax" || type == "RMSNormalization" || type == "Attention" ||
+         is_recurrent(type);
+}
+
+std::vector<Parameter> parameters_of(const NodeView& node, const onnx::Layer& layer,
+                                     const at::Tensor& bias, std::size_t bias_place) {
+  std::vector<Parameter> parameters;
+  for (std::size_t i = 0; i < layer.weights.size(); ++i) {
+    const std::size_t place = layer.weight_inputs[i];
+    parameters.push_back({weight_name(node.op_type(), place), place, node.constant(place)});
+  }
+  if (bias.defined()) parameters.push_back({"bias", bias_place, bias});
+  return parameters;
+}
+
+// Sums of two factors, exact where they can be; a third input is the bias.
+Function with_integer_sums(const NodeView& node, const Function& product, const Function& otherwise,
+                           const FactorScales& scales) {
+  const bool is_conv = node.op_type() == "Conv";
+  const bool is_turned = node.op_type() == "Gemm" && node.integer("transB", 0) != 0;
+  const IntegerSums sums(
+      [product](const at::Tensor& x, const at::Tensor& w) {
+        return product({x, w}).front();
+      },
+      scales, is_conv || is_turned ? 0 : -1, is_conv ? 1 : -1);
+  return [=](const Tensors& in) {
+    const at::Tensor y = sums(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor());
+    return y.defined() ? Tensors{y} : otherwise(in);
+  };
 }
 
 }  // namespace
 
+std::string weight_name(const std::string& op_type, std::size_t input) {
+  if (!is_recurrent(op_type)) return "weight";
+  return input == 1 ? "weight_ih" : "weight_hh";
+}
+
 BuiltLayer build_passing_layer(const std::string& type) {
   auto module = std::make_shared<PassingLayer>(type);
-  return {module, [module](const Tensors& in) {
-            Tensors out = in;
-            for (at::Tensor& x : out) {
-              if (x.defined() && x.is_floating_point()) x = module->forward(x);
-            }
-            return out;
-          }};
+  return {module, [module](const Tensors& in) { return module->forward(in).tensors; }};
 }
 
 BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Function& function,
-                       const at::Tensor& bias) {
-  BuiltLayer twin = build_twin(node, layer, bias);
+                       const at::Tensor& bias, const FactorScales* scales) {
+  BuiltLayer twin = build_twin(node, layer, bias, scales);
   if (twin.module != nullptr) return twin;
-  const std::size_t weight = layer.weights.empty() ? 0 : layer.weight_inputs.front();
   const bool adds_behind = layer.bias_node != nullptr;
   // A bias that is added behind the product is one more input.
   const std::size_t bias_place = adds_behind ? node.input_count() : layer.bias_input;
   Function all = function;
+  RoundedFunction rounded = make_rounded_function(node);
   if (adds_behind) {
     all = [function, bias_place](const Tensors& in) {
       return Tensors{function({in.begin(), in.end() - 1}).front() + in[bias_place]};
     };
+    rounded = [product = rounded, bias_place](const LayerArithmetic& layer, const Tensors& in) {
+      return rounded_add(layer.operation(1), product(layer, {in.begin(), in.end() - 1}),
+                         in[bias_place]);
+    };
   }
-  auto module = std::make_shared<OperatorLayer>(
-      node.op_type(), all, weight, layer.weights.empty() ? at::Tensor() : node.constant(weight),
-      bias_place, bias, has_channels_last(node) ? -1 : 1);
+  if (scales != nullptr) all = with_integer_sums(node, function, all, *scales);
+  auto module = std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node),
+                                                parameters_of(node, layer, bias, bias_place),
+                                                has_channels_last(node) ? -1 : 1);
   return {module, [module, adds_behind](const Tensors& in) {
             Tensors inputs = in;
             if (adds_behind) inputs.emplace_back();
-            return Tensors{module->forward(std::move(inputs))};
+            return module->forward(std::move(inputs)).tensors;
           }};
 }
 

@@ -11,8 +11,11 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/text.h"
 #include "tensorquant/onnx/names/layers.h"
+#include "tensorquant/onnx/names/values.h"
 #include "tensorquant/onnx_torch/layers.h"
+#include "tensorquant/onnx_torch/operators/codes.h"
 #include "tensorquant/onnx_torch/operators/operators.h"
+#include "tensorquant/onnx_torch/plan.h"
 
 namespace tensorquant {
 
@@ -20,24 +23,10 @@ using onnx::kNoValue;
 using onnx::ValueId;
 using onnx_torch::Function;
 using onnx_torch::NodeView;
+using onnx_torch::reason_of;
+using onnx_torch::slot_of;
+using onnx_torch::Step;
 using onnx_torch::Tensors;
-
-// What a call does, in order. Values are in slots, by the numbers of the graph.
-struct OnnxModel::Plan {
-  struct Step {
-    Function run;
-    std::vector<ValueId> inputs, outputs;
-    std::vector<ValueId> last_read;  // values that nobody reads after it
-    std::string place;               // "net.onnx: node 'conv1' (Conv)"
-
-    void run_on(Tensors& slots) const;
-  };
-
-  Tensors constants;  // the slots at the beginning
-  std::vector<ValueId> inputs, outputs;
-  std::vector<Function> pass_inputs;  // for each input what may quantize it; none of integers
-  std::vector<Step> steps;
-};
 
 namespace {
 
@@ -45,13 +34,8 @@ namespace {
 // known here.
 constexpr std::int64_t kOldestOperators = 7, kNewestOperators = 26;
 
-std::size_t slot_of(ValueId id) { return static_cast<std::size_t>(id); }
-
-// The first line of libtorch's messages says it; what follows is where in libtorch.
-std::string reason_of(const std::exception& error) {
-  const std::string text = error.what();
-  return text.substr(0, text.find('\n'));
-}
+// The standard's only operator with branches. Its steps are those of the plan.
+bool is_if(const onnx::Node& node) { return node.domain.empty() && node.op_type == "If"; }
 
 onnx::DataType data_type_of(const at::Tensor& floats) {
   for (const onnx::DataType type :
@@ -61,37 +45,38 @@ onnx::DataType data_type_of(const at::Tensor& floats) {
   throw Error(std::string("a weight of type ") + at::toString(floats.scalar_type()));
 }
 
-void check_count(const Tensors& results, const std::vector<ValueId>& outputs) {
-  if (results.size() >= outputs.size()) return;
-  throw Error("it has " + std::to_string(outputs.size()) + " outputs, but makes " +
-              std::to_string(results.size()));
+// All nodes, those of subgraphs too, each before those inside.
+template <class F>
+void visit_nodes(const onnx::Block& block, const F& f) {
+  for (const onnx::Node& node : block.nodes) {
+    f(node);
+    for (const auto& [name, inner] : node.blocks) visit_nodes(inner, f);
+  }
 }
 
 }  // namespace
 
 class OnnxModelBuilder {
  public:
-  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source, onnx::NameSource names)
-      : graph_(graph), source_(source), names_(names), plan_(std::make_shared<OnnxModel::Plan>()) {}
+  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source, const OnnxOptions& options)
+      : graph_(graph),
+        source_(source),
+        options_(options),
+        facts_(onnx::facts_of(graph)),
+        plan_(std::make_shared<onnx_torch::Plan>()) {}
 
   std::shared_ptr<OnnxModel> build() {
     refuse_missing_operators();
     warn_of_newer_operators();
     read_constants();
-    for (const onnx::Layer& layer : onnx::layers_of(graph_, names_))
+    for (const onnx::Layer& layer : onnx::layers_of(graph_, options_.names)) {
       layers_.emplace(layer.node, layer);
+    }
     add_inputs();
-    // First all constants, for a layer's bias may be made behind it.
-    std::vector<const onnx::Node*> others;
-    for (const onnx::Node& node : graph_.block.nodes) {
-      if (!fold(node)) others.push_back(&node);
-    }
-    for (const onnx::Node* node : others) {
-      if (!biases_.contains(node)) add(*node);
-    }
+    plan_->steps = steps_of(graph_.block);
     plan_->inputs = graph_.block.inputs;
     plan_->outputs = graph_.block.outputs;
-    find_last_readers();
+    find_last_readers(plan_->steps, plan_->outputs, plan_->constants);
     model_->output_names_ = graph_.output_names;
     model_->plan_ = plan_;
     model_->eval();
@@ -105,15 +90,15 @@ class OnnxModelBuilder {
 
   void refuse_missing_operators() const {
     std::map<std::string, std::string> missing;  // operator to its nodes
-    for (const onnx::Node& node : graph_.block.nodes) {
-      if (onnx_torch::find_operator(node.domain, node.op_type) != nullptr) continue;
+    visit_nodes(graph_.block, [&](const onnx::Node& node) {
+      if (is_if(node) || onnx_torch::find_operator(node.domain, node.op_type) != nullptr) return;
       std::string& nodes = missing[(node.domain.empty() ? "" : node.domain + ".") + node.op_type];
       std::string name = node.name;
       if (name.empty() && !node.outputs.empty() && node.outputs.front() != kNoValue) {
         name = graph_.values[slot_of(node.outputs.front())].name;
       }
       nodes += (nodes.empty() ? "" : ", ") + ("'" + shortened(name, 80) + "'");
-    }
+    });
     if (missing.empty()) return;
     std::string text;
     for (const auto& [op_type, nodes] : missing) {
@@ -149,9 +134,12 @@ class OnnxModelBuilder {
   void read_constants() {
     plan_->constants.resize(graph_.values.size());
     std::unordered_set<ValueId> read(graph_.block.outputs.begin(), graph_.block.outputs.end());
-    for (const onnx::Node& node : graph_.block.nodes) {
+    visit_nodes(graph_.block, [&](const onnx::Node& node) {
       read.insert(node.inputs.begin(), node.inputs.end());
-    }
+      for (const auto& [name, inner] : node.blocks) {
+        read.insert(inner.outputs.begin(), inner.outputs.end());
+      }
+    });
     for (std::size_t i = 0; i < graph_.values.size(); ++i) {
       const auto& constant = graph_.values[i].constant;
       if (constant == nullptr || !read.contains(static_cast<ValueId>(i))) continue;
@@ -172,8 +160,18 @@ class OnnxModelBuilder {
     return found;
   }
 
-  // Whether all that the node reads is known.
+  NodeView view_of(const onnx::Node& node) const {
+    std::vector<onnx::DataType> types;
+    for (const ValueId id : node.inputs) {
+      types.push_back(id == kNoValue ? onnx::DataType::undefined
+                                     : onnx::ValueFacts::of(facts_.type, id));
+    }
+    return {node, constants_of(node.inputs), std::move(types)};
+  }
+
+  // Whether all that the node reads is known. What branches read is not looked at.
   bool is_constant(const onnx::Node& node) const {
+    if (!node.blocks.empty()) return false;
     for (const ValueId id : node.inputs) {
       if (id != kNoValue && !plan_->constants[slot_of(id)].defined()) return false;
     }
@@ -186,9 +184,7 @@ class OnnxModelBuilder {
       throw Error("operator set " + std::to_string(node.version) + ": expected " +
                   std::to_string(kOldestOperators) + " or newer");
     }
-    const onnx_torch::Operator& op = *onnx_torch::find_operator(node.domain, node.op_type);
-    check_inputs_and_outputs(op, view);
-    return op.make(view);
+    return make_function(*onnx_torch::find_operator(node.domain, node.op_type), view);
   }
 
   // Computes the node if it depends on constants alone; says whether it does.
@@ -196,8 +192,8 @@ class OnnxModelBuilder {
     if (!is_constant(node)) return false;
     try {
       const Tensors inputs = constants_of(node.inputs);
-      const Tensors results = function_of(node, NodeView(node, inputs))(inputs);
-      check_count(results, node.outputs);
+      const Tensors results = function_of(node, view_of(node))(inputs);
+      onnx_torch::check_output_count(results, node.outputs);
       for (std::size_t i = 0; i < node.outputs.size(); ++i) {
         if (node.outputs[i] != kNoValue) plan_->constants[slot_of(node.outputs[i])] = results[i];
       }
@@ -207,28 +203,70 @@ class OnnxModelBuilder {
     }
   }
 
-  void add(const onnx::Node& node) {
+  std::vector<Step> steps_of(const onnx::Block& block) {
+    // First all constants, for a layer's bias may be made behind it.
+    std::vector<const onnx::Node*> others;
+    for (const onnx::Node& node : block.nodes) {
+      if (!fold(node)) others.push_back(&node);
+    }
+    std::vector<Step> steps;
+    for (const onnx::Node* node : others) {
+      if (!biases_.contains(node))
+        steps.push_back(is_if(*node) ? branching(*node) : step_of(*node));
+    }
+    return steps;
+  }
+
+  Step step_of(const onnx::Node& node) {
     const std::string place = place_of(node);
     try {
-      const NodeView view(node, constants_of(node.inputs));
-      OnnxModel::Plan::Step step = {function_of(node, view), node.inputs, node.outputs, {}, place};
+      const NodeView view = view_of(node);
+      Step step = {function_of(node, view), {}, node.inputs, node.outputs, {}, place};
       const onnx::Layer& layer = layers_.at(&node);
       if (layer.role == onnx::Layer::Role::computes) make_layer(layer, view, step);
       if (layer.role == onnx::Layer::Role::moves) make_mover(layer, step);
-      plan_->steps.push_back(std::move(step));
+      return step;
     } catch (const std::exception& error) {
       throw Error(place + ": " + reason_of(error));
     }
   }
 
-  void make_layer(const onnx::Layer& layer, const NodeView& view, OnnxModel::Plan::Step& step) {
+  Step branching(const onnx::Node& node) {
+    const std::string place = place_of(node);
+    const auto fail = [&](const std::string& reason) { throw Error(place + ": " + reason); };
+    if (node.inputs.size() != 1 || node.inputs[0] == kNoValue) fail("expected one input");
+    if (node.outputs.empty()) fail("it has no output");
+    Step step = {{}, {}, node.inputs, node.outputs, {}, place};
+    for (const char* name : {"then_branch", "else_branch"}) {
+      const auto found = std::find_if(node.blocks.begin(), node.blocks.end(),
+                                      [&](const auto& block) { return block.first == name; });
+      if (found == node.blocks.end()) fail(std::string("it has no ") + name);
+      const onnx::Block& block = found->second;
+      if (!block.inputs.empty() || block.outputs.size() != node.outputs.size()) {
+        fail(std::string(name) + ": expected no inputs and as many outputs as the node has");
+      }
+      step.branches.push_back({steps_of(block), block.outputs});
+      for (const ValueId id : values_from_outside(step.branches.back(), plan_->constants)) {
+        step.inputs.push_back(id);
+      }
+    }
+    make_mover(layers_.at(&node), step);
+    return step;
+  }
+
+  void make_layer(const onnx::Layer& layer, const NodeView& view, Step& step) {
     const at::Tensor bias =
         layer.bias == kNoValue ? at::Tensor() : plan_->constants[slot_of(layer.bias)];
     if (layer.bias != kNoValue && !bias.defined()) {
       throw Error("its bias '" + shortened(graph_.values[slot_of(layer.bias)].name, 80) +
                   "' cannot be computed before the model runs");
     }
-    onnx_torch::BuiltLayer built = onnx_torch::build_layer(view, layer, step.run, bias);
+    const bool is_exact = layer.has_integer_factors && options_.sums == Sums::exact;
+    const onnx_torch::FactorScales scales =
+        is_exact ? scales_of(*layer.node) : onnx_torch::FactorScales{};
+    if (is_exact) model_->exact_layers_.push_back(layer.name);
+    onnx_torch::BuiltLayer built =
+        onnx_torch::build_layer(view, layer, step.run, bias, is_exact ? &scales : nullptr);
     step.run = std::move(built.forward);
     if (layer.bias_node != nullptr) {
       biases_.insert(layer.bias_node);
@@ -237,9 +275,11 @@ class OnnxModelBuilder {
     const std::string number = std::to_string(layer_count_);
     add_layer({layer.name, layer.node->op_type}, built.module);
     const auto parameters = built.module->named_parameters(/*recurse=*/false);
-    if (parameters.contains("weight")) {
-      add_source(layer, number, "weight", built.weight_is_turned, *layer.node,
-                 layer.weight_inputs.front());
+    for (const std::size_t input : layer.weight_inputs) {
+      const std::string role = onnx_torch::weight_name(layer.node->op_type, input);
+      if (parameters.contains(role)) {
+        add_source(layer, number, role, built.weight_is_turned, *layer.node, input);
+      }
     }
     if (parameters.contains("bias")) {
       const onnx::Node& reader = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
@@ -259,12 +299,13 @@ class OnnxModelBuilder {
                                 data_type_of(constant), constant.sizes().vec()});
   }
 
-  void make_mover(const onnx::Layer& layer, OnnxModel::Plan::Step& step) {
+  void make_mover(const onnx::Layer& layer, Step& step) {
     const std::string& type = layer.node->op_type;
     onnx_torch::BuiltLayer built = onnx_torch::build_passing_layer(type);
-    step.run = [move = std::move(step.run), pass = std::move(built.forward)](const Tensors& in) {
-      return pass(move(in));
-    };
+    step.run = step.branches.empty()
+                   ? [move = std::move(step.run),
+                      pass = std::move(built.forward)](const Tensors& in) { return pass(move(in)); }
+                   : std::move(built.forward);
     add_layer({layer.name, type, NamedLayer::Kind::mover}, built.module);
   }
 
@@ -276,53 +317,31 @@ class OnnxModelBuilder {
     model_->layers_.push_back({std::move(key), module.get()});
   }
 
-  // Tensors die after their last use; outputs and constants stay.
-  void find_last_readers() {
-    std::unordered_set<ValueId> read(plan_->outputs.begin(), plan_->outputs.end());
-    for (auto step = plan_->steps.rbegin(); step != plan_->steps.rend(); ++step) {
-      for (const auto* ids : {&step->inputs, &step->outputs}) {
-        for (const ValueId id : *ids) {
-          if (id == kNoValue || plan_->constants[slot_of(id)].defined()) continue;
-          if (read.insert(id).second) step->last_read.push_back(id);
-        }
-      }
-    }
+  // Of a node with integer factors.
+  onnx_torch::FactorScales scales_of(const onnx::Node& node) const {
+    const auto scale = [this](ValueId factor) {
+      const onnx::Node* maker = onnx::ValueFacts::of(facts_.maker, factor);
+      return plan_->constants[slot_of(maker->inputs[1])].reshape({-1});
+    };
+    return {scale(node.inputs[0]), scale(node.inputs[1])};
   }
 
   const onnx::Graph& graph_;
   const std::string& source_;
-  onnx::NameSource names_;
-  std::shared_ptr<OnnxModel::Plan> plan_;
+  OnnxOptions options_;
+  onnx::ValueFacts facts_;
+  std::shared_ptr<onnx_torch::Plan> plan_;
   std::shared_ptr<OnnxModel> model_ = std::make_shared<OnnxModel>();
   std::unordered_map<const onnx::Node*, onnx::Layer> layers_;
   std::size_t layer_count_ = 0, passing_count_ = 0;
   std::unordered_set<const onnx::Node*> biases_;  // nodes that are part of a layer before them
 };
 
-void OnnxModel::Plan::Step::run_on(Tensors& slots) const {
-  Tensors results;
-  {
-    Tensors given;
-    given.reserve(inputs.size());
-    for (const ValueId id : inputs) {
-      given.push_back(id == kNoValue ? at::Tensor() : slots[slot_of(id)]);
-    }
-    for (const ValueId id : last_read) slots[slot_of(id)].reset();
-    results = run(given);
-    check_count(results, outputs);
-  }
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const bool is_read =
-        std::find(last_read.begin(), last_read.end(), outputs[i]) == last_read.end();
-    if (outputs[i] != kNoValue && is_read) slots[slot_of(outputs[i])] = std::move(results[i]);
-  }
-}
-
 namespace {
 
 bool is_of_type(const at::Tensor& x, onnx::DataType type) {
   try {
-    return x.scalar_type() == onnx_torch::scalar_type_of(type);
+    return x.scalar_type() == onnx_torch::held_type(type);
   } catch (const Error&) {
     return false;  // of none that libtorch has
   }
@@ -378,13 +397,7 @@ std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const
     slot = std::move(inputs[i]);
     if (plan_->pass_inputs[i]) slot = plan_->pass_inputs[i]({slot}).front();
   }
-  for (const Plan::Step& step : plan_->steps) {
-    try {
-      step.run_on(slots);
-    } catch (const std::exception& error) {
-      throw Error(step.place + ": " + reason_of(error));
-    }
-  }
+  run_steps(plan_->steps, slots);
   Tensors outputs;
   for (const ValueId id : plan_->outputs) outputs.push_back(slots[slot_of(id)]);
   return outputs;
@@ -409,13 +422,14 @@ std::vector<onnx::NewConstant> OnnxModel::constants() const {
 }
 
 std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
-                                           onnx::NameSource names) {
+                                           const OnnxOptions& options) {
   const onnx::Graph graph = onnx::make_graph(std::move(model), source);
-  return OnnxModelBuilder(graph, source, names).build();
+  return OnnxModelBuilder(graph, source, options).build();
 }
 
-std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path, onnx::NameSource names) {
-  return make_onnx_model(onnx::read_model(path), path.string(), names);
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path,
+                                     const OnnxOptions& options) {
+  return make_onnx_model(onnx::read_model(path), path.string(), options);
 }
 
 }  // namespace tensorquant

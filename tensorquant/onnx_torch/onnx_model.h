@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -17,6 +18,10 @@
 #include "tensorquant/onnx/wire/model.h"
 
 namespace tensorquant {
+
+namespace onnx_torch {
+struct Plan;
+}
 
 // An ONNX model that libtorch computes. Its layers are quantizable, by the names that
 // onnx::layers_of() gives: apply(), summary() and the like take it as any other model. So are its
@@ -38,6 +43,8 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
   std::vector<Layer> named_layers() const override;
+  // The names of those that add up integers exactly.
+  const std::vector<std::string>& exact_layers() const { return exact_layers_; }
 
   // The weights and biases of the layers as they are now, for onnx::replace_constants() of the
   // model's file.
@@ -45,11 +52,10 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
 
  private:
   friend class OnnxModelBuilder;
-  struct Plan;
 
-  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<const onnx_torch::Plan> plan_;
   std::vector<Port> inputs_;
-  std::vector<std::string> output_names_, warnings_;
+  std::vector<std::string> output_names_, warnings_, exact_layers_;
   std::vector<Layer> layers_;
 
   // Where a layer's tensor stands in the file.
@@ -65,14 +71,26 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   std::vector<Source> sources_;
 };
 
+// How products are added up whose two factors stand for integers times constant scales: see
+// onnx::has_integer_factors().
+enum class Sums : std::uint8_t {
+  exact,   // the integers exactly, then scaled and rounded once: whatever the order, the engine
+  floats,  // of the numbers that they stand for, as the file says, in libtorch's order
+};
+
+struct OnnxOptions {
+  onnx::NameSource names = onnx::NameSource::canonical;
+  Sums sums = Sums::exact;
+};
+
 // The model, in evaluation mode, with all done that does not depend on its inputs: what depends on
 // constants alone is computed. Errors as of onnx::read_model() and onnx::make_graph(); one that
 // lists all operators which are missing, with their nodes; a node whose attributes are not
 // supported.
 std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path,
-                                     onnx::NameSource names = onnx::NameSource::canonical);
+                                     const OnnxOptions& options = {});
 std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
-                                           onnx::NameSource names = onnx::NameSource::canonical);
+                                           const OnnxOptions& options = {});
 
 }  // namespace tensorquant
 

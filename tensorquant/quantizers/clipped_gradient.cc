@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <variant>
@@ -22,7 +23,7 @@ constexpr std::size_t kBlock = 4096;
 template <class T>
 void find_inside(Bounds<T> limits, std::span<const T> x, std::span<bool> inside) {
   for (std::size_t i = 0; i < x.size(); ++i) {  // without a branch: compilers make vectors of it
-    inside[i] = (limits.lowest <= x[i]) & (x[i] <= limits.highest);
+    inside[i] = std::bit_and<bool>()(limits.lowest <= x[i], x[i] <= limits.highest);
   }
 }
 

@@ -1,8 +1,10 @@
 #ifndef TESTS_EXHAUSTIVE_STRINGS_H_
 #define TESTS_EXHAUSTIVE_STRINGS_H_
 
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -11,9 +13,44 @@
 
 namespace tensorquant {
 
-// The examples of the one list of formats, which reach every path of the kernels, and the ends of
-// the formats' parameters, where constants overflow, underflow or lose bits. Not those that find
-// scales in a tensor: what all float32 numbers have in one tensor is a NaN.
+// Every rounding with every end of fixed point, above the point and below, and with every kind of
+// float, of few exponents and of float32's: each loop of the two kernels.
+inline std::vector<std::string> strings_of_loops() {
+  const std::vector<std::pair<std::string, std::string>> roundings = {
+      {"nearest", ""},
+      {"even", ""},
+      {"zero", ""},
+      {"down", ""},
+      {"up", ""},
+      {"nearest_up", ""},
+      {"nearest_down", ""},
+      {"nearest_zero", ""},
+      {"odd", ""},
+      {"stochastic", ""},
+      {"stochastic", ",random_bits=8"},
+      {"stochastic", ",random_bits=20"}};
+  std::vector<std::string> strings;
+  for (const auto& [rounding, random_bits] : roundings) {
+    for (const char* shape : {",8,4", ",8,-4"}) {
+      for (const char* overflow : {"", ",overflow=zero", ",overflow=wrap",
+                                   ",unsigned,overflow=wrap", ",overflow=sign_magnitude"}) {
+        strings.push_back(rounding + shape + overflow + random_bits);
+      }
+    }
+    for (const char* kind : {"4,3", "4,3,overflow=saturate", "4,3,overflow=propagate",
+                             "4,3,special=fn", "4,3,overflow=nan,special=fn", "4,3,special=finite",
+                             "4,3,special=fnuz", "4,3,overflow=nan,special=fnuz", "8,3",
+                             "8,3,overflow=saturate", "8,3,overflow=propagate"}) {
+      strings.push_back(std::string("float,") + kind + random_bits + ",rounding=" + rounding);
+    }
+  }
+  return strings;
+}
+
+// The examples of the one list of formats, which reach every path of the kernels, all loops, and
+// the ends of the formats' parameters, where constants overflow, underflow or lose bits; each
+// format once. Not those that find scales in a tensor: what all float32 numbers have in one tensor
+// is a NaN.
 inline std::vector<std::string> exhaustive_strings() {
   std::vector<std::string> strings;
   for (const FormatEntry& entry : format_list()) {
@@ -62,7 +99,13 @@ inline std::vector<std::string> exhaustive_strings() {
        "float,2,1,overflow=saturate,rounding=stochastic",
        "float,8,1,overflow=saturate,rounding=down", "float,8,22,rounding=stochastic",
        "float,8,1,random_bits=24,rounding=stochastic",
-       "float,2,23,random_bits=1,rounding=stochastic", "bf16,overflow=saturate", "sparse,1e-45",
+       "float,2,23,random_bits=1,rounding=stochastic", "bf16,overflow=saturate",
+       "float,5,10,random_bits=16,rounding=stochastic",
+       "float,5,10,overflow=saturate,random_bits=16,rounding=stochastic",
+       "float,8,2,rounding=stochastic,special=fnuz",
+       "p3109,16,9,random_bits=16,rounding=stochastic", "stochastic,12,-6,random_bits=16",
+       "stochastic,12,6,overflow=zero,random_bits=16",
+       "stochastic,12,-6,overflow=zero,random_bits=16", "sparse,1e-45",
        "sparse,3.4028234663852886e38", "binary,1e-45", "ternary,1,0", "ternary,2,1e-45",
        "ternary,1e-45,3.4028234663852886e38",
        // All exponents of float32, none of the exponent's bits, nothing but them.
@@ -74,7 +117,15 @@ inline std::vector<std::string> exhaustive_strings() {
        "p3109,16,15,unsigned,rounding=nearest_down", "logarithmic,exponent,fraction=8",
        "logarithmic,down,fraction=8", "logarithmic,exponent,max=-149,min=-149",
        "logarithmic,fraction=8,max=127,min=127", "logarithmic,down,fraction=1,max=-127,min=-149"});
-  return strings;
+  // A format has one canonical string, which is taken once.
+  std::set<std::string> seen;
+  std::vector<std::string> all;
+  for (const auto& some : {strings, strings_of_loops()}) {
+    for (const std::string& string : some) {
+      if (seen.insert(make_quantizer(string)->spec()).second) all.push_back(string);
+    }
+  }
+  return all;
 }
 
 }  // namespace tensorquant

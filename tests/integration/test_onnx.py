@@ -123,6 +123,28 @@ class OnnxFiles(unittest.TestCase):
         told = json.loads(self.good("explain", "--model", net, "--json"))
         self.assertEqual([(layer["layer"], layer["bias"]) for layer in told["layers"]], [("input:x", None), ("fc", None)])
 
+    def test_an_exported_model_computes_what_the_model_does_under_the_maps(self):
+        """In each dialect; its nodes are read again as nodes, beside maps."""
+        out = self.dir / "out.onnx"
+        for dialect, spec in (("qdq", "even,5,1"), ("qonnx", "zero,5,1"), ("functions", "nearest,5,1")):
+            maps = ["--weights", "nearest,6,1", "--extrinsic", spec]
+            self.assertEqual(self.good("export", self.net, out, "--to", dialect, *maps), "")
+            folders = self.dir / f"{dialect}_maps", self.dir / f"{dialect}_file"
+            self.evaluate("--save-outputs", folders[0], *maps)
+            self.good("evaluate", "--model", out, "--input", f"x={self.x}", "--save-outputs", folders[1])
+            expected, found = ((folder / "output_0.npy").read_bytes() for folder in folders)
+            self.assertEqual(found, expected, dialect)
+
+    def test_export_refuses_what_a_dialect_cannot_say_and_writes_nothing(self):
+        out = self.dir / "out.onnx"
+        says = "'fc' (MatMul), 'Relu' (Relu): QuantizeLinear rounds ties to even"
+        self.fails(1, "export", self.net, out, "--extrinsic", "nearest,8,4", says=says)
+        self.fails(1, "export", self.net, out, "--intrinsic", "fp16", says="rounded arithmetic has no form in ONNX")
+        self.assertFalse(out.exists())
+        done = self.run_program("export", self.net, out, "--to", "qonnx", "--extrinsic", "nearest,8,4", "--for", "hls4ml")
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertIn("warning: 'fc': hls4ml rounds ties to even, or downwards, not as 'nearest,8,4'", done.stderr)
+
     def test_faults_of_the_command_line_and_of_files_are_one_line(self):
         net = ["evaluate", "--model", self.net]
         self.fails(2, *net, says="the model's input 'x' is not given")

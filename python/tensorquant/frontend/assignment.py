@@ -12,8 +12,9 @@ class Assignment:
 
     Args:
         override: A tensorquant.Override.
-        layers: Objects with a list `names`, the first of which is the layer's name, and its `type`;
-            str() of one is what errors call it.
+        layers: Objects with a list `names`, the first of which is the layer's name, its `type` and
+            its `kind`: "layer", "mover" for one that only moves numbers, or "input"; str() of one
+            is what errors call it.
         has_input: Whether the name `input` stands for the model's input.
         arithmetic_of: Tells of one of the layers what an intrinsic rule finds in it: "rounded" what
             can be rounded, "nothing", or "other" arithmetic.
@@ -39,13 +40,13 @@ class Assignment:
         if not takes_training:
             _core.refuse_training(override._natives())
         _refuse_tensor_quantizers(override.intrinsic)
-        told = [(layer.names, layer.type, arithmetic_of(layer), "") for layer in layers]
+        told = [(layer.names, layer.type, arithmetic_of(layer), "", layer.kind) for layer in layers]
         chosen, training, its_input, idle, self._faults = _core.assign(
             override._natives(), False, told, has_input
         )
-        self.idle = [message for message in idle if message not in later]
-        for message in self.idle if override.strict else ():
-            self._faults.add(message)
+        self.idle = []
+        self._is_strict = override.strict
+        self._add_messages([message for message in idle if message not in later])
         self._seed = override.seed
         self.keeps_scales = any(rule.product is not None for rule in override.intrinsic)
         self.quantizers = [self._of(layer, one) for layer, one in zip(layers, chosen)]
@@ -54,6 +55,10 @@ class Assignment:
             for layer, core, one in zip(layers, chosen, training)
         ]
         self.input = self._of("the model's input", its_input)
+
+    def add_idle(self, rules):
+        """Adds IdleRules that a front-end found."""
+        self._add_messages([rule.message for rule in rules])
 
     def add_fault(self, layer, error):
         """Adds what a front-end found in one of the layers.
@@ -67,6 +72,11 @@ class Assignment:
     def refuse(self):
         """Raises one Error with all faults, unless there is none."""
         self._faults.refuse()
+
+    def _add_messages(self, messages):
+        self.idle += messages
+        for message in messages if self._is_strict else ():
+            self._faults.add(message)
 
     def _of(self, layer, core):
         return self._made(layer, core, LayerQuantizers.of, core, self._seed, self.keeps_scales)

@@ -10,6 +10,7 @@ class FoundLayer:
 
     layer: Any
     names: list[str]
+    kind = "layer"  # as Assignment wants it
 
     @property
     def name(self):

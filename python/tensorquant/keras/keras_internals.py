@@ -1,5 +1,8 @@
 """What the override needs of Keras beyond its public interface, all in one place."""
 
+from typing import Any, NamedTuple
+
+import keras
 from keras.src.backend import AutocastScope
 from keras.src.backend import core as backend_core
 from keras.src.backend.common import global_state
@@ -14,6 +17,8 @@ from keras.src.saving.keras_saveable import KerasSaveable
 __all__ = [
     "Functional",
     "KerasSaveable",
+    "attention_parts",
+    "attention_regularizer",
     "backend_core",
     "every_layer",
     "get_keras_mask",
@@ -22,6 +27,7 @@ __all__ = [
     "is_training",
     "own_trainable_variables",
     "public_name",
+    "rematerializes_activation",
     "set_keras_mask",
     "set_tensor_attribute",
     "sublayers",
@@ -72,6 +78,12 @@ def is_training(kwargs):
     return bool(training)
 
 
+def rematerializes_activation(layer):
+    """Whether Keras has put another function in the place of a layer's activation for a call."""
+    mode = getattr(layer, "_remat_mode", None)
+    return mode is not None and mode.mode == "activations" and hasattr(layer, "activation")
+
+
 def track_seed_generator(layer, generator):
     """Makes a generator's state part of `layer.variables`, but not of `layer.weights`."""
     tracker = layer._tracker
@@ -86,6 +98,63 @@ def track_seed_generator(layer, generator):
 
 def untrack_seed_generator(layer, generator):
     layer._tracker.untrack(generator)
+
+
+class AttentionParts(NamedTuple):
+    """What a MultiHeadAttention or a GroupQueryAttention is made of, once it is built.
+
+    Attributes:
+        query, key, value, output: EinsumDense layers.
+        gate: Another one, or None.
+        repeats: How many heads of queries share keys and values.
+        scale: What scores are multiplied by.
+        scores, mix: Equations of queries and keys, and of weights and values.
+        axes: How many axes weights are normalized over.
+        dropout: A Dropout layer.
+        masks_its_output: Whether its call() gives the output the mask of the query.
+    """
+
+    query: Any
+    key: Any
+    value: Any
+    output: Any
+    gate: Any
+    repeats: int
+    scale: float
+    scores: str
+    mix: str
+    axes: int
+    dropout: Any
+    masks_its_output: bool
+
+
+def attention_parts(layer):
+    """The AttentionParts of a layer."""
+    is_multi_head = isinstance(layer, keras.layers.MultiHeadAttention)
+    scores = layer._dot_product_equation  # of a MultiHeadAttention: the keys come first
+    if is_multi_head:
+        operands, result = scores.split("->")
+        scores = ",".join(reversed(operands.split(","))) + "->" + result
+    return AttentionParts(
+        query=layer._query_dense,
+        key=layer._key_dense,
+        value=layer._value_dense,
+        output=layer._output_dense,
+        gate=getattr(layer, "_gate_dense", None),
+        repeats=1 if is_multi_head else layer.num_repeats,
+        scale=layer._inverse_sqrt_key_dim if is_multi_head else layer._inverse_sqrt_head_dim,
+        scores=scores,
+        mix=layer._combine_equation,
+        axes=len(layer._attention_axes) if is_multi_head else 1,
+        dropout=layer._dropout_layer,
+        masks_its_output=is_multi_head,
+    )
+
+
+def attention_regularizer(layer):
+    """What the projections of such a layer give their activity_regularizer."""
+    is_multi_head = isinstance(layer, keras.layers.MultiHeadAttention)
+    return layer._activity_regularizer if is_multi_head else layer.activity_regularizer
 
 
 def public_name(cls):

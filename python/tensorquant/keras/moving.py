@@ -51,6 +51,8 @@ _ACTIVATIONS = (
     (activations.linear, ()),
     (activations.relu, (0.0,)),
     (activations.relu6, (0.0, 6.0)),
+    (activations.hard_tanh, (-1.0, 1.0)),
+    (activations.hard_shrink, (0.0,)),
 )
 
 
@@ -112,5 +114,10 @@ def incoming_numbers(layer):
     if kind is layers.ReLU and not layer.negative_slope:
         return (0.0,) if layer.max_value is None else (0.0, layer.max_value)
     if kind is layers.Activation:
-        return next((numbers for f, numbers in _ACTIVATIONS if f is layer.activation), None)
+        return numbers_of_activation(layer.activation)
     return None
+
+
+def numbers_of_activation(activation):
+    """The same of a function, such as a layer's activation."""
+    return next((numbers for f, numbers in _ACTIVATIONS if f is activation), None)

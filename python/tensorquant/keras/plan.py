@@ -14,6 +14,7 @@ from tensorquant.keras.counting import count
 from tensorquant.keras.keras_internals import (
     get_keras_mask,
     is_training,
+    rematerializes_activation,
     set_keras_mask,
     sublayers,
     value_as_stored,
@@ -55,15 +56,15 @@ class LayerPlan:
         self.arithmetic = None
         self.ranges = None  # a RangeRecorder that counts
         self._sublayers = len(sublayers(layer))
+        self._activation = getattr(layer, "activation", None)
         self._replacements = None  # (Parameter, its quantizer, its Context), known once it is built
         with self._naming:
             _refuse_quantized(layer)
             refuse_kernels(layer, quantizers.weight)
             self._output_axes = output_axes(layer, quantizers.output)
             if quantizers.product is not None and rounded.can_round(layer):
-                rounded.refuse_masks(layer)
                 self.arithmetic = LayerArithmetic(quantizers)
-                rounded.refuse_weights(layer, self.arithmetic, quantizers.weight)
+                rounded.refuse(layer, self.arithmetic, quantizers.weight)
             if layer.built:
                 self._find_parameters(layer)
 
@@ -127,6 +128,8 @@ class LayerPlan:
             put_tensors(replacements)
             if self.arithmetic is None:
                 return base_call(layer, *args, **kwargs)
+            if rematerializes_activation(layer):
+                layer.activation = self._activation  # Keras puts it back itself after the call
             return rounded.rounded_call(layer, self.arithmetic, step, *args, **kwargs)
         finally:
             put_variables_back(replacements)

@@ -88,10 +88,15 @@ def explain(override: Override, layers: Iterable[str | tuple[str, str]]) -> Expl
 
 
 def explain_model(
-    override: Override, layers: Iterable[tuple[str, str]], has_input: bool
+    override: Override, layers: Iterable[tuple[str, ...]], has_input: bool
 ) -> Explanation:
-    """The same of layers by name and type and, if there is one, of the model's input before them."""
-    hits, idle = _core.explain(override._natives(), list(layers), has_input)
+    """The same of layers by name, type and, unless it is "layer", the kind that Assignment knows.
+
+    If the model has an input that is none of them, it stands before them.
+    """
+    told = [("input", "", "input")] if has_input else []
+    told += [(*layer, "layer")[:3] for layer in layers]
+    hits, idle = _core.explain(override._natives(), told)
     return Explanation(
         [LayerExplanation(layer, *map(Rule._of, rules)) for layer, rules in hits],
         [

@@ -94,14 +94,16 @@ def matmul(
     ranges: Ranges | None = None,
     on_plan: Callable[[Plan], None] | None = None,
 ) -> Any:
-    """The product of two matrices with every product and every sum rounded.
+    """The product of two matrices, or of those of two batches, with everything rounded.
 
     Every output begins with 0 and adds its products in the order of the taps, then the bias.
     Products and sums are exact real numbers that are rounded once; docs/arithmetic.md defines them.
 
     Args:
         a: An array of shape (..., taps) of any of the libraries, float32 or float64.
-        b: An array of shape (taps, columns), of a's library and type.
+        b: An array of shape (taps, columns), of a's library and type; or one of (..., taps,
+            columns), where what is before the last two dimensions of both is broadcast, as in
+            numpy.matmul().
         bias: None, or an array of shape (columns,).
         product: Format of the products: a quantizer string, a Quantizer, or None for exact ones.
         accumulator: Format of the sums; None for the arrays' type.
@@ -115,7 +117,7 @@ def matmul(
         a_format: A quantizer string, or a Quantizer. One with scales, such as "mxfp4", quantizes a
             along the taps first: products and sums are of the numbers before the scales, and the
             outer accumulator adds them up times their scales. "per=row" and "per=channel" are a
-            scale for each row. Any other only says of whose values a is made: "align" takes the
+            scale for each row, "per=tensor" is one for all of a. Any other only says of whose values a is made: "align" takes the
             exponents of subnormal ones from it. None for the arrays' type.
         b_format: Likewise of b, with a scale for each column. Random rounding of a and b takes the
             streams 2 and 3.
@@ -144,13 +146,12 @@ def matmul(
         'fixed_int'
     """
     x, w, addend = _borrow(bias, a=a, b=b)
-    if x.data.ndim < 1 or w.data.ndim != 2 or x.data.shape[-1] != w.data.shape[0]:
+    if x.data.ndim < 1 or w.data.ndim < 2 or x.data.shape[-1] != w.data.shape[-2]:
         raise Error(
-            f"matmul: expected shapes (..., taps) and (taps, columns), got {x.data.shape} and"
+            f"matmul: expected shapes (..., taps) and (..., taps, columns), got {x.data.shape} and"
             f" {w.data.shape}"
         )
-    *leading, taps = x.data.shape
-    columns = w.data.shape[1]
+    columns = w.data.shape[-1]
     if addend is not None and addend.data.shape != (columns,):
         raise Error(f"matmul: expected a bias of shape ({columns},), got {addend.data.shape}")
     setting = _setting(
@@ -158,11 +159,8 @@ def matmul(
         (a_format, b_format),
         (seed, product_stream, accumulator_stream, step),
     )
-    y = x.empty((*leading, columns))
-    rows = int(np.prod(leading, dtype=np.int64))
-    plan = _core.matrix_product(
-        setting, x.data, w.data, addend and addend.data, y, rows, taps, columns, ranges
-    )
+    multiply = _matrix_product if w.data.ndim == 2 else _matrix_products
+    y, plan = multiply(setting, x, w, addend and addend.data, ranges)
     _report(plan, on_plan)
     return x.give_back(y)
 
@@ -327,6 +325,32 @@ def average_pool(
     )
     y, _ = _run("average_pool", operation, setting, [source], ranges)
     return source.give_back(y)
+
+
+def _matrix_product(
+    setting: _core.Setting, x: Array, w: Array, bias: np.ndarray | None, ranges: Ranges | None
+) -> tuple[np.ndarray, Any]:
+    """All of x as one matrix."""
+    *leading, taps = x.data.shape
+    columns = w.data.shape[1]
+    y = x.empty((*leading, columns))
+    rows = int(np.prod(leading, dtype=np.int64))
+    plan = _core.matrix_product(setting, x.data, w.data, bias, y, rows, taps, columns, ranges)
+    return y, plan
+
+
+def _matrix_products(
+    setting: _core.Setting, x: Array, w: Array, bias: np.ndarray | None, ranges: Ranges | None
+) -> tuple[np.ndarray, Any]:
+    """One for each matrix of w."""
+    a = x.data if x.data.ndim > 1 else x.data[np.newaxis]
+    try:
+        shape = _core.result_shape(_core.MatrixProductOperation(), [a.shape, w.data.shape])
+    except Error as error:
+        raise Error(f"matmul: {error}") from None
+    y = x.empty(shape)
+    plan = _core.matrix_products(setting, a, w.data, bias, y, ranges)
+    return (y if x.data.ndim > 1 else y[..., 0, :]), plan
 
 
 def _run(

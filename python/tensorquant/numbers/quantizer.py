@@ -359,9 +359,15 @@ def _method(core: _core.Quantizer, name: str, array: Array) -> Any:
 
 
 def _warn_of(core: _core.Quantizer, array: Array) -> None:
-    if array.data.itemsize == 2 and not getattr(core, f"fits_{array.dtype}"):
-        warnings.warn(
-            f"quantizer '{core.spec}' has values that {array.dtype} has not; results are rounded"
-            f" to {array.dtype}",
-            stacklevel=4,
-        )
+    message = misfit_of(core, array.dtype) if array.data.itemsize == 2 else None
+    if message is not None:
+        warnings.warn(message, stacklevel=4)
+
+
+def misfit_of(core: _core.Quantizer, dtype: str) -> str | None:
+    """A message where a format has values that float16 or bfloat16 has not."""
+    if getattr(core, f"fits_{dtype}"):
+        return None
+    return (
+        f"quantizer '{core.spec}' has values that {dtype} has not; results are rounded to {dtype}"
+    )

@@ -186,14 +186,15 @@ def arithmetic(
                 raise ValueError("rounded arithmetic has a gradient only with a float_function")
             if operation.clips_gradient:
                 dy = tf.where(outside, tf.zeros_like(dy), dy)
+            apart = tuple(map(tf.identity, inputs))  # one tensor may be two inputs
             with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                z = float_function(*inputs)
+                tape.watch(apart)
+                z = float_function(*apart)
             if not z.shape.is_compatible_with(y.shape):
                 raise ValueError(
                     f"float_function gave a tensor of {z.shape}, the rounded result is of {y.shape}"
                 )
-            return tape.gradient(z, inputs, dy)
+            return tape.gradient(z, apart, dy)
 
         return y, gradient
 

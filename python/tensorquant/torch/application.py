@@ -7,15 +7,18 @@ from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
 from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
+from tensorquant.maps.explain import explain_model
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
 from tensorquant.torch.gradients import ErrorPlan, ParameterGradient
+from tensorquant.torch.half_types import Misfits, type_of
 from tensorquant.torch.inference import put_back
 from tensorquant.torch.model_plan import ModelPlan
 from tensorquant.torch.names import containers, is_layer, is_scripted, join, walk
 from tensorquant.torch.operation_rules import STEP as OPERATIONS
 from tensorquant.torch.operation_rules import OperationRules
+from tensorquant.torch.parameter_rules import idle_on_parameters
 from tensorquant.torch.plan import ModulePlan, OutputPlan, ParameterPlan
 from tensorquant.torch.scales import PADDINGS
 from tensorquant.torch.step import Steps
@@ -34,6 +37,7 @@ class Application:
 
     Attributes:
         idle: A message for each rule that does nothing.
+        misfits: The Misfits of the model's types.
         places: Pairs of a FoundPlace and its LayerQuantizers; None where no rule hits it.
         input: LayerQuantizers of the model's input, or None.
         operations: The OperationRules.
@@ -47,12 +51,12 @@ class Application:
         refusals.refuse_model(root)
         places = walk(root)
         self._containers = dict(containers(root))
-        operations = self.operations = OperationRules(
-            override, self._containers, named_types(places)
-        )
+        operations = self.operations = OperationRules(override, self._containers, places)
         assignment = Assignment(
             override, places, not is_layer(root), _arithmetic_of, operations.later, True
         )
+        explanation = explain_model(override, named_types(places), not is_layer(root))
+        assignment.add_idle(idle_on_parameters(explanation, places, operations))
         self.idle = assignment.idle
         self.input = assignment.input
         self.places = [
@@ -80,14 +84,13 @@ class Application:
             except Error as error:
                 assignment.add_fault(place, error)
         assignment.refuse()
+        self.misfits = self._find_misfits(assignment.training)
         if chosen or training or operations.any:
             self._plan_the_rest()
 
     def attach(self):
         """Puts the quantizers into the modules; those that no rule hits become plain ones."""
         self._before = [(module, attached(module)) for module in self._root.modules()]
-        before = attached(self._root)
-        self._model.has_optimizer = before is not None and before.model.has_optimizer
         try:
             for module, _ in self._before:
                 detach(module)
@@ -108,6 +111,28 @@ class Application:
         except BaseException:
             put_back(self._before)
             raise
+
+    def _find_misfits(self, training):
+        misfits, type_of_all = Misfits(), type_of(self._root.parameters())
+        for (place, quantizers), its_training in zip(self.places, training):
+            types = [_type_of(parameter) or type_of_all for parameter in place.parameters]
+            type_of_output = types[0] if types else type_of_all
+            if quantizers is not None:
+                misfits.look_at(place.name, quantizers.output, type_of_output)
+            if its_training is not None and not place.is_parameter:
+                misfits.look_at(place.name, its_training.error, type_of_output)
+            for parameter, its_type in zip(place.parameters, types):
+                if quantizers is not None:
+                    its = quantizers.bias if parameter.is_bias else quantizers.weight
+                    misfits.look_at(place.name, its, its_type)
+                if its_training is not None:
+                    its = its_training.gradient(parameter.is_bias)
+                    misfits.look_at(place.name, its, its_type)
+        if self.input is not None:
+            misfits.look_at("input", self.input.output, type_of_all)
+        for rule in self.operations.output_rules:
+            misfits.look_at(rule.key, rule.output, type_of_all)
+        return misfits
 
     def _make_steps(self, chosen, training):
         """The Steps of what rounds at random; None if nothing does."""
@@ -197,6 +222,12 @@ class Application:
 def input_name(model):
     """The name of the argument that is a model's input: the first of its forward(); or None."""
     return next(iter(inspect.signature(model.forward).parameters), None)
+
+
+def _type_of(parameter):
+    held = dict(parameter.owner.named_parameters(recurse=False))  # a scripted module's, too
+    tensor = held.get(parameter.attribute)
+    return None if tensor is None else tensor.dtype
 
 
 def _of_place(place, quantizers):

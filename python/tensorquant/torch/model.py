@@ -20,6 +20,7 @@ from tensorquant.frontend.summary import (
     with_training,
 )
 from tensorquant.numbers.checks import Seed, Step, checked
+from tensorquant.torch import quantized_optimizers
 from tensorquant.torch.application import Application
 from tensorquant.torch.names import walk
 from tensorquant.torch.rounded import arithmetic_of
@@ -86,19 +87,23 @@ def quantize_model(
     if example_inputs is not None:
         idle = idle + application.run(example_inputs)
     warn_of_idle(idle, stacklevel=3)
+    application.misfits.warn(stacklevel=3)
     return model
 
 
 @checked
 def strip(model: nn.Module) -> nn.Module:
-    """Makes a model float again, as it was before `quantize_model`.
+    """Makes a model float again, as it was before `quantize_model`, and its optimizers.
 
     Args:
-        model: The model or layer. It keeps what it has learned.
+        model: The model or layer. It keeps what it has learned, and those that `quantize_optimizer`
+            was called for what they have of it.
 
     Returns:
         The model.
     """
+    for plan in quantized_optimizers.of_parts(model):
+        plan.detach()
     for module in model.modules():
         detach(module)
     return model

@@ -4,6 +4,7 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.override_argument import warn_of_idle
+from tensorquant.torch import quantized_optimizers
 from tensorquant.torch.inference import in_inference
 from tensorquant.torch.twin import attached
 
@@ -20,7 +21,6 @@ class ModelPlan:
     Attributes:
         modules: All ModulePlans of the model.
         gradients: ParameterGradients, for optimizers.
-        has_optimizer: Whether quantize_optimizer() has brought one that takes them.
         ranges: A RangeRecorder that counts, or None.
         observer: Gets the names and tensors of outputs and operations; or None.
     """
@@ -30,16 +30,12 @@ class ModelPlan:
         self.operations = operations
         self.modules = []
         self.gradients = []
-        self.has_optimizer = False
         self.observer = self.ranges = None
         self.keeps_scales = keeps_scales
         self._strict = strict
         self._has_run = self._is_rehearsal = self._has_told = False
+        self._missing = set()  # ModulePlans of modules that were told to be gone
         self._masks = {}  # messages by the names of operations
-
-    def __getstate__(self):
-        # A copied optimizer has no hooks.
-        return {**self.__dict__, "has_optimizer": False}
 
     @property
     def watches(self):
@@ -69,17 +65,23 @@ class ModelPlan:
         return self._messages(root)
 
     def after_forward(self, root):
-        """Tells, after the first forward of the model, what was found out."""
+        """Tells, after a forward of the model, what was found out and is not told yet."""
         self._look_for_optimizer(root)
-        if not self._has_run and not self._is_rehearsal:
-            self._has_run = True
-            warn_of_idle(self._messages(root), stacklevel=5)
+        if self._is_rehearsal:
+            return
+        if self._has_run:
+            warn_of_idle(self._of_missing_layers(root), stacklevel=5)
+            return
+        self._has_run = True
+        warn_of_idle(self._messages(root), stacklevel=5)
 
     def _look_for_optimizer(self, root):
         """Tells once, in training, that nobody quantizes the gradients of parameters."""
-        if self.has_optimizer or self._has_told or not self.gradients or self._is_rehearsal:
+        if self._has_told or not self.gradients or self._is_rehearsal:
             return
         if not root.training or not torch.is_grad_enabled():
+            return
+        if quantized_optimizers.exists_for(self):
             return
         self._has_told = True
         message = (
@@ -119,7 +121,8 @@ class ModelPlan:
     def _of_missing_layers(self, root):
         present = {attached(module) for module in root.modules()}
         for plan in self.modules:
-            if plan not in present:
+            if plan not in present and plan not in self._missing:
+                self._missing.add(plan)
                 yield (
                     f"layer '{plan.name}' is no longer in the model, and what took its place has no"
                     " quantizers; call quantize_model() again"

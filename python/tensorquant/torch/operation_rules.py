@@ -5,6 +5,7 @@ import re
 
 import torch
 
+from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.summary import empty_summary
@@ -35,7 +36,7 @@ class OperationRules:
     Args:
         override: A tensorquant.Override.
         containers: The names of the modules that run and have modules inside.
-        layers: Pairs of a name and a type for each of the layers.
+        places: The FoundPlaces of the model.
 
     Attributes:
         later: Messages of the rules that hit no layer but may come to hit an operation.
@@ -43,13 +44,14 @@ class OperationRules:
             extrinsic and the intrinsic rule that hit them, or None in their places.
     """
 
-    def __init__(self, override, containers, layers):
-        self._taken = frozenset(name for name, _ in layers)
-        has_input = "input" not in self._taken  # as assign() has it
+    def __init__(self, override, containers, places):
+        layers = named_types([place for place in places if not place.is_parameter])
+        has_input = "input" not in dict(layers)  # as assign() has it
         self._outputs = _Rules(override.extrinsic, containers, layers, has_input)
         self._insides = _Rules(override.intrinsic, containers, layers, has_input)
         self._seed = override.seed
         self._keeps_scales = any(rule.product is not None for rule in override.intrinsic)
+        self._taken = frozenset(name for place in places for name in place.names)
         self._step = None
         self.found = {}
         self.later = [idle.message for rules in self._both for idle in rules.later]
@@ -61,6 +63,16 @@ class OperationRules:
     @property
     def any(self):
         return any(rules.keys for rules in self._both)
+
+    @property
+    def output_rules(self):
+        """Those that may quantize results."""
+        return self._outputs.rules
+
+    def may_hit(self, kind, key):
+        """Whether a key of one of the maps may hit an operation."""
+        rules = {"extrinsic": self._outputs, "intrinsic": self._insides}.get(kind)
+        return rules is not None and key in rules.keys
 
     @property
     def rounds(self):

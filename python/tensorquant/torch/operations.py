@@ -5,8 +5,8 @@ from torch.overrides import TorchFunctionMode
 
 from tensorquant.torch import frames
 
-# By the names of PyTorch's functions. What only moves or selects values has none.
-_NAMES = {
+# By the names of PyTorch's functions, what they are called. What only moves or selects values has none.
+FUNCTIONS = {
     **dict.fromkeys(("add", "__radd__", "__iadd__"), "add"),
     **dict.fromkeys(("sub", "subtract", "rsub", "__rsub__", "__isub__"), "sub"),
     **dict.fromkeys(("mul", "multiply", "__rmul__", "__imul__"), "mul"),
@@ -33,7 +33,7 @@ _NAMES = {
         )
     },
 }
-NAMES = tuple(dict.fromkeys(_NAMES.values()))
+NAMES = tuple(dict.fromkeys(FUNCTIONS.values()))
 _LAST = {"matmul", "addmm", "linear", "bilinear", "sdpa", "softmax", "layer_norm", "rms_norm"}
 _INPLACE_OPERATORS = {"__iadd__", "__isub__", "__imul__", "__ipow__"}
 _HAVE_FLAG = {
@@ -54,9 +54,9 @@ def operation_of(function):
     In-place, reflected and method forms have one name.
     """
     name = name_of(function)
-    found = _NAMES.get(name)
+    found = FUNCTIONS.get(name)
     if found is None and name.endswith("_") and not name.endswith("__"):
-        return _NAMES.get(name[:-1])
+        return FUNCTIONS.get(name[:-1])
     return found
 
 

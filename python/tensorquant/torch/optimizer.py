@@ -1,5 +1,6 @@
 """Optimizers with quantizers: what they take, what they keep, and how they leave parameters."""
 
+import collections
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from tensorquant.frontend.assignment import Assignment
 from tensorquant.frontend.override_argument import make_optimizer_override, warn_of_idle
 from tensorquant.numbers.checks import Seed, checked
 from tensorquant.ops.torch import not_compiled
+from tensorquant.torch import quantized_optimizers
+from tensorquant.torch.half_types import Misfits
 from tensorquant.torch.names import walk
 from tensorquant.torch.refusals import refuse_scripted
 from tensorquant.torch.shards import quantize_in_place
-from tensorquant.torch.torch_internals import is_skipped, take_scale
+from tensorquant.torch.torch_internals import POST_HOOKS, PRE_HOOKS, is_skipped, take_scale
 from tensorquant.torch.trained import Tied, trained_parameters
 from tensorquant.torch.twin import attached
 
@@ -73,12 +76,13 @@ def quantize_optimizer(
     detach(optimizer)
     plan.attach()
     warn_of_idle(plan.idle, stacklevel=3)
+    plan.misfits().warn(stacklevel=3)
     return optimizer
 
 
 def detach(optimizer):
     """Takes the quantizers out of an optimizer."""
-    plan = vars(optimizer).pop(_ATTACHED, None)
+    plan = vars(optimizer).get(_ATTACHED)
     if plan is not None:
         plan.detach()
 
@@ -92,12 +96,13 @@ class OptimizerPlan:
         override: A tensorquant.Override with an optimizer map alone.
 
     Attributes:
+        model: The model.
         idle: A message for each rule that does nothing.
     """
 
     def __init__(self, optimizer, model, override):
         self._optimizer = optimizer
-        self._model = model
+        self.model = model
         self._is_strict = override.strict
         self._kept = []
         places = walk(model)
@@ -114,6 +119,14 @@ class OptimizerPlan:
         self._is_random = any(plan.is_random for plan in self._kept)
         self._has_stepped = False
 
+    def misfits(self):
+        """The Misfits of the parameters' types."""
+        found = Misfits()
+        for plan in self._kept:
+            for quantizer in plan.quantizers:
+                found.look_at(plan.parameter.name, quantizer, plan.parameter.tensor.dtype)
+        return found
+
     def _plan(self, tied, place, quantizers):
         parameters = tied.new(place, trained_parameters(place), lambda _: _text(quantizers))
         if quantizers is not None:
@@ -122,18 +135,42 @@ class OptimizerPlan:
 
     def attach(self):
         """Lets the optimizer's steps go through the quantizers."""
-        vars(self._optimizer)[_ATTACHED] = self
-        self._hooks = [
-            self._optimizer.register_step_pre_hook(self._before_step),
-            self._optimizer.register_step_post_hook(self._after_step),
-        ]
-        plan = attached(self._model)
-        if plan is not None:
-            plan.model.has_optimizer = True
+        its = vars(self._optimizer)
+        for name, value in self._attributes().items():
+            if isinstance(value, dict):
+                its[name].update(value)
+            else:
+                its[name] = value
+        quantized_optimizers.add(self)
 
     def detach(self):
-        for hook in self._hooks:
-            hook.remove()
+        """Takes them out again."""
+        its = vars(self._optimizer)
+        for name, value in self._attributes().items():
+            if isinstance(value, dict):
+                its[name].pop(_ATTACHED, None)
+            else:
+                del its[name]
+        quantized_optimizers.remove(self)
+
+    def _attributes(self):
+        """What the optimizer has for it: the plan, hooks, and a way to be copied with both."""
+        return {
+            _ATTACHED: self,
+            "__reduce_ex__": self._reduce,
+            PRE_HOOKS: collections.OrderedDict({_ATTACHED: self._before_step}),
+            POST_HOOKS: collections.OrderedDict({_ATTACHED: self._after_step}),
+        }
+
+    def _reduce(self, protocol):
+        """The optimizer for copy and pickle; PyTorch leaves hooks out."""
+        kind = type(self._optimizer)
+        make, arguments, state, *rest = kind.__reduce_ex__(self._optimizer, protocol)
+        return make, arguments, {**state, **self._attributes()}, *rest
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        quantized_optimizers.add(self)  # it is that of a copied optimizer
 
     @not_compiled
     def _before_step(self, optimizer, args, kwargs):
@@ -185,7 +222,7 @@ class OptimizerPlan:
 
     def _gradients(self):
         """The model's ParameterGradients of this optimizer's parameters, as the model is now."""
-        plan = attached(self._model)
+        plan = attached(self.model)
         if plan is None:
             return []
         its = set(map(id, self._stepped()))
@@ -222,16 +259,19 @@ class KeptPlan:
         self._seen = None  # names of states; None before the first step
 
     @property
+    def quantizers(self):
+        """Of states and of updates, or None in their places."""
+        its = self._quantizers
+        return its.update, its.state, *its.states.values()
+
+    @property
     def has_states(self):
         """Whether states are quantized."""
-        its = self._quantizers
-        return any(q is not None for q in (its.state, *its.states.values()))
+        return any(quantizer is not None for quantizer in self.quantizers[1:])
 
     @property
     def is_random(self):
-        its = self._quantizers
-        quantizers = (its.state, its.update, *its.states.values())
-        return any(quantizer is not None and quantizer.is_random for quantizer in quantizers)
+        return any(quantizer is not None and quantizer.is_random for quantizer in self.quantizers)
 
     def quantize(self, parameter, states, step):
         """Quantizes in place.

@@ -13,6 +13,7 @@ from tensorquant.maps.explain import Explanation, explain_model
 from tensorquant.numbers.checks import checked
 from tensorquant.torch.names import containers, is_layer, walk
 from tensorquant.torch.operation_rules import OperationRules
+from tensorquant.torch.parameter_rules import idle_on_parameters
 from tensorquant.torch.twin import attached
 
 
@@ -88,11 +89,13 @@ def explain(model: nn.Module, maps: Any) -> Explanation:
         rule 2: weights key 'fc' hits no layer
     """
     override = make_override(None, None, None, maps, 0, False)
-    layers = named_types(walk(model))
-    operations = OperationRules(override, dict(containers(model)), layers)
+    places = walk(model)
+    layers = named_types(places)
+    operations = OperationRules(override, dict(containers(model)), places)
     has_input = not is_layer(model) and "input" not in dict(layers)
     found = explain_model(override, layers, has_input)
-    return found._replace(idle=[one for one in found.idle if one.message not in operations.later])
+    idle = [one for one in found.idle if one.message not in operations.later]
+    return found._replace(idle=[*idle, *idle_on_parameters(found, places, operations)])
 
 
 def _plan_of(model):

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from tensorquant._core import Error
 from tensorquant.frontend.layer_arithmetic import operation_parts
+from tensorquant.frontend.rounding import Rounding as FrontendRounding
 from tensorquant.numbers.quantizer import Quantizer
 from tensorquant.ops.common import traits
 from tensorquant.ops.torch import arithmetic
 from tensorquant.torch import rounded_attention, rounded_values
+from tensorquant.torch.autocast import as_autocast_casts
 from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
 from tensorquant.torch.operations import is_float_tensor, name_of, run_apart
@@ -71,21 +73,8 @@ def refuse_weights(module, arithmetic_of_layer, quantizer):
         arithmetic_of_layer.refuse_blocks(spec, traits(spec).per, module.kernel_size)
 
 
-class Rounding:
-    """What the rounded functions in a call of a layer are told.
-
-    Args:
-        of_layer: The layer's LayerArithmetic.
-        index: Which of them it is.
-        step: Of random rounding.
-        name: The name that the streams have, if it is not the layer's.
-    """
-
-    def __init__(self, of_layer, index, step, name=None):
-        self._of_layer = of_layer
-        self._name = name
-        self._index = index
-        self._step = step
+class Rounding(FrontendRounding):
+    """What the rounded functions in a call of a layer are told."""
 
     def run(self, kind, operands, float_function, **options):
         """The result of one of tensorquant.ops' operations; one on values sees no scales."""
@@ -93,18 +82,11 @@ class Rounding:
         if any(x.dtype != tensors[0].dtype for x in tensors):
             kinds = ", ".join(dict.fromkeys(str(x.dtype) for x in tensors))
             raise Error(
-                f"its arithmetic cannot be rounded: its tensors are of several types, {kinds}, as"
-                " autocast makes them"
+                f"its arithmetic cannot be rounded: its tensors are of several types, {kinds}"
             )
         known = [] if options.get("on_values") else [needed(x) for x in tensors[:2]]
-        for name, scales in zip(("x_format", "w_format"), known):
-            if scales is not None:
-                options[name] = scales.spec
-        if kind == "convolution":
-            self._refuse_blocks(known, operands[1].shape[2:])
-        operation = self._of_layer.operation(
-            kind, self._index, parts=_parts, layer=self._name, **options
-        )
+        kernel = tensors[1].shape[2:] if kind == "convolution" else ()
+        operation = self._operation(kind, known, kernel, parts=_parts, **options)
         return arithmetic(
             operation,
             *tensors,
@@ -112,16 +94,6 @@ class Rounding:
             float_function=float_function,
             step=self._step,
         )
-
-    def _refuse_blocks(self, known, kernel):
-        for scales in known:
-            if scales is not None and not scales.is_one:
-                self._of_layer.refuse_blocks(scales.spec, scales.per, kernel)
-
-    def part(self, name):
-        """A Rounding of a part of the function, which has random numbers of its own."""
-        of_whole = self._name or self._of_layer.name
-        return Rounding(self._of_layer, self._index, self._step, f"{of_whole}.{name}")
 
 
 def run_function(function, rounding, args, kwargs):
@@ -158,6 +130,8 @@ def compute(function, rounding, *args, **kwargs):
         return function(*args, **kwargs)
     if not _is_rounded(name):
         raise Error(f"an intrinsic rule hits its operation '{name}', which cannot be rounded")
+    if name in _PRODUCTS:
+        args, kwargs = as_autocast_casts(args, kwargs)
     return _rounded(name)(rounding, *args, **kwargs)
 
 
@@ -352,8 +326,7 @@ def _adaptive_pool(dimensions):
     return rounded
 
 
-_FUNCTIONS = {
-    **rounded_values.FUNCTIONS,
+_PRODUCTS = {
     **rounded_attention.FUNCTIONS,
     "linear": _linear,
     "addmm": _addmm,
@@ -361,6 +334,10 @@ _FUNCTIONS = {
     "__rmatmul__": _rmatmul,
     **{f"conv{n}d": _convolution(n) for n in _SIZES},
     **{f"conv_transpose{n}d": _transposed_convolution(n) for n in _SIZES},
+}
+_FUNCTIONS = {
+    **rounded_values.FUNCTIONS,
+    **_PRODUCTS,
     **{f"avg_pool{n}d": _average_pool(n) for n in _SIZES},
     **{f"adaptive_avg_pool{n}d": _adaptive_pool(n) for n in _SIZES},
 }

@@ -8,7 +8,8 @@ import math
 import torch
 from torch.nn import functional as F
 
-from tensorquant._core import Error
+from tensorquant.frontend.attention import attention_weights
+from tensorquant.frontend.product_equation import product_equation
 from tensorquant.torch.rounded_values import add, matrix_products, multiply, softmax
 from tensorquant.torch.scales import followed, moved
 
@@ -32,20 +33,34 @@ def _scaled_dot_product_attention(
         )
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = matrix_products(rounding.part("scores"), query, moved(lambda x: x.mT, key))
-    scores = multiply(rounding.part("scale"), scores, scale)
     if is_causal:
         rows, columns = scores.shape[-2:]
         attn_mask = torch.ones(rows, columns, dtype=torch.bool, device=query.device).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -math.inf)
-    elif attn_mask is not None:
-        scores = add(rounding.part("mask"), scores, attn_mask).to(query.dtype)
-    sees_nothing = (scores == -math.inf).all(-1, keepdim=True)
-    scores = scores.masked_fill(sees_nothing, 0)  # whose softmax has gradients that are numbers
-    weights = softmax(rounding.part("softmax"), scores, -1)
-    weights = weights.masked_fill(sees_nothing, 0)  # as in PyTorch
+    masks = {}
+    if attn_mask is not None:
+        masks["visible" if attn_mask.dtype == torch.bool else "addend"] = attn_mask
+    weights = attention_weights(_Functions, rounding, scores, scale, **masks)
     weights = F.dropout(weights, dropout_p)
     return matrix_products(rounding.part("mix"), weights, value)
+
+
+class _Functions:
+    """Those of attention_weights()."""
+
+    multiply = staticmethod(multiply)
+    where = staticmethod(torch.where)
+
+    @staticmethod
+    def add(rounding, scores, addend):
+        return add(rounding, scores, addend).to(scores.dtype)
+
+    @staticmethod
+    def softmax(rounding, scores):
+        return softmax(rounding, scores, -1)
+
+    @staticmethod
+    def all_of(condition):
+        return condition.all(-1, keepdim=True)
 
 
 def _baddbmm(rounding, input, batch1, batch2, *, beta=1, alpha=1):
@@ -62,37 +77,19 @@ def _baddbmm(rounding, input, batch1, batch2, *, beta=1, alpha=1):
 def _einsum(rounding, equation, *operands):
     """A product of matrices for each point of the indices that both operands and the result have."""
     operands = operands[0] if isinstance(operands[0], (list, tuple)) else operands
-    inputs, _, output = equation.replace(" ", "").partition("->")
-    a, _, b = inputs.partition(",")
-    letters = (a, b, output)
-    is_plain = "->" in equation and len(operands) == 2 and a.isalpha() and b.isalpha()
-    if (
-        not is_plain
-        or any(len(set(x)) != len(x) for x in letters)
-        or set(output) != {i for i in a + b if i in output}
-    ):
-        raise Error(
-            f"einsum of '{equation}' cannot be rounded: only products of two tensors can be"
-        )
-    shared = [i for i in a if i in b]
-    batch = [i for i in shared if i in output]
-    taps = [i for i in shared if i not in output]
-    rows, columns = ([i for i in x if i not in shared] for x in (a, b))
-    if any(i not in output for i in rows + columns):
-        raise Error(f"einsum of '{equation}' sums up one tensor alone, which cannot be rounded")
-    sizes = {i: n for x, tensor in zip((a, b), operands) for i, n in zip(x, tensor.shape)}
+    form = product_equation(equation, len(operands))
+    batch = len(form.batch)
 
-    def matrices(x, tensor, first, second):
-        order = [x.index(i) for i in (*batch, *first, *second)]
-        shape = [[sizes[i] for i in part] for part in (batch, first, second)]
-        ordered = moved(lambda x: x.permute(order), tensor)
-        return followed(torch.reshape, ordered, [math.prod(part) for part in shape])
+    def matrices(x, order, first):
+        x = moved(lambda x: x.permute(order), x)
+        sizes = x.shape[batch:]
+        shape = [*x.shape[:batch], math.prod(sizes[:first]), math.prod(sizes[first:])]
+        return followed(torch.reshape, x, shape), sizes[:first], sizes[first:]
 
-    y = matrix_products(
-        rounding, matrices(a, operands[0], rows, taps), matrices(b, operands[1], taps, columns)
-    )
-    found = [*batch, *rows, *columns]
-    return y.reshape([sizes[i] for i in found]).permute([found.index(i) for i in output])
+    a, rows, _ = matrices(operands[0], form.orders[0], len(form.rows))
+    b, _, columns = matrices(operands[1], form.orders[1], len(form.taps))
+    y = matrix_products(rounding, a, b)
+    return y.reshape([*a.shape[:batch], *rows, *columns]).permute(form.result)
 
 
 FUNCTIONS = {

@@ -159,8 +159,9 @@ def _reduction(is_mean):
             if is_mean:
                 raise Error("a mean of whole numbers cannot be rounded")
             return torch.sum(x, dim, keepdim)
-        dims = (dim,) if isinstance(dim, int) else dim or range(x.dim())
-        dims = sorted(d % x.dim() for d in dims)
+        dims = _dimensions(x, dim)
+        if x.dim() == 0:
+            return rounded(rounding, x.reshape(1), 0).reshape(())
         if not dims or x.numel() == 0:
             return (torch.mean if is_mean else torch.sum)(x, dims, keepdim)
         kept = [d for d in range(x.dim()) if d not in dims]
@@ -176,6 +177,13 @@ def _reduction(is_mean):
         return y.reshape(shape if keepdim else [x.shape[d] for d in kept])
 
     return rounded
+
+
+def _dimensions(x, dim):
+    """Those to add up, from 0; none means all. Wrong ones are PyTorch's errors."""
+    x.detach().to("meta").sum(dim)
+    dims = (dim,) if isinstance(dim, int) else dim or range(x.dim())
+    return sorted(d % max(x.dim(), 1) for d in dims)
 
 
 def _volume(sizes):

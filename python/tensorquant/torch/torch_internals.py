@@ -6,6 +6,8 @@ import types
 import torch
 
 __all__ = [
+    "POST_HOOKS",
+    "PRE_HOOKS",
     "distributed_tensor",
     "is_skipped",
     "is_watched",
@@ -14,6 +16,10 @@ __all__ = [
     "take_scale",
     "unfolded",
 ]
+
+# The attributes in which an optimizer keeps what it calls before and behind a step, and which its
+# copies lack: register_step_pre_hook() would choose another key in each process.
+PRE_HOOKS, POST_HOOKS = "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"
 
 
 def is_watched():

@@ -158,3 +158,17 @@ def test_a_checkpoint_that_keras_does_not_know_is_refused(use_reentrant):
     with pytest.raises(tq.Error, match=r"computed again .* use keras.remat\(\)"):
         gradient(model, x)
     gradient(_quantized(_layers, None, "deterministic"), x)
+
+
+def test_a_rounded_activation_can_be_recomputed_alone():
+    """Where it is rounded it is the one that the layer was given."""
+    x, results = cases.normal(4, 3), []
+    for mode in (None, "activations"):
+        with keras.RematScope(mode) if mode else contextlib.nullcontext():
+            given = keras.Input((3,))
+            model = keras.Model(given, L.Dense(2, activation="gelu", name="it")(given))
+        model.set_weights([cases.normal(3, 2), cases.normal(2)])
+        tqk.quantize_model(model, intrinsic={"it": "float,8,10"})
+        y = cases.outputs(model, x, training=True)[0]
+        results.append([y, *cases.gradients(model, x)])
+    assert all(map(cases.same_bits, *results))

@@ -137,3 +137,99 @@ def test_each_element_of_a_padded_pool_has_its_share_of_its_windows():
     rows = np.array([1 / 2 + 1 / 3, 1 / 2 + 2 / 3, 1, 1 / 2 + 2 / 3, 1 / 2 + 1 / 3])
     wanted = rows[:, None] * np.array([1 / 2, 1 / 2, 1 / 2, 1 / 2, 1])
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def _self_attention(make):
+    class SelfAttention(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.it = make()
+
+        def call(self, x):
+            return self.it(x, x, use_causal_mask=True)
+
+    return SelfAttention
+
+
+def _of_two(make):
+    class OfTwo(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.it = make()
+
+        def call(self, x):
+            return self.it([x, keras.ops.flip(x, axis=1)])
+
+    return OfTwo
+
+
+ON_VALUES = {
+    **{
+        name: lambda name=name: L.Activation(name)
+        for name in ("gelu", "silu", "softmax", "log_softmax", "elu", "glu", "softplus")
+    },
+    "exponential": lambda: L.Activation("exponential"),
+    "leaky relu": lambda: L.LeakyReLU(0.3),
+    "prelu": lambda: L.PReLU(),
+    "softmax of two axes": lambda: L.Softmax([1, 2]),
+    "layer norm": lambda: L.LayerNormalization([1, 2]),
+    "rms norm": lambda: L.RMSNormalization(),
+    "group norm": lambda: L.GroupNormalization(2),
+    "batch norm": lambda: L.BatchNormalization(),
+    "unit norm": lambda: L.UnitNormalization(),
+    "dense": lambda: L.Dense(3, activation="tanh"),
+    "heads": _self_attention(lambda: L.MultiHeadAttention(2, 3)),
+    "groups": _self_attention(lambda: L.GroupQueryAttention(3, 4, 2)),
+    "add": _of_two(lambda: L.Add()),
+    "average": _of_two(lambda: L.Average()),
+    "multiply": _of_two(lambda: L.Multiply()),
+    "dot": _of_two(lambda: L.Dot(2)),
+    "attention": _of_two(lambda: L.Attention(use_scale=True)),
+    "additive attention": _of_two(lambda: L.AdditiveAttention()),
+}
+
+
+@pytest.mark.parametrize("name", ON_VALUES)
+def test_gradients_of_exact_arithmetic_are_the_float_layers(name):
+    x = cases.normal(2, 3, 4)
+    given = keras.Input(x.shape[1:])
+    layer = ON_VALUES[name]()
+    model = keras.Model(given, layer(given))
+    for variable in model.trainable_variables:
+        variable.assign(cases.normal(*variable.shape))
+
+    def gradients():
+        ofs = [_gradient(model, x)]
+        return ofs + (cases.gradients(model, x) if model.trainable_variables else [])
+
+    wanted = gradients()
+    tqk.quantize_model(model, intrinsic={"": EXACT}, strict=True)
+    assert tqk.summary(model, print_fn=None)[0].intrinsic not in ("", "nothing to round")
+    for found, one in zip(gradients(), wanted, strict=True):
+        np.testing.assert_allclose(found, one, rtol=1e-4, atol=1e-4)
+
+
+def test_training_with_exact_arithmetic_is_the_float_models():
+    """A batch normalization lets gradients through the statistics of its batch."""
+    x, y = cases.normal(8, 6), cases.normal(8, 2)
+    results = []
+    for maps in ({}, {"intrinsic": {"": EXACT}}):
+        model = keras.Sequential(
+            [keras.Input((6,)), L.Dense(5), L.BatchNormalization(), L.Dense(2, activation="tanh")]
+        )
+        for variable in model.trainable_variables:
+            variable.assign(cases.normal(*variable.shape))
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        if maps:
+            tqk.quantize_model(model, **maps)
+        model.fit(x, y, epochs=3, batch_size=4, shuffle=False, verbose=0)
+        results.append(model.get_weights())
+    for found, wanted in zip(*results, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_exponential_that_is_not_taken_has_no_part_in_a_gradient():
+    layer = tqk.quantize_model(L.ELU(0.5), intrinsic={"": EXACT})
+    x = np.array([[1000.0, -1.0, 0.0]], np.float32)
+    found = _gradient(layer, x, lambda shape: np.ones(shape, np.float32))
+    np.testing.assert_allclose(found, [[1.0, 0.5 * np.exp(-1.0), 0.5]], rtol=1e-6)

@@ -132,3 +132,16 @@ def test_unknown_sizes_stay_unknown():
     assert ops.matmul("none", "none").result_shape((-1, 3, -1), (2, 5, 4)) == (2, 3, 4)
     assert ops.softmax("none", "none").result_shape((-1, 3)) == (-1, 3)
     assert np.prod(ops.layer_norm("none", "none").result_shape((-1, 3), (3,))) == -3
+
+
+def test_a_tensor_that_is_both_operands_has_the_gradients_of_both(framework):
+    """Of x * x it is 2 x, whatever the framework takes the one tensor for."""
+    operation = ops.elementwise("none", "none", function="multiply")
+
+    def square(x):
+        return framework.ops.arithmetic(operation, x, x, float_function=lambda a, b: a * b)
+
+    x = np.array([1.5, -2.0, 3.0], np.float32)
+    y, (gradient,) = framework.vjp(square, [x], np.ones(3, np.float32))
+    assert_same_bits(y, x * x)
+    assert_same_bits(gradient, 2 * x)

@@ -42,11 +42,11 @@ def test_layers_that_share_a_weight_may_differ_in_the_rules_of_their_errors():
     assert hands.same_bits(model[0].weight.grad, wanted[0].weight.grad)
 
 
-def test_a_copy_is_told_that_its_optimizer_has_no_quantizers():
+def test_a_model_copied_without_its_optimizer_is_told_that_it_has_none():
     model = tqt.quantize_model(mlp(), gradients={"0": {"weight": SPEC}})
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     tqt.quantize_optimizer(optimizer, model)
-    copied, _ = copy.deepcopy((model, optimizer))
+    copied = copy.deepcopy(model)
     with pytest.warns(tqt.IdleRuleWarning, match="quantize_optimizer"):
         loss_of(copied(integers(2, 5)))
 

@@ -1,5 +1,7 @@
 """Models in float16 and bfloat16: quantized in float32, and rounded back to the type, ties to even."""
 
+import warnings
+
 import hands
 import models
 import pytest
@@ -8,6 +10,9 @@ from torch import nn
 
 import tensorquant as tq
 import tensorquant.torch as tqt
+
+# The second of SPECS does not fit.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has values that")
 
 TYPES = [torch.float16, torch.bfloat16]
 SPECS = ["nearest,8,4", "nearest,16,12", "int,4,scale=max"]  # the second has more bits than either
@@ -78,3 +83,50 @@ def test_rounded_arithmetic_gives_the_type_of_its_input(dtype):
     assert hands.same_bits(y, torch.from_numpy(wanted).to(dtype))
     y.sum().backward()
     assert layer.weight.grad.dtype == dtype
+
+
+MISFIT = r"'{}': quantizer '{}' has values that {} has not; results are rounded to {}$"
+# By place: maps with a format of 16 bits behind the point, and one that fits.
+MAPS = {
+    "0": lambda spec: {"weights": {"": spec}},
+    "2": lambda spec: {"extrinsic": {"=2": spec}},
+    "1": lambda spec: {"extrinsic": {"=1": spec}},
+    "input": lambda spec: {"extrinsic": {"input": spec}},
+    "=add": lambda spec: {"extrinsic": {"=add": spec}},
+    "0.": lambda spec: {"gradients": {"=0": {"error": spec}}},
+}
+
+
+def half_model(dtype):
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("place", MAPS)
+def test_a_format_that_does_not_fit_the_models_type_is_told_of_once(dtype, place):
+    kind = str(dtype).removeprefix("torch.")
+    text = MISFIT.format(place.rstrip("."), "nearest,16,12", kind, kind)
+    with pytest.warns(UserWarning, match=text) as caught:
+        tqt.quantize_model(half_model(dtype), **MAPS[place]("nearest,16,12"))
+    assert len(caught) == 1 and caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tqt.quantize_model(half_model(dtype), **MAPS[place]("nearest,8,4"))
+        tqt.quantize_model(half_model(torch.float32), **MAPS[place]("nearest,16,12"))
+
+
+def test_a_part_in_a_half_type_is_told_of_by_its_own_parameters():
+    model = half_model(torch.float32)
+    model[2].bfloat16()
+    with pytest.warns(UserWarning, match=MISFIT.format("2", "fp16", "bfloat16", "bfloat16")):
+        tqt.quantize_model(model, weights={"": "fp16"}, extrinsic={"": "fp16"})
+
+
+@pytest.mark.parametrize("role", ["state", "update"])
+def test_an_optimizer_is_told_of_formats_that_do_not_fit_its_parameters(role):
+    model = half_model(torch.bfloat16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+    text = MISFIT.format("0.weight", "fp16", "bfloat16", "bfloat16")
+    with pytest.warns(UserWarning, match=text) as caught:
+        tqt.quantize_optimizer(optimizer, model, {"": {role: "fp16"}})
+    assert len(caught) == 1 and caught[0].filename == __file__

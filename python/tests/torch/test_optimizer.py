@@ -2,6 +2,7 @@
 
 import copy
 import io
+import warnings
 
 import hands
 import numpy as np
@@ -363,6 +364,63 @@ def test_a_second_call_and_a_new_map_of_the_model_replace_what_was_there():
     tqt.strip(model)
     train(model, optimizer, data(1))
     assert not hands.same_bits(weight.grad, torch.from_numpy(fixed(weight.grad.numpy(), 8, 2)))
+
+
+def test_a_stripped_model_has_float_optimizers():
+    model, plain = net(), net()
+    plain.load_state_dict(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    tqt.quantize_optimizer(optimizer, model, {"": {"update": "nearest,4,1"}})
+    others = tqt.quantize_optimizer(
+        torch.optim.SGD(plain.parameters(), lr=0.1), plain, {"": {"update": "binary"}}
+    )
+    tqt.strip(model)
+    tqt.strip(model)
+    kept = copy.deepcopy(plain.state_dict())
+    train(model, optimizer, data(2))
+    train(plain, torch.optim.SGD(plain.parameters(), lr=0.1), data(2))
+    assert hands.same_bits(list(model.parameters()), list(plain.parameters()))
+    plain.load_state_dict(kept)
+    train(plain, others, data(1))  # which are those of another model
+    assert all(len(p.unique()) <= 2 for p in plain.parameters())
+
+
+def pickled(pair):
+    file = io.BytesIO()
+    torch.save(pair, file)
+    return torch.load(io.BytesIO(file.getvalue()), weights_only=False)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
+def test_a_copied_optimizer_has_its_quantizers_and_steps(copied):
+    model, optimizer = random_training()
+    train(model, optimizer, data(1))
+    again, other = copied((model, optimizer))
+    assert type(other) is type(optimizer) and other.param_groups[0]["params"][0] is again[0].weight
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for m, o in ((model, optimizer), (again, other)):
+            train(m, o, data(2))
+    assert hands.same_bits(list(model.parameters()), list(again.parameters()))
+    tqt.strip(again)
+    before = copy.deepcopy(optimizer.state_dict())
+    train(again, other, data(1))
+    assert not hands.same_bits(again[0].weight, hands.quantized(again[0].weight, "nearest,16,12"))
+    optimizer.load_state_dict(before)
+    train(model, optimizer, data(1))
+    assert hands.same_bits(model[0].weight, hands.quantized(model[0].weight, "nearest,16,12"))
+
+
+def test_an_optimizer_copied_alone_steps_a_copy_of_its_model():
+    model, optimizer = random_training()
+    other = copy.deepcopy(optimizer)
+    before = [p.detach().clone() for p in model.parameters()]
+    for parameter in other.param_groups[0]["params"]:
+        parameter.grad = torch.full_like(parameter, 0.3)
+    other.step()
+    assert hands.same_bits(list(model.parameters()), before)
+    for parameter in other.param_groups[0]["params"]:
+        assert hands.same_bits(parameter, hands.quantized(parameter, "nearest,16,12"))
 
 
 def test_a_file_of_all_maps_serves_the_model_and_its_optimizer(tmp_path):

@@ -194,6 +194,39 @@ def test_rules_that_do_nothing_warn_or_are_errors():
         tqt.quantize_model(model, weights={"conv": SPEC}, strict=True)
 
 
+@pytest.mark.parametrize(
+    ("maps", "words"),
+    [
+        ({"extrinsic": {"gate": SPEC, "=up": SPEC}}, "rule 2: extrinsic key '=up' .* no outputs"),
+        ({"intrinsic": {"scales.0": SPEC}}, "intrinsic key 'scales.0' .* no arithmetic"),
+        ({"weights": {"=up": {"bias": SPEC}}}, "weights key '=up' .* for which it has no quanti"),
+        ({"gradients": {"=up": {"error": SPEC}}}, "gradients key '=up' .* it has no quantizer"),
+    ],
+)
+def test_rules_that_hit_only_parameters_for_which_they_have_nothing_are_idle(maps, words):
+    model, _ = models.make("experts")
+    with pytest.warns(tqt.IdleRuleWarning, match=words) as caught:
+        tqt.quantize_model(model, **maps)
+    assert len(caught) == 1
+    with pytest.raises(tq.Error, match=words):
+        tqt.quantize_model(model, **maps, strict=True)
+    (idle,) = tqt.explain(model, tq.Override(**maps)).idle
+    assert idle.message == str(caught[0].message)
+
+
+def test_rules_that_hit_parameters_and_more_are_not_idle():
+    model, x = models.make("experts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tqt.quantize_model(
+            model,
+            weights={"=up": {"weight": SPEC}, "shift": {"bias": SPEC}},
+            extrinsic={"u": SPEC, "": SPEC},  # `u` hits up, and the input and operations, too
+            gradients={"": {"error": SPEC}},
+        )(x)
+        tqt.quantize_model(model, extrinsic={"re:up|input": SPEC})
+
+
 def test_a_strict_rule_for_operations_is_an_error_of_the_first_forward():
     model, x = models.make("resnet")
     tqt.quantize_model(model, extrinsic={"add": SPEC, "matmul": SPEC}, strict=True)
@@ -324,6 +357,23 @@ def test_a_layer_that_was_replaced_is_told_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model(x)
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_batch_norms_that_were_converted_are_told_of_at_the_next_forward(is_used):
+    model, x = models.make("resnet")
+    tqt.quantize_model(model.eval(), weights=SPEC)
+    for _ in range(2 * is_used):
+        model(x)
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    count = sum(isinstance(module, nn.SyncBatchNorm) for module in converted.modules())
+    with pytest.warns(tqt.IdleRuleWarning, match="is no longer in the model") as caught:
+        converted(x)
+    assert len(caught) == count > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        converted(x)
+        tqt.quantize_model(converted, weights=SPEC)(x)
 
 
 def test_a_forward_of_a_part_tells_nothing_of_the_rest():

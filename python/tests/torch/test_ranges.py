@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import tensorquant as tq
 import tensorquant.torch as tqt
@@ -101,6 +102,61 @@ def test_operations_and_errors_are_counted():
     assert {row.place for row in rows if "add" in row.layer} == {"output"}
     (error,) = [row for row in rows if row.place == "error"]
     assert (error.layer, error.bits_per_value) == ("fc", 4.25)
+
+
+class Attends(nn.Module):
+    """The functions that are no layers, around an empty layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Identity()
+
+    def forward(self, x):
+        x = self.inside(x)
+        y = F.scaled_dot_product_attention(x, x, x)
+        return F.gelu(F.layer_norm((y @ x.mT).softmax(-1) * 3 + 1, x.shape[-1:]))
+
+
+ROUNDED = {
+    "layer norm": (lambda: nn.LayerNorm(4), "", "output"),
+    "RMS norm": (lambda: nn.RMSNorm(4), "", "output"),
+    "group norm": (lambda: nn.GroupNorm(2, 4), "", "output"),
+    "batch norm": (lambda: nn.BatchNorm1d(4), "", "output"),
+    "softmax of a layer": (lambda: nn.Softmax(-1), "", "output"),
+    "GELU": (nn.GELU, "", "output"),
+    "attention": (lambda: nn.MultiheadAttention(4, 2), "", "output1"),
+    **{
+        name: (lambda: Attends(), name, "output")
+        for name in ("sdpa", "matmul", "softmax", "mul", "add", "layer_norm", "gelu")
+    },
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_outputs_of_rounded_layers_and_operations_are_counted(name):
+    make, operation, place = ROUNDED[name]
+    layer, x = make(), torch.randn(4, 4, 4)
+    inputs = (x, x, x) if isinstance(layer, nn.MultiheadAttention) else (x,)
+    inside = {"re:.*": {"product": "nearest,16,9", "accumulator": "nearest,18,9"}}
+    wanted = {}
+
+    def see(name, y):
+        wanted[name, f"output{seen.count(name) or ''}"] = y.detach().clone()
+        seen.append(name)
+
+    seen = []
+    tqt.quantize_model(layer, intrinsic=inside)
+    with tqt.observe(layer, see):
+        layer(*inputs)
+    tqt.quantize_model(layer, intrinsic=inside, extrinsic={f"={operation}": "nearest,3,2"})
+    tqt.record_ranges(layer)
+    layer(*inputs)
+    rows = {(row.layer, row.place): row for row in tqt.ranges(layer, print_fn=None)}
+    row = rows[operation, place]
+    assert counts(row) == fixed_counts([wanted[operation, place]], 3, 2)
+    assert row.saturated or row.became_zero
+    rule = next(r for r in tqt.summary(layer, print_fn=None) if r.layer == operation)
+    assert rule.intrinsic and rule.output == "nearest,3,2"
 
 
 def test_the_table_has_the_columns_of_the_command_line(capsys):

@@ -85,6 +85,33 @@ def rounded_product(a, b, bias=None, **context):
     )
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in LAYERS if name.startswith(("linear", "conv", "transposed"))]
+)
+def test_autocast_casts_what_a_rounded_product_reads_as_it_does_for_the_float_layer(name):
+    make, shape = LAYERS[name]
+    layer, x = make(), torch.randn(shape)
+    with torch.autocast("cpu", torch.bfloat16):
+        type_of_float = layer(x).dtype
+    low = tqt.quantize_model(copy.deepcopy(layer).bfloat16(), intrinsic=ROUNDED)
+    tqt.quantize_model(layer, intrinsic=ROUNDED)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == type_of_float == torch.bfloat16
+    assert hands.same_bits(y, low(x.bfloat16()))
+
+
+def test_a_rounded_layer_under_autocast_trains_behind_a_float_one():
+    model, x = (
+        nn.Sequential(with_integers(nn.Linear(4, 3)), with_integers(nn.Linear(3, 2))),
+        integers(5, 4),
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        wanted = model(x), *hands.gradients(model, x)
+        tqt.quantize_model(model, intrinsic={"=1": EXACT[""]})
+        assert hands.same_bits([model(x), *hands.gradients(model, x)], wanted)
+
+
 def test_a_linear_layer_has_the_bits_of_a_product_of_matrices():
     layer, x = nn.Linear(7, 5), torch.randn(3, 7)
     wanted = rounded_product(x, layer.weight.T, layer.bias)

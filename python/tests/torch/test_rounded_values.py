@@ -293,6 +293,23 @@ def test_no_dimension_to_add_up_means_all(dims):
     assert [y.tolist() for y in found] == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("dims", [2, -3, (0, 2), (1, 1), (0, -2)])
+def test_dimensions_that_are_not_there_or_there_twice_are_pytorchs_errors(dims):
+    model, x = nn.Sequential(Calls(lambda x, s: x.sum(dims))), torch.ones(2, 3)
+    with pytest.raises((IndexError, RuntimeError)) as wanted:
+        model(x)
+    tqt.quantize_model(model, intrinsic={"": VALUE})
+    with pytest.raises(wanted.type, match="Dimension out of range|list of dims"):
+        model(x)
+
+
+@pytest.mark.parametrize("dim", [None, 0, -1])
+def test_the_sum_of_a_single_number_is_rounded(dim):
+    inside = {"product": "none", "accumulator": "even,8,0"}
+    model = nn.Sequential(Calls(lambda x, s: torch.sum(x, dim) if dim is not None else x.sum()))
+    assert tqt.quantize_model(model, intrinsic={"": inside})(torch.tensor(1.5)).item() == 2
+
+
 def test_means_add_up_step_by_step():
     model, x = (
         nn.Sequential(Calls(lambda x, s: x.mean((0, -1), keepdim=True))),

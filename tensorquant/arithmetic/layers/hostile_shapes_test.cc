@@ -257,10 +257,10 @@ TEST(HostileShapes, OfMatricesTakeNoMemoryWhereNothingIsComputed) {
   for (const MatrixProducts& shape : {MatrixProducts{{kMany, 0}, {kMany, 0}, {1}, 1, 1, 1},
                                       MatrixProducts{{kMany, 3}, {kMany, 3}, {1}, 0, 1, 1},
                                       MatrixProducts{{3}, {3}, {1}, kMany, 1, 0}}) {
-    EXPECT_EQ(
-        matrix_products<double>(exact(), {}, shape, nullptr, nullptr, nullptr, nullptr, nullptr, {})
-            .reason,
-        "there is no output");
+    EXPECT_EQ(matrix_products<double>(exact(), {}, shape, nullptr, nullptr, nullptr, nullptr,
+                                      nullptr, nullptr, {})
+                  .reason,
+              "there is no output");
   }
 }
 

@@ -127,7 +127,7 @@ SumPlan linear(const Arithmetic& arithmetic, const ArithmeticContext& context, s
 
 template <class T>
 SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                        const MatrixProducts& shape, const T* a, const T* b, T* y,
+                        const MatrixProducts& shape, const T* a, const T* b, const T* bias, T* y,
                         RangeReport* report, bool* outside, const ScaledOperands<T>& scaled) {
   const Arithmetic of_these = of_elements(arithmetic, scaled);
   const std::int64_t rows = shape.rows, taps = shape.taps, columns = shape.columns;
@@ -151,6 +151,7 @@ SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& c
       sums.b.scales = scales_of_factor("the second matrices' scales", *scaled.weights, b_offsets[i],
                                        sums.b.lines, sums.b.taps);
     }
+    sums.column_bias = bias;
     sums.y = y;
     sums.outside = outside;
     sums.rows = multiples(rows, columns);
@@ -171,8 +172,8 @@ SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& c
                           std::int64_t, const T*, const T*, const T*, T*, RangeReport*, bool*,     \
                           const MatrixScales<T>&);                                                 \
   template SumPlan matrix_products(const Arithmetic&, const ArithmeticContext&,                    \
-                                   const MatrixProducts&, const T*, const T*, T*, RangeReport*,    \
-                                   bool*, const ScaledOperands<T>&)
+                                   const MatrixProducts&, const T*, const T*, const T*, T*,        \
+                                   RangeReport*, bool*, const ScaledOperands<T>&)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

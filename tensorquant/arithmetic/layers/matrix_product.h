@@ -53,12 +53,12 @@ struct MatrixProducts {
   std::int64_t rows = 0, taps = 0, columns = 0;
 };
 
-// y (batch..., rows, columns) from a (a_batch..., rows, taps) and b (b_batch..., taps, columns);
-// with scaled operands, a the data and b the weights, from their elements. Throws an Error for
-// scales that change with both the line of a matrix and the tap.
+// y (batch..., rows, columns) from a (a_batch..., rows, taps), b (b_batch..., taps, columns) and a
+// bias for each column or null; with scaled operands, a the data and b the weights, from their
+// elements. Throws an Error for scales that change with both the line of a matrix and the tap.
 template <class T>
 SumPlan matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                        const MatrixProducts& shape, const T* a, const T* b, T* y,
+                        const MatrixProducts& shape, const T* a, const T* b, const T* bias, T* y,
                         RangeReport* report, bool* outside, const ScaledOperands<T>& scaled);
 
 }  // namespace tensorquant

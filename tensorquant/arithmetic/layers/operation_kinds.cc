@@ -120,14 +120,14 @@ TensorShape shape_of(const MatrixProductOperation&, const std::vector<TensorShap
 
 TENSORQUANT_RUN(MatrixProductOperation) {
   const TensorShape &a = shapes[0], &b = shapes[1];
-  return matrix_products(arithmetic, context,
-                         {.batch = broadcast(a, b),
-                          .a_batch = {a.begin(), a.end() - 2},
-                          .b_batch = {b.begin(), b.end() - 2},
-                          .rows = a[a.size() - 2],
-                          .taps = a.back(),
-                          .columns = b.back()},
-                         inputs[0], inputs[1], y, report, outside, scaled);
+  return matrix_products<T>(arithmetic, context,
+                            {.batch = broadcast(a, b),
+                             .a_batch = {a.begin(), a.end() - 2},
+                             .b_batch = {b.begin(), b.end() - 2},
+                             .rows = a[a.size() - 2],
+                             .taps = a.back(),
+                             .columns = b.back()},
+                            inputs[0], inputs[1], nullptr, y, report, outside, scaled);
 }
 
 void check_kind(const FunctionOperation&) {}

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "tensorquant/arithmetic/layers/offsets.h"
+#include "tensorquant/arithmetic/layers/scaled_operand.h"
+#include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/kernels/kernels.h"
 
 namespace tensorquant {
@@ -20,6 +22,28 @@ void set_places(const Scale& scale, const MatrixShape& shape, ScaledMatrix<T>& m
   if (scale.per == Scale::Per::tensor) return;
   matrix.stride = has_blocks && has_rows ? (taps + matrix.block - 1) / matrix.block : 1;
   matrix.step = has_rows ? 1 : shape.columns;
+}
+
+// A tensor of matrices, along whose axis of taps products are added up.
+template <class T>
+struct ScaledMatrices {
+  std::vector<T> q, scales;
+  ScaledOperand<T> operand;  // of these
+};
+template <class T>
+ScaledMatrices<T> scaled_matrices(Scaled format, const T* x, const Axis& taps, Context context) {
+  Scale::Per& per = format.scale.per;
+  if (per == Scale::Per::channel) per = Scale::Per::row;  // both are a scale for each line
+  context.layout = {.channel = taps, .reduction = taps};
+  const std::size_t size = taps.outer * taps.length * taps.inner;
+  ScaledMatrices<T> matrices;
+  matrices.q.resize(size);
+  matrices.scales = split(format, std::span(x, size), std::span(matrices.q), context);
+  matrices.operand = {.q = matrices.q,
+                      .scales = matrices.scales,
+                      .grouping = grouping(format.scale, size, context),
+                      .min_exponent = smallest_normal_exponent(format.element)};
+  return matrices;
 }
 
 }  // namespace
@@ -73,12 +97,48 @@ SumPlan scaled_matrix_product(const Arithmetic& arithmetic, const ArithmeticCont
   return matrix_product<T>(of_formats, context, rows, taps, columns, a, b, bias, y, report, scales);
 }
 
-#define TENSORQUANT_INSTANTIATE(T)                                                              \
-  template ScaledMatrix<T> scaled_matrix(const Scaled&, std::span<const T>, const MatrixShape&, \
-                                         Context);                                              \
-  template SumPlan scaled_matrix_product(                                                       \
-      const Arithmetic&, const ArithmeticContext&, const Quantizer&, const Quantizer&,          \
-      std::int64_t, std::int64_t, std::int64_t, const T*, const T*, const T*, T*, RangeReport*)
+template <class T>
+SumPlan scaled_matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                               const Quantizer& a_format, const Quantizer& b_format,
+                               const MatrixProducts& shape, const T* a, const T* b, const T* bias,
+                               T* y, RangeReport* report) {
+  Arithmetic of_formats = arithmetic;
+  of_formats.data_min_exponent = smallest_normal_exponent(a_format);
+  of_formats.weight_min_exponent = smallest_normal_exponent(b_format);
+  const auto size = [](std::vector<std::int64_t> sizes, std::int64_t lines) {
+    sizes.push_back(lines);
+    return static_cast<std::size_t>(volume("the matrices", sizes));
+  };
+  const auto taps = static_cast<std::size_t>(shape.taps);
+  ScaledMatrices<T> data, weights;
+  ScaledOperands<T> scaled;
+  if (const Scaled* const format = scaled_format(a_format)) {
+    const Axis axis = {.outer = size(shape.a_batch, shape.rows), .length = taps, .inner = 1};
+    data = scaled_matrices(*format, a, axis, {context.seed, context.data_stream, context.step});
+    a = data.q.data();
+    scaled.data = &data.operand;
+  }
+  if (const Scaled* const format = scaled_format(b_format)) {
+    const Axis axis = {.outer = size(shape.b_batch, 1),
+                       .length = taps,
+                       .inner = static_cast<std::size_t>(shape.columns)};
+    weights =
+        scaled_matrices(*format, b, axis, {context.seed, context.weight_stream, context.step});
+    b = weights.q.data();
+    scaled.weights = &weights.operand;
+  }
+  return matrix_products<T>(of_formats, context, shape, a, b, bias, y, report, nullptr, scaled);
+}
+
+#define TENSORQUANT_INSTANTIATE(T)                                                               \
+  template ScaledMatrix<T> scaled_matrix(const Scaled&, std::span<const T>, const MatrixShape&,  \
+                                         Context);                                               \
+  template SumPlan scaled_matrix_product(                                                        \
+      const Arithmetic&, const ArithmeticContext&, const Quantizer&, const Quantizer&,           \
+      std::int64_t, std::int64_t, std::int64_t, const T*, const T*, const T*, T*, RangeReport*); \
+  template SumPlan scaled_matrix_products(                                                       \
+      const Arithmetic&, const ArithmeticContext&, const Quantizer&, const Quantizer&,           \
+      const MatrixProducts&, const T*, const T*, const T*, T*, RangeReport*)
 TENSORQUANT_INSTANTIATE(float);
 TENSORQUANT_INSTANTIATE(double);
 #undef TENSORQUANT_INSTANTIATE

@@ -46,6 +46,15 @@ SumPlan scaled_matrix_product(const Arithmetic& arithmetic, const ArithmeticCont
                               const T* a, const T* b, const T* bias, T* y,
                               RangeReport* report = nullptr);
 
+// The same of the matrices of a batch. A scale for a row or a channel is one for each line of each
+// matrix, one for the tensor is that of the whole batch, and a number's index at random is the one
+// in the whole batch.
+template <class T>
+SumPlan scaled_matrix_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
+                               const Quantizer& a_format, const Quantizer& b_format,
+                               const MatrixProducts& shape, const T* a, const T* b, const T* bias,
+                               T* y, RangeReport* report = nullptr);
+
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_ARITHMETIC_LAYERS_SCALED_PRODUCT_H_

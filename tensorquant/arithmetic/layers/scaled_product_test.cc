@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -174,6 +175,36 @@ TEST(ScaledMatrixProduct, TakesEmptyMatrices) {
     scaled_matrix_product<float>({}, {}, *quantizer, *quantizer, 1, 0, 1, nullptr, nullptr, nullptr,
                                  &y);
     EXPECT_EQ(y, 0.0f) << spec;
+    float z = 1;
+    scaled_matrix_products<float>({}, {}, *quantizer, *quantizer, {{1}, {1}, {}, 1, 0, 1}, nullptr,
+                                  nullptr, nullptr, &z);
+    EXPECT_EQ(z, 0.0f) << spec;
+  }
+}
+
+// Each matrix of both batches as if it stood alone, for every format that has no scale of a tensor.
+TEST(ScaledMatrixProducts, AreThoseOfTheMatrices) {
+  constexpr std::int64_t kRows = 2, kTaps = 35, kColumns = 3;
+  std::vector<float> a(3 * kRows * kTaps), b(3 * kTaps * kColumns), y(3 * kRows * kColumns);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i * 37 % 101) - 50;
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i * 53 % 97) / 8 - 6;
+  const std::vector<float> bias = {0.5f, -1, 2};
+  for (const std::string& spec : scaled_strings()) {
+    const auto quantizer = make_quantizer(spec);
+    const Scale& scale = scaled(spec).scale;
+    const bool has_one = scale.per == Scale::Per::tensor || scale.rule == Scale::Rule::e4m3;
+    if (has_one || quantizer->is_random()) continue;
+    scaled_matrix_products<float>({}, {}, *quantizer, *quantizer,
+                                  {{3}, {3}, {3}, kRows, kTaps, kColumns}, a.data(), b.data(),
+                                  bias.data(), y.data());
+    for (std::size_t i = 0; i < 3; ++i) {
+      std::vector<float> one(kRows * kColumns);
+      scaled_matrix_product<float>({}, {}, *quantizer, *quantizer, kRows, kTaps, kColumns,
+                                   a.data() + i * kRows * kTaps, b.data() + i * kTaps * kColumns,
+                                   bias.data(), one.data());
+      EXPECT_TRUE(std::ranges::equal(one, std::span(y).subspan(i * one.size(), one.size())))
+          << spec;
+    }
   }
 }
 

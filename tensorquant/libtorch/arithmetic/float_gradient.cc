@@ -19,7 +19,6 @@ struct SavedForward : torch::CustomClassHolder {
 };
 
 // A node of the graph takes no undefined tensors.
-bool is_missing(const at::Tensor& x) { return x.dim() == 1 && x.size(0) == 0; }
 at::Tensor or_missing(const at::Tensor& x) { return x.defined() ? x : at::empty({0}); }
 
 // Gives a result the gradients that function(a, b, c) has.
@@ -50,7 +49,6 @@ struct RoundedFunction : torch::autograd::Function<RoundedFunction> {
     at::Tensor inputs[3];
     torch::autograd::variable_list wanted;
     for (std::size_t i = 0; i < 3; ++i) {
-      if (i > 0 && is_missing(saved[i])) continue;
       inputs[i] = saved[i].detach();
       if (!graph->needs_input_grad(i)) continue;
       inputs[i].requires_grad_();
@@ -61,7 +59,7 @@ struct RoundedFunction : torch::autograd::Function<RoundedFunction> {
     const auto found = torch::autograd::grad({y}, wanted, {dy}, /*retain_graph=*/false,
                                              /*create_graph=*/false, /*allow_unused=*/true);
     for (std::size_t i = 0, next = 0; i < 3; ++i) {
-      if (inputs[i].defined() && inputs[i].requires_grad()) result[i] = found[next++];
+      if (inputs[i].requires_grad()) result[i] = found[next++];
     }
     return result;
   }
@@ -77,7 +75,11 @@ at::Tensor with_gradient(const RoundedResult& result, const at::Tensor& a, const
       !(is_differentiated(a) || is_differentiated(b) || is_differentiated(c))) {
     return result.y;
   }
-  return RoundedFunction::apply(a, or_missing(b), or_missing(c), result, function);
+  const auto with_missing = [function, has_b = b.defined(), has_c = c.defined()](
+                                const at::Tensor& x, const at::Tensor& y, const at::Tensor& z) {
+    return function(x, has_b ? y : at::Tensor(), has_c ? z : at::Tensor());
+  };
+  return RoundedFunction::apply(a, or_missing(b), or_missing(c), result, with_missing);
 }
 
 }  // namespace tensorquant

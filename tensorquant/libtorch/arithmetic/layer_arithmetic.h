@@ -1,21 +1,31 @@
 #ifndef TENSORQUANT_LIBTORCH_ARITHMETIC_LAYER_ARITHMETIC_H_
 #define TENSORQUANT_LIBTORCH_ARITHMETIC_LAYER_ARITHMETIC_H_
 
+#include <string>
+
 #include "tensorquant/arithmetic/arithmetic.h"
 
 namespace tensorquant {
 
-// How one forward call of a layer rounds.
+// How one forward call of a layer rounds, or one of several operations in it.
 struct LayerArithmetic {
   Arithmetic arithmetic;
   ArithmeticContext context;
   bool clips_gradient = false;    // dy = 0 where the last sum lies outside the accumulator's range
   RangeReport* report = nullptr;  // added to
+  std::string layer = {};         // whose random streams the context has
+  int index = 0;                  // of the operation
+
+  // For operation `index` of a call that has several: each has random numbers of its own.
+  LayerArithmetic operation(int index) const;
+  // For a part of this operation, likewise.
+  LayerArithmetic part(const std::string& name) const;
 };
 
 // How torch::nn's class Impl computes with rounded arithmetic. Specialise it with a static function
 // call(Impl&, const LayerArithmetic&, arguments of forward()...) that returns what forward()
-// returns. A class without one is refused by apply() where an intrinsic map hits it. It is for that
+// returns. A class without one is refused by apply() where an intrinsic map hits it; so is a layer
+// for which a static function covers(const Impl&), if there is one, returns false. It is for that
 // very class: one derived from it may compute something else.
 template <class Impl>
 struct RoundedForward {};

@@ -39,6 +39,15 @@ at::Tensor rounded_linear(const LayerArithmetic& layer, const at::Tensor& x, con
                        });
 }
 
+at::Tensor rounded_matrix_product(const LayerArithmetic& layer, const at::Tensor& a,
+                                  const at::Tensor& b) {
+  LayerArithmetic of_data = layer;
+  of_data.arithmetic.weight_min_exponent.reset();
+  return with_gradient(
+      run_on(of_data, MatrixProductOperation{}, {a, b}, report_for(layer, a)), a, b, {},
+      [](const at::Tensor& x, const at::Tensor& y, const at::Tensor&) { return at::matmul(x, y); });
+}
+
 at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x,
                                const at::Tensor& w, const at::Tensor& bias,
                                const ConvolutionOperation& convolution) {

@@ -15,6 +15,10 @@ namespace tensorquant {
 at::Tensor rounded_linear(const LayerArithmetic& layer, const at::Tensor& x, const at::Tensor& w,
                           const at::Tensor& bias);
 
+// As at::matmul of two tensors of two dimensions or more, none of which are weights.
+at::Tensor rounded_matrix_product(const LayerArithmetic& layer, const at::Tensor& a,
+                                  const at::Tensor& b);
+
 // Any number of spatial dimensions, with a batch dimension or without.
 at::Tensor rounded_convolution(const LayerArithmetic& layer, const at::Tensor& x,
                                const at::Tensor& w, const at::Tensor& bias,

@@ -2,11 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include <cstdint>
-#include <span>
 #include <string>
 
-#include "tensorquant/arithmetic/layers/batch_norm.h"
 #include "tensorquant/libtorch/arithmetic/float_gradient.h"
 #include "tensorquant/libtorch/arithmetic/operands.h"
 
@@ -15,14 +12,18 @@ namespace {
 
 using namespace detail;
 
-// A layer's tensor as the core takes it: one number for each of `count` outputs or channels, or
-// nothing.
-at::Tensor plain_vector(const char* name, const at::Tensor& tensor, std::int64_t count,
-                        const at::Tensor& input) {
-  require(!tensor.defined() || (tensor.dim() == 1 && tensor.size(0) == count),
-          "expected a " + std::string(name) + " of (" + std::to_string(count) + "), found " +
-              (tensor.defined() ? shape_of(tensor) : ""));
-  return plain(tensor, input);
+// The core takes gamma and beta by their places.
+at::Tensor with_gamma(const at::Tensor& gamma, const at::Tensor& beta) {
+  return gamma.defined() || !beta.defined() ? gamma : at::ones_like(beta);
+}
+
+// libtorch looks at the channels of inputs with numbers alone.
+RoundedResult normalized(const LayerArithmetic& layer, const Operation& operation,
+                         std::initializer_list<at::Tensor> tensors) {
+  const at::Tensor& x = *tensors.begin();
+  if (x.numel() > 0) return run_on_values(layer, operation, tensors);
+  for (const at::Tensor& tensor : tensors) plain(tensor, x);
+  return {at::empty(x.sizes(), plain_input(x).options()), mask_for(layer, x.sizes())};
 }
 
 }  // namespace
@@ -32,41 +33,74 @@ at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
                               const at::Tensor& gamma, const at::Tensor& beta, double epsilon) {
   require(x.dim() >= 2, "expected an input of (batch, channels, ...), found " + shape_of(x));
   const bool is_of_batch = !mean.defined();
-  const std::int64_t channels = x.size(1);
   require(!is_of_batch || x.size(0) * product_of(x.sizes().slice(2)) != 1,
           "expected more than one value for each channel in training, found " + shape_of(x));
-  const at::Tensor input = plain_input(x);
-  // libtorch looks at the channels of inputs with numbers alone.
-  const auto for_channels = [&](const char* name, const at::Tensor& numbers) {
-    return x.numel() == 0 ? plain(numbers, x) : plain_vector(name, numbers, channels, x);
-  };
-  const at::Tensor scale = for_channels("weight", gamma), shift = for_channels("bias", beta);
-  at::Tensor means, variances;
+  at::Tensor means = mean, variances = variance;
   if (is_of_batch) {
     Sizes others = {0};
     for (std::int64_t d = 2; d < x.dim(); ++d) others.push_back(d);
+    const at::Tensor input = plain_input(x);
     means = input.mean(others);
     variances = input.var(others, /*unbiased=*/false);
-  } else {
-    means = for_channels("running mean", mean);
-    variances = for_channels("running variance", variance);
   }
-  const at::Tensor y = at::empty(input.sizes(), input.options());
-  const at::Tensor outside = mask_for(layer, input.sizes());
-  with_type(x, [&](auto zero) {
-    using T = decltype(zero);
-    if (x.numel() == 0) return;
-    const BatchNorm<T> norm{span_of<T>(means), span_of<T>(variances), span_of<T>(scale),
-                            span_of<T>(shift), static_cast<T>(epsilon)};
-    batch_norm(layer.arithmetic, layer.context, norm, product_of(x.sizes().slice(2)),
-               span_of<T>(input), std::span<T>(y.data_ptr<T>(), span_of<T>(input).size()),
-               report_for(layer, x), data_of(outside));
-  });
-  return with_gradient({y, outside}, x, gamma, beta,
-                       [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
-                         return at::batch_norm(a, b, c, mean, variance, is_of_batch, /*momentum=*/0,
-                                               epsilon,
-                                               /*cudnn_enabled=*/false);
+  return with_gradient(
+      normalized(layer, BatchNormOperation{epsilon},
+                 {x, means, variances, with_gamma(gamma, beta), beta}),
+      x, gamma, beta, [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+        return at::batch_norm(a, b, c, mean, variance, is_of_batch, /*momentum=*/0, epsilon,
+                              /*cudnn_enabled=*/false);
+      });
+}
+
+at::Tensor rounded_layer_norm(const LayerArithmetic& layer, const at::Tensor& x,
+                              at::IntArrayRef sizes, const at::Tensor& gamma,
+                              const at::Tensor& beta, double epsilon) {
+  const std::size_t dimensions = sizes.size(), all = static_cast<std::size_t>(x.dim());
+  require(all >= dimensions && x.sizes().slice(all - dimensions) == sizes,
+          "expected an input whose last sizes are those of the layer, found " + shape_of(x));
+  for (const at::Tensor& tensor : {gamma, beta}) {
+    require(!tensor.defined() || tensor.sizes() == sizes,
+            "expected a weight and a bias of the normalized sizes, found " +
+                (tensor.defined() ? shape_of(tensor) : ""));
+  }
+  const LayerNormOperation operation{.dimensions = static_cast<std::int64_t>(dimensions),
+                                     .epsilon = epsilon};
+  return with_gradient(
+      normalized(layer, operation, {x, with_gamma(gamma, beta), beta}), x, gamma, beta,
+      [=, sizes = sizes.vec()](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+        return at::layer_norm(a, sizes, b, c, epsilon, /*cudnn_enable=*/false);
+      });
+}
+
+at::Tensor rounded_group_norm(const LayerArithmetic& layer, const at::Tensor& x,
+                              std::int64_t groups, const at::Tensor& gamma, const at::Tensor& beta,
+                              double epsilon) {
+  const GroupNormOperation operation{.groups = groups, .epsilon = epsilon};
+  check_operation(operation);
+  require(x.dim() >= 2 && x.size(1) % groups == 0,
+          "expected an input of (batch, channels, ...) whose channels " + std::to_string(groups) +
+              " groups divide, found " + shape_of(x));
+  for (const at::Tensor& tensor : {gamma, beta}) {  // also of an input without numbers
+    require(!tensor.defined() || tensor.sizes() == x.sizes().slice(1, 1),
+            "expected a number for each channel of " + shape_of(x) + ", found " +
+                (tensor.defined() ? shape_of(tensor) : ""));
+  }
+  return with_gradient(normalized(layer, operation, {x, with_gamma(gamma, beta), beta}), x, gamma,
+                       beta, [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+                         return at::group_norm(a, groups, b, c, epsilon, /*cudnn_enabled=*/false);
+                       });
+}
+
+at::Tensor rounded_instance_norm(const LayerArithmetic& layer, const at::Tensor& x,
+                                 const at::Tensor& gamma, const at::Tensor& beta, double epsilon) {
+  require(x.dim() >= 2, "expected an input of (batch, channels, ...), found " + shape_of(x));
+  require(!gamma.defined() || x.size(0) > 0,
+          "expected a batch that is not empty, found " + shape_of(x));
+  const GroupNormOperation operation{.groups = x.size(1), .epsilon = epsilon};
+  return with_gradient(normalized(layer, operation, {x, with_gamma(gamma, beta), beta}), x, gamma,
+                       beta, [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
+                         return at::instance_norm(a, b, c, {}, {}, /*use_input_stats=*/true,
+                                                  /*momentum=*/0, epsilon, /*cudnn_enabled=*/false);
                        });
 }
 

@@ -3,6 +3,10 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <array>
+#include <memory>
+#include <optional>
+
 #include "tensorquant/base/error.h"
 #include "tensorquant/libtorch/tensors/scaled_values.h"
 
@@ -37,14 +41,20 @@ RangeReport* report_for(const LayerArithmetic& layer, const at::Tensor& x) {
   return x.scalar_type() == at::kFloat ? layer.report : nullptr;
 }
 
+namespace {
+
 template <class T>
 std::optional<ScaledOperand<T>> operand_of(const std::shared_ptr<const ScaledValues>& values) {
   if (values == nullptr) return std::nullopt;
   return values->operand<T>();
 }
 
-RoundedResult run_on(const LayerArithmetic& layer, const Operation& operation,
-                     std::initializer_list<at::Tensor> tensors, RangeReport* report) {
+// What the data and the weights are made of; null for values.
+using Elements = std::array<std::shared_ptr<const ScaledValues>, 2>;
+
+RoundedResult run(const LayerArithmetic& layer, const Operation& operation,
+                  std::initializer_list<at::Tensor> tensors, RangeReport* report,
+                  const Elements& elements) {
   const at::Tensor& x = *tensors.begin();
   std::vector<TensorShape> shapes;
   for (const at::Tensor& tensor : tensors) {
@@ -57,23 +67,40 @@ RoundedResult run_on(const LayerArithmetic& layer, const Operation& operation,
   for (const at::Tensor& tensor : tensors) {
     if (tensor.defined()) inputs.push_back(plain(tensor, x));
   }
-  // Of the data and the weights; arithmetic sees the elements of what has scales.
-  const auto data_values = scaled_values_of(x);
-  const auto weight_values = inputs.size() > 1 ? scaled_values_of(*(tensors.begin() + 1)) : nullptr;
-  if (data_values != nullptr) inputs[0] = data_values->q;
-  if (weight_values != nullptr) inputs[1] = weight_values->q;
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    if (elements[i] != nullptr) inputs[i] = elements[i]->q;
+  }
   with_type(x, [&](auto zero) {
     using T = decltype(zero);
     std::vector<const T*> data;
     for (const at::Tensor& input : inputs) data.push_back(pointer<T>(input));
-    const auto data_operand = operand_of<T>(data_values);
-    const auto weight_operand = operand_of<T>(weight_values);
+    const auto data_operand = operand_of<T>(elements[0]);
+    const auto weight_operand = operand_of<T>(elements[1]);
     run_operation<T>(operation, layer.arithmetic, layer.context, shapes, data,
                      result.y.data_ptr<T>(), report, data_of(result.outside),
                      {.data = data_operand ? &*data_operand : nullptr,
                       .weights = weight_operand ? &*weight_operand : nullptr});
   });
   return result;
+}
+
+}  // namespace
+
+RoundedResult run_on(const LayerArithmetic& layer, const Operation& operation,
+                     std::initializer_list<at::Tensor> tensors, RangeReport* report) {
+  const at::Tensor* const all = tensors.begin();
+  const bool has_weights = tensors.size() > 1 && all[1].defined();
+  return run(layer, operation, tensors, report,
+             {scaled_values_of(all[0]), has_weights ? scaled_values_of(all[1]) : nullptr});
+}
+
+RoundedResult run_on_values(const LayerArithmetic& layer, const Operation& operation,
+                            std::initializer_list<at::Tensor> tensors) {
+  LayerArithmetic of_values = layer;
+  of_values.arithmetic.accumulator = layer.arithmetic.last_accumulator();
+  of_values.arithmetic.outer.reset();
+  of_values.arithmetic.weight_min_exponent.reset();
+  return run(of_values, operation, tensors, report_for(layer, *tensors.begin()), {});
 }
 
 std::int64_t product_of(at::IntArrayRef sizes) {

@@ -52,9 +52,14 @@ std::span<const T> span_of(const at::Tensor& x) {
   return {x.data_ptr<T>(), static_cast<std::size_t>(x.numel())};
 }
 
-// The operation on layers' tensors, of which the last ones may be undefined, without gradients.
+// The operation on layers' tensors, of which the last ones may be undefined, without gradients. Of
+// data and weights with scales it sees the elements.
 RoundedResult run_on(const LayerArithmetic& layer, const Operation& operation,
                      std::initializer_list<at::Tensor> tensors, RangeReport* report);
+// One that works on values: of two accumulators it knows the outer one alone, and it has no
+// products with weights.
+RoundedResult run_on_values(const LayerArithmetic& layer, const Operation& operation,
+                            std::initializer_list<at::Tensor> tensors);
 
 std::int64_t product_of(at::IntArrayRef sizes);
 std::string shape_of(const at::Tensor& x);  // "(2 x 3)"

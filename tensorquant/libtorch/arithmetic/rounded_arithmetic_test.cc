@@ -1,9 +1,9 @@
 // Layers with an intrinsic map.
 
-#include "tensorquant/libtorch/arithmetic/add.h"
 #include "tensorquant/libtorch/arithmetic/layer_arithmetic.h"
 #include "tensorquant/libtorch/arithmetic/linear_and_convolution.h"
 #include "tensorquant/libtorch/arithmetic/normalization.h"
+#include "tensorquant/libtorch/arithmetic/values.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -334,11 +334,11 @@ TEST(RoundedLayers, TakeFloat64) {
 }
 
 TEST(Apply, RefusesToRoundArithmeticThatItDoesNotCover) {
-  nn::Sequential model(nn::Linear(4, 4), nn::LayerNorm(std::vector<std::int64_t>{4}), nn::Tanh(),
-                       nn::ReLU());
-  EXPECT_THAT([&] { apply(model, intrinsic(R"("nearest,16,8")")); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("'1' (LayerNorm)"), HasSubstr("'2' (Tanh)"),
-                                         Not(HasSubstr("'0'")), Not(HasSubstr("'3'")))));
+  nn::Sequential model(nn::Linear(4, 4), nn::LocalResponseNorm(2), nn::Mish(), nn::ReLU());
+  EXPECT_THAT(
+      [&] { apply(model, intrinsic(R"("nearest,16,8")")); },
+      ThrowsMessage<Error>(AllOf(HasSubstr("'1' (LocalResponseNorm)"), HasSubstr("'2' (Mish)"),
+                                 Not(HasSubstr("'0'")), Not(HasSubstr("'3'")))));
   EXPECT_EQ(summary(model)[0].intrinsic, "");
   EXPECT_THAT([&] { apply(model, intrinsic(R"({"0": "ternary"})")); },
               ThrowsMessage<Error>(AllOf(HasSubstr("'0' (Linear)"), HasSubstr("'ternary'"))));

@@ -58,16 +58,24 @@ void expect_same_answer(const Pair& pair, const torch::Tensor& x) {
       << pair.name << " of " << text(x.sizes()) << " " << c10::toString(x.scalar_type());
 }
 
-template <class Plain, class Twin, class Options>
-Pair make_pair(const std::string& name, std::size_t dimensions, const Options& options,
-               bool is_training = false) {
-  Plain plain(options);
-  Twin rounded(options);
+template <class Plain, class Twin>
+Pair make_pair(const std::string& name, std::size_t dimensions, Plain plain, Twin rounded,
+               bool is_training) {
   apply(rounded, Override::from_json(kRounding));
   plain->train(is_training);
   rounded->train(is_training);
   return {name, dimensions, [plain](const torch::Tensor& x) mutable { return plain->forward(x); },
           [rounded](const torch::Tensor& x) mutable { return rounded->forward(x); }};
+}
+
+template <class Plain, class Twin>
+Pair make_pair(const std::string& name, std::size_t dimensions) {
+  return make_pair(name, dimensions, Plain(), Twin(), /*is_training=*/false);
+}
+template <class Plain, class Twin, class Options>
+Pair make_pair(const std::string& name, std::size_t dimensions, const Options& options,
+               bool is_training = false) {
+  return make_pair(name, dimensions, Plain(options), Twin(options), is_training);
 }
 
 #define PAIR(layer, dimensions, ...) \
@@ -111,6 +119,28 @@ std::vector<Pair> pairs() {
       PAIR(AdaptiveAvgPool2d, 2, o::AdaptiveAvgPool2dOptions({0, 1})),
       PAIR(AdaptiveAvgPool2d, 2, o::AdaptiveAvgPool2dOptions({c10::nullopt, 2})),
       PAIR(AdaptiveAvgPool3d, 3, o::AdaptiveAvgPool3dOptions({3, 2, 1})),
+      PAIR(LayerNorm, 1, o::LayerNormOptions({5})),
+      PAIR(LayerNorm, 2, o::LayerNormOptions({2, 5})),
+      PAIR(LayerNorm, 1, o::LayerNormOptions({2}).elementwise_affine(false)),
+      PAIR(GroupNorm, 1, o::GroupNormOptions(2, 2)),
+      PAIR(GroupNorm, 2, o::GroupNormOptions(1, 5)),
+      PAIR(GroupNorm, 2, o::GroupNormOptions(2, 2).affine(false)),
+      PAIR(InstanceNorm1d, 1, o::InstanceNorm1dOptions(2)),
+      PAIR(InstanceNorm1d, 1, o::InstanceNorm1dOptions(2).affine(true)),
+      PAIR(InstanceNorm2d, 2, o::InstanceNorm2dOptions(2).affine(true)),
+      PAIR(InstanceNorm3d, 3, o::InstanceNorm3dOptions(2).affine(true)),
+      PAIR(Softmax, 1, o::SoftmaxOptions(1)),
+      PAIR(Softmax, 1, o::SoftmaxOptions(-1)),
+      PAIR(LogSoftmax, 1, o::LogSoftmaxOptions(0)),
+      PAIR(GLU, 1, o::GLUOptions()),
+      PAIR(GLU, 1, o::GLUOptions(0)),
+      PAIR(GELU, 1, o::GELUOptions()),
+      PAIR(LeakyReLU, 1, o::LeakyReLUOptions()),
+      PAIR(Softplus, 1, o::SoftplusOptions()),
+      make_pair<torch::nn::Softmax2d, nn::Softmax2d>("Softmax2d", 2),
+      make_pair<torch::nn::SiLU, nn::SiLU>("SiLU", 1),
+      make_pair<torch::nn::Tanh, nn::Tanh>("Tanh", 1),
+      make_pair<torch::nn::Sigmoid, nn::Sigmoid>("Sigmoid", 1),
   };
   for (const bool is_training : {false, true}) {
     const auto add = [&](const o::BatchNormOptions& options) {
@@ -182,7 +212,8 @@ TEST(RoundedShapes, AreThoseOfOneTypeAlone) {
   for (const Pair& pair :
        {PAIR(Linear, 1, o::LinearOptions(2, 3)), PAIR(Conv1d, 1, o::Conv1dOptions(2, 3, 2)),
         PAIR(ConvTranspose1d, 1, o::ConvTranspose1dOptions(2, 3, 2)),
-        PAIR(BatchNorm1d, 1, o::BatchNormOptions(2))}) {
+        PAIR(BatchNorm1d, 1, o::BatchNormOptions(2)), PAIR(LayerNorm, 1, o::LayerNormOptions({2})),
+        PAIR(GroupNorm, 1, o::GroupNormOptions(1, 2)), PAIR(Softmax, 1, o::SoftmaxOptions(1))}) {
     for (const auto type : {torch::kFloat, torch::kDouble, torch::kLong, torch::kBool}) {
       expect_same_answer(pair, torch::ones({2, 2, 2}, type));
     }
@@ -287,6 +318,10 @@ TEST(RoundedShapes, OfParametersAreChecked) {
                  bias);
   expect_refused(nn::BatchNorm1d(2), torch::ones({3, 2}), bias);
   expect_refused(nn::BatchNorm1d(2), torch::ones({3, 2}), weight);
+  expect_refused(nn::LayerNorm(o::LayerNormOptions({2})), torch::ones({3, 2}), bias);
+  expect_refused(nn::LayerNorm(o::LayerNormOptions({2})), torch::ones({3, 2}), weight);
+  expect_refused(nn::GroupNorm(1, 2), torch::ones({3, 2}), bias);
+  expect_refused(nn::GroupNorm(1, 2), torch::ones({3, 2}), weight);
   const auto mean = [](auto& layer) { layer.running_mean = torch::ones(7); };
   const auto variance = [](auto& layer) { layer.running_var = torch::ones(7); };
   expect_refused(nn::BatchNorm1d(2), torch::ones({3, 2}), mean);

@@ -8,6 +8,7 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -150,7 +151,14 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
   bool only_moves_values() const override { return only_moves_values_v<Impl>; }
   TensorAxes weight_axes() const override { return weight_axes_v<Impl>; }
   int output_axis() const override { return output_axis_v<Impl>; }
-  bool can_round_arithmetic() const override { return detail::RoundsArithmetic<Impl, A...>; }
+  bool can_round_arithmetic() const override {
+    const Impl& layer [[maybe_unused]] = *this;
+    if constexpr (requires { RoundedForward<Impl>::covers(layer); }) {
+      return RoundedForward<Impl>::covers(layer);
+    } else {
+      return detail::RoundsArithmetic<Impl, A...>;
+    }
+  }
   std::string opaque_result() const override {
     return detail::tensors_in<R>() == detail::Tensors::found ? "" : c10::demangle(typeid(R).name());
   }
@@ -207,9 +215,12 @@ class QLayer<Impl, Self, R(A...)> : public Impl, public QuantizableLayer {
     return run([&](Impl& layer, [[maybe_unused]] std::uint32_t step) -> R {
       if constexpr (detail::RoundsArithmetic<Impl, A...>) {
         if (rounds_arithmetic()) {
-          return round_arithmetic(step, [&](const LayerArithmetic& arithmetic) {
-            return RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...);
+          std::optional<R> result;
+          round_arithmetic(step, [&](const LayerArithmetic& arithmetic) {
+            result.emplace(
+                RoundedForward<Impl>::call(layer, arithmetic, std::forward<A>(arguments)...));
           });
+          return *std::move(result);
         }
       }
       return layer.Impl::forward(std::forward<A>(arguments)...);

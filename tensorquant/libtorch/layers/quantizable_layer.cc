@@ -133,8 +133,9 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
     if (quantizers.weight != nullptr) {
       arithmetic.arithmetic.weight_min_exponent = smallest_normal_exponent(*quantizers.weight);
     }
-    arithmetic.context = {quantizers.seed, stream_of(quantizers.layer, Place::product),
-                          stream_of(quantizers.layer, Place::accumulator), 0};
+    arithmetic.context.seed = quantizers.seed;
+    arithmetic.layer = quantizers.layer;
+    arithmetic = arithmetic.operation(0);
     const auto& last = quantizers.outer ? quantizers.outer->accumulator : quantizers.accumulator;
     arithmetic.clips_gradient = !last->is_straight_through();
   }
@@ -211,19 +212,18 @@ void QuantizableLayer::quantize_parameters(std::span<at::Tensor* const> handles,
   }
 }
 
-at::Tensor QuantizableLayer::round_arithmetic(
-    std::uint32_t step, const std::function<at::Tensor(const LayerArithmetic&)>& call) {
+void QuantizableLayer::round_arithmetic(std::uint32_t step,
+                                        const std::function<void(const LayerArithmetic&)>& call) {
   // NOLINTNEXTLINE(bugprone-unchecked-optional-access): called where rounds_arithmetic() holds
   LayerArithmetic arithmetic = *plan_->arithmetic;
   arithmetic.context.step = step;
   RangeReport report;
   if (records_) arithmetic.report = &report;
-  at::Tensor output = named(plan_->quantizers.layer, [&] { return call(arithmetic); });
+  named(plan_->quantizers.layer, [&] { call(arithmetic); });
   if (records_) {
     const std::lock_guard lock(ranges_mutex_);
     ranges_.merge(report);
   }
-  return output;
 }
 
 void QuantizableLayer::record_ranges(bool on) {

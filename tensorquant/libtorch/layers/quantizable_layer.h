@@ -53,7 +53,7 @@ class QuantizableLayer {
   // See weight_axes_v and output_axis_v.
   virtual TensorAxes weight_axes() const = 0;
   virtual int output_axis() const = 0;
-  // True for layers whose arithmetic an intrinsic map can round: see RoundedForward.
+  // Whether an intrinsic map can round the layer's arithmetic: see RoundedForward.
   virtual bool can_round_arithmetic() const = 0;
   // The type that forward() returns if nothing tells where the tensors in it are; else empty.
   virtual std::string opaque_result() const = 0;
@@ -126,8 +126,8 @@ class QuantizableLayer {
   // ones.
   void quantize_parameters(std::span<at::Tensor* const> handles, bool training, std::uint32_t step);
   // call(arithmetic), for a call of that step.
-  at::Tensor round_arithmetic(std::uint32_t step,
-                              const std::function<at::Tensor(const LayerArithmetic&)>& call);
+  void round_arithmetic(std::uint32_t step,
+                        const std::function<void(const LayerArithmetic&)>& call);
   // What quantizers made of the input of a layer that only moves values, and will be asked for;
   // else null. After the call its output is made of it likewise.
   std::shared_ptr<const ScaledValues> elements_of(const at::Tensor& x) const;

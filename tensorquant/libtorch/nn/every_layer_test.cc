@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/layers/quantizable_layer.h"
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/libtorch/nn/layer_cases.h"
 #include "tensorquant/libtorch/tensors/tensor_ops.h"
@@ -152,6 +154,41 @@ TEST_P(EveryLayer, EqualsTheFloatLayerAtQuantizedValues) {
     const Outcome expected = run(GetParam(), *plain_, type, nearest_8_4);
     expect_same(run_twin(type), expected);
     expect_same(run_twin(type), expected);  // from the cache
+  }
+}
+
+// Inside: in float64 each step is rounded to the tensor's type alone.
+TEST_P(EveryLayer, IsRefusedOrNearTheFloatLayerWhereItsArithmeticIsRoundedToItsType) {
+  const Override maps = Override::from_json(R"({"intrinsic": {"": {"accumulate": "once"}}})");
+  const auto& twin = dynamic_cast<const QuantizableLayer&>(*twin_);
+  if (twin.only_moves_values()) return;
+  if (!twin.can_round_arithmetic()) {
+    EXPECT_THROW(apply(twin_, maps), Error);
+    return;
+  }
+  plain_->to(torch::kDouble);
+  twin_->to(torch::kDouble);
+  apply(twin_, maps);
+  const auto expect_near = [](const Tensor& found, const Tensor& wanted) {
+    ASSERT_EQ(found.defined(), wanted.defined());
+    if (wanted.defined()) {
+      EXPECT_TRUE(torch::allclose(found, wanted, 1e-8, 1e-9)) << found << "\n" << wanted;
+    }
+  };
+  for (const bool is_training : {true, false}) {
+    plain_->train(is_training);
+    twin_->train(is_training);
+    const Outcome found = run_twin(torch::kDouble), wanted = run_plain(torch::kDouble);
+    ASSERT_EQ(found.outputs.size(), wanted.outputs.size());
+    for (std::size_t i = 0; i < wanted.outputs.size(); ++i) {
+      expect_near(found.outputs[i], wanted.outputs[i]);
+    }
+    for (std::size_t i = 0; i < wanted.input_gradients.size(); ++i) {
+      expect_near(found.input_gradients[i], wanted.input_gradients[i]);
+    }
+    for (const auto& parameter : wanted.parameters) {
+      expect_near(found.parameters[parameter.key()].grad(), parameter.value().grad());
+    }
   }
 }
 

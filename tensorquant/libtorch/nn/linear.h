@@ -1,8 +1,8 @@
 #ifndef TENSORQUANT_LIBTORCH_NN_LINEAR_H_
 #define TENSORQUANT_LIBTORCH_NN_LINEAR_H_
 
-#include "tensorquant/libtorch/arithmetic/add.h"
 #include "tensorquant/libtorch/arithmetic/linear_and_convolution.h"
+#include "tensorquant/libtorch/arithmetic/values.h"
 #include "tensorquant/libtorch/nn/twin.h"
 
 namespace tensorquant {

@@ -33,8 +33,52 @@ struct RoundedBatchNorm {
   }
 };
 
+struct RoundedInstanceNorm {
+  template <class Layer>
+  static bool covers(const Layer& layer) {
+    return !layer.options.track_running_stats();
+  }
+  template <class Layer>
+  static at::Tensor call(Layer& layer, const LayerArithmetic& arithmetic, const at::Tensor& x) {
+    DimensionCheck<Layer>::of(layer, x);
+    const auto normalize = [&](const at::Tensor& batch) {
+      return rounded_instance_norm(arithmetic, batch, layer.weight, layer.bias,
+                                   layer.options.eps());
+    };
+    const bool has_batch = x.dim() == batched_dimensions(layer);
+    return has_batch ? normalize(x) : normalize(x.unsqueeze(0)).squeeze(0);
+  }
+
+ private:
+  static std::int64_t batched_dimensions(const ::torch::nn::InstanceNorm1dImpl&) { return 3; }
+  static std::int64_t batched_dimensions(const ::torch::nn::InstanceNorm2dImpl&) { return 4; }
+  static std::int64_t batched_dimensions(const ::torch::nn::InstanceNorm3dImpl&) { return 5; }
+};
+
 }  // namespace detail
 
+template <>
+struct RoundedForward<::torch::nn::LayerNormImpl> {
+  static at::Tensor call(::torch::nn::LayerNormImpl& layer, const LayerArithmetic& arithmetic,
+                         const at::Tensor& x) {
+    return rounded_layer_norm(arithmetic, x, layer.options.normalized_shape(), layer.weight,
+                              layer.bias, layer.options.eps());
+  }
+};
+template <>
+struct RoundedForward<::torch::nn::GroupNormImpl> {
+  static at::Tensor call(::torch::nn::GroupNormImpl& layer, const LayerArithmetic& arithmetic,
+                         const at::Tensor& x) {
+    return rounded_group_norm(arithmetic, x, layer.options.num_groups(), layer.weight, layer.bias,
+                              layer.options.eps());
+  }
+};
+template <>
+struct RoundedForward<::torch::nn::InstanceNorm1dImpl> : detail::RoundedInstanceNorm {};
+template <>
+struct RoundedForward<::torch::nn::InstanceNorm2dImpl> : detail::RoundedInstanceNorm {};
+template <>
+struct RoundedForward<::torch::nn::InstanceNorm3dImpl> : detail::RoundedInstanceNorm {};
 template <>
 struct RoundedForward<::torch::nn::BatchNorm1dImpl> : detail::RoundedBatchNorm {};
 template <>

@@ -4,6 +4,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "tensorquant/arithmetic/arithmetic.h"
@@ -98,6 +101,30 @@ std::optional<Grouping> grouping_in(const ScaledValues& values, const at::Tensor
   return std::nullopt;
 }
 
+// Of a view that is some rows of all; nothing where it is another one.
+std::optional<ScaledValues> rows_of(const ScaledValues& all, const at::Tensor& x) {
+  const at::IntArrayRef whole = all.q.sizes(), sizes = x.sizes();
+  if (!x.is_contiguous() || x.numel() == 0 || sizes.size() != whole.size() ||
+      sizes.slice(1) != whole.slice(1)) {
+    return std::nullopt;
+  }
+  const std::int64_t size = x.numel() / sizes[0], first = x.storage_offset() / size;
+  Grouping grouping = all.grouping;
+  const auto rows = static_cast<std::size_t>(whole[0]);
+  if (x.storage_offset() % size != 0) return std::nullopt;
+  if (!grouping.by_index && grouping.axis.outer % rows == 0) {
+    grouping.axis.outer = grouping.axis.outer / rows * static_cast<std::size_t>(sizes[0]);
+  } else if (grouping.by_index && grouping.axis == axis_of(whole, 0, 1)) {
+    grouping.axis = axis_of(sizes, 0, 1);
+  } else {
+    return std::nullopt;
+  }
+  const std::int64_t scales = all.scales.numel() / whole[0];  // of a row
+  return ScaledValues{all.q.narrow(0, first, sizes[0]),
+                      all.scales.narrow(0, first * scales, sizes[0] * scales), grouping,
+                      all.min_exponent};
+}
+
 }  // namespace
 
 at::Tensor quantize_with_elements(at::Tensor&& x, const std::shared_ptr<const Quantizer>& quantizer,
@@ -118,10 +145,16 @@ std::shared_ptr<const ScaledValues> find_scaled_values(const at::Tensor& x) {
     // q has the memory's order only where that is C order.
     const bool is_ordered = owner->strides == values->q.strides();
     const bool is_reshaped = x.is_contiguous() && x.numel() == values->q.numel();
-    if (!is_ordered || (!is_reshaped && values->scales.numel() > 1)) {
+    const bool has_one_grouping = is_reshaped || values->scales.numel() <= 1;
+    const auto rows = is_ordered && !has_one_grouping ? rows_of(*values, x) : std::nullopt;
+    if (!is_ordered || (!has_one_grouping && !rows)) {
       return lost("it reads a view of a tensor with scales, in another order");
     }
-    values->q = values->q.as_strided(x.sizes(), x.strides(), x.storage_offset()).contiguous();
+    if (rows) {
+      *values = *rows;
+    } else {
+      values->q = values->q.as_strided(x.sizes(), x.strides(), x.storage_offset()).contiguous();
+    }
   }
   if (!is_made_of(x, *values))
     return lost("it reads a tensor with scales that was changed in place");

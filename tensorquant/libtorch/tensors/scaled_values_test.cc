@@ -209,6 +209,23 @@ TEST_F(ScaledOperandsOfLayers, MayBeEmpty) {
   }
 }
 
+// Attention takes the projections of queries, keys and values from rows of one matrix.
+TEST_F(ScaledOperandsOfLayers, OfRowsAreSeenApartToo) {
+  for (const auto& [weights, inside] :
+       {std::pair("int,8,per=channel,scale=max", "int8_int32"), std::pair("mxfp8_e4m3", "mx")}) {
+    nn::MultiheadAttention attention(64, 2);
+    apply(attention, Override::from_json(std::string(R"({"weights": ")") + weights +
+                                         R"(", "intrinsic": ")" + inside + R"("})"));
+    attention->eval();
+    const Tensor x = torch::randn({5, 3, 64}), again = x.clone(), once_more = x.clone();
+    const auto output = [&](const Tensor& keys, const Tensor& values) {
+      return std::get<0>(attention->forward(x, keys, values));
+    };
+    EXPECT_TRUE(at::equal(output(again, again), output(x, x))) << weights;
+    EXPECT_TRUE(at::equal(output(again, once_more), output(x, x))) << weights;
+  }
+}
+
 TEST_F(ScaledOperandsOfLayers, OfOtherTypesAreAnErrorThatNamesTheLayer) {
   nn::Sequential model = data_and(torch::nn::AnyModule(nn::Linear(4, 3)));
   apply(model, maps("null", "int,8,scale=max", R"("int8_int32")"));

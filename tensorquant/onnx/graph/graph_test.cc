@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "tensorquant/base/test_files.h"
+#include "tensorquant/onnx/graph/flat_model.h"
 
 namespace tensorquant::onnx {
 namespace {
@@ -356,6 +357,60 @@ TEST(GraphTest, ALeftOutInputOfAFunctionIsLeftOutInside) {
   model.functions = {scale_function()};
   const Graph graph = make_graph(model, "file");
   EXPECT_THAT(names(graph, graph.block.nodes[1].inputs), ElementsAre("call/t", ""));
+}
+
+TEST(FlatModelTest, HasTheNodesOfFunctionsAndConstantsAsInitializers) {
+  ModelProto model = model_of({call("Scale", {"x", "two"}, {"y"}, "call")});
+  model.functions = {scale_function()};
+  model.graph.initializers = {number("two", 2)};
+  EXPECT_EQ(
+      error_of([&] { flat_model(make_graph(model, "file"), 3); }),
+      "file: node 'call/elu' (Elu): is of version 13 of its operators, the model of version 17");
+  model.operator_sets = {{"", 13}};
+  const ModelProto flat = flat_model(make_graph(model, "file"), 3);
+  EXPECT_TRUE(flat.functions.empty());
+  EXPECT_EQ(flat.ir_version, 4);
+  const Graph graph = make_graph(flat, "flat");
+  EXPECT_THAT(operators(graph.block), operators(make_graph(model, "file").block));
+  EXPECT_THAT(names(graph, graph.block.nodes[1].inputs), ElementsAre("call/t", "two"));
+  EXPECT_THAT(names(graph, graph.block.outputs), ElementsAre("y"));
+}
+
+TEST(FlatModelTest, AnOutputThatIsAValueOfAnotherNameIsACopyOfIt) {
+  FunctionProto same;
+  same.domain = "own";
+  same.name = "Same";
+  same.inputs = same.outputs = {"a"};
+  ModelProto model = model_of({call("Same", {"x"}, {"y"}, "call")});
+  model.functions = {same};
+  model.graph.outputs = {value("x"), value("y"), value("two")};
+  model.graph.initializers = {number("two", 2)};
+  const ModelProto flat = flat_model(make_graph(model, "file"), 8);
+  const Graph graph = make_graph(flat, "flat");
+  EXPECT_THAT(operators(graph.block), ElementsAre("Identity"));
+  EXPECT_THAT(graph.output_names, ElementsAre("x", "y", "two"));
+}
+
+TEST(FlatModelTest, ValuesOfOneNameInTwoBranchesHaveTwoNames) {
+  const auto branch = [](const std::string& attribute, const std::string& type) {
+    Attribute made;
+    made.name = attribute;
+    made.type = AttributeType::graph;
+    GraphProto& graph = made.graphs.emplace_back();
+    graph.initializers = {number("w", type == "Add" ? 1 : 2)};
+    graph.nodes = {node(type, {"x", "w"}, {"z"})};
+    graph.outputs = {value("z")};
+    return made;
+  };
+  NodeProto choice = node("If", {"x"}, {"y"});
+  choice.attributes = {branch("then_branch", "Add"), branch("else_branch", "Mul")};
+  const ModelProto flat = flat_model(make_graph(model_of({choice}), "file"), 8);
+  ASSERT_EQ(flat.graph.initializers.size(), 2U);
+  EXPECT_EQ(flat.graph.initializers[0].name, "w");
+  EXPECT_EQ(flat.graph.initializers[1].name, "w#2");
+  const GraphProto& second = flat.graph.nodes[0].attributes[1].graphs[0];
+  EXPECT_THAT(second.nodes[0].inputs, ElementsAre("x", "w#2"));
+  EXPECT_THAT(second.nodes[0].outputs, ElementsAre("z#2"));
 }
 
 TEST(GraphTest, EveryModelOfTheDevelopersHasAGraph) {

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/onnx/names/integer_factors.h"
 #include "tensorquant/onnx/names/module_path.h"
 #include "tensorquant/onnx/names/values.h"
 
@@ -21,11 +22,22 @@ const Names kMovers = {"Reshape",      "Flatten",        "Transpose", "Squeeze",
                        "Unsqueeze",    "Slice",          "Split",     "Concat",
                        "Expand",       "Identity",       "Dropout",   "Pad",
                        "MaxPool",      "GlobalMaxPool",  "Tile",      "DepthToSpace",
-                       "SpaceToDepth", "GatherElements", "GatherND",  "If"};
-const Names kOthers = {
-    "Cast",          "Constant",       "ConstantOfShape",  "Shape",
-    "Size",          "QuantizeLinear", "DequantizeLinear", "QLinearConv",
-    "QLinearMatMul", "ConvInteger",    "MatMulInteger",    "DynamicQuantizeLinear"};
+                       "SpaceToDepth", "GatherElements", "GatherND",  "If",
+                       "TopK",         "Compress",       "Trilu",     "ReverseSequence",
+                       "Unique",       "CenterCropPad"};
+const Names kOthers = {"Cast",
+                       "CastLike",
+                       "Constant",
+                       "ConstantOfShape",
+                       "Shape",
+                       "Size",
+                       "QuantizeLinear",
+                       "DequantizeLinear",
+                       "QLinearConv",
+                       "QLinearMatMul",
+                       "ConvInteger",
+                       "MatMulInteger",
+                       "DynamicQuantizeLinear"};
 // Nodes that make another constant of a constant's numbers, and those of them that keep its shape.
 const Names kChains = {"Identity",         "Transpose", "Reshape",  "Unsqueeze",    "Cast",
                        "DequantizeLinear", "Quant",     "IntQuant", "BipolarQuant", "FloatQuant"};
@@ -81,6 +93,7 @@ class LayerFinder {
       const bool is_product = node.op_type == "MatMul" && !layer.weights.empty();
       if (is_product && layer.role == Layer::Role::computes) find_bias(layer, adds);
       if (layer.bias_node != nullptr) taken.insert(layer.bias_node);
+      layer.has_integer_factors = has_integer_factors(graph_, facts_, node);
       count_prefix(prefix);
       layer.name = unique(prefix + name_of(layer));
       const std::string name = layer.name;

@@ -30,6 +30,7 @@ struct Layer {
   std::vector<std::size_t> weight_inputs;
   std::size_t bias_input = 0;       // not of a bias_node's
   const Node* bias_node = nullptr;  // the Add behind a MatMul whose constant is the bias: one layer
+  bool has_integer_factors = false;  // see integer_factors.h
 };
 
 // Where names come from: `canonical` are those of docs/onnx.md; `node` the nodes' own, of one

@@ -146,6 +146,16 @@ TEST(LayersTest, AProductOfActivationsHasNoWeight) {
   EXPECT_TRUE(layers_of(graph)[1].weights.empty());
 }
 
+TEST(LayersTest, ACastToAnothersTypeIsNoLayerAndWhatItMakesIsOfThatType) {
+  const Graph graph = graph_of({node("Shape", {"x"}, {"s"}), node("CastLike", {"s", "x"}, {"f"}),
+                                node("TopK", {"x", "f"}, {"top", "places"}),
+                                node("Mul", {"f", "top"}, {"y"})});
+  const std::vector<Layer> layers = layers_of(graph);
+  EXPECT_EQ(layers[1].role, Layer::Role::other);
+  EXPECT_EQ(layers[2].role, Layer::Role::moves);
+  EXPECT_EQ(layers[3].role, Layer::Role::computes);
+}
+
 TEST(LayersTest, ASubgraphsNodesHaveTheNameOfItsNodeBefore) {
   NodeProto choice = node("If", {"x"}, {"y"}, "choice");
   for (const char* branch : {"then_branch", "else_branch"}) {

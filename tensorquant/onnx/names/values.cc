@@ -17,6 +17,7 @@ constexpr std::string_view kBooleans[] = {
     "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not",
     "And",   "Or",   "Xor",         "IsNaN",   "IsInf"};
 constexpr std::string_view kIntegers[] = {"Shape", "Size", "ArgMax", "ArgMin", "NonZero"};
+constexpr std::string_view kSums[] = {"ConvInteger", "MatMulInteger"};
 
 class FactFinder {
  public:
@@ -50,7 +51,8 @@ class FactFinder {
         if (id == kNoValue) continue;
         at(facts_.maker, id) = &node;
         at(facts_.origin, id) = origin;
-        if (at(facts_.type, id) == DataType::undefined) at(facts_.type, id) = type_of(node);
+        DataType& type = at(facts_.type, id);
+        if (type == DataType::undefined) type = type_of(node, id);
       }
     }
     for (const ValueId id : block.outputs) count_reader(id);
@@ -75,22 +77,41 @@ class FactFinder {
                : DataType::undefined;
   }
 
-  DataType type_of(const Node& node) const {
+  // Undefined where the node does not say it.
+  static DataType told(const Node& node, std::string_view attribute) {
+    const Attribute* found = find_attribute(node, attribute);
+    return found != nullptr ? static_cast<DataType>(found->i) : DataType::undefined;
+  }
+
+  DataType type_of(const Node& node, ValueId output) const {
     if (is_one_of(kBooleans, node.op_type)) return DataType::boolean;
     if (is_one_of(kIntegers, node.op_type)) return DataType::i64;
-    if (node.op_type == "Cast") {
-      const Attribute* to = find_attribute(node, "to");
-      return to != nullptr ? static_cast<DataType>(to->i) : DataType::undefined;
-    }
+    if (is_one_of(kSums, node.op_type)) return DataType::i32;
+    if (node.op_type == "Cast") return told(node, "to");
     if (node.op_type == "ConstantOfShape") {
       const Attribute* value = find_attribute(node, "value");
       return value != nullptr && !value->tensors.empty() ? value->tensors[0].type : DataType::f32;
     }
     if (node.op_type == "QuantizeLinear") {
+      const DataType type = told(node, "output_dtype");
+      if (type != DataType::undefined) return type;
       return node.inputs.size() > 2 ? input_type(node, 2) : DataType::u8;
     }
-    if (node.op_type == "DequantizeLinear") return input_type(node, 1);
-    if (node.op_type == "Where") return input_type(node, 1);
+    if (node.op_type == "DequantizeLinear") {
+      const DataType type = told(node, "output_dtype");
+      return type != DataType::undefined ? type : input_type(node, 1);
+    }
+    if (node.op_type == "QLinearConv" || node.op_type == "QLinearMatMul") {
+      return input_type(node, 7);
+    }
+    if (node.op_type == "QGemm") {
+      return node.inputs.size() > 8 ? input_type(node, 8) : DataType::f32;
+    }
+    if (node.op_type == "DynamicQuantizeLinear") {
+      return node.outputs.size() > 1 && output == node.outputs[1] ? DataType::f32 : DataType::u8;
+    }
+    if (node.op_type == "Where" || node.op_type == "CastLike") return input_type(node, 1);
+    if (node.op_type == "OneHot") return input_type(node, 2);
     if (!node.blocks.empty()) {
       const Block& first = node.blocks.front().second;
       return first.outputs.empty() ? DataType::undefined

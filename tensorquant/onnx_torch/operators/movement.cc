@@ -1,7 +1,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
+#include <map>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/onnx_torch/operators/operators.h"
@@ -28,19 +30,11 @@ Function size(const NodeView&) {
   return [](const Tensors& in) { return Tensors{at::scalar_tensor(in[0].numel(), at::kLong)}; };
 }
 
-Function constant_of_shape(const NodeView& node) {
-  const onnx::Tensor* told = node.tensor("value");
-  const at::Tensor value =
-      told != nullptr ? tensor_of(*told).reshape({}) : at::scalar_tensor(0, at::kFloat);
-  return [value, sizes = IntegerList(node, 0)](const Tensors& in) {
-    return Tensors{value.expand(sizes.of(in)).clone()};
-  };
-}
-
 Function expand(const NodeView& node) {
   return [sizes = IntegerList(node, 1)](const Tensors& in) {
-    const Integers wanted = sizes.of(in);
-    return Tensors{in[0].expand(at::infer_size(in[0].sizes(), wanted))};
+    const auto wanted = at::infer_size(in[0].sizes(), sizes.of(in));
+    check_size(wanted, in[0].scalar_type());
+    return Tensors{in[0].expand(wanted)};
   };
 }
 
@@ -77,14 +71,8 @@ Function flatten(const NodeView& node) {
   };
 }
 
-// The axes are an attribute before operator set 13, then an input.
-IntegerList axes_of(const NodeView& node, std::int64_t first_with_input = 13) {
-  return node.version() < first_with_input ? IntegerList(node.integers("axes"))
-                                           : IntegerList(node, 1);
-}
-
 Function squeeze(const NodeView& node) {
-  return [axes = axes_of(node)](const Tensors& in) {
+  return [axes = axes_of(node, 13)](const Tensors& in) {
     Integers places = axes.of(in);
     if (places.empty()) return Tensors{in[0].squeeze()};
     for (std::int64_t& axis : places) axis = axis_of(axis, in[0].dim());
@@ -99,7 +87,7 @@ Function squeeze(const NodeView& node) {
 }
 
 Function unsqueeze(const NodeView& node) {
-  return [axes = axes_of(node)](const Tensors& in) {
+  return [axes = axes_of(node, 13)](const Tensors& in) {
     Integers places = axes.of(in);
     const std::int64_t rank = in[0].dim() + static_cast<std::int64_t>(places.size());
     for (std::int64_t& axis : places) axis = axis_of(axis, rank);
@@ -170,38 +158,17 @@ Function split(const NodeView& node) {
   };
 }
 
-at::Tensor from_the_start(const at::Tensor& indices, std::int64_t size) {
-  return at::where(indices < 0, indices + size, indices).to(at::kLong);
-}
-
-Function gather(const NodeView& node) {
-  return [told = node.integer("axis", 0)](const Tensors& in) {
-    const at::Tensor &x = in[0], &indices = in[1];
-    const std::int64_t axis = axis_of(told, x.dim());
-    Integers sizes = x.sizes().slice(0, static_cast<std::size_t>(axis)).vec();
-    sizes.insert(sizes.end(), indices.sizes().begin(), indices.sizes().end());
-    sizes.insert(sizes.end(), x.sizes().begin() + axis + 1, x.sizes().end());
-    const at::Tensor flat = from_the_start(indices, x.size(axis)).reshape({-1});
-    return Tensors{x.index_select(axis, flat).reshape(sizes)};
-  };
-}
-
-Function gather_elements(const NodeView& node) {
-  return [told = node.integer("axis", 0)](const Tensors& in) {
-    const std::int64_t axis = axis_of(told, in[0].dim());
-    return Tensors{at::gather(in[0], axis, from_the_start(in[1], in[0].size(axis)))};
-  };
-}
-
 Function tile(const NodeView& node) {
   return [times = IntegerList(node, 1)](const Tensors& in) {
-    return Tensors{in[0].repeat(times.of(in))};
-  };
-}
-
-Function range(const NodeView&) {
-  return [](const Tensors& in) {
-    return Tensors{at::arange(in[0].item(), in[1].item(), in[2].item(), in[0].scalar_type())};
+    const Integers by = times.of(in);
+    Integers sizes = in[0].sizes().vec();
+    for (std::size_t i = 0; i < sizes.size() && i < by.size(); ++i) {
+      if (by[i] < 0) throw Error("expected repeats of 0 or more");
+      sizes[i] = static_cast<std::int64_t>(
+          std::min(static_cast<double>(sizes[i]) * static_cast<double>(by[i]), 1e18));
+    }
+    check_size(sizes, in[0].scalar_type());
+    return Tensors{in[0].repeat(by)};
   };
 }
 
@@ -219,25 +186,87 @@ Function depth_to_space(const NodeView& node) {
   };
 }
 
-// Begins of all axes, then ends, for libtorch: from the last axis that has one on, in pairs.
-Integers libtorch_margins(const Integers& pads, const Integers& axes, std::int64_t rank) {
-  const std::size_t count = axes.empty() ? static_cast<std::size_t>(rank) : axes.size();
+// Blocks of an image into channels; depth_to_space() of the same mode takes that back.
+Function space_to_depth(const NodeView& node) {
+  const std::int64_t block = positive(node, "blocksize", 1);
+  const Integers order =
+      node.text("mode", "DCR") == "CRD" ? Integers{0, 1, 3, 5, 2, 4} : Integers{0, 3, 5, 1, 2, 4};
+  return [=](const Tensors& in) {
+    const at::Tensor& x = in[0];
+    if (x.dim() != 4) throw Error("expected an input of 4 dimensions");
+    const std::int64_t rows = x.size(2) / block, columns = x.size(3) / block;
+    return Tensors{x.reshape({x.size(0), x.size(1), rows, block, columns, block})
+                       .permute(order)
+                       .reshape({x.size(0), x.size(1) * block * block, rows, columns})};
+  };
+}
+
+// What stands before and behind each axis of a tensor. Negative: so many are cut off.
+struct Margins {
+  Integers before, behind;
+};
+
+Margins margins_of(const Integers& pads, const Integers& axes, std::int64_t rank) {
+  const Integers places = all_axes_of(axes, rank);
+  const std::size_t count = places.size();
   if (pads.size() != 2 * count) {
     throw Error("pads: expected " + std::to_string(2 * count) + " integers, found " +
                 std::to_string(pads.size()));
   }
-  Integers margins(2 * static_cast<std::size_t>(rank));
+  const auto all = static_cast<std::size_t>(rank);
+  Margins margins = {Integers(all, 0), Integers(all, 0)};
   for (std::size_t i = 0; i < count; ++i) {
-    const std::int64_t axis =
-        axes.empty() ? static_cast<std::int64_t>(i) : axis_of(axes.at(i), rank);
-    const auto place = static_cast<std::size_t>(2 * (rank - 1 - axis));
-    margins.at(place) = pads[i];
-    margins.at(place + 1) = pads[i + count];
-  }
-  while (!margins.empty() && margins.back() == 0 && margins[margins.size() - 2] == 0) {
-    margins.resize(margins.size() - 2);
+    const auto axis = static_cast<std::size_t>(places[i]);
+    margins.before[axis] = pads[i];
+    margins.behind[axis] = pads[count + i];
   }
   return margins;
+}
+
+at::Tensor filled_around(const at::Tensor& x, const Margins& margins, const at::Scalar& value) {
+  Integers pairs, sizes;  // libtorch's: from the last axis on
+  for (std::size_t i = margins.before.size(); i-- > 0;) {
+    pairs.insert(pairs.end(), {margins.before[i], margins.behind[i]});
+    // In floating point, for the sum of two integers of a file may overflow.
+    const double size = static_cast<double>(x.size(static_cast<std::int64_t>(i))) +
+                        static_cast<double>(margins.before[i]) +
+                        static_cast<double>(margins.behind[i]);
+    sizes.push_back(static_cast<std::int64_t>(std::clamp(size, -1.0, 1e18)));
+  }
+  check_size(sizes, x.scalar_type());
+  return at::constant_pad_nd(x, pairs, value);
+}
+
+using Place = at::Tensor (*)(const at::Tensor& at, std::int64_t size);
+
+// Which of an axis' elements stands at a place, which may lie outside.
+at::Tensor nearest_place(const at::Tensor& at, std::int64_t size) {
+  return at::clamp(at, 0, size - 1);
+}
+at::Tensor mirrored_place(const at::Tensor& at, std::int64_t size) {
+  const std::int64_t period = std::max<std::int64_t>(2 * (size - 1), 1);
+  const at::Tensor in_period = at::remainder(at, period);
+  return at::minimum(in_period, period - in_period).clamp(0, size - 1);
+}
+at::Tensor wrapped_place(const at::Tensor& at, std::int64_t size) {
+  return at::remainder(at, size);
+}
+
+at::Tensor continued_around(at::Tensor x, const Margins& margins, Place place) {
+  for (std::int64_t axis = 0; axis < x.dim(); ++axis) {
+    const std::int64_t before = margins.before[static_cast<std::size_t>(axis)];
+    const std::int64_t behind = margins.behind[static_cast<std::size_t>(axis)];
+    if (before == 0 && behind == 0) continue;
+    const std::int64_t size = x.size(axis);
+    if (size == 0) throw Error("there is nothing to continue along axis " + std::to_string(axis));
+    constexpr std::int64_t kFar = std::int64_t{1} << 60;
+    if (std::max(std::abs(before), std::abs(behind)) > kFar) throw Error("pads: out of range");
+    Integers sizes = x.sizes().vec();
+    sizes[static_cast<std::size_t>(axis)] = size + before + behind;
+    check_size(sizes, x.scalar_type());
+    x = x.index_select(axis, place(at::arange(-before, size + behind, at::kLong), size));
+  }
+  return x;
 }
 
 // Pads and value are attributes before operator set 11, then inputs.
@@ -245,18 +274,53 @@ Function pad(const NodeView& node) {
   const bool attributes = node.version() < 11;
   const IntegerList pads = attributes ? IntegerList(node.integers("pads")) : IntegerList(node, 1);
   const IntegerList axes = attributes ? IntegerList(Integers()) : IntegerList(node, 3);
-  const std::string told = node.text("mode", "constant");
-  if (told != "constant" && told != "reflect" && told != "edge") {
-    throw Error("mode '" + told + "' is not supported");
+  const std::string mode = node.text("mode", "constant");
+  const std::map<std::string, Place> places = {{"constant", nullptr},
+                                               {"edge", nearest_place},
+                                               {"reflect", mirrored_place},
+                                               {"wrap", wrapped_place}};
+  const auto place = places.find(mode);
+  if (place == places.end()) throw Error("mode '" + mode + "' is not known");
+  return [=, place = place->second, value = node.number("value", 0)](const Tensors& in) {
+    const Margins margins = margins_of(pads.of(in), axes.of(in), in[0].dim());
+    if (place != nullptr) return Tensors{continued_around(in[0], margins, place)};
+    return Tensors{filled_around(in[0], margins, is_given(in, 2) ? in[2].item() : value)};
+  };
+}
+
+// Cut or filled with zeros on both sides; of an odd number one more behind.
+Function center_crop_pad(const NodeView& node) {
+  const Integers axes = node.integers("axes");
+  return [axes, sizes = IntegerList(node, 1)](const Tensors& in) {
+    const Integers places = all_axes_of(axes, in[0].dim()), wanted = sizes.of(in);
+    if (wanted.size() != places.size()) throw Error("its shape and axes differ in number");
+    Integers before, behind;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (wanted[i] < 0) throw Error("a size below 0");
+      const std::int64_t more = wanted[i] - in[0].size(places[i]);
+      before.push_back(more / 2);
+      behind.push_back(more - more / 2);
+    }
+    before.insert(before.end(), behind.begin(), behind.end());
+    return Tensors{filled_around(in[0], margins_of(before, places, in[0].dim()), 0)};
+  };
+}
+
+// The elements of each sequence up to its length, the other way round.
+Function reverse_sequence(const NodeView& node) {
+  const std::int64_t batch_axis = node.integer("batch_axis", 1);
+  const std::int64_t time_axis = node.integer("time_axis", 0);
+  if (std::min(batch_axis, time_axis) != 0 || std::max(batch_axis, time_axis) != 1) {
+    throw Error("expected 0 and 1 as its batch_axis and time_axis");
   }
-  const std::string mode = told == "edge" ? "replicate" : told;
-  const double value = node.number("value", 0);
   return [=](const Tensors& in) {
-    const Integers margins = libtorch_margins(pads.of(in), axes.of(in), in[0].dim());
-    if (margins.empty()) return Tensors{in[0]};
-    if (mode != "constant") return Tensors{at::pad(in[0], margins, mode)};
-    const bool has_value = in.size() > 2 && in[2].defined();
-    return Tensors{at::constant_pad_nd(in[0], margins, has_value ? in[2].item() : value)};
+    const at::Tensor x = time_axis == 0 ? in[0] : in[0].transpose(0, 1);  // time, batch, ...
+    const at::Tensor time = at::arange(x.size(0), at::kLong).unsqueeze(1);
+    const at::Tensor lengths = in[1].to(at::kLong).unsqueeze(0);
+    const at::Tensor place = at::where(time < lengths, lengths - 1 - time, time);
+    const at::Tensor batch = at::arange(x.size(1), at::kLong).unsqueeze(0);
+    const at::Tensor y = at::index(x, {place, batch});
+    return Tensors{time_axis == 0 ? y : y.transpose(0, 1)};
   };
 }
 
@@ -266,7 +330,6 @@ Operators movement_operators() {
   return {
       {"Shape", {shape, 1, 1}},
       {"Size", {size, 1, 1}},
-      {"ConstantOfShape", {constant_of_shape, 1, 1}},
       {"Expand", {expand, 2, 2}},
       {"Reshape", {reshape, 2, 2}},
       {"Transpose", {transpose, 1, 1}},
@@ -276,12 +339,12 @@ Operators movement_operators() {
       {"Concat", {concat, 1, kAnyNumber}},
       {"Slice", {slice, 1, 5}},
       {"Split", {split, 1, 2}},
-      {"Gather", {gather, 2, 2}},
-      {"GatherElements", {gather_elements, 2, 2}},
       {"Tile", {tile, 2, 2}},
-      {"Range", {range, 3, 3}},
       {"DepthToSpace", {depth_to_space, 1, 1}},
+      {"SpaceToDepth", {space_to_depth, 1, 1}},
       {"Pad", {pad, 1, 4}},
+      {"CenterCropPad", {center_crop_pad, 2, 2}},
+      {"ReverseSequence", {reverse_sequence, 2, 2}},
   };
 }
 

@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/onnx_torch/operators/codes.h"
 
 namespace tensorquant::onnx_torch {
 
@@ -37,6 +39,17 @@ Integers NodeView::integers(std::string_view name, Integers otherwise) const {
   return found != nullptr ? found->ints : otherwise;
 }
 
+std::vector<double> NodeView::numbers(std::string_view name) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::floats);
+  return found != nullptr ? std::vector<double>(found->floats.begin(), found->floats.end())
+                          : std::vector<double>();
+}
+
+std::vector<std::string> NodeView::texts(std::string_view name) const {
+  const onnx::Attribute* found = find(name, onnx::AttributeType::strings);
+  return found != nullptr ? found->strings : std::vector<std::string>();
+}
+
 const onnx::Tensor* NodeView::tensor(std::string_view name) const {
   const onnx::Attribute* found = find(name, onnx::AttributeType::tensor);
   return found != nullptr ? &found->tensors.front() : nullptr;
@@ -50,6 +63,21 @@ IntegerList::IntegerList(const NodeView& node, std::size_t i, Integers otherwise
 
 Integers IntegerList::of(const Tensors& inputs) const {
   return known_ ? values_ : integers_of(inputs.at(input_));
+}
+
+IntegerList axes_of(const NodeView& node, std::int64_t with_input) {
+  return node.version() < with_input ? IntegerList(node.integers("axes")) : IntegerList(node, 1);
+}
+
+std::int64_t integer_of(const at::Tensor& tensor) {
+  if (tensor.numel() != 1) {
+    throw Error("expected one integer, found " + std::to_string(tensor.numel()));
+  }
+  return integers_of(tensor).front();
+}
+
+at::Tensor optional_input(const Tensors& inputs, std::size_t i) {
+  return i < inputs.size() ? inputs[i] : at::Tensor();
 }
 
 std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise) {
@@ -95,12 +123,15 @@ at::ScalarType scalar_type_of(onnx::DataType type) {
 }
 
 at::Tensor tensor_of(const onnx::Tensor& tensor) {
-  const at::ScalarType type = scalar_type_of(tensor.type);
+  const at::ScalarType type = held_type(tensor.type);
   if (tensor.external) throw Error("its external data are not loaded");
   const std::optional<std::size_t> size = byte_count(tensor.type, tensor.dims);
   if (size != tensor.bytes.size()) {
     throw Error("dimensions " + onnx::to_string(tensor.dims) + " of " + name_of(tensor.type) +
                 ", but " + std::to_string(tensor.bytes.size()) + " bytes");
+  }
+  if (at::elementSize(type) * 8 != static_cast<std::size_t>(bits_of(tensor.type))) {
+    return decoded(tensor);
   }
   at::Tensor made = at::empty(tensor.dims, type);
   if (!tensor.bytes.empty()) std::memcpy(made.data_ptr(), tensor.bytes.data(), tensor.bytes.size());
@@ -112,6 +143,38 @@ std::int64_t axis_of(std::int64_t axis, std::int64_t rank) {
     throw Error("there is no axis " + std::to_string(axis) + " of " + std::to_string(rank));
   }
   return axis < 0 ? axis + rank : axis;
+}
+
+Integers all_axes_of(Integers axes, std::int64_t rank) {
+  if (axes.empty()) {
+    for (std::int64_t axis = 0; axis < rank; ++axis) axes.push_back(axis);
+  }
+  for (std::int64_t& axis : axes) axis = axis_of(axis, rank);
+  Integers sorted = axes;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+    throw Error("an axis stands there twice");
+  }
+  return axes;
+}
+
+at::Tensor from_the_start(const at::Tensor& indices, std::int64_t size) {
+  const at::Tensor wide = indices.to(at::kLong);
+  return at::where(wide < 0, wide + size, wide);
+}
+
+void check_size(at::IntArrayRef sizes, at::ScalarType type) {
+  constexpr double kMost = 16.0 * (1 << 30);
+  double bytes = static_cast<double>(c10::elementSize(type));
+  for (const std::int64_t size : sizes) {
+    if (size < 0) {
+      throw Error("sizes " + onnx::to_string({sizes.data(), sizes.size()}) + ": one is negative");
+    }
+    bytes *= static_cast<double>(size);
+  }
+  if (bytes <= kMost) return;
+  throw Error("a tensor of sizes " + onnx::to_string({sizes.data(), sizes.size()}) +
+              " takes more than 16 GiB");
 }
 
 }  // namespace tensorquant::onnx_torch

@@ -23,9 +23,10 @@ using Function = std::function<Tensors(const Tensors&)>;
 // graph adds the node.
 class NodeView {
  public:
-  // `constants`: of each input its tensor if it is a constant, else undefined.
-  NodeView(const onnx::Node& node, Tensors constants)
-      : node_(node), constants_(std::move(constants)) {}
+  // `constants`: of each input its tensor if it is a constant, else undefined. `types`: of each
+  // input, undefined where it is not known.
+  NodeView(const onnx::Node& node, Tensors constants, std::vector<onnx::DataType> types)
+      : node_(node), constants_(std::move(constants)), types_(std::move(types)) {}
 
   std::int64_t version() const { return node_.version; }
   const std::string& op_type() const { return node_.op_type; }
@@ -42,11 +43,17 @@ class NodeView {
     return i < constants_.size() ? constants_[i] : at::Tensor();
   }
 
+  onnx::DataType input_type(std::size_t i) const {
+    return i < types_.size() ? types_[i] : onnx::DataType::undefined;
+  }
+
   bool has(std::string_view name) const { return find_attribute(node_, name) != nullptr; }
   std::int64_t integer(std::string_view name, std::int64_t otherwise) const;
   double number(std::string_view name, double otherwise) const;
   std::string text(std::string_view name, const std::string& otherwise) const;
   Integers integers(std::string_view name, Integers otherwise = {}) const;
+  std::vector<double> numbers(std::string_view name) const;  // empty if it is not there
+  std::vector<std::string> texts(std::string_view name) const;
   const onnx::Tensor* tensor(std::string_view name) const;  // null if it is not there
 
  private:
@@ -54,7 +61,12 @@ class NodeView {
 
   const onnx::Node& node_;
   Tensors constants_;
+  std::vector<onnx::DataType> types_;
 };
+
+inline bool is_given(const Tensors& inputs, std::size_t i) {
+  return i < inputs.size() && inputs[i].defined();
+}
 
 // A list of integers that a node takes from an attribute or an input; read once if it is constant.
 class IntegerList {
@@ -71,18 +83,36 @@ class IntegerList {
   std::size_t input_ = 0;
 };
 
+// The axes of a node: an attribute before operator set `with_input`, then input 1.
+IntegerList axes_of(const NodeView& node, std::int64_t with_input);
+
+// The integer of a tensor that holds one; Error if it holds more or none.
+std::int64_t integer_of(const at::Tensor& tensor);
+
+// Undefined where it is left out.
+at::Tensor optional_input(const Tensors& inputs, std::size_t i);
+
 // An attribute that is 1 or more; Error if it is not.
 std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise);
 
 Integers integers_of(const at::Tensor& tensor);
 
-// The constant as a tensor with memory of its own; Error for types that libtorch does not have,
-// and for external data that are not loaded.
+// The constant as a tensor with memory of its own, of its held_type(). Error for types that are not
+// computed with, and for external data that are not loaded.
 at::Tensor tensor_of(const onnx::Tensor& tensor);
 at::ScalarType scalar_type_of(onnx::DataType type);
 
 // An axis from the end counts down from the rank. Error if there is no such axis.
 std::int64_t axis_of(std::int64_t axis, std::int64_t rank);
+// The same for each of a list, which may be in any order; none stands for all.
+Integers all_axes_of(Integers axes, std::int64_t rank);
+
+// Indices, which may count from the end, from the start on.
+at::Tensor from_the_start(const at::Tensor& indices, std::int64_t size);
+
+// Error if a tensor of such sizes would take more memory than any model needs: sizes that a file
+// tells are not to be believed.
+void check_size(at::IntArrayRef sizes, at::ScalarType type);
 
 }  // namespace tensorquant::onnx_torch
 

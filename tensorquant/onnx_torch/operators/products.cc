@@ -28,8 +28,25 @@ Function gemm(const NodeView& node) {
   };
 }
 
+Function einsum(const NodeView& node) {
+  return [equation = node.text("equation", "")](const Tensors& in) {
+    return Tensors{at::einsum(equation, in)};
+  };
+}
+
+Function determinant(const NodeView&) {
+  return [](const Tensors& in) { return Tensors{at::linalg_det(in[0])}; };
+}
+
 }  // namespace
 
-Operators product_operators() { return {{"MatMul", {matmul, 2, 2}}, {"Gemm", {gemm, 2, 3}}}; }
+Operators product_operators() {
+  return {
+      {"MatMul", {matmul, 2, 2}},
+      {"Gemm", {gemm, 2, 3}},
+      {"Einsum", {einsum, 1, kAnyNumber}},
+      {"Det", {determinant, 1, 1}},
+  };
+}
 
 }  // namespace tensorquant::onnx_torch

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "tensorquant/base/error.h"
@@ -11,7 +13,23 @@
 
 namespace tensorquant::onnx_torch {
 
+bool Windows::is_dilated() const {
+  return std::any_of(dilation.begin(), dilation.end(), [](auto d) { return d != 1; });
+}
+
+bool Windows::fits_a_pool() const {
+  if (!is_symmetric()) return false;
+  for (std::size_t d = 0; d < dimensions(); ++d) {
+    if (begin[d] < 0 || begin[d] > kernel[d] / 2) return false;
+  }
+  return true;
+}
+
 Integers Windows::margins(const at::Tensor& x) const {
+  if (x.dim() != static_cast<std::int64_t>(dimensions()) + 2) {
+    throw Error("expected an input of " + std::to_string(dimensions() + 2) + " dimensions, found " +
+                std::to_string(x.dim()));
+  }
   Integers result;
   for (std::size_t d = dimensions(); d-- > 0;) {
     if (auto_pad == AutoPad::none) {
@@ -29,23 +47,28 @@ Integers Windows::margins(const at::Tensor& x) const {
   return result;
 }
 
-Windows windows_of(const NodeView& node, Integers kernel) {
+WindowAttributes::WindowAttributes(const NodeView& node)
+    : strides(node.integers("strides")),
+      dilations(node.integers("dilations")),
+      pads(node.integers("pads")),
+      auto_pad(node.text("auto_pad", "NOTSET")) {}
+
+Windows WindowAttributes::with(Integers kernel) const {
   Windows windows;
   const std::size_t count = kernel.size();
-  const auto list = [&](const char* name, std::size_t size, std::int64_t otherwise) {
-    Integers values = node.integers(name, Integers(size, otherwise));
-    if (values.size() != size) {
-      throw Error("attribute '" + std::string(name) + "': expected " + std::to_string(size) +
-                  " integers, found " + std::to_string(values.size()));
-    }
-    return values;
+  const auto list = [](const char* name, const Integers& told, std::size_t size,
+                       std::int64_t otherwise) {
+    if (told.empty()) return Integers(size, otherwise);
+    if (told.size() == size) return told;
+    throw Error("attribute '" + std::string(name) + "': expected " + std::to_string(size) +
+                " integers, found " + std::to_string(told.size()));
   };
   if (count < 1 || count > 3) {
     throw Error("windows of " + std::to_string(count) + " dimensions are not supported");
   }
   windows.kernel = std::move(kernel);
-  windows.stride = list("strides", count, 1);
-  windows.dilation = list("dilations", count, 1);
+  windows.stride = list("strides", strides, count, 1);
+  windows.dilation = list("dilations", dilations, count, 1);
   for (const auto& [name, values] :
        {std::pair("kernel_shape", &windows.kernel), std::pair("strides", &windows.stride),
         std::pair("dilations", &windows.dilation)}) {
@@ -55,168 +78,25 @@ Windows windows_of(const NodeView& node, Integers kernel) {
                   std::to_string(value));
     }
   }
-  const Integers pads = list("pads", 2 * count, 0);
-  const auto middle = pads.begin() + static_cast<std::ptrdiff_t>(count);
-  windows.begin.assign(pads.begin(), middle);
-  windows.end.assign(middle, pads.end());
-  const std::string automatic = node.text("auto_pad", "NOTSET");
-  if (automatic == "VALID") {
+  const Integers all = list("pads", pads, 2 * count, 0);
+  const auto middle = all.begin() + static_cast<std::ptrdiff_t>(count);
+  windows.begin.assign(all.begin(), middle);
+  windows.end.assign(middle, all.end());
+  if (auto_pad == "VALID") {
     windows.begin.assign(count, 0);
     windows.end.assign(count, 0);
-  } else if (automatic == "SAME_UPPER") {
+  } else if (auto_pad == "SAME_UPPER") {
     windows.auto_pad = Windows::AutoPad::same_upper;
-  } else if (automatic == "SAME_LOWER") {
+  } else if (auto_pad == "SAME_LOWER") {
     windows.auto_pad = Windows::AutoPad::same_lower;
-  } else if (automatic != "NOTSET") {
-    throw Error("auto_pad '" + automatic + "' is not known");
+  } else if (auto_pad != "NOTSET" && !auto_pad.empty()) {
+    throw Error("auto_pad '" + auto_pad + "' is not known");
   }
   return windows;
 }
 
-std::int64_t groups_of(const NodeView& node) {
-  const std::int64_t groups = positive(node, "group", 1);
-  const at::Tensor weight = node.constant(1);
-  if (weight.defined() && weight.size(0) % groups != 0) {
-    throw Error("attribute 'group': a weight of size " + std::to_string(weight.size(0)) +
-                " along axis 0 has no " + std::to_string(groups) + " equal groups");
-  }
-  return groups;
-}
-
-namespace {
-
-at::Tensor padded(const at::Tensor& x, const Integers& margins, double value) {
-  const bool none = std::all_of(margins.begin(), margins.end(), [](auto m) { return m == 0; });
-  return none ? x : at::constant_pad_nd(x, margins, value);
-}
-
-Integers kernel_of(const NodeView& node, const at::Tensor& weight) {
-  if (weight.defined() && weight.dim() < 3)
-    throw Error("expected a weight of 3 dimensions or more");
-  if (weight.defined()) return weight.sizes().slice(2).vec();
-  const Integers told = node.integers("kernel_shape");
-  if (told.empty()) throw Error("a weight that is no constant needs the attribute kernel_shape");
-  return told;
-}
-
-Function conv(const NodeView& node) {
-  const Windows windows = windows_of(node, kernel_of(node, node.constant(1)));
-  const std::int64_t groups = groups_of(node);
-  return [=](const Tensors& in) {
-    const bool symmetric = windows.is_symmetric();
-    const at::Tensor x = symmetric ? in[0] : padded(in[0], windows.margins(in[0]), 0);
-    const Integers padding = symmetric ? windows.begin : Integers(windows.dimensions(), 0);
-    return Tensors{at::convolution(x, in[1], in.size() > 2 ? in[2] : at::Tensor(), windows.stride,
-                                   padding, windows.dilation, /*transposed=*/false,
-                                   Integers(windows.dimensions(), 0), groups)};
-  };
-}
-
-// Padding takes away from the output here.
-Function conv_transpose(const NodeView& node) {
-  const Windows windows = windows_of(node, kernel_of(node, node.constant(1)));
-  if (windows.auto_pad != Windows::AutoPad::none || node.has("output_shape")) {
-    throw Error("auto_pad and output_shape are not supported");
-  }
-  for (const auto* margins : {&windows.begin, &windows.end}) {
-    for (const std::int64_t margin : *margins) {
-      if (margin < 0) throw Error("attribute 'pads': negative numbers are not supported");
-    }
-  }
-  const std::int64_t groups = groups_of(node);
-  const Integers none(windows.dimensions(), 0);
-  const Integers extra = node.integers("output_padding", none);
-  return [=](const Tensors& in) {
-    const bool symmetric = windows.is_symmetric();
-    at::Tensor y = at::convolution(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor(),
-                                   windows.stride, symmetric ? windows.begin : none,
-                                   windows.dilation, /*transposed=*/true, extra, groups);
-    for (std::size_t d = 0; d < windows.dimensions() && !symmetric; ++d) {
-      const auto axis = static_cast<std::int64_t>(d) + 2;
-      y = y.slice(axis, windows.begin[d], y.size(axis) - windows.end[d]);
-    }
-    return Tensors{y};
-  };
-}
-
-at::Tensor average(const at::Tensor& x, const Windows& windows, const Integers& padding,
-                   bool ceil_mode, bool count_padding) {
-  switch (windows.dimensions()) {
-    case 1:
-      return at::avg_pool1d(x, windows.kernel, windows.stride, padding, ceil_mode, count_padding);
-    case 2:
-      return at::avg_pool2d(x, windows.kernel, windows.stride, padding, ceil_mode, count_padding);
-    default:
-      return at::avg_pool3d(x, windows.kernel, windows.stride, padding, ceil_mode, count_padding);
-  }
-}
-
-// A window of ceil_mode that begins in the padding behind the input x is none. libtorch knows that
-// of padding of its own alone.
-at::Tensor without_late_windows(at::Tensor y, const at::Tensor& x, const Windows& windows,
-                                const Integers& margins) {
-  const std::size_t count = windows.dimensions();
-  for (std::size_t d = 0; d < count; ++d) {
-    const auto axis = static_cast<std::int64_t>(d) + 2;
-    const std::int64_t last = y.size(axis) - 1, begin = margins[2 * (count - 1 - d)];
-    if (last * windows.stride[d] >= x.size(axis) + begin) y = y.slice(axis, 0, last);
-  }
-  return y;
-}
-
-// With ceil_mode no element counts that lies beyond the padded input, as in libtorch.
-Function average_pool(const NodeView& node) {
-  const Windows windows = windows_of(node, node.integers("kernel_shape"));
-  for (const std::int64_t dilation : windows.dilation) {
-    if (dilation != 1) throw Error("dilations are not supported");
-  }
-  const bool ceil_mode = node.integer("ceil_mode", 0) != 0;
-  const bool count_padding = node.integer("count_include_pad", 0) != 0;
-  const Integers none(windows.dimensions(), 0);
-  return [=](const Tensors& in) {
-    if (windows.is_symmetric()) {
-      return Tensors{average(in[0], windows, windows.begin, ceil_mode, count_padding)};
-    }
-    const Integers margins = windows.margins(in[0]);
-    const at::Tensor all = average(padded(in[0], margins, 0), windows, none, ceil_mode, false);
-    const auto whole = [&](const at::Tensor& y) {
-      return ceil_mode ? without_late_windows(y, in[0], windows, margins) : y;
-    };
-    if (count_padding) return Tensors{whole(all)};
-    const at::Tensor ones = padded(at::ones_like(in[0]), margins, 0);
-    return Tensors{whole(all / average(ones, windows, none, ceil_mode, false))};
-  };
-}
-
-at::Tensor largest(const at::Tensor& x, const Windows& windows, const Integers& padding,
-                   bool ceil_mode) {
-  switch (windows.dimensions()) {
-    case 1:
-      return at::max_pool1d(x, windows.kernel, windows.stride, padding, windows.dilation,
-                            ceil_mode);
-    case 2:
-      return at::max_pool2d(x, windows.kernel, windows.stride, padding, windows.dilation,
-                            ceil_mode);
-    default:
-      return at::max_pool3d(x, windows.kernel, windows.stride, padding, windows.dilation,
-                            ceil_mode);
-  }
-}
-
-Function max_pool(const NodeView& node) {
-  if (node.has_output(1)) throw Error("its indices are not supported");
-  const Windows windows = windows_of(node, node.integers("kernel_shape"));
-  const bool ceil_mode = node.integer("ceil_mode", 0) != 0;
-  const Integers none(windows.dimensions(), 0);
-  return [=](const Tensors& in) {
-    if (windows.is_symmetric()) {
-      return Tensors{largest(in[0], windows, windows.begin, ceil_mode)};
-    }
-    const Integers margins = windows.margins(in[0]);
-    const double lowest = -std::numeric_limits<double>::infinity();
-    const at::Tensor y = largest(padded(in[0], margins, lowest), windows, none, ceil_mode);
-    return Tensors{ceil_mode ? without_late_windows(y, in[0], windows, margins) : y};
-  };
+Windows windows_of(const NodeView& node, Integers kernel) {
+  return WindowAttributes(node).with(std::move(kernel));
 }
 
 Integers space_of(const at::Tensor& x) {
@@ -226,68 +106,180 @@ Integers space_of(const at::Tensor& x) {
   return axes;
 }
 
-Function global_average_pool(const NodeView&) {
-  return [](const Tensors& in) { return Tensors{in[0].mean(space_of(in[0]), /*keepdim=*/true)}; };
+bool Windows::is_whole(const at::Tensor& x) const {
+  const auto is_zero = [](std::int64_t margin) { return margin == 0; };
+  return auto_pad == AutoPad::none && std::all_of(begin.begin(), begin.end(), is_zero) &&
+         std::all_of(end.begin(), end.end(), is_zero) && x.dim() > 2 &&
+         x.sizes().slice(2) == at::IntArrayRef(kernel);
 }
 
-Function global_max_pool(const NodeView&) {
-  return [](const Tensors& in) { return Tensors{in[0].amax(space_of(in[0]), /*keepdim=*/true)}; };
+std::int64_t groups_of(const NodeView& node, std::size_t weight_place) {
+  const std::int64_t groups = positive(node, "group", 1);
+  const at::Tensor weight = node.constant(weight_place);
+  if (weight.defined() && weight.size(0) % groups != 0) {
+    throw Error("attribute 'group': a weight of size " + std::to_string(weight.size(0)) +
+                " along axis 0 has no " + std::to_string(groups) + " equal groups");
+  }
+  return groups;
 }
 
-// Images by bilinear interpolation or the nearest pixel, by scales or to sizes.
-Function resize(const NodeView& node) {
-  const std::string mode = node.text("mode", "nearest");
-  const std::string places = node.text("coordinate_transformation_mode", "half_pixel");
-  const bool linear = mode == "linear" && (places == "half_pixel" || places == "align_corners");
-  const bool nearest = mode == "nearest" && places == "asymmetric" &&
-                       node.text("nearest_mode", "round_prefer_floor") == "floor";
-  if (!linear && !nearest) {
-    throw Error("mode '" + mode + "' with coordinates '" + places + "' is not supported");
+at::Tensor padded(const at::Tensor& x, const Integers& margins, double value) {
+  if (std::all_of(margins.begin(), margins.end(), [](auto m) { return m == 0; })) return x;
+  Integers sizes = x.sizes().vec();
+  for (std::size_t i = 0; i < margins.size(); ++i) {
+    std::int64_t& size = sizes[sizes.size() - 1 - i / 2];
+    if (std::abs(margins[i]) > std::int64_t{1} << 40) throw Error("pads: out of range");
+    size += margins[i];
   }
-  if (node.version() < 11 || node.has("axes") || node.integer("antialias", 0) != 0) {
-    throw Error("axes, antialias and operator sets before 11 are not supported");
+  check_size(sizes, x.scalar_type());
+  return at::constant_pad_nd(x, margins, value);
+}
+
+namespace {
+
+// Of a convolution: of its weight, where that is known before the model runs.
+class ConvWindows {
+ public:
+  explicit ConvWindows(const NodeView& node, std::size_t place = 1) : attributes_(node) {
+    const at::Tensor weight = node.constant(place);
+    if (weight.defined()) known_ = attributes_.with(kernel_of(weight));
   }
-  const std::string policy = node.text("keep_aspect_ratio_policy", "stretch");
-  if (policy != "stretch") {
-    throw Error("keep_aspect_ratio_policy '" + policy + "' is not supported");
+
+  Windows of(const at::Tensor& weight) const {
+    return known_ ? *known_ : attributes_.with(kernel_of(weight));
   }
-  const bool by_size = node.has_input(3);
-  const at::Tensor told = node.constant(by_size ? 3 : 2);
-  if (!told.defined() || told.numel() != 4)
-    throw Error("expected constant scales or sizes of 4 axes");
-  const at::Tensor numbers = told.to(at::kDouble);
-  return [=](const Tensors& in) {
-    const at::Tensor& x = in[0];
-    if (x.dim() != 4) throw Error("expected an input of 4 dimensions");
-    Integers sizes;
-    for (std::int64_t axis = 0; axis < 4; ++axis) {
-      const double number = numbers[axis].item<double>();
-      sizes.push_back(by_size
-                          ? static_cast<std::int64_t>(number)
-                          : static_cast<std::int64_t>(static_cast<double>(x.size(axis)) * number));
+
+ private:
+  static Integers kernel_of(const at::Tensor& weight) {
+    if (weight.dim() < 3) throw Error("expected a weight of 3 dimensions or more");
+    return weight.sizes().slice(2).vec();
+  }
+
+  WindowAttributes attributes_;
+  std::optional<Windows> known_;
+};
+
+Function conv(const NodeView& node) {
+  return [run = convolution_of(node)](const Tensors& in) {
+    return Tensors{run(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor())};
+  };
+}
+
+// What is taken from both sides of the whole output of a transposed convolution: its padding, or
+// what is more than an output of the wanted sizes has. Numbers for constant_pad_nd().
+Integers surplus(const Windows& windows, const at::Tensor& whole, const Integers& wanted) {
+  Integers margins;
+  for (std::size_t d = windows.dimensions(); d-- > 0;) {
+    std::int64_t begin = windows.begin[d], end = windows.end[d];
+    if (!wanted.empty()) {
+      const std::int64_t all = whole.size(static_cast<std::int64_t>(d) + 2) - wanted[d];
+      const bool upper = windows.auto_pad == Windows::AutoPad::same_upper;
+      // What is missing is missing behind.
+      begin = std::max<std::int64_t>(0, upper ? all / 2 : all - all / 2);
+      end = all - begin;
     }
-    if (sizes[0] != x.size(0) || sizes[1] != x.size(1)) throw Error("only images can be resized");
-    const Integers space = {sizes[2], sizes[3]};
-    const auto scale = [&](std::int64_t axis) {
-      return by_size ? c10::optional<double>() : c10::make_optional(numbers[axis].item<double>());
+    margins.insert(margins.end(), {-begin, -end});
+  }
+  return margins;
+}
+
+Function conv_transpose(const NodeView& node) {
+  const Integers told_sizes = node.integers("output_shape");
+  const Integers told_extra = node.integers("output_padding");
+  return [=, conv_windows = ConvWindows(node), groups = groups_of(node)](const Tensors& in) {
+    const Windows windows = conv_windows.of(in[1]);
+    const std::size_t count = windows.dimensions();
+    const Integers none(count, 0), extra = told_extra.empty() ? none : told_extra;
+    const at::Tensor bias = is_given(in, 2) ? in[2] : at::Tensor();
+    const auto product = [&](const at::Tensor& addend, const Integers& padding) {
+      return at::convolution(in[0], in[1], addend, windows.stride, padding, windows.dilation,
+                             /*transposed=*/true, extra, groups);
     };
-    if (nearest) return Tensors{at::upsample_nearest2d(x, space, scale(2), scale(3))};
-    return Tensors{
-        at::upsample_bilinear2d(x, space, places == "align_corners", scale(2), scale(3))};
+    const bool is_plain = windows.is_symmetric() && told_sizes.empty() &&
+                          *std::min_element(windows.begin.begin(), windows.begin.end()) >= 0;
+    if (is_plain) return Tensors{product(bias, windows.begin)};
+    const at::Tensor whole = product({}, none);
+    // Those of a file may have batch and channels before them.
+    Integers wanted = told_sizes;
+    if (wanted.size() > count)
+      wanted.erase(wanted.begin(), wanted.end() - static_cast<std::ptrdiff_t>(count));
+    if (wanted.empty() && windows.auto_pad != Windows::AutoPad::none) {
+      for (std::size_t d = 0; d < count; ++d) {
+        wanted.push_back(in[0].size(static_cast<std::int64_t>(d) + 2) * windows.stride[d]);
+      }
+    }
+    if (!wanted.empty() && wanted.size() != count) {
+      throw Error("attribute 'output_shape': expected " + std::to_string(count) + " sizes");
+    }
+    const at::Tensor y = padded(whole, surplus(windows, whole, wanted), 0);
+    if (!bias.defined()) return Tensors{y};
+    Integers along(count + 2, 1);
+    along[1] = bias.numel();
+    return Tensors{y + bias.reshape(along)};
+  };
+}
+
+// The sum of blocks, which are an image's columns, where they lie in the image: a transposed
+// convolution with a weight of ones, each for its element of a block.
+Function columns_to_image(const NodeView& node) {
+  const WindowAttributes attributes(node);
+  return [attributes, image = IntegerList(node, 1),
+          block = IntegerList(node, 2)](const Tensors& in) {
+    const Windows windows = attributes.with(block.of(in));
+    const Integers sizes = image.of(in);
+    const std::size_t count = windows.dimensions();
+    if (sizes.size() != count) throw Error("image and block differ in their dimensions");
+    Integers places, weight = {1, 1}, crop, padded_sizes;
+    std::int64_t elements = 1;
+    for (std::size_t d = 0; d < count; ++d) {
+      check_size({sizes[d], windows.kernel[d]}, at::kByte);
+      const std::int64_t reach = windows.dilation[d] * (windows.kernel[d] - 1) + 1;
+      padded_sizes.push_back(sizes[d] + windows.begin[d] + windows.end[d]);
+      places.push_back((padded_sizes[d] - reach) / windows.stride[d] + 1);
+      elements *= windows.kernel[d];
+      weight.push_back(windows.kernel[d]);
+    }
+    weight[0] = elements;
+    check_size({elements, elements}, in[0].scalar_type());
+    if (in[0].dim() != 3 || in[0].size(1) % elements != 0)
+      throw Error("expected blocks of the size told");
+    const std::int64_t batch = in[0].size(0), channels = in[0].size(1) / elements;
+    Integers blocks = {batch * channels, elements};
+    blocks.insert(blocks.end(), places.begin(), places.end());
+    const Integers none(count, 0);
+    at::Tensor y =
+        at::convolution(in[0].reshape(blocks), at::eye(elements, in[0].options()).reshape(weight),
+                        {}, windows.stride, none, windows.dilation, /*transposed=*/true, none, 1);
+    for (std::size_t d = count; d-- > 0;) {
+      // Behind the last block there may be room for none.
+      const std::int64_t rest = padded_sizes[d] - y.size(static_cast<std::int64_t>(d) + 2);
+      crop.insert(crop.end(), {-windows.begin[d], rest - windows.end[d]});
+    }
+    Integers result = {batch, channels};
+    result.insert(result.end(), sizes.begin(), sizes.end());
+    return Tensors{padded(y, crop, 0).reshape(result)};
   };
 }
 
 }  // namespace
 
+Convolve convolution_of(const NodeView& node, std::size_t weight) {
+  return [conv_windows = ConvWindows(node, weight), groups = groups_of(node, weight)](
+             const at::Tensor& input, const at::Tensor& w, const at::Tensor& bias) {
+    const Windows windows = conv_windows.of(w);
+    const bool symmetric = windows.is_symmetric();
+    const at::Tensor x = symmetric ? input : padded(input, windows.margins(input), 0);
+    const Integers none(windows.dimensions(), 0);
+    return at::convolution(x, w, bias, windows.stride, symmetric ? windows.begin : none,
+                           windows.dilation, /*transposed=*/false, none, groups);
+  };
+}
+
 Operators window_operators() {
   return {
       {"Conv", {conv, 2, 3}},
       {"ConvTranspose", {conv_transpose, 2, 3}},
-      {"AveragePool", {average_pool, 1, 1}},
-      {"MaxPool", {max_pool, 1, 1}},
-      {"GlobalAveragePool", {global_average_pool, 1, 1}},
-      {"GlobalMaxPool", {global_max_pool, 1, 1}},
-      {"Resize", {resize, 1, 4}},
+      {"Col2Im", {columns_to_image, 3, 3}},
   };
 }
 

@@ -1,7 +1,10 @@
 #ifndef TENSORQUANT_ONNX_TORCH_OPERATORS_WINDOWS_H_
 #define TENSORQUANT_ONNX_TORCH_OPERATORS_WINDOWS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string>
 
 #include "tensorquant/onnx_torch/operators/node_view.h"
 
@@ -18,15 +21,42 @@ struct Windows {
   std::size_t dimensions() const { return kernel.size(); }
   // Padding that libtorch's layers take: known before the input is, equal on both sides.
   bool is_symmetric() const { return auto_pad == AutoPad::none && begin == end; }
-  // For an input: numbers for constant_pad_nd(), from the last dimension on.
+  bool is_dilated() const;
+  // Whether libtorch's pools take the padding.
+  bool fits_a_pool() const;
+  // Whether there is one window, and it is all of the input.
+  bool is_whole(const at::Tensor& x) const;
+  // For an input: numbers for constant_pad_nd(), from the last dimension on. Error if it has not
+  // the dimensions of the window, and those of batch and channels before.
   Integers margins(const at::Tensor& x) const;
 };
 
-// How many groups of channels a convolution has; of a constant weight they fit its first axis.
-std::int64_t groups_of(const NodeView& node);
+// The same without the kernel, which may be known only with the input.
+struct WindowAttributes {
+  explicit WindowAttributes(const NodeView& node);
 
-// Error unless sizes, strides and dilations are 1 or more. `kernel`: of a convolution the sizes of
-// its weight; of a pool its attribute.
+  Integers strides, dilations, pads;  // empty if left out
+  std::string auto_pad;
+
+  // Error unless sizes, strides and dilations are 1 or more.
+  Windows with(Integers kernel) const;
+};
+
+// x with numbers around it, or with less than it has; by numbers for constant_pad_nd().
+at::Tensor padded(const at::Tensor& x, const Integers& margins, double value);
+
+// The axes behind batch and channels. Error if there are none.
+Integers space_of(const at::Tensor& x);
+
+// How many groups of channels a convolution has; of a constant weight they fit its first axis.
+std::int64_t groups_of(const NodeView& node, std::size_t weight = 1);
+
+// The convolution that a node's attributes tell. `weight`: its place among the inputs.
+using Convolve =
+    std::function<at::Tensor(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias)>;
+Convolve convolution_of(const NodeView& node, std::size_t weight = 1);
+
+// `kernel`: of a convolution the sizes of its weight; of a pool its attribute.
 Windows windows_of(const NodeView& node, Integers kernel);
 
 }  // namespace tensorquant::onnx_torch

@@ -1,11 +1,9 @@
 #include <ATen/ATen.h>
 
-#include <limits>
-
 #include "tensorquant/base/error.h"
 #include "tensorquant/onnx_torch/operators/operators.h"
 
-// Operators that make each element of one of each input.
+// Operators that make each element of one of each input: arithmetic, comparisons, bits.
 namespace tensorquant::onnx_torch {
 namespace {
 
@@ -58,8 +56,54 @@ at::Tensor disjunction(const at::Tensor& a, const at::Tensor& b) { return at::lo
 at::Tensor exclusive(const at::Tensor& a, const at::Tensor& b) { return at::logical_xor(a, b); }
 at::Tensor negation(const at::Tensor& x) { return at::logical_not(x); }
 at::Tensor identity(const at::Tensor& x) { return x; }
-at::Tensor prelu(const at::Tensor& x, const at::Tensor& slope) {
-  return at::where(x < 0, x * slope, x);
+
+at::Tensor bits_of_both(const at::Tensor& a, const at::Tensor& b) { return at::bitwise_and(a, b); }
+at::Tensor bits_of_either(const at::Tensor& a, const at::Tensor& b) { return at::bitwise_or(a, b); }
+at::Tensor bits_of_one(const at::Tensor& a, const at::Tensor& b) { return at::bitwise_xor(a, b); }
+
+Function mean_of_all(const NodeView& node) {
+  return [sum = variadic<add>(node)](const Tensors& in) {
+    return Tensors{sum(in).front() / static_cast<double>(in.size())};
+  };
+}
+
+// The remainder has the divisor's sign, with fmod the dividend's. By -1, which processors trap on
+// for the least integer, it is 0.
+Function mod(const NodeView& node) {
+  const bool of_dividend = node.integer("fmod", 0) != 0;
+  return [of_dividend](const Tensors& in) {
+    const at::Tensor& a = in[0];
+    const at::Tensor b = a.is_floating_point() ? in[1] : in[1].masked_fill(in[1] == -1, 1);
+    return Tensors{of_dividend ? at::fmod(a, b) : at::remainder(a, b)};
+  };
+}
+
+// By as many bits as a number has, or more, nothing is left but the sign; by less than 0 as well.
+Function bit_shift(const NodeView& node) {
+  const std::string direction = node.text("direction", "");
+  if (direction != "LEFT" && direction != "RIGHT") {
+    throw Error("attribute 'direction': expected LEFT or RIGHT, found '" + direction + "'");
+  }
+  return [left = direction == "LEFT"](const Tensors& in) {
+    const auto bits = static_cast<std::int64_t>(in[0].element_size() * 8);
+    const at::Tensor is_far = at::logical_or(in[1] < 0, in[1] >= bits);
+    const at::Tensor by = in[1].masked_fill(is_far, bits - 1);
+    const at::Tensor shifted =
+        left ? at::bitwise_left_shift(in[0], by) : at::bitwise_right_shift(in[0], by);
+    const bool keeps_sign = !left && in[0].scalar_type() != at::kByte;
+    return Tensors{keeps_sign ? shifted : shifted.masked_fill(is_far, 0)};
+  };
+}
+
+Function is_infinite(const NodeView& node) {
+  const bool negative = node.integer("detect_negative", 1) != 0;
+  const bool positive = node.integer("detect_positive", 1) != 0;
+  return [=](const Tensors& in) {
+    at::Tensor found = at::isinf(in[0]);
+    if (!negative) found = at::logical_and(found, in[0] > 0);
+    if (!positive) found = at::logical_and(found, in[0] < 0);
+    return Tensors{found};
+  };
 }
 
 Function where(const NodeView&) {
@@ -71,65 +115,22 @@ Function cast(const NodeView& node) {
   return [type = scalar_type_of(to)](const Tensors& in) { return Tensors{in[0].to(type)}; };
 }
 
-Function leaky_relu(const NodeView& node) {
-  return [slope = node.number("alpha", 0.01)](const Tensors& in) {
-    return Tensors{at::leaky_relu(in[0], slope)};
-  };
-}
-
-Function elu(const NodeView& node) {
-  return [alpha = node.number("alpha", 1)](const Tensors& in) {
-    return Tensors{at::elu(in[0], alpha)};
-  };
-}
-
-Function hard_sigmoid(const NodeView& node) {
-  return [alpha = node.number("alpha", 0.2), beta = node.number("beta", 0.5)](const Tensors& in) {
-    return Tensors{at::clamp(in[0] * alpha + beta, 0, 1)};
-  };
-}
-
-Function gelu(const NodeView& node) {
-  return [approximate = node.text("approximate", "none")](const Tensors& in) {
-    return Tensors{at::gelu(in[0], approximate)};
-  };
-}
-
-// The bounds are attributes before operator set 11, then inputs.
-Function clip(const NodeView& node) {
-  if (node.version() < 11) {
-    const double lowest = node.number("min", std::numeric_limits<float>::lowest());
-    const double highest = node.number("max", std::numeric_limits<float>::max());
-    return [=](const Tensors& in) { return Tensors{at::clamp(in[0], lowest, highest)}; };
-  }
-  return [](const Tensors& in) {
-    at::Tensor x = in[0];
-    if (in.size() > 1 && in[1].defined()) x = at::maximum(x, in[1]);
-    if (in.size() > 2 && in[2].defined()) x = at::minimum(x, in[2]);
-    return Tensors{x};
-  };
-}
-
-// In evaluation it passes its input on.
-Function dropout(const NodeView& node) {
-  if (node.has_output(1)) throw Error("its mask is not supported");
-  const at::Tensor training = node.constant(2);
-  if (node.has_input(2) && (!training.defined() || training.item<bool>())) {
-    throw Error("training mode is not supported");
-  }
-  return [](const Tensors& in) { return Tensors{in[0]}; };
+Function cast_like(const NodeView&) {
+  return [](const Tensors& in) { return Tensors{in[0].to(in[1].scalar_type())}; };
 }
 
 }  // namespace
 
-Operators elementwise_operators() {
+Operators arithmetic_operators() {
   return {
       {"Add", {binary<add>, 2, 2}},
       {"Sub", {binary<subtract>, 2, 2}},
       {"Mul", {binary<multiply>, 2, 2}},
       {"Div", {binary<divide>, 2, 2}},
+      {"Mod", {mod, 2, 2}},
       {"Pow", {binary<power>, 2, 2}},
       {"Sum", {variadic<add>, 1, kAnyNumber}},
+      {"Mean", {mean_of_all, 1, kAnyNumber}},
       {"Max", {variadic<larger>, 1, kAnyNumber}},
       {"Min", {variadic<smaller>, 1, kAnyNumber}},
       {"Equal", {binary<equal>, 2, 2}},
@@ -141,34 +142,42 @@ Operators elementwise_operators() {
       {"Or", {binary<disjunction>, 2, 2}},
       {"Xor", {binary<exclusive>, 2, 2}},
       {"Not", {unary<negation>, 1, 1}},
+      {"BitShift", {bit_shift, 2, 2}},
+      {"BitwiseAnd", {binary<bits_of_both>, 2, 2}},
+      {"BitwiseOr", {binary<bits_of_either>, 2, 2}},
+      {"BitwiseXor", {binary<bits_of_one>, 2, 2}},
+      {"BitwiseNot", {unary<at::bitwise_not>, 1, 1}},
       {"IsNaN", {unary<at::isnan>, 1, 1}},
+      {"IsInf", {is_infinite, 1, 1}},
       {"Identity", {unary<identity>, 1, 1}},
       {"Neg", {unary<at::neg>, 1, 1}},
       {"Abs", {unary<at::abs>, 1, 1}},
+      {"Sign", {unary<at::sign>, 1, 1}},
       {"Sqrt", {unary<at::sqrt>, 1, 1}},
       {"Exp", {unary<at::exp>, 1, 1}},
       {"Log", {unary<at::log>, 1, 1}},
       {"Erf", {unary<at::erf>, 1, 1}},
       {"Sin", {unary<at::sin>, 1, 1}},
       {"Cos", {unary<at::cos>, 1, 1}},
+      {"Tan", {unary<at::tan>, 1, 1}},
+      {"Asin", {unary<at::asin>, 1, 1}},
+      {"Acos", {unary<at::acos>, 1, 1}},
+      {"Atan", {unary<at::atan>, 1, 1}},
+      {"Sinh", {unary<at::sinh>, 1, 1}},
+      {"Cosh", {unary<at::cosh>, 1, 1}},
+      {"Asinh", {unary<at::asinh>, 1, 1}},
+      {"Acosh", {unary<at::acosh>, 1, 1}},
+      {"Atanh", {unary<at::atanh>, 1, 1}},
       {"Floor", {unary<at::floor>, 1, 1}},
       {"Ceil", {unary<at::ceil>, 1, 1}},
       {"Round", {unary<at::round>, 1, 1}},
       {"Reciprocal", {unary<at::reciprocal>, 1, 1}},
-      {"Relu", {unary<at::relu>, 1, 1}},
-      {"Sigmoid", {unary<at::sigmoid>, 1, 1}},
-      {"Tanh", {unary<at::tanh>, 1, 1}},
-      {"HardSwish", {unary<at::hardswish>, 1, 1}},
-      {"PRelu", {binary<prelu>, 2, 2}},
       {"Where", {where, 3, 3}},
-      {"Cast", {cast, 1, 1}},
-      {"LeakyRelu", {leaky_relu, 1, 1}},
-      {"Elu", {elu, 1, 1}},
-      {"HardSigmoid", {hard_sigmoid, 1, 1}},
-      {"Gelu", {gelu, 1, 1}},
-      {"Clip", {clip, 1, 3}},
-      {"Dropout", {dropout, 1, 3}},
   };
+}
+
+Operators conversion_operators() {
+  return {{"Cast", {cast, 1, 1}}, {"CastLike", {cast_like, 2, 2}}};
 }
 
 }  // namespace tensorquant::onnx_torch

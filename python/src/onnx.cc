@@ -1,0 +1,185 @@
+// ONNX files for Python's front-end: what maps call their nodes, and a plain model for its engine.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "python/src/bindings.h"
+#include "python/src/override_of.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/onnx/export/export_model.h"
+#include "tensorquant/onnx/graph/flat_model.h"
+#include "tensorquant/onnx/graph/graph.h"
+#include "tensorquant/onnx/names/axes.h"
+#include "tensorquant/onnx/names/layers.h"
+#include "tensorquant/onnx/wire/model.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace tensorquant::python {
+namespace {
+
+// A layer, whose nodes are told by their places in the flat model; -1 for one in a subgraph, or for
+// none.
+struct OnnxLayer {
+  std::string name, type, node_name, role, weight_names, bias_name, output_name;
+  int node = -1, bias_node = -1;
+  std::vector<std::size_t> weight_inputs;
+  int bias_input = -1;  // of the bias_node, if there is one; -1 without a bias
+  std::vector<std::tuple<int, int>> weight_axes;  // channel, reduction
+  int output_axis = 1;
+};
+
+struct OnnxFile {
+  std::vector<OnnxLayer> layers;
+  std::string flat;  // the model's bytes
+};
+
+std::string name_of(const onnx::Graph& graph, onnx::ValueId id) {
+  return id == onnx::kNoValue ? "" : graph.values[static_cast<std::size_t>(id)].name;
+}
+
+class Teller {
+ public:
+  explicit Teller(const onnx::Graph& graph) : graph_(graph) {
+    const auto& nodes = graph.block.nodes;
+    for (std::size_t i = 0; i < nodes.size(); ++i) places_.emplace(&nodes[i], static_cast<int>(i));
+  }
+
+  OnnxLayer tell(const onnx::Layer& layer) const {
+    const onnx::Node& node = *layer.node;
+    OnnxLayer told;
+    told.name = layer.name;
+    told.type = node.op_type;
+    told.node_name = node.name;
+    told.role = layer.role == onnx::Layer::Role::computes ? "computes"
+                : layer.role == onnx::Layer::Role::moves  ? "moves"
+                                                          : "other";
+    told.node = place_of(&node);
+    told.bias_node = place_of(layer.bias_node);
+    told.weight_inputs = layer.weight_inputs;
+    for (std::size_t i = 0; i < layer.weights.size(); ++i) {
+      const onnx::WeightAxes axes = onnx::weight_axes(layer, i);
+      told.weight_axes.emplace_back(axes.channel, axes.reduction);
+      told.weight_names += (i == 0 ? "" : ", ") + name_of(graph_, layer.weights[i]);
+    }
+    told.bias_name = name_of(graph_, layer.bias);
+    if (layer.bias != onnx::kNoValue) {
+      const bool is_second = layer.bias_node != nullptr && layer.bias_node->inputs[1] == layer.bias;
+      told.bias_input =
+          layer.bias_node != nullptr ? (is_second ? 1 : 0) : static_cast<int>(layer.bias_input);
+    }
+    const onnx::Node& last = layer.bias_node != nullptr ? *layer.bias_node : node;
+    if (!last.outputs.empty()) told.output_name = name_of(graph_, last.outputs.front());
+    told.output_axis = onnx::output_axis(layer);
+    return told;
+  }
+
+ private:
+  int place_of(const onnx::Node* node) const {
+    const auto found = places_.find(node);
+    return found == places_.end() ? -1 : found->second;
+  }
+
+  const onnx::Graph& graph_;
+  std::unordered_map<const onnx::Node*, int> places_;
+};
+
+OnnxFile file_of(onnx::ModelProto model, const std::string& source) {
+  const std::int64_t ir_version = model.ir_version;
+  const onnx::Graph graph = onnx::make_graph(std::move(model), source);
+  OnnxFile file;
+  const Teller teller(graph);
+  for (const onnx::Layer& layer : onnx::layers_of(graph)) file.layers.push_back(teller.tell(layer));
+  file.flat = onnx::serialize_model(onnx::flat_model(graph, ir_version));
+  return file;
+}
+
+onnx::Dialect dialect_of(const std::string& word) {
+  if (word == "qdq") return onnx::Dialect::qdq;
+  if (word == "qonnx") return onnx::Dialect::qonnx;
+  if (word == "functions") return onnx::Dialect::functions;
+  throw Error("'" + word + "': expected qdq, qonnx or functions");
+}
+
+onnx::ExportOptions::Reader reader_of(const std::string& word) {
+  using Reader = onnx::ExportOptions::Reader;
+  if (word.empty()) return Reader::any;
+  if (word == "hls4ml") return Reader::hls4ml;
+  if (word == "finn") return Reader::finn;
+  throw Error("'" + word + "': expected hls4ml or finn");
+}
+
+}  // namespace
+
+void bind_onnx(nb::module_& module) {
+  nb::class_<OnnxLayer>(module, "OnnxLayer", "A node of an ONNX model as maps see it.")
+      .def_ro("name", &OnnxLayer::name)
+      .def_ro("type", &OnnxLayer::type)
+      .def_ro("node_name", &OnnxLayer::node_name)
+      .def_ro("role", &OnnxLayer::role)
+      .def_ro("weight_names", &OnnxLayer::weight_names)
+      .def_ro("bias_name", &OnnxLayer::bias_name)
+      .def_ro("output_name", &OnnxLayer::output_name)
+      .def_ro("node", &OnnxLayer::node)
+      .def_ro("bias_node", &OnnxLayer::bias_node)
+      .def_ro("weight_inputs", &OnnxLayer::weight_inputs)
+      .def_ro("bias_input", &OnnxLayer::bias_input)
+      .def_ro("weight_axes", &OnnxLayer::weight_axes)
+      .def_ro("output_axis", &OnnxLayer::output_axis);
+  nb::class_<OnnxFile>(module, "OnnxFile", "An ONNX model with every name looked up.")
+      .def_ro("layers", &OnnxFile::layers)
+      .def_prop_ro(
+          "flat",
+          [](const OnnxFile& file) { return nb::bytes(file.flat.data(), file.flat.size()); },
+          "The model without functions, as protobuf; all constants are initializers.");
+  module.def(
+      "read_onnx",
+      [](const std::filesystem::path& path) {
+        return file_of(onnx::read_model(path), path.string());
+      },
+      "path"_a, nb::call_guard<nb::gil_scoped_release>());
+  module.def(
+      "parse_onnx",
+      [](const nb::bytes& file, const std::string& source) {
+        const auto* begin = static_cast<const std::byte*>(file.data());
+        return file_of(onnx::parse_model({begin, file.size()}, source), source);
+      },
+      "file"_a, "source"_a);
+  module.def(
+      "export_onnx",
+      [](const nb::bytes& file, const std::string& path, const Maps& maps, std::uint64_t seed,
+         bool strict, const std::string& dialect, bool keep_weights, bool maps_in_metadata,
+         const std::string& reader) {
+        Override override_maps = override_of(maps);
+        override_maps.seed = seed;
+        override_maps.strict = strict;
+        const onnx::ExportOptions options = {dialect_of(dialect), keep_weights, maps_in_metadata,
+                                             reader_of(reader)};
+        const auto* begin = static_cast<const std::byte*>(file.data());
+        onnx::ModelProto model = onnx::parse_model({begin, file.size()}, "the model");
+        const std::int64_t ir_version = model.ir_version;
+        const onnx::Graph graph = onnx::make_graph(std::move(model), "the model");
+        const onnx::ExportedModel exported =
+            onnx::export_model(graph, ir_version, override_maps, options);
+        onnx::write_model(path, exported.model);
+        return std::tuple(exported.idle, exported.warnings);
+      },
+      "file"_a, "path"_a, "maps"_a, "seed"_a, "strict"_a, "dialect"_a, "keep_weights"_a,
+      "maps_in_metadata"_a, "reader"_a, "Idle rules and warnings.");
+}
+
+}  // namespace tensorquant::python

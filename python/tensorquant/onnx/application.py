@@ -1,0 +1,259 @@
+"""Maps put into the layers of an ONNX model."""
+
+import dataclasses
+
+from tensorquant._core import Error
+from tensorquant.frontend.assignment import Assignment
+from tensorquant.frontend.layer_arithmetic import LayerArithmetic
+from tensorquant.frontend.layer_error import LayerError
+from tensorquant.frontend.layer_quantizers import LayerQuantizers
+from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
+from tensorquant.onnx.pieces import Changes, constant_values
+from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
+from tensorquant.onnx.scales import Origins, RunScales, found_scales
+from tensorquant.onnx.session import FLOATS
+from tensorquant.ops import host
+
+_INPUT_AXIS = 1  # that of the channels of a model's input
+
+
+@dataclasses.dataclass
+class Output:
+    """A value that is quantized as soon as it is there."""
+
+    layer: str
+    type: str
+    quantizers: LayerQuantizers
+    index: int  # among the layer's outputs
+    channel_axis: int
+
+    @property
+    def quantizer(self):
+        return self.quantizers.output
+
+    @property
+    def title(self):
+        return "output" if self.index == 0 else f"output{self.index}"
+
+    def context(self, array, step):
+        """The Context of an array of it."""
+        axes = array_axes(self.quantizer, array.ndim, self.channel_axis, self.channel_axis)
+        return self.quantizers.context("output", self.index, axes).at(step)
+
+
+class Application:
+    """The quantizers that maps choose for a model. Nothing is changed by making it.
+
+    Args:
+        model: An OnnxModel.
+        override: A tensorquant.Override.
+
+    Attributes:
+        override: The Override.
+        idle: A message for each rule that does nothing.
+        layers: Pairs of a FoundLayer and its LayerQuantizers; None where no rule hits it.
+        input_layers: Pairs of a FoundInput and its LayerQuantizers, where a rule hits it.
+        outputs, inputs: An Output by the name of each value that is quantized.
+
+    Raises:
+        tensorquant.Error: One error with everything that cannot be done.
+    """
+
+    def __init__(self, model, override):
+        self.override = override
+        self._model = model
+        self._nodes = model.flat.graph.node
+        ports = [FoundInput(port.name) for port in model.inputs if port.type in FLOATS]
+        found = [FoundLayer(layer, self._nodes) for layer in model.layers]
+        assignment = Assignment(override, [*ports, *found], False, arithmetic_of)
+        self.idle = assignment.idle
+        chosen = assignment.quantizers
+        self.input_layers = [pair for pair in zip(ports, chosen) if pair[1] is not None]
+        self.layers = list(zip(found, chosen[len(ports) :]))
+        self._hit = [(layer, its) for layer, its in self.layers if its is not None]
+        for layer, quantizers in self._hit:
+            for fault in self._faults(layer, quantizers):
+                assignment.add_fault(layer, fault)
+        for port, quantizers in self.input_layers:
+            for fault in _of_frameworks(quantizers):
+                assignment.add_fault(port, fault)
+        assignment.refuse()
+        self.outputs = self._find_outputs()
+        self.inputs = self._find_inputs()
+        self._constants = self._read_constants()
+        for layer, quantizers in self._hit:
+            for parameter in self._quantized(layer, quantizers):
+                kind = self._constants[parameter.name].dtype.name
+                if kind not in FLOATS:
+                    fault = f"its {parameter.role} '{parameter.name}' is of type {kind}"
+                    assignment.add_fault(layer, f"{fault}, which no quantizer takes")
+        assignment.refuse()
+        origins = {*self.outputs, *self.inputs} if assignment.keeps_scales else ()
+        self._origins = Origins(self._nodes, origins)
+
+    @property
+    def has_random(self):
+        """Whether anything is rounded at random."""
+        return any(its.is_random for _, its in [*self.input_layers, *self._hit])
+
+    def cuts(self):
+        """The names of the quantized values by the places of the nodes that make them."""
+        found = {}
+        for place, node in enumerate(self._nodes):
+            own = [name for name in node.output if name in self.outputs]
+            if own:
+                found[place] = own
+        return found
+
+    def changes(self, step):
+        """The Changes of the model at a step of random rounding, and what its weights were.
+
+        Returns:
+            The Changes, and pairs of quantizer, array and Context by layer and place.
+        """
+        changes, parameters, scales = Changes(cuts=self.cuts()), {}, {}
+        for layer, quantizers in self._hit:
+            for parameter in self._quantized(layer, quantizers):
+                quantizer = getattr(quantizers, parameter.role)
+                array = self._constants[parameter.name]
+                axes = array_axes(quantizer, array.ndim, *parameter.axes)
+                context = quantizers.context(parameter.role, parameter.index, axes).at(step)
+                parameters[layer.name, parameter.title] = quantizer, array, context
+                name = f"{parameter.name}@{layer.name}.{parameter.title}"
+                with LayerError(layer.name, layer.type):
+                    changes.constants[name] = host.quantize(array, quantizer.spec, context)
+                    if quantizers.keeps_scales and parameter.role == "weight":
+                        scales[name] = found_scales(array, quantizer.spec, axes)
+                changes.inputs[parameter.place] = name
+            if self._is_rounded(layer, quantizers):
+                self._round(layer, quantizers, changes, scales, step)
+        return changes, parameters
+
+    def _faults(self, layer, quantizers):
+        yield from _of_frameworks(quantizers)
+        if layer.node is None:
+            yield "lies in a subgraph, which ONNX Runtime computes in one go"
+        elif self._is_rounded(layer, quantizers):
+            try:
+                refuse(self._view(layer))
+                LayerArithmetic(quantizers)
+            except Error as error:
+                yield error
+
+    def _view(self, layer):
+        return NodeView(layer.node, self._model.flat.opset_import)
+
+    @staticmethod
+    def _is_rounded(layer, quantizers):
+        return quantizers.product is not None and arithmetic_of(layer) == "rounded"
+
+    @staticmethod
+    def _quantized(layer, quantizers):
+        """The Parameters of a layer that have a quantizer."""
+        return [one for one in layer.parameters if getattr(quantizers, one.role) is not None]
+
+    def _find_outputs(self):
+        return {
+            name: Output(layer.name, layer.type, quantizers, index, layer.output_axis)
+            for layer, quantizers in self._hit
+            if quantizers.output is not None
+            for index, name in enumerate(layer.outputs)
+        }
+
+    def _find_inputs(self):
+        return {
+            found.port: Output(quantizers.layer, "", quantizers, 0, _INPUT_AXIS)
+            for found, quantizers in self.input_layers
+            if quantizers.output is not None
+        }
+
+    def _read_constants(self):
+        names = [
+            parameter.name
+            for layer, quantizers in self._hit
+            for parameter in self._quantized(layer, quantizers)
+        ]
+        return constant_values(self._model.flat, names, self._model.make_session)
+
+    def _round(self, layer, quantizers, changes, weight_scales, step):
+        arithmetic, node = LayerArithmetic(quantizers), self._view(layer)
+        place, *merged = layer.places
+        names = [changes.inputs.get((place, i), name) for i, name in enumerate(layer.node.input)]
+        origins = [self._origins.of(name) for name in names]
+        bias = None
+        if merged:
+            parameter = layer.parameters[-1]
+            bias = changes.inputs.get(parameter.place, parameter.name)
+            changes.merged[place] = merged[0]
+        step = step if quantizers.is_random_inside else 0
+
+        def function(scales, *arrays):
+            def of_input(i):
+                if names[i] in weight_scales:
+                    return weight_scales[names[i]]
+                return scales and scales.at(origins[i], arrays[i].ndim)
+
+            with LayerError(layer.name, layer.type):
+                return compute(node, Rounding(arithmetic, step, of_input), *arrays)
+
+        changes.computed[place] = function
+        changes.more_inputs[place] = [] if bias is None else [bias]
+
+
+class Quantized:
+    """A model with quantizers, as it runs.
+
+    Args:
+        model: The OnnxModel.
+        application: The Application.
+    """
+
+    def __init__(self, model, application):
+        self.application = application
+        self._model = model
+        self._keeps_scales = any(
+            its is not None and its.keeps_scales for _, its in application.layers
+        )
+        self.set_step(0)
+
+    def set_step(self, step):
+        """Sets the step of random rounding."""
+        changes, parameters = self.application.changes(step)
+        self._pieces = self._model.cut(changes)
+        self._parameters, self._step = parameters, step
+
+    def run(self, values, recorder):
+        """The model's outputs, by name, of its inputs."""
+        scales = RunScales() if self._keeps_scales else None
+        if recorder is not None:
+            for (layer, place), (quantizer, array, context) in self._parameters.items():
+                recorder.count(layer, place, quantizer, array, context, (id(array), self._step))
+
+        def quantize(name, array):
+            output = outputs[name]
+            if array.dtype.name not in FLOATS:
+                return array
+            context = output.context(array, self._step)
+            with LayerError(output.layer, output.type):
+                if recorder is not None:
+                    recorder.count(output.layer, output.title, output.quantizer, array, context)
+                if scales is not None:
+                    scales.mark(name, array, output.quantizer.spec, context.axes)
+                return host.quantize(array, output.quantizer.spec, context)
+
+        application = self.application
+        outputs = application.inputs | application.outputs
+        values = {
+            name: quantize(name, array) if name in application.inputs else array
+            for name, array in values.items()
+        }
+        return self._pieces.run(values, quantize, scales)
+
+
+def _of_frameworks(quantizers):
+    """Faults of quantizers that are written in a framework's operations."""
+    for part in ("weight", "bias", "output"):
+        quantizer = getattr(quantizers, part)
+        if isinstance(quantizer, TensorQuantizer):
+            yield f"its {part} cannot take {quantizer}, which is written in framework operations"

@@ -1,0 +1,111 @@
+"""The layers of an ONNX model, with their places in it."""
+
+from typing import NamedTuple
+
+from tensorquant.numbers.context import NO_AXES, Axes, one_axis
+
+
+class Parameter(NamedTuple):
+    """A weight or bias of a layer.
+
+    Attributes:
+        role: "weight" or "bias".
+        index: Its number among those of the role.
+        place: The places of the node that reads it, and of the input there.
+        name: The name of the value.
+        axes: That of the channels, and the one that sums of products run over.
+    """
+
+    role: str
+    index: int
+    place: tuple[int, int]
+    name: str
+    axes: tuple[int, int]
+
+    @property
+    def title(self):
+        return self.role if self.index == 0 else f"{self.role}{self.index}"
+
+
+class FoundInput:
+    """An input of a model.
+
+    Attributes:
+        name, names, type, kind: As Assignment wants them.
+        port: The input's own name.
+    """
+
+    type = kind = "input"
+
+    def __init__(self, port):
+        self.name = f"input:{port}"
+        self.names = [self.name]
+        self.port = port
+
+    def __str__(self):
+        return f"the model's input '{self.port}'"
+
+
+class FoundLayer:
+    """A layer of a model, or a node that only moves numbers.
+
+    Args:
+        core: The _core.OnnxLayer.
+        nodes: The model's nodes.
+
+    Attributes:
+        name, names, type, kind: As Assignment wants them.
+        node: Its first node; None in a subgraph.
+        places: The places of its nodes in the model.
+        output_axis: The axis of the channels in what it gives.
+    """
+
+    def __init__(self, core, nodes):
+        self.name = core.name
+        self.names = [core.name]
+        self.type = core.type
+        self.kind = "mover" if core.role == "moves" else "layer"
+        self.output_axis = core.output_axis
+        self.places = [place for place in (core.node, core.bias_node) if place >= 0]
+        self._own = [nodes[place] for place in self.places]
+        self._core = core
+
+    @property
+    def node(self):
+        return self._own[0] if self._own else None
+
+    @property
+    def outputs(self):
+        """The names of what it gives."""
+        return [name for name in self._own[-1].output if name] if self._own else []
+
+    @property
+    def parameters(self):
+        core = self._core
+        found = []
+        if not self._own:
+            return found
+        for index, place in enumerate(core.weight_inputs):
+            own = (core.node, place), self.node.input[place], core.weight_axes[index]
+            found.append(Parameter("weight", index, *own))
+        if core.bias_input >= 0:
+            name = self._own[-1].input[core.bias_input]
+            found.append(Parameter("bias", 0, (self.places[-1], core.bias_input), name, (0, 0)))
+        return found
+
+    def __str__(self):
+        return f"'{self.name}' ({self.type})"
+
+
+def array_axes(quantizer, rank, channel, reduction):
+    """The Axes of an array with channels along one axis, and dot products over another."""
+    if not quantizer.needs_layout:
+        return NO_AXES
+    if rank < 2:
+        one = one_axis(0) if rank == 1 else (0, 0)
+        return Axes(one, one)
+    return Axes(*(one_axis(_nearest(axis, rank)) for axis in (channel, reduction)))
+
+
+def _nearest(axis, rank):
+    return max(0, axis + rank) if axis < 0 else min(axis, rank - 1)

@@ -1,0 +1,261 @@
+"""An ONNX model that runs in Python, and what is in it."""
+
+import functools
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+
+from tensorquant import _core
+from tensorquant._core import Error
+from tensorquant.frontend.override_argument import make_override, warn_of_idle
+from tensorquant.maps.explain import Explanation, explain_model
+from tensorquant.maps.quantizer_map import path_text
+from tensorquant.numbers.checks import Count, checked, wrong
+from tensorquant.numbers.threads import get_num_threads
+from tensorquant.onnx.layers import FoundInput, FoundLayer
+from tensorquant.onnx.pieces import Pieces
+from tensorquant.onnx.session import FLOATS, NUMPY_TYPES, make_session, runtime_errors
+
+
+class NodeExplanation(NamedTuple):
+    """A node of a model as maps see it. Empty strings where there is nothing.
+
+    Attributes:
+        layer: The name that keys of maps hit.
+        operator: Its operator.
+        node: Its name in the file.
+        weight, bias, output: The names of these values in the file.
+        moves: Whether it only moves numbers, so that rules hit it only where they name it.
+    """
+
+    layer: str
+    operator: str
+    node: str
+    weight: str
+    bias: str
+    output: str
+    moves: bool
+
+
+class Port(NamedTuple):
+    """An input or output of a model.
+
+    Attributes:
+        name: Its name.
+        type: NumPy's name of its type.
+        shape: A number, a name or None for each axis.
+    """
+
+    name: str
+    type: str
+    shape: tuple
+
+
+class OnnxModel:
+    """An ONNX model, which `load` makes. ONNX Runtime computes it on the CPU.
+
+    Attributes:
+        inputs, outputs: Name, type and shape of each.
+    """
+
+    def __init__(self, file, source, threads, optimize):
+        self.source = source
+        self.layers = [layer for layer in file.layers if layer.role != "other"]
+        with runtime_errors(source):
+            self.flat = onnx.load_from_string(file.flat)
+        self.make_session = functools.partial(
+            make_session, threads=threads, optimize=optimize, source=source
+        )
+        session = self.make_session(file.flat)
+        self.inputs = [_port(port) for port in session.get_inputs()]
+        self.outputs = [_port(port) for port in session.get_outputs()]
+        self._float = Pieces.of_session(session, source)
+        self.quantized = None  # what quantize_model() has put in
+        self.recorder = None
+
+    def cut(self, changes):
+        """The model in Pieces, with Changes."""
+        outputs = [port.name for port in self.outputs]
+        return Pieces(self.flat, outputs, changes, self.make_session, self.source)
+
+    @checked
+    def run(self, inputs: Any) -> dict[str, np.ndarray]:
+        """Computes the model, through the quantizers that it has.
+
+        Args:
+            inputs: A dictionary of arrays by the names of the model's inputs; or an array, where
+                there is one input. Types have to be those of the inputs.
+
+        Returns:
+            The outputs by name, in the model's order.
+
+        Raises:
+            tensorquant.Error: An input is missing, unknown, or of another type or shape.
+        """
+        values = self.check_inputs(inputs)
+        if self.quantized is None:
+            return self._float.run(values)
+        return self.quantized.run(values, self.recorder)
+
+    def check_inputs(self, inputs):
+        """Arrays by the names of all inputs."""
+        if not isinstance(inputs, Mapping):
+            if len(self.inputs) != 1:
+                raise wrong("inputs", f"a dictionary of {self._input_names()}", inputs)
+            inputs = {self.inputs[0].name: inputs}
+        names = [port.name for port in self.inputs]
+        for name in inputs:
+            if name not in names:
+                raise Error(f"the model has no input '{name}'; it has {self._input_names()}")
+        values = {}
+        for port in self.inputs:
+            if port.name not in inputs:
+                raise Error(f"the model's input '{port.name}' is not given")
+            values[port.name] = _checked_array(port, inputs[port.name])
+        return values
+
+    def _input_names(self):
+        return ", ".join(f"'{port.name}'" for port in self.inputs)
+
+    @checked
+    def explain(self, maps: Any = None) -> list[NodeExplanation] | Explanation:
+        """Tells the names of the model's nodes, or which rules of maps would hit which of them.
+
+        Args:
+            maps: A `tensorquant.Override`, or the path of a file with all maps; None for the nodes.
+
+        Returns:
+            Without maps a NodeExplanation of each node that computes or moves numbers; with maps an
+            Explanation, which str() turns into a table.
+        """
+        if maps is None:
+            return [
+                NodeExplanation(
+                    *(layer.name, layer.type, layer.node_name, layer.weight_names, layer.bias_name),
+                    *(layer.output_name, layer.role == "moves"),
+                )
+                for layer in self.layers
+            ]
+        override = make_override(None, None, None, maps, 0, False)
+        layers = [*(FoundInput(port.name) for port in self.inputs if port.type in FLOATS)]
+        layers += [FoundLayer(layer, self.flat.graph.node) for layer in self.layers]
+        told = [(layer.name, layer.type, layer.kind) for layer in layers]
+        found = explain_model(override, told, has_input=False)
+        rows = [
+            row for row, layer in zip(found.layers, layers) if layer.kind == "layer" or any(row[1:])
+        ]
+        return found._replace(layers=rows)
+
+    @checked
+    def export(
+        self,
+        path: str | os.PathLike,
+        to: str = "qdq",
+        *,
+        maps: Any = None,
+        keep_weights: bool = False,
+        maps_in_metadata: bool = False,
+        reader: str = "",
+    ) -> None:
+        """Writes the model with its quantizers, for other programs to compute.
+
+        Args:
+            path: Of the file, which appears whole or not at all.
+            to: "qdq": QuantizeLinear and DequantizeLinear; "qonnx": QONNX's Quant and its like;
+                "functions": for each quantizer string a function of standard operators.
+            maps: A `tensorquant.Override`, or the path of a file with all maps; those that
+                `quantize_model` was given if left out.
+            keep_weights: Whether weights stay float, with nodes behind them; else they are written
+                quantized.
+            maps_in_metadata: Whether the maps stand in the file's metadata, intrinsic rules too,
+                which have no other form.
+            reader: "hls4ml" or "finn": warns of what these do not take.
+
+        Raises:
+            tensorquant.Error: A quantizer has no such form, or the file cannot be written. One
+                error names all such layers.
+        """
+        own = None if self.quantized is None else self.quantized.application.override
+        override = make_override(None, None, None, own if maps is None else maps, 0, False)
+        idle, texts = _core.export_onnx(
+            *(self.flat.SerializeToString(), path_text(path)),
+            *(override._natives(), override.seed, override.strict),
+            *(to, keep_weights, maps_in_metadata, reader),
+        )
+        warn_of_idle(idle, stacklevel=3)
+        for text in texts:
+            warnings.warn(text, stacklevel=3)
+
+    def __repr__(self):
+        return f"OnnxModel({self.source!r})"
+
+
+@checked
+def load(model: Any, *, threads: Count | None = None, optimize: bool = False) -> OnnxModel:
+    """Reads an ONNX model.
+
+    Args:
+        model: The path of a file, the bytes of one, or an `onnx.ModelProto`. External data are read
+            from plain files below the file's folder.
+        threads: How many of ONNX Runtime's threads compute an operator; those of
+            `tensorquant.get_num_threads` if left out.
+        optimize: Whether ONNX Runtime may rewrite the graph for speed: it folds batch
+            normalizations into weights and joins nodes, which moves the last bits of results. Left
+            out, what is computed is what the file says.
+
+    Returns:
+        The model, in float.
+
+    Raises:
+        tensorquant.Error: The file is not sound, which byte or node tells; or ONNX Runtime does not
+            know one of its operators.
+
+    Example:
+        >>> import numpy as np
+        >>> from onnx import helper
+        >>> import tensorquant.onnx as tqo
+        >>> x, y = (helper.make_tensor_value_info(name, 1, [2]) for name in "xy")
+        >>> graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], "relu")], "g", [x], [y])
+        >>> file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        >>> model = tqo.quantize_model(tqo.load(file), extrinsic={"relu": "nearest,8,4"})
+        >>> model.run({"x": np.array([-1, 0.3], np.float32)})["y"]
+        array([0.    , 0.3125], dtype=float32)
+    """
+    threads = get_num_threads() if threads is None else threads
+    if isinstance(model, onnx.ModelProto):
+        with runtime_errors("the model"):
+            model = model.SerializeToString()
+    if isinstance(model, bytes):
+        return OnnxModel(_core.parse_onnx(model, "the model"), "the model", threads, optimize)
+    if not isinstance(model, (str, os.PathLike)):
+        raise wrong("model", "a path, bytes or an onnx.ModelProto", model)
+    path = os.fspath(model)
+    return OnnxModel(_core.read_onnx(path), path, threads, optimize)
+
+
+def _port(port):
+    shape = tuple(size if isinstance(size, (int, str)) else None for size in port.shape or ())
+    return Port(port.name, NUMPY_TYPES.get(port.type, port.type), shape)
+
+
+def _checked_array(port, value):
+    if isinstance(value, Sequence) or np.isscalar(value):
+        value = np.asarray(value, port.type)
+    array = np.asarray(value)
+    if array.dtype.name != port.type:
+        raise Error(f"input '{port.name}': expected {port.type}, found {array.dtype.name}")
+    if port.shape and len(port.shape) != array.ndim:
+        raise Error(
+            f"input '{port.name}': expected {len(port.shape)} dimensions, found {array.shape}"
+        )
+    for axis, (size, found) in enumerate(zip(port.shape, array.shape)):
+        if isinstance(size, int) and size >= 0 and size != found:
+            raise Error(
+                f"input '{port.name}': expected a size of {size} along axis {axis}, found"
+                f" {array.shape}"
+            )
+    return np.ascontiguousarray(array)

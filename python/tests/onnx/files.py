@@ -1,0 +1,104 @@
+"""ONNX models that the tests make, and the developers' own."""
+
+import pathlib
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "onnx_models"
+TYPES = {
+    "float16": TensorProto.FLOAT16,
+    "float32": TensorProto.FLOAT,
+    "float64": TensorProto.DOUBLE,
+}
+OPSET = 21
+
+
+def model_of(nodes, inputs, outputs, constants=None, opset=OPSET, functions=(), domains=()):
+    """A ModelProto.
+
+    Args:
+        nodes: NodeProtos.
+        inputs: Shapes, or pairs of a type and a shape, by name.
+        outputs: Names.
+        constants: Arrays by name.
+    """
+
+    def info(name, what):
+        kind, shape = what if isinstance(what, tuple) else ("float32", what)
+        return helper.make_tensor_value_info(name, TYPES[kind], shape)
+
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [info(name, what) for name, what in inputs.items()],
+        [helper.make_empty_tensor_value_info(name) for name in outputs],
+        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+    )
+    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(name, 1) for name in domains)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=10, functions=functions)
+
+
+def run_plain(model, inputs):
+    """What ONNX Runtime itself computes, as the file says: the outputs by name."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    data = model if isinstance(model, bytes) else model.SerializeToString()
+    session = onnxruntime.InferenceSession(data, options)
+    names = [port.name for port in session.get_outputs()]
+    return dict(zip(names, session.run(None, inputs)))
+
+
+def shared_model(name):
+    """The folder of one of the developers' models; skips where they are missing."""
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the developers' models: {name}")
+    return folder
+
+
+def arrays_of(folder, kind):
+    return [np.load(path) for path in sorted(folder.glob(f"{kind}_*.npy"))]
+
+
+def assert_same_bits(found, expected):
+    assert found.dtype == expected.dtype and found.shape == expected.shape
+    kind = f"u{found.itemsize}"
+    same = (found.view(kind) == expected.view(kind)) | (np.isnan(found) & np.isnan(expected))
+    assert same.all(), (found[~same][:5], expected[~same][:5])
+
+
+def little_network():
+    """Convolution, batch norm, ReLU, pool, a product with a bias behind it, and softmax."""
+    rng = np.random.default_rng(7)
+
+    def numbers(*shape):
+        return (rng.standard_normal(shape) * 0.4).astype(np.float32)
+
+    constants = {
+        "conv.weight": numbers(4, 3, 3, 3),
+        "conv.bias": numbers(4),
+        "bn.weight": 1 + numbers(4),
+        "bn.bias": numbers(4),
+        "bn.mean": numbers(4),
+        "bn.var": np.abs(numbers(4)) + 1,
+        "fc.weight": numbers(16, 5),
+        "fc_bias": numbers(5),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "conv.weight", "conv.bias"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "BatchNormalization", ["a", "bn.weight", "bn.bias", "bn.mean", "bn.var"], ["b"]
+        ),
+        helper.make_node("Relu", ["b"], ["c"], "relu"),
+        helper.make_node("AveragePool", ["c"], ["d"], "pool", kernel_shape=[3, 3], strides=[3, 3]),
+        helper.make_node("Flatten", ["d"], ["e"], "flatten"),
+        helper.make_node("MatMul", ["e", "fc.weight"], ["f"]),
+        helper.make_node("Add", ["f", "fc_bias"], ["g"]),
+        helper.make_node("Softmax", ["g"], ["y"], "softmax"),
+    ]
+    model = model_of(nodes, {"x": ["n", 3, 6, 6]}, ["y"], constants)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 5]))
+    return model, numbers(2, 3, 6, 6), constants

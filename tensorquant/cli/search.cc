@@ -1,0 +1,368 @@
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "tensorquant/base/atomic_file.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/cost_report.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/progress.h"
+#include "tensorquant/cli/search_setup.h"
+#include "tensorquant/models/layer_costs.h"
+#include "tensorquant/search/search.h"
+
+namespace tensorquant::cli {
+namespace {
+
+using nlohmann::ordered_json;
+using Choices = std::vector<std::size_t>;
+
+struct MapSearchOptions {
+  SearchOptions setup;
+  DataOptions search_data, test_data;
+  TechnologyOption technology;
+  std::vector<std::string> ties;
+  std::string cost = "bops", output;
+  double margin = 0, budget = 0;
+  int rounds = 1;
+  bool as_json = false;
+};
+
+// The maps of a search: groups of places, a choice for each.
+class SearchedMaps {
+ public:
+  SearchedMaps(SearchSetup& setup, const MapSearchOptions& options)
+      : setup_(setup),
+        groups_(groups_of(setup.places, options.ties)),
+        cost_(setup.facts, options.technology.technology()),
+        cost_name_(options.cost),
+        float_formats_(layer_formats(*setup.model, setup.facts)) {
+    for (std::size_t i = 0; i < setup.facts.size(); ++i) layers_[setup.facts[i].layer] = i;
+  }
+
+  const std::vector<std::vector<std::size_t>>& groups() const { return groups_; }
+
+  Override maps(std::span<const std::size_t> choices) const {
+    std::vector<std::shared_ptr<const Quantizer>> quantizers(setup_.places.size());
+    for_each_place(choices, [&](std::size_t place, const PlaceChoice& choice) {
+      quantizers[place] = choice.quantizer;
+    });
+    return maps_of(setup_.places, quantizers);
+  }
+
+  MapCost full_cost(std::span<const std::size_t> choices) const {
+    std::vector<LayerFormats> formats = float_formats_;
+    for_each_place(choices, [&](std::size_t place, const PlaceChoice& choice) {
+      LayerFormats& layer = formats[layers_.at(setup_.places[place].layer)];
+      const Operand operand = operand_of(choice.quantizer.get());
+      switch (setup_.places[place].place) {
+        case Place::weight:
+          layer.weight = operand;
+          layer.weights = choice.codes;
+          break;
+        case Place::bias:
+          layer.bias = operand;
+          break;
+        default:
+          layer.output = operand;
+      }
+    });
+    return cost_(formats);
+  }
+  double cost(std::span<const std::size_t> choices) const {
+    return cost_named(full_cost(choices), cost_name_);
+  }
+
+  // Those of places added up.
+  std::vector<std::vector<double>> scores(
+      const std::vector<std::vector<LogitMetrics>>& of_places) const {
+    std::vector<std::vector<double>> sums;
+    for (const std::vector<std::size_t>& group : groups_) {
+      std::vector<double>& sum = sums.emplace_back(setup_.choices[group.front()].size(), 0.0);
+      for (const std::size_t place : group) {
+        for (std::size_t c = 0; c < sum.size(); ++c) sum[c] += of_places[place][c].kl;
+      }
+    }
+    return sums;
+  }
+
+  std::string name(std::size_t group) const {
+    std::string text = setup_.places[groups_[group].front()].text();
+    const std::size_t others = groups_[group].size() - 1;
+    return others == 0 ? text : text + " and " + std::to_string(others) + " more";
+  }
+  std::string spec(std::size_t group, std::size_t choice) const {
+    return setup_.choices[groups_[group].front()][choice].quantizer->spec();
+  }
+
+ private:
+  template <class See>
+  void for_each_place(std::span<const std::size_t> choices, See&& see) const {
+    for (std::size_t group = 0; group < groups_.size(); ++group) {
+      for (const std::size_t place : groups_[group]) {
+        see(place, setup_.choices[place][choices[group]]);
+      }
+    }
+  }
+
+  SearchSetup& setup_;
+  std::vector<std::vector<std::size_t>> groups_;
+  CostFunction cost_;
+  std::string cost_name_;
+  std::vector<LayerFormats> float_formats_;
+  std::map<std::string, std::size_t> layers_;
+};
+
+// The same choice everywhere, the cheapest that costs at least as much; nothing where the widest
+// does not.
+std::optional<std::size_t> next_uniform(const SearchedMaps& maps, std::size_t choices,
+                                        double cost) {
+  for (std::size_t choice = choices; choice-- > 0;) {
+    if (maps.cost(Choices(maps.groups().size(), choice)) >= cost) return choice;
+  }
+  return std::nullopt;
+}
+
+bool is_one_file(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(a, ignored) && std::filesystem::equivalent(a, b, ignored);
+}
+
+// The search images, without those that scores were made of.
+ImageDataset load_search_images(MapSearchOptions& options, const SearchSetup& setup) {
+  DataOptions& data = options.search_data;
+  const DataOptions& score = options.setup.score_data;
+  if (data.path.empty()) data.path = score.path;
+  std::error_code ignored;
+  const bool is_same = std::filesystem::equivalent(data.path, score.path, ignored);
+  const std::size_t skipped = is_same ? setup.score_data.count : 0;
+  if (data.limit != 0) data.limit += skipped;
+  ImageDataset images = data.load(setup.info, Split::train);
+  if (images.count <= skipped) {
+    throw Error(data.path +
+                ": the score images are all that are there: none is left to search with");
+  }
+  images.pixels.erase(images.pixels.begin(),
+                      images.pixels.begin() + static_cast<std::ptrdiff_t>(images.pixels.size() /
+                                                                          images.count * skipped));
+  images.labels.erase(images.labels.begin(),
+                      images.labels.begin() + static_cast<std::ptrdiff_t>(skipped));
+  images.count -= skipped;
+  return images;
+}
+
+ordered_json report_of(const LogitMetrics& metrics) {
+  const auto images = static_cast<double>(metrics.images);
+  return {{"images", metrics.images},
+          {"accuracy", static_cast<double>(metrics.correct) / images},
+          {"loss", metrics.loss()},
+          {"loss_error", metrics.loss_error()},
+          {"kl", metrics.kl}};
+}
+
+ordered_json report_of(const SearchedMaps& maps, const Choices& choices, const LogitMetrics& search,
+                       const LogitMetrics& test) {
+  return {{"cost", to_json(maps.full_cost(choices))},
+          {"search", report_of(search)},
+          {"test", report_of(test)},
+          {"maps", to_json(maps.maps(choices))}};
+}
+
+ordered_json report_of(const SearchedMaps& maps, const std::vector<PathStep>& path, double widest) {
+  ordered_json steps = ordered_json::array();
+  for (const PathStep& step : path) {
+    steps.push_back({{"place", maps.name(step.group)},
+                     {"from", maps.spec(step.group, step.from)},
+                     {"to", maps.spec(step.group, step.to)},
+                     {"score_added", step.score_added},
+                     {"score", step.score},
+                     {"cost", step.cost},
+                     {"share", step.cost / widest}});
+  }
+  return steps;
+}
+
+void print_map(const char* name, const ordered_json& map, const std::string& cost, double widest) {
+  const auto share = map["cost"][cost].get<double>() / widest;
+  const ordered_json& test = map["test"];
+  std::printf(
+      "%-12s%s %.3f of the widest; test images: accuracy %.2f %%, loss %.2f +- %.2f points\n", name,
+      cost.c_str(), share, 100 * test["accuracy"].get<double>(), 100 * test["loss"].get<double>(),
+      100 * test["loss_error"].get<double>());
+}
+
+void print_search(const MapSearchOptions& options, const ordered_json& report) {
+  const double widest = report["widest"];
+  for (const ordered_json& step : report["path"]) {
+    std::printf("%s %s -> %s: score %+.2g, %s %.4f\n", step["place"].get<std::string>().c_str(),
+                step["from"].get<std::string>().c_str(), step["to"].get<std::string>().c_str(),
+                step["score_added"].get<double>(), options.cost.c_str(),
+                step["share"].get<double>());
+    if (step["cost"] == report["path_cost"]) break;
+  }
+  std::printf("\n");
+  print_map("found", report["found"], options.cost, widest);
+  if (!report["uniform"].is_null()) print_map("uniform", report["uniform"], options.cost, widest);
+  std::printf("evaluations %zu\n", report["evaluations"].get<std::size_t>());
+}
+
+class MapSearch {
+ public:
+  explicit MapSearch(MapSearchOptions& options)
+      : options_(options), setup_(options.setup), maps_(setup_, options) {
+    cost_named(maps_.full_cost(Choices(maps_.groups().size(), 0)), options.cost);
+    images_ = load_search_images(options, setup_);
+    warn_about_test_data();
+  }
+
+  ordered_json run() {
+    const auto scores = setup_.scores();
+    evaluations_ = setup_.evaluations;
+    Evaluator evaluator(setup_.info, *setup_.model, images_, options_.setup.batch_size,
+                        [this] { setup_.interrupt.check(); });
+    StoredEvaluations search(*setup_.store, evaluator, images_, "search");
+    const SearchProblem problem = {
+        maps_.scores(scores), [this](auto choices) { return maps_.cost(choices); },
+        [&](auto choices) {
+          const LogitMetrics metrics = search(maps_.maps(choices));
+          return Measurement{metrics.kl, metrics.loss(), metrics.loss_error()};
+        }};
+    const double widest = problem.cost(Choices(maps_.groups().size(), 0));
+    const SearchResult result = search_with(problem, widest);
+    warn_about_few_images(result.measured);
+    ordered_json report = report_of(result, search, widest);
+    report["evaluations"] = evaluations_ + search.evaluations();
+    return report;
+  }
+
+ private:
+  // A share of the widest map, or a cost.
+  double budget(double widest) const {
+    return options_.budget <= 1 ? options_.budget * widest : options_.budget;
+  }
+
+  SearchResult search_with(const SearchProblem& problem, double widest) const {
+    return options_.margin > 0 ? search_margin(problem, options_.margin / 100, options_.rounds)
+                               : search_budget(problem, budget(widest), options_.rounds);
+  }
+
+  // Test images are read here, when all is decided.
+  ordered_json report_of(const SearchResult& result, StoredEvaluations& search, double widest) {
+    const ImageDataset test_images = options_.test_data.load(setup_.info, Split::test);
+    Evaluator evaluator(setup_.info, *setup_.model, test_images, options_.setup.batch_size,
+                        [this] { setup_.interrupt.check(); });
+    StoredEvaluations test(*setup_.store, evaluator, test_images, "test");
+    const auto told = [&](const Choices& choices) {
+      const Override maps = maps_.maps(choices);
+      return cli::report_of(maps_, choices, search(maps), test(maps));
+    };
+    ordered_json report = {{"model", options_.setup.model},
+                           {"checkpoint", options_.setup.checkpoint},
+                           {"cost", options_.cost},
+                           {"widest", widest},
+                           {"path_cost", maps_.cost(result.path_choices)},
+                           {"found", told(result.choices)},
+                           {"uniform", nullptr}};
+    const std::size_t choices = setup_.choices.front().size();
+    if (const auto uniform = next_uniform(maps_, choices, result.cost)) {
+      report["uniform"] = told(Choices(maps_.groups().size(), *uniform));
+    }
+    report["path"] = cli::report_of(maps_, result.path, widest);
+    evaluations_ += test.evaluations();
+    return report;
+  }
+
+  void warn_about_test_data() const {
+    if (is_one_file(options_.search_data.path, options_.test_data.path) ||
+        is_one_file(options_.setup.score_data.path, options_.test_data.path)) {
+      warn(options_.test_data.path +
+           ": the final figure is of images that the search has seen, so better than it should be");
+    }
+  }
+
+  void warn_about_few_images(const Measurement& measured) const {
+    const double margin = options_.margin / 100;
+    if (!(margin > 0) || measured.loss_error <= margin / 2) return;
+    const double images =
+        images_factor(measured.loss_error, margin) * static_cast<double>(images_.count);
+    char text[160];
+    std::snprintf(text, sizeof text,
+                  "%zu search images tell a loss to +- %.2f points, more than half the margin: "
+                  "about %.0f would do",
+                  images_.count, 100 * measured.loss_error, images);
+    warn(text);
+  }
+
+  MapSearchOptions& options_;
+  SearchSetup setup_;
+  SearchedMaps maps_;
+  ImageDataset images_;
+  std::size_t evaluations_ = 0;
+};
+
+// The test images' file may be missing until the end, but not its name.
+void resolve_data(MapSearchOptions& options) {
+  const ModelInfo& info = find_model(options.setup.model);
+  options.test_data.resolve(info);
+  DataOptions& score = options.setup.score_data;
+  std::error_code ignored;
+  if (score.path.empty() && std::filesystem::is_directory(options.test_data.path, ignored)) {
+    score.path = options.test_data.path;
+  }
+  score.resolve(info);
+}
+
+void run(MapSearchOptions& options) {
+  if ((options.margin > 0) == (options.budget > 0)) {
+    throw CLI::RequiredError("one of --margin and --budget");
+  }
+  options.technology.read();
+  resolve_data(options);
+  if (!options.output.empty()) AtomicFile probe(options.output);
+  MapSearch search(options);
+  const ordered_json report = search.run();
+  const std::string maps = report["found"]["maps"].dump(2) + "\n";
+  if (!options.output.empty()) write_file_atomically(options.output, maps);
+  if (options.as_json) return print(report);
+  print_search(options, report);
+  if (options.output.empty()) std::printf("%s", maps.c_str());
+}
+
+}  // namespace
+
+void add_search(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "search", "Find the cheapest maps that keep the accuracy, or the best within a budget");
+  auto options = std::make_shared<MapSearchOptions>();
+  options->setup.add_to(*command);
+  CLI::Option* const margin = add_positive(*command, "--margin", options->margin,
+                                           "Points of accuracy that may be lost, with the "
+                                           "standard error of that loss");
+  add_positive(*command, "--budget", options->budget,
+               "The cost that may be had, or, up to 1, its share of the widest map's")
+      ->excludes(margin);
+  command->add_option("--cost", options->cost, "What is to be saved")
+      ->check(CLI::IsMember(cost_names()))
+      ->capture_default_str();
+  options->technology.add_to(*command);
+  command
+      ->add_option("--tie", options->ties,
+                   "Places that get one width: weights, biases, outputs or a regular expression "
+                   "that hits their names, such as weight:layer1")
+      ->allow_extra_args(false);
+  add_number(*command, "--refine", options->rounds,
+             "Rounds in which single changes are evaluated, two a place", {0, 100})
+      ->capture_default_str();
+  options->search_data.add_to(*command, "train-*", {"--search-data", "--search-images"});
+  options->test_data.add_to(*command, "t10k-*", {"--data", "--test-images"});
+  command->add_option("--output", options->output, "Where to write the maps; stdout if left out");
+  add_json(*command, options->as_json);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,170 @@
+// sensitivity and search, as a user runs them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "tensorquant/cli/test_commands.h"
+
+namespace tensorquant {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class SearchCommands : public ModelCommands {
+ protected:
+  void SetUp() override {
+    ModelCommands::SetUp();
+    ASSERT_EQ(train("net", {"--epochs", "8", "--learning-rate", "0.003"}).code, 0);
+  }
+
+  std::vector<std::string> arguments(const std::string& command, const std::string& store,
+                                     std::vector<std::string> more) const {
+    std::vector<std::string> all = {
+        command,   "--model",   "lenet5",   "--checkpoint", file("net"),
+        "--store", file(store), "--images", "60",           "--threads",
+        "1",       "--widths",  "2,3,4,6",  "--score-data", folder.string()};
+    if (command == "search") {
+      all.insert(all.end(), {"--data", folder.string(), "--search-images", "80"});
+    }
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+
+  json report(const std::string& command, const std::string& store,
+              std::vector<std::string> more) const {
+    more.emplace_back("--json");
+    const Result result = run(arguments(command, store, more));
+    EXPECT_EQ(result.code, 0) << result.err;
+    return json::parse(result.out);
+  }
+};
+
+TEST_F(SearchCommands, SensitivityTellsEveryPlaceAndWidthAndEvaluatesNoneTwice) {
+  const json first = report("sensitivity", "runs", {});
+  ASSERT_EQ(first["places"].size(), 9U);  // 5 weights and 4 ReLUs
+  EXPECT_EQ(first["places"][0]["place"], "weight:conv1");
+  EXPECT_EQ(first["places"][1]["place"], "output:relu1");
+  EXPECT_EQ(first["evaluations"], 36);
+  for (const json& place : first["places"]) {
+    ASSERT_EQ(place["choices"].size(), 4U);
+    EXPECT_EQ(place["choices"][0]["bits"], 6);
+    EXPECT_LT(place["choices"][0]["noise"], place["choices"][3]["noise"]);
+    EXPECT_LE(place["choices"][0]["kl"], place["choices"][3]["kl"]);
+  }
+  json second = report("sensitivity", "runs", {});
+  EXPECT_EQ(second["evaluations"], 0);
+  second["evaluations"] = 36;
+  EXPECT_EQ(second, first);
+  EXPECT_THAT(run(arguments("sensitivity", "runs", {})).out, HasSubstr("weight:conv1"));
+}
+
+TEST_F(SearchCommands, SensitivityIsThatOfEvaluatingEachMapAlone) {
+  const json table = report("sensitivity", "runs", {"--places", "output:relu2"});
+  const json choice = table["places"][0]["choices"][3];
+  const std::string maps =
+      write_file("one.json",
+                 R"({"extrinsic": {"=relu2": ")" + choice["quantizer"].get<std::string>() + "\"}}");
+  // As the test split of a folder of their own, since evaluate reads that one.
+  std::filesystem::create_directory(folder / "score");
+  for (const char* kind : {"images-idx3", "labels-idx1"}) {
+    std::filesystem::copy(folder / (std::string("train-") + kind + "-ubyte"),
+                          folder / "score" / (std::string("t10k-") + kind + "-ubyte"));
+  }
+  const auto correct = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--data", (folder / "score").string(), "--limit", "60", "--json"});
+    return json::parse(evaluate("net", more).out)["correct"].get<double>();
+  };
+  EXPECT_NEAR(choice["loss"].get<double>() * 60, correct({}) - correct({"--maps", maps}), 1e-9);
+}
+
+TEST_F(SearchCommands, SearchKeepsTheMarginAndWritesTheMap) {
+  const std::string best = file("best.json");
+  const json found = report("search", "runs", {"--margin", "5", "--output", best});
+  EXPECT_LE(found["found"]["search"]["loss"].get<double>() +
+                found["found"]["search"]["loss_error"].get<double>(),
+            0.05);
+  EXPECT_EQ(found["found"]["search"]["images"], 80);
+  EXPECT_EQ(found["found"]["test"]["images"], 50);
+  EXPECT_EQ(json::parse(text_of("best.json")), found["found"]["maps"]);
+  EXPECT_LT(found["found"]["cost"]["bops"], found["widest"]);
+  EXPECT_GE(found["uniform"]["cost"]["bops"], found["found"]["cost"]["bops"]);
+  const json evaluated = json::parse(evaluate("net", {"--maps", best, "--json"}).out);
+  EXPECT_EQ(evaluated["accuracy"], found["found"]["test"]["accuracy"]);
+  const json cost = json::parse(
+      run({"cost", "--model", "lenet5", "--checkpoint", file("net"), "--maps", best, "--json"})
+          .out);
+  EXPECT_EQ(cost["cost"], found["found"]["cost"]);
+}
+
+TEST_F(SearchCommands, SearchWithinABudgetCostsNoMoreAndTiesWidths) {
+  for (const std::string cost : {"bops", "ebops", "bits", "traffic", "energy"}) {
+    const json found = report(
+        "search", "runs", {"--budget", "0.6", "--cost", cost, "--tie", "weights", "--refine", "0"});
+    EXPECT_LE(found["found"]["cost"][cost], 0.6 * found["widest"].get<double>()) << cost;
+    std::set<int> widths;
+    for (const json& rule : found["found"]["maps"]["weights"]) {
+      const std::string spec = rule["weight"];
+      widths.insert(spec[8]);  // nearest,W
+    }
+    EXPECT_EQ(widths.size(), 1U) << cost;
+  }
+}
+
+TEST_F(SearchCommands, ASearchThatIsKilledEndsInTheSameFile) {
+  const std::vector<std::string> more = {"--margin", "5", "--output"};
+  const auto with_output = [&](const std::string& output) {
+    std::vector<std::string> all = more;
+    all.push_back(file(output));
+    return all;
+  };
+  ASSERT_EQ(run(arguments("search", "whole", with_output("whole.json"))).code, 0);
+  for (const int milliseconds : {100, 300, 600}) {
+    const pid_t child =
+        spawn(arguments("search", "killed", with_output("killed.json")), "killed.err");
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+  }
+  ASSERT_EQ(run(arguments("search", "killed", with_output("killed.json"))).code, 0);
+  EXPECT_EQ(text_of("killed.json"), text_of("whole.json"));
+}
+
+TEST_F(SearchCommands, TestImagesAreReadWhenAllIsDecided) {
+  std::filesystem::remove(folder / "t10k-images-idx3-ubyte");
+  const Result result = run(arguments("search", "runs", {"--margin", "5", "--refine", "0"}));
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("t10k-images"));
+  write_images("t10k", 50);
+  const json found = report("search", "runs", {"--margin", "5", "--refine", "0"});
+  EXPECT_EQ(found["evaluations"], 2);  // of the test images alone
+}
+
+TEST_F(SearchCommands, WrongSettingsAreOneLine) {
+  const auto wrong = [&](const std::string& command, const std::vector<std::string>& more, int code,
+                         const std::string& said) {
+    const Result result = run(arguments(command, "runs", more));
+    expect_one_line(result, code);
+    EXPECT_THAT(result.err, HasSubstr(said));
+  };
+  wrong("search", {}, 2, "--margin");
+  wrong("search", {"--margin", "1", "--budget", "0.5"}, 2, "--margin");
+  wrong("search", {"--margin", "1", "--cost", "gold"}, 2, "gold");
+  wrong("search", {"--budget", "1e-9"}, 1, "budget");
+  wrong("search", {"--margin", "1", "--tie", "nothing"}, 1, "nothing");
+  wrong("sensitivity", {"--places", "weight:fc9"}, 1, "weight:fc9");
+  wrong("sensitivity", {"--choices", "nearest,8"}, 2, "");
+  const std::vector<std::string> other = {"sensitivity", "--model", "lenet",     "--checkpoint",
+                                          file("net"),   "--store", file("runs")};
+  expect_one_line(run(other), 1);
+}
+
+}  // namespace
+}  // namespace tensorquant

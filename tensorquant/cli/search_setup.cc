@@ -1,0 +1,150 @@
+#include "tensorquant/cli/search_setup.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
+#include "tensorquant/cli/load_weights.h"
+#include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/progress.h"
+#include "tensorquant/models/layer_costs.h"
+
+namespace tensorquant::cli {
+namespace {
+
+constexpr int kNarrowest = 1, kWidest = 32;
+constexpr std::size_t kScoreImages = 256;
+
+int width_of(const std::string& text, const std::string& all) {
+  const std::optional<int> width = read_whole<int>(text);
+  if (!width || *width < kNarrowest || *width > kWidest) {
+    throw CLI::ValidationError("--widths", "'" + all + "' is not A:B or A,B,... of numbers from " +
+                                               std::to_string(kNarrowest) + " to " +
+                                               std::to_string(kWidest));
+  }
+  return *width;
+}
+
+std::vector<std::shared_ptr<const Quantizer>> quantizers_of(const std::vector<std::string>& texts) {
+  std::vector<std::shared_ptr<const Quantizer>> quantizers;
+  for (const std::string& text : texts) {
+    try {
+      quantizers.push_back(make_quantizer(text));
+    } catch (const Error& error) {
+      throw CLI::ValidationError("--choices", error.what());
+    }
+  }
+  const auto bits = [](const auto& quantizer) { return operand_of(quantizer.get()).stored_bits; };
+  std::stable_sort(quantizers.begin(), quantizers.end(),
+                   [&](const auto& a, const auto& b) { return bits(a) > bits(b); });
+  return quantizers;
+}
+
+// All that decides results and is the same for the whole store, but for the images.
+std::string shared_settings(const SearchOptions& options) {
+  const std::vector<std::byte> bytes = read_file(options.checkpoint);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return nlohmann::json{{"model", options.model},
+                        {"checkpoint", short_name(text)},
+                        {"batch_size", options.batch_size},
+                        {"threads", options.threads.threads},
+                        {"tensorquant", TENSORQUANT_VERSION}}
+      .dump();
+}
+
+}  // namespace
+
+void SearchOptions::add_to(CLI::App& command) {
+  add_model(command, model)->required();
+  command.add_option("--checkpoint", checkpoint, "Weights, a safetensors file")->required();
+  command
+      .add_option("--store", store,
+                  "Folder that keeps all results: what is interrupted goes on where it was")
+      ->required();
+  command
+      .add_option("--places", places,
+                  "weights, biases, outputs (those of ReLUs), input, or single places: "
+                  "weight:LAYER, bias:LAYER, output:LAYER")
+      ->delimiter(',')
+      ->capture_default_str();
+  CLI::Option* const fixed =
+      command.add_option("--widths", widths, "Widths of fixed point, A:B or A,B,...")
+          ->capture_default_str();
+  command
+      .add_option("--choices", choices,
+                  "Quantizer strings in place of widths, each after a --choices of its own")
+      ->allow_extra_args(false)
+      ->excludes(fixed);
+  command
+      .add_option("--fraction", fraction,
+                  "best: of the finest fraction that covers all values and the three next finer "
+                  "ones that with the least squared error; cover: the first of these")
+      ->check(CLI::IsMember({"best", "cover"}))
+      ->capture_default_str();
+  score_data.limit = kScoreImages;
+  score_data.add_to(command, "train-*", {"--score-data", "--images"});
+  command.get_option("--images")->capture_default_str();
+  add_batch_size(command, batch_size);
+  threads.add_to(command);
+}
+
+std::vector<int> widths_of(const std::string& text) {
+  std::vector<int> widths;
+  if (const std::size_t colon = text.find(':'); colon != std::string::npos) {
+    const int first = width_of(text.substr(0, colon), text);
+    const int last = width_of(text.substr(colon + 1), text);
+    for (int width = std::max(first, last); width >= std::min(first, last); --width) {
+      widths.push_back(width);
+    }
+    return widths;
+  }
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    widths.push_back(width_of(text.substr(begin, end - begin), text));
+    begin = end + 1;
+  }
+  std::sort(widths.begin(), widths.end(), std::greater<>());
+  widths.erase(std::unique(widths.begin(), widths.end()), widths.end());
+  return widths;
+}
+
+SearchSetup::SearchSetup(SearchOptions& options)
+    : info(find_model(options.model)), batch_size_(options.batch_size) {
+  ChoiceOptions wanted;
+  wanted.quantizers = quantizers_of(options.choices);
+  if (options.choices.empty()) wanted.widths = widths_of(options.widths);
+  wanted.cover = options.fraction == "cover";
+  wanted.batch_size = batch_size_;
+  wanted.after_batch = [this] { interrupt.check(); };
+  options.threads.set_up();
+  model = make_model(info);
+  load_weights(*model, options.checkpoint);
+  facts = layer_facts(info, *model);
+  places = places_of(facts, *model, options.places);
+  score_data = options.score_data.load(info, Split::train);
+  store = std::make_unique<Store>(options.store, shared_settings(options));
+  choices = choices_for(info, *model, score_data, places, wanted);
+}
+
+std::vector<std::vector<LogitMetrics>> SearchSetup::scores() {
+  std::size_t all = 0;
+  for (const auto& of_place : choices) all += of_place.size();
+  Progress progress(all);
+  Evaluator evaluator(info, *model, score_data, batch_size_, [this] { interrupt.check(); });
+  StoredEvaluations evaluate(*store, evaluator, score_data, "score", [&](std::size_t done) {
+    progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(all));
+  });
+  std::vector<std::vector<LogitMetrics>> scores(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const PlaceChoice& choice : choices[i]) {
+      scores[i].push_back(evaluate(maps_of({&places[i], 1}, {&choice.quantizer, 1})));
+    }
+  }
+  evaluations = evaluate.evaluations();
+  return scores;
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,60 @@
+#ifndef TENSORQUANT_CLI_SEARCH_SETUP_H_
+#define TENSORQUANT_CLI_SEARCH_SETUP_H_
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tensorquant/cli/interrupt.h"
+#include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/stored_evaluations.h"
+#include "tensorquant/models/sensitivity.h"
+
+namespace tensorquant::cli {
+
+// What sensitivity and search share.
+struct SearchOptions {
+  void add_to(CLI::App& command);
+
+  std::string model, checkpoint, store;
+  std::vector<std::string> places = {"weights", "outputs"};
+  std::string widths = "2:8";
+  std::vector<std::string> choices;  // quantizer strings in place of widths
+  std::string fraction = "best";
+  DataOptions score_data;
+  std::size_t batch_size = 128;
+  ThreadOptions threads;
+};
+
+// 2:8 or 2,4,8, from the widest to the narrowest. Throws CLI::ValidationError.
+std::vector<int> widths_of(const std::string& text);
+
+// A model with what a search needs to know before it evaluates maps.
+class SearchSetup {
+ public:
+  // Faults of options and files come first, then the choices of all places are looked for.
+  explicit SearchSetup(SearchOptions& options);
+
+  const Interrupt interrupt;
+  const ModelInfo& info;
+  std::shared_ptr<ImageClassifier> model;
+  std::unique_ptr<Store> store;
+  ImageDataset score_data;
+  std::vector<LayerFacts> facts;
+  std::vector<LayerPlace> places;
+  std::vector<std::vector<PlaceChoice>> choices;  // from the widest to the narrowest
+
+  // The metrics of each choice where all other places are float.
+  std::vector<std::vector<LogitMetrics>> scores();
+  std::size_t evaluations = 0;  // that scores() had to make
+
+ private:
+  std::size_t batch_size_;
+};
+
+}  // namespace tensorquant::cli
+
+#endif  // TENSORQUANT_CLI_SEARCH_SETUP_H_

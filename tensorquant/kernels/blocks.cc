@@ -1,0 +1,324 @@
+#include "tensorquant/kernels/blocks.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensorquant/kernels/blocks.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <variant>
+
+#include "tensorquant/base/bits.h"
+#include "tensorquant/kernels/elementwise-inl.h"
+#include "tensorquant/kernels/extremes-inl.h"
+#include "tensorquant/kernels/rounding-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tensorquant {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_HAVE_SCALABLE || HWY_TARGET == HWY_SCALAR
+template <class T>
+std::size_t RunFormat(const ElementFormat&, const PowerOfTwoRule&, const Blocks<T>&) {
+  return 0;
+}
+#else
+template <class T>
+inline constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
+template <class T>
+inline constexpr int kBias = std::numeric_limits<T>::max_exponent - 1;
+
+// The most elements of groups side by side that are kept between the two looks at them: rows are
+// often apart by so much that a cache holds few of them.
+constexpr std::size_t kMostRows = 64;
+
+// What the rounding of a group's elements takes: two numbers a group.
+template <class V>
+struct OfGroups {
+  V first, second;
+};
+
+// The exponents of scales with which a rounding below, and all that it computes, stays normal.
+struct ScaleExponents {
+  int lowest, highest;
+};
+
+// What all values and steps of a float are multiplied by, 2^e, goes into the rounding of the number
+// as it is: into the exponent below which steps grow no shorter, and into the largest value.
+template <class T>
+class FloatingPointBlocks {
+ public:
+  using D = hn::ScalableTag<T>;
+  using DI = BitsTag<D>;
+  using V = hn::Vec<D>;
+  using I = hn::TFromD<DI>;
+
+  explicit FloatingPointBlocks(const FloatingPoint& format)
+      : step_shift_(static_cast<I>(format.significand_bits) << kStoredBits<T>),
+        min_exponent_(static_cast<T>(std::ldexp(1.0, format.min_exponent()))),
+        largest_(static_cast<T>(format.largest())),
+        exponents_{.lowest = 1 - kBias<T> - format.last_bit(),
+                   .highest = kBias<T> - 1 - format.max_exponent()} {}
+
+  ScaleExponents exponents() const { return exponents_; }
+
+  // The smallest normal number and the largest of each group.
+  HWY_INLINE OfGroups<V> Of(D d, V scale) const {
+    return {hn::Mul(scale, hn::Set(d, min_exponent_)), hn::Mul(scale, hn::Set(d, largest_))};
+  }
+
+  HWY_INLINE V operator()(D d, V x, const OfGroups<V>& group) const {
+    const DI di;
+    const auto exponent_mask = hn::Set(di, to_bits(std::numeric_limits<T>::infinity()));
+    const auto power =
+        hn::Max(hn::And(hn::BitCast(di, x), exponent_mask), hn::BitCast(di, group.first));
+    const V step = hn::BitCast(d, hn::Sub(power, hn::Set(di, step_shift_)));
+    // The exponent fields of 2^e and 2^-e add up to twice the bias.
+    const auto inverse_sum = hn::Set(di, (I{2 * kBias<T>} << kStoredBits<T>)+step_shift_);
+    const V inverse_step = hn::BitCast(d, hn::Sub(inverse_sum, power));
+    const V rounded = hn::Round(hn::Mul(x, inverse_step));
+    const V y = hn::Mul(kRoundingKeepsSign ? rounded : hn::CopySign(rounded, x), step);
+    return hn::Max(hn::Min(y, group.second), hn::Neg(group.second));
+  }
+
+ private:
+  I step_shift_;
+  T min_exponent_, largest_;
+  ScaleExponents exponents_;
+};
+
+// Integers k of k * 2^(e - fraction).
+template <class T>
+class FixedPointBlocks {
+ public:
+  using D = hn::ScalableTag<T>;
+  using DI = BitsTag<D>;
+  using V = hn::Vec<D>;
+  using I = hn::TFromD<DI>;
+
+  explicit FixedPointBlocks(const FixedPoint& format)
+      : unit_(static_cast<T>(std::ldexp(1.0, -format.fraction))),
+        lowest_(truncate_to<T>(format.lowest_integer())),
+        highest_(truncate_to<T>(format.highest_integer())),
+        exponents_{.lowest = format.fraction + 1 - kBias<T>,
+                   .highest = std::min(format.fraction + kBias<T> - 1,
+                                       kBias<T> - 1 - format.bits + format.fraction)} {}
+
+  ScaleExponents exponents() const { return exponents_; }
+
+  // The inverse of the step, and the step.
+  HWY_INLINE OfGroups<V> Of(D d, V scale) const {
+    const DI di;
+    const V step = hn::Mul(scale, hn::Set(d, unit_));
+    const auto inverse_sum = hn::Set(di, I{2 * kBias<T>} << kStoredBits<T>);
+    return {hn::BitCast(d, hn::Sub(inverse_sum, hn::BitCast(di, step))), step};
+  }
+
+  HWY_INLINE V operator()(D d, V x, const OfGroups<V>& group) const {
+    const V k = hn::Round(hn::Mul(x, group.first));
+    const V in_range = hn::Max(hn::Min(k, hn::Set(d, highest_)), hn::Set(d, lowest_));
+    return hn::MulAdd(in_range, group.second, hn::Zero(d));  // exact; -0 + 0 = +0
+  }
+
+ private:
+  T unit_, lowest_, highest_;
+  ScaleExponents exponents_;
+};
+
+// From the largest magnitudes of a vector of groups to their scales.
+template <class T>
+class PowersOfTwoOfBlocks {
+ public:
+  using D = hn::ScalableTag<T>;
+  using DI = BitsTag<D>;
+  using I = hn::TFromD<DI>;
+
+  PowersOfTwoOfBlocks(const PowerOfTwoRule& rule, ScaleExponents exponents)
+      : rise_((I{1} << kStoredBits<T>)-static_cast<I>(
+            std::ceil(std::ldexp(rule.threshold - 1, kStoredBits<T>)))),
+        exponent_(static_cast<I>(rule.exponent) * (I{1} << kStoredBits<T>)) {
+    constexpr int kEnd = std::min(kMaxScaleExponent, kBias<T> - 1);
+    const int highest = std::min({exponents.highest, kEnd, kBias<T> - rule.exponent});
+    // A number that is raised to the second exponent field is not subnormal. There may be none.
+    const int lowest =
+        std::min(highest + 1, std::max({exponents.lowest, -kEnd, 2 - kBias<T> - rule.exponent}));
+    lowest_ = static_cast<I>(lowest + kBias<T> + rule.exponent) * (I{1} << kStoredBits<T>);
+    highest_ = static_cast<I>(highest + 1 + kBias<T> + rule.exponent) * (I{1} << kStoredBits<T>)-1;
+  }
+
+  // 2^e of groups that are not usual has no meaning. Zeros stay zeros with every scale.
+  struct Scales {
+    hn::Vec<D> scale;
+    bool are_usual;
+  };
+  HWY_INLINE Scales Of(D d, hn::Vec<DI> magnitudes) const {
+    const DI di;
+    const auto is_zero = hn::Eq(magnitudes, hn::Zero(di));
+    const auto raised =
+        hn::IfThenElse(is_zero, hn::Set(di, lowest_), hn::Add(magnitudes, hn::Set(di, rise_)));
+    const auto is_outside =
+        hn::Or(hn::Lt(raised, hn::Set(di, lowest_)), hn::Gt(raised, hn::Set(di, highest_)));
+    const auto field = hn::And(raised, hn::Set(di, to_bits(std::numeric_limits<T>::infinity())));
+    return {hn::BitCast(d, hn::Sub(field, hn::Set(di, exponent_))), hn::AllFalse(di, is_outside)};
+  }
+
+ private:
+  I rise_, exponent_, lowest_, highest_;
+};
+
+// As many groups at a time as a vector has lanes, of `known` elements where that is not 0.
+template <std::size_t known, Stores stores, class T, class Rounding>
+std::size_t RunRuns(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
+                    const Blocks<T>& blocks) {
+  const hn::ScalableTag<T> d;
+  constexpr std::size_t kLanes = HWY_LANES(T);
+  const std::size_t length = known > 0 ? known : blocks.length;
+  HWY_ALIGN T first[kLanes], second[kLanes];
+  for (std::size_t g = 0; g + kLanes <= blocks.groups; g += kLanes) {
+    const T* x = blocks.in + g * length;
+    T* out = blocks.out + g * length;
+    const auto scales = powers.Of(d, MaximaOfRuns<kLanes>(d, x, length));
+    if (!scales.are_usual) return g;
+    const auto numbers = round.Of(d, scales.scale);
+    hn::Store(numbers.first, d, first);
+    hn::Store(numbers.second, d, second);
+    for (std::size_t j = 0; j < kLanes; ++j, x += length, out += length) {
+      const OfGroups group = {hn::Set(d, first[j]), hn::Set(d, second[j])};
+      for (std::size_t i = 0; i < length; i += kLanes) {
+        if constexpr (stores == Stores::streaming) hwy::Prefetch(x + i + kPartFetchedAhead);
+        StoreVector<stores>(round(d, hn::LoadU(d, x + i), group), d, out + i);
+      }
+    }
+  }
+  return blocks.groups / kLanes * kLanes;
+}
+
+// Groups [first, ...) that are so many vectors side by side. Returns whether they are usual.
+template <std::size_t vectors, Stores stores, class T, class Rounding>
+HWY_INLINE bool RunSideBySide(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
+                              const Blocks<T>& blocks, std::size_t first) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  constexpr std::size_t kLanes = HWY_LANES(T);
+  HWY_ALIGN T kept[kMostRows * vectors * kLanes];
+  BitsVec<decltype(d)> largest[vectors];
+  for (auto& magnitudes : largest) magnitudes = hn::Zero(BitsTag<decltype(d)>());
+  for (std::size_t row = 0; row < blocks.length; ++row) {
+    const T* const x = blocks.in + row * blocks.stride + first;
+    for (std::size_t v = 0; v < vectors; ++v) {
+      const V elements = hn::LoadU(d, x + v * kLanes);
+      hn::Store(elements, d, kept + (row * vectors + v) * kLanes);
+      largest[v] = hn::Max(largest[v], MagnitudeBits(d, elements));
+    }
+  }
+  OfGroups<V> numbers[vectors];
+  for (std::size_t v = 0; v < vectors; ++v) {
+    const auto scales = powers.Of(d, largest[v]);
+    if (!scales.are_usual) return false;
+    numbers[v] = round.Of(d, scales.scale);
+  }
+  for (std::size_t row = 0; row < blocks.length; ++row) {
+    T* const out = blocks.out + row * blocks.stride + first;
+    for (std::size_t v = 0; v < vectors; ++v) {
+      const V elements = hn::Load(d, kept + (row * vectors + v) * kLanes);
+      StoreVector<stores>(round(d, elements, numbers[v]), d, out + v * kLanes);
+    }
+  }
+  return true;
+}
+
+template <Stores stores, class T, class Rounding>
+std::size_t RunColumns(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
+                       const Blocks<T>& blocks) {
+  constexpr std::size_t kLanes = HWY_LANES(T), kMany = 4;
+  std::size_t g = 0;
+  for (; g + kMany * kLanes <= blocks.groups; g += kMany * kLanes) {
+    if (!RunSideBySide<kMany, stores>(powers, round, blocks, g)) return g;
+  }
+  for (; g + kLanes <= blocks.groups; g += kLanes) {
+    if (!RunSideBySide<1, stores>(powers, round, blocks, g)) return g;
+  }
+  return g;
+}
+
+template <Stores stores, class T, class Rounding>
+std::size_t RunStored(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
+                      const Blocks<T>& blocks) {
+  if (blocks.stride > 1) return RunColumns<stores>(powers, round, blocks);
+  switch (blocks.length) {  // those of the formats that have names
+    case 16:
+      return RunRuns<16, stores>(powers, round, blocks);
+    case 32:
+      return RunRuns<32, stores>(powers, round, blocks);
+    default:
+      return RunRuns<0, stores>(powers, round, blocks);
+  }
+}
+
+template <class T, class Rounding>
+std::size_t RunBlocks(const PowerOfTwoRule& rule, const Rounding& round, const Blocks<T>& blocks) {
+  const bool are_runs = blocks.stride == 1;
+  const std::size_t step = are_runs ? blocks.length : blocks.stride;  // from vector to vector
+  const bool are_whole = step % HWY_LANES(T) == 0;
+  if (are_runs ? !are_whole : blocks.length > kMostRows) return 0;
+  const PowersOfTwoOfBlocks<T> powers(rule, round.exponents());
+  if (blocks.stores == Stores::cached) return RunStored<Stores::cached>(powers, round, blocks);
+  if (!are_whole || ElementsToAlignment(hn::ScalableTag<T>(), blocks.out) != 0) return 0;
+  const std::size_t done = RunStored<Stores::streaming>(powers, round, blocks);
+  hwy::FlushStream();  // for readers on other threads
+  return done;
+}
+
+template <class T>
+std::size_t RunFormat(const ElementFormat& element, const PowerOfTwoRule& rule,
+                      const Blocks<T>& blocks) {
+  if (const auto* f = std::get_if<FloatingPoint>(&element)) {
+    const bool is_even = f->rounding == Rounding::even;
+    if (is_even && f->saturates() && f->has_negative_zero()) {
+      return RunBlocks(rule, FloatingPointBlocks<T>(*f), blocks);
+    }
+  }
+  if (const auto* f = std::get_if<FixedPoint>(&element)) {
+    if (f->rounding == Rounding::even && f->saturates()) {
+      return RunBlocks(rule, FixedPointBlocks<T>(*f), blocks);
+    }
+  }
+  return 0;
+}
+#endif
+
+std::size_t Blocks32(const ElementFormat& element, const PowerOfTwoRule& rule,
+                     const Blocks<float>& blocks) {
+  return RunFormat(element, rule, blocks);
+}
+std::size_t Blocks64(const ElementFormat& element, const PowerOfTwoRule& rule,
+                     const Blocks<double>& blocks) {
+  return RunFormat(element, rule, blocks);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tensorquant
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tensorquant {
+
+HWY_EXPORT(Blocks32);
+HWY_EXPORT(Blocks64);
+
+std::size_t quantize_blocks(const ElementFormat& element, const PowerOfTwoRule& rule,
+                            const Blocks<float>& blocks) {
+  return HWY_DYNAMIC_DISPATCH(Blocks32)(element, rule, blocks);
+}
+std::size_t quantize_blocks(const ElementFormat& element, const PowerOfTwoRule& rule,
+                            const Blocks<double>& blocks) {
+  return HWY_DYNAMIC_DISPATCH(Blocks64)(element, rule, blocks);
+}
+
+}  // namespace tensorquant
+#endif  // HWY_ONCE

@@ -1,0 +1,28 @@
+#include "tensorquant/libtorch/arithmetic/layer_arithmetic.h"
+
+#include <utility>
+
+#include "tensorquant/maps/place.h"
+
+namespace tensorquant {
+namespace {
+
+LayerArithmetic with_streams(LayerArithmetic one, std::string layer, int index) {
+  one.layer = std::move(layer);
+  one.index = index;
+  one.context.product_stream = stream_of(one.layer, Place::product, index);
+  one.context.accumulator_stream = stream_of(one.layer, Place::accumulator, index);
+  return one;
+}
+
+}  // namespace
+
+LayerArithmetic LayerArithmetic::operation(int index) const {
+  return with_streams(*this, layer, index);
+}
+
+LayerArithmetic LayerArithmetic::part(const std::string& name) const {
+  return with_streams(*this, layer + "." + name, index);
+}
+
+}  // namespace tensorquant

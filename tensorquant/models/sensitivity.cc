@@ -1,0 +1,211 @@
+#include "tensorquant/models/sensitivity.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/model/apply.h"
+#include "tensorquant/libtorch/model/observers.h"
+#include "tensorquant/libtorch/model/walk.h"
+#include "tensorquant/libtorch/tensors/tensor_layout.h"
+
+namespace tensorquant {
+namespace {
+
+bool ends_in_relu(const LayerFacts& facts) {
+  std::string type = facts.type;
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return type.ends_with("relu");
+}
+
+bool is_named(const LayerPlace& place, const LayerFacts& facts, const std::string& name) {
+  const bool multiplies = facts.macs > 0;
+  if (name == "weights") return multiplies && place.place == Place::weight;
+  if (name == "biases") return multiplies && place.place == Place::bias;
+  if (name == "outputs") return ends_in_relu(facts) && place.place == Place::output;
+  if (name == "input") return place.place == Place::output && place.layer == "input";
+  return layer_place(name) == place;
+}
+
+using Layers = std::map<std::string, ModelLayer>;
+
+Layers layers_by_place(ImageClassifier& model) {
+  Layers layers;
+  for (ModelLayer& layer : layers_of(model)) layers.emplace(layer.name(), layer);
+  return layers;
+}
+
+// Called with the number of a place and a part of the float tensor there, and what is to be known
+// of the part's axes.
+using SeePart =
+    std::function<void(std::size_t place, std::span<const float> part, const Context& context)>;
+
+// Shows each place's tensor to `see`: parameters whole, outputs image by image, images in order.
+class TensorTour {
+ public:
+  TensorTour(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+             const std::vector<LayerPlace>& places, const ChoiceOptions& options)
+      : info_(info),
+        model_(model),
+        data_(data),
+        places_(places),
+        options_(options),
+        layers_(layers_by_place(model)) {
+    strip(model_);
+    model_.eval();
+  }
+
+  void operator()(const SeePart& see) const {
+    const at::NoGradGuard no_grad;
+    std::map<std::string, std::size_t> outputs;
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      if (places_[i].place == Place::output) {
+        outputs[places_[i].layer] = i;
+      } else {
+        see_parameter(i, see);
+      }
+    }
+    if (outputs.empty()) return;
+    set_output_observer(model_, [&](const std::string& layer, const at::Tensor& output) {
+      const auto place = outputs.find(layer);
+      if (place != outputs.end()) see_output(place->second, output, see);
+    });
+    for (std::size_t image = 0; image < data_.count; image += options_.batch_size) {
+      model_.forward(preprocess(info_, data_, batch_indices(data_, image, options_.batch_size)));
+      if (options_.after_batch) options_.after_batch();
+    }
+    set_output_observer(model_, {});
+  }
+
+ private:
+  void see_parameter(std::size_t i, const SeePart& see) const {
+    const ModelLayer& layer = layers_.at(places_[i].layer);
+    const at::Tensor x = layer.module->named_parameters()[to_string(places_[i].place)].contiguous();
+    see(i, numbers(x), context_of(layer.twin->weight_axes(), x.sizes()));
+  }
+
+  void see_output(std::size_t i, const at::Tensor& output, const SeePart& see) const {
+    const at::Tensor all = output.contiguous();
+    const int channel = layers_.at(places_[i].layer).twin->output_axis();
+    for (std::int64_t image = 0; image < all.size(0); ++image) {
+      const at::Tensor one = all.narrow(0, image, 1);
+      see(i, numbers(one), context_of({channel, channel}, one.sizes()));
+    }
+  }
+
+  static Context context_of(TensorAxes axes, at::IntArrayRef sizes) {
+    return {0, 0, 0, layout_of(sizes, axes)};
+  }
+  static std::span<const float> numbers(const at::Tensor& x) {
+    return {x.data_ptr<float>(), static_cast<std::size_t>(x.numel())};
+  }
+
+  const ModelInfo& info_;
+  ImageClassifier& model_;
+  const ImageDataset& data_;
+  const std::vector<LayerPlace>& places_;
+  const ChoiceOptions& options_;
+  Layers layers_;
+};
+
+using Quantizers = std::vector<std::shared_ptr<const Quantizer>>;
+
+// For each place and width the candidate of the least squared error, the first of equal ones.
+std::vector<Quantizers> fixed_point_quantizers(const TensorTour& tour,
+                                               const std::vector<LayerPlace>& places,
+                                               const ChoiceOptions& options) {
+  std::vector<ValueRange> ranges(places.size());
+  tour([&](std::size_t place, std::span<const float> part, const Context&) {
+    const auto [low, high] = std::minmax_element(part.begin(), part.end());
+    ranges[place].include(*low, *high, places[place].text());
+  });
+  std::vector<std::vector<Quantizers>> candidates(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const int bits : options.widths) {
+      Quantizers one = fixed_point_candidates(bits, ranges[i]);
+      if (options.cover) one.resize(1);
+      candidates[i].push_back(std::move(one));
+    }
+  }
+  std::vector<std::vector<std::vector<double>>> errors(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const Quantizers& one : candidates[i]) errors[i].emplace_back(one.size(), 0.0);
+  }
+  if (!options.cover) {
+    tour([&](std::size_t place, std::span<const float> part, const Context& context) {
+      for (std::size_t w = 0; w < candidates[place].size(); ++w) {
+        for (std::size_t f = 0; f < candidates[place][w].size(); ++f) {
+          errors[place][w][f] += squared_error(*candidates[place][w][f], part, context);
+        }
+      }
+    });
+  }
+  std::vector<Quantizers> best(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (std::size_t w = 0; w < candidates[i].size(); ++w) {
+      const std::vector<double>& sums = errors[i][w];
+      const auto least = std::min_element(sums.begin(), sums.end()) - sums.begin();
+      best[i].push_back(candidates[i][w][static_cast<std::size_t>(least)]);
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ImageClassifier& model,
+                                  const std::vector<std::string>& names) {
+  const Layers layers = layers_by_place(model);
+  std::vector<LayerPlace> places;
+  std::vector<bool> used(names.size(), false);
+  for (const LayerFacts& layer : facts) {
+    for (const Place kind : {Place::weight, Place::bias, Place::output}) {
+      const LayerPlace place = {kind, layer.layer};
+      const at::Tensor* const parameter =
+          layers.at(layer.layer).module->named_parameters().find(to_string(kind));
+      if (kind != Place::output && (parameter == nullptr || !parameter->defined())) continue;
+      bool named = false;
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        if (!is_named(place, layer, names[i])) continue;
+        used[i] = named = true;
+      }
+      if (named) places.push_back(place);
+    }
+  }
+  const auto unused = std::find(used.begin(), used.end(), false);
+  if (unused != used.end()) {
+    throw Error("'" + names[static_cast<std::size_t>(unused - used.begin())] +
+                "' is no place of the model");
+  }
+  return places;
+}
+
+std::vector<std::vector<PlaceChoice>> choices_for(const ModelInfo& info, ImageClassifier& model,
+                                                  const ImageDataset& data,
+                                                  const std::vector<LayerPlace>& places,
+                                                  const ChoiceOptions& options) {
+  const TensorTour tour(info, model, data, places, options);
+  const std::vector<Quantizers> quantizers =
+      options.quantizers.empty() ? fixed_point_quantizers(tour, places, options)
+                                 : std::vector<Quantizers>(places.size(), options.quantizers);
+  std::vector<std::vector<PlaceChoice>> choices(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const auto& quantizer : quantizers[i]) choices[i].push_back({quantizer, {}, {}});
+  }
+  tour([&](std::size_t place, std::span<const float> part, const Context& context) {
+    for (PlaceChoice& choice : choices[place]) {
+      choice.fit.add(*choice.quantizer, part, context);
+      if (places[place].place == Place::output) continue;
+      std::vector<float> quantized(part.size());
+      choice.quantizer->quantize(part, quantized, context);
+      choice.codes = count_codes(choice.quantizer.get(), quantized);
+    }
+  });
+  return choices;
+}
+
+}  // namespace tensorquant

@@ -1,0 +1,142 @@
+#include "tensorquant/onnx_torch/rounded_nodes.h"
+
+#include <ATen/ATen.h>
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/arithmetic/linear_and_convolution.h"
+#include "tensorquant/libtorch/arithmetic/normalization.h"
+#include "tensorquant/libtorch/arithmetic/pools.h"
+#include "tensorquant/libtorch/arithmetic/values.h"
+
+namespace tensorquant::onnx_torch {
+namespace {
+
+using RoundedMaker = RoundedFunction (*)(const NodeView&);
+using RoundedBinary = at::Tensor (*)(const LayerArithmetic&, const at::Tensor&, const at::Tensor&);
+using RoundedSoftmax = at::Tensor (*)(const LayerArithmetic&, const at::Tensor&, std::int64_t);
+
+template <tensorquant::Function function>
+RoundedFunction round_unary(const NodeView&) {
+  return [](const LayerArithmetic& layer, const Tensors& in) {
+    return rounded_function(layer, function, in[0]);
+  };
+}
+
+template <RoundedBinary function>
+RoundedFunction round_binary(const NodeView&) {
+  return
+      [](const LayerArithmetic& layer, const Tensors& in) { return function(layer, in[0], in[1]); };
+}
+
+RoundedFunction round_gelu(const NodeView& node) {
+  return node.text("approximate", "none") == "tanh"
+             ? round_unary<tensorquant::Function::gelu_tanh>(node)
+             : round_unary<tensorquant::Function::gelu>(node);
+}
+
+RoundedFunction round_leaky_relu(const NodeView& node) {
+  return [slope = node.number("alpha", 0.01)](const LayerArithmetic& layer, const Tensors& in) {
+    return rounded_leaky_relu(layer, in[0], slope);
+  };
+}
+
+// Over one axis; before operator set 13 over all from that axis on.
+template <RoundedSoftmax function>
+RoundedFunction round_softmax(const NodeView& node) {
+  const bool flattens = node.version() < 13;
+  const std::int64_t axis = node.integer("axis", flattens ? 1 : -1);
+  return [=](const LayerArithmetic& layer, const Tensors& in) {
+    const at::Tensor& x = in[0];
+    const std::int64_t first = axis_of(axis, x.dim());
+    if (!flattens) return function(layer, x, first);
+    return function(layer, x.flatten(first), first).reshape(x.sizes());
+  };
+}
+
+RoundedFunction round_layer_norm(const NodeView& node) {
+  return [epsilon = node.number("epsilon", 1e-5), told = node.integer("axis", -1)](
+             const LayerArithmetic& layer, const Tensors& in) {
+    const auto axis = static_cast<std::size_t>(axis_of(told, in[0].dim()));
+    const at::IntArrayRef sizes = in[0].sizes().slice(axis);
+    const auto fitting = [&](std::size_t i) {
+      return in.size() > i && in[i].defined() ? in[i].expand(sizes) : at::Tensor();
+    };
+    return rounded_layer_norm(layer, in[0], sizes, fitting(1), fitting(2), epsilon);
+  };
+}
+
+RoundedFunction round_instance_norm(const NodeView& node) {
+  return [epsilon = node.number("epsilon", 1e-5)](const LayerArithmetic& layer, const Tensors& in) {
+    return rounded_instance_norm(layer, in[0], in[1], in[2], epsilon);
+  };
+}
+
+RoundedFunction round_global_pool(const NodeView&) {
+  return [](const LayerArithmetic& layer, const Tensors& in) {
+    const auto dimensions = static_cast<std::size_t>(in[0].dim());
+    if (dimensions < 3) throw Error("a pool needs an input of (batch, channels, space...)");
+    return rounded_adaptive_average_pool(
+        layer, in[0], std::vector<std::optional<std::int64_t>>(dimensions - 2, 1));
+  };
+}
+
+// The axes are an input from operator set 18 on; none: all, or none to reduce.
+RoundedFunction round_mean(const NodeView& node) {
+  const IntegerList axes =
+      node.version() < 18 ? IntegerList(node.integers("axes")) : IntegerList(node, 1);
+  const bool keeps = node.integer("keepdims", 1) != 0;
+  const bool none_is_none = node.integer("noop_with_empty_axes", 0) != 0;
+  return [=](const LayerArithmetic& layer, const Tensors& in) {
+    const Integers places = axes.of(in);
+    if (places.empty() && none_is_none) return in[0];
+    return rounded_mean(layer, in[0], places, keeps);
+  };
+}
+
+const std::map<std::string_view, RoundedMaker>& rounded_makers() {
+  using enum tensorquant::Function;
+  static const std::map<std::string_view, RoundedMaker> all = {
+      {"Exp", round_unary<exp>},
+      {"Log", round_unary<log>},
+      {"Sqrt", round_unary<sqrt>},
+      {"Reciprocal", round_unary<reciprocal>},
+      {"Erf", round_unary<erf>},
+      {"Tanh", round_unary<tensorquant::Function::tanh>},
+      {"Sigmoid", round_unary<sigmoid>},
+      {"HardSwish", round_unary<hardswish>},
+      {"Gelu", round_gelu},
+      {"LeakyRelu", round_leaky_relu},
+      {"Sub", round_binary<rounded_subtract>},
+      {"Mul", round_binary<rounded_multiply>},
+      {"Div", round_binary<rounded_divide>},
+      {"MatMul", round_binary<rounded_matrix_product>},
+      {"Softmax", round_softmax<rounded_softmax>},
+      {"LogSoftmax", round_softmax<rounded_log_softmax>},
+      {"LayerNormalization", round_layer_norm},
+      {"InstanceNormalization", round_instance_norm},
+      {"GlobalAveragePool", round_global_pool},
+      {"ReduceMean", round_mean},
+  };
+  return all;
+}
+
+}  // namespace
+
+RoundedFunction make_rounded_function(const NodeView& node) {
+  const auto found = rounded_makers().find(node.op_type());
+  return found == rounded_makers().end() ? RoundedFunction() : found->second(node);
+}
+
+bool selects_numbers(const NodeView& node) {
+  static const std::set<std::string_view> all = {"Abs", "Clip",      "Dropout",   "Max",  "Min",
+                                                 "Neg", "ReduceMax", "ReduceMin", "Where"};
+  return all.contains(node.op_type());
+}
+
+}  // namespace tensorquant::onnx_torch

@@ -1,0 +1,187 @@
+#include "tensorquant/store/store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/read_file.h"
+
+namespace tensorquant {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+std::string system_reason() { return std::strerror(errno); }
+
+// Of this process, whatever machine it runs on.
+std::string own_name() {
+  std::array<char, 256> host = {};
+  if (gethostname(host.data(), host.size() - 1) != 0) host = {"host"};
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+  return std::string(host.data()) + "-" + std::to_string(getpid()) + "-" + std::to_string(time);
+}
+
+std::string text_of(const fs::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+json object_of(std::string_view text, const std::string& origin) {
+  json value = json::parse(text, nullptr, false);
+  if (!value.is_object()) throw Error(origin + ": no JSON object");
+  return value;
+}
+
+// What two records of one key have in common.
+json result_of(const std::string& record) {
+  json result = json::parse(record);
+  result.erase("seconds");
+  result.erase("started_by");
+  return result;
+}
+
+// True unless the file exists.
+bool create_whole(const fs::path& path, const std::string& text) {
+  const fs::path beside = path.parent_path() / (path.filename().string() + "." + own_name());
+  {
+    std::ofstream file(beside, std::ios::binary);
+    file << text;
+    if (!file.flush()) {
+      std::error_code ignored;
+      fs::remove(beside, ignored);
+      throw Error(beside.string() + ": cannot write");
+    }
+  }
+  const bool made = link(beside.c_str(), path.c_str()) == 0;
+  const int reason = errno;
+  std::error_code ignored;
+  fs::remove(beside, ignored);
+  if (!made && reason != EEXIST) throw Error(path.string() + ": " + std::strerror(reason));
+  return made;
+}
+
+void require_same(const json& ours, const json& theirs, const std::string& origin) {
+  json names = ours;
+  names.update(theirs);
+  for (const auto& [name, value] : names.items()) {
+    const json our_value = ours.value(name, json()), their_value = theirs.value(name, json());
+    if (our_value == their_value) continue;
+    throw Error(origin + ": \"" + name + "\" is " + their_value.dump() + " in this store, not " +
+                our_value.dump());
+  }
+}
+
+bool is_record_file(const fs::path& path) {
+  return path.filename().string().starts_with("records-") && path.extension() == ".jsonl";
+}
+
+}  // namespace
+
+Store::Store(fs::path folder, std::string_view shared) : folder_(std::move(folder)) {
+  const json ours = object_of(shared, "what the records of a store share");
+  std::error_code failure;
+  fs::create_directories(folder_, failure);
+  if (failure) throw Error(folder_.string() + ": " + failure.message());
+  const fs::path path = folder_ / "store.json";
+  if (!create_whole(path, ours.dump(2) + "\n")) {
+    require_same(ours, object_of(text_of(path), path.string()), path.string());
+  }
+  refresh();
+}
+
+Store::~Store() { close(); }
+
+void Store::close() noexcept {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+std::optional<std::string> Store::find(const std::string& key) const {
+  const auto found = records_.find(key);
+  return found == records_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Store::add(const std::string& key, std::string record, const std::string& origin) {
+  const auto [place, is_new] = records_.emplace(key, record);
+  if (is_new || result_of(place->second) == result_of(record)) return;
+  throw Error(origin + ": two results of one key, '" + key + "': " + place->second + " and " +
+              record);
+}
+
+void Store::refresh() {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    if (is_record_file(entry.path()) && entry.path() != own_) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const fs::path& path : files) {
+    const std::string text = text_of(path);
+    std::size_t& begin = read_[path];
+    for (std::size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      const std::string origin =
+          path.string() + ":" +
+          std::to_string(1 + std::count(text.begin(), text.begin() + std::ptrdiff_t(begin), '\n'));
+      json line = object_of(std::string_view(text).substr(begin, end - begin), origin);
+      if (!line.contains("key") || !line["key"].is_string()) {
+        throw Error(origin + ": no \"key\", which must be a text");
+      }
+      const std::string key = line["key"];
+      line.erase("key");
+      add(key, line.dump(), origin);
+    }
+  }
+}
+
+void Store::put(const std::string& key, std::string_view record) {
+  json line = object_of(record, "a record");
+  const std::string compact = line.dump();
+  if (const auto known = records_.find(key); known != records_.end()) {
+    return add(key, compact, folder_.string());
+  }
+  line["key"] = key;
+  append(line.dump() + "\n");
+  records_.emplace(key, compact);
+}
+
+// One write() and one fdatasync(): a line is there whole or, after a crash, without its end.
+void Store::append(const std::string& line) {
+  if (descriptor_ < 0) {
+    own_ = folder_ / ("records-" + own_name() + ".jsonl");
+    descriptor_ = open(own_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) throw Error(own_.string() + ": " + system_reason());
+  }
+  const off_t before = lseek(descriptor_, 0, SEEK_END);
+  errno = 0;
+  const ssize_t written = write(descriptor_, line.data(), line.size());
+  if (written == static_cast<ssize_t>(line.size()) && fdatasync(descriptor_) == 0) return;
+  const std::string reason = errno == 0 ? "no space left" : system_reason();
+  // What stays without its end is ignored, but nothing may be written behind it.
+  if (ftruncate(descriptor_, before) != 0) close();
+  throw Error(own_.string() + ": " + reason);
+}
+
+std::string short_name(std::string_view key) {
+  std::uint64_t hash = 14695981039346656037U;
+  for (const char byte : key) hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211U;
+  std::array<char, 17> text = {};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return text.data();
+}
+
+}  // namespace tensorquant

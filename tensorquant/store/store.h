@@ -1,0 +1,58 @@
+#ifndef TENSORQUANT_STORE_STORE_H_
+#define TENSORQUANT_STORE_STORE_H_
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tensorquant {
+
+// Results of evaluations in a folder, found again by their key: the text of all that decides a
+// result and is not the same for the whole store. What is the same stands in store.json.
+//
+// Each process that writes has a file of its own, records-HOST-PID-TIME.jsonl, a line a record, so
+// that no lock is needed, on network file systems neither; readers take the union. A line is on the
+// disk when put() returns; one that a killed process left without its end is ignored.
+//
+// Records are JSON objects. Two of one key must be equal in all but "seconds" and "started_by".
+class Store {
+ public:
+  // Opens the folder or makes it. `shared` is a JSON object: an Error names what differs from that
+  // of an older store. All records are read, see refresh().
+  Store(std::filesystem::path folder, std::string_view shared);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // The record as compact JSON; nothing where there is none.
+  std::optional<std::string> find(const std::string& key) const;
+  // Adds a record, unless there is an equal one. An Error that shows both where they contradict,
+  // and where it cannot be written, after which the store is as it was.
+  void put(const std::string& key, std::string_view record);
+  std::size_t size() const { return records_.size(); }
+
+  // Reads what other processes have written since. An Error names file and line of what is no
+  // record, and shows both of two that contradict.
+  void refresh();
+
+ private:
+  void add(const std::string& key, std::string record, const std::string& origin);
+  void append(const std::string& line);
+  void close() noexcept;
+
+  std::filesystem::path folder_;
+  std::map<std::string, std::string> records_;         // compact JSON
+  std::map<std::filesystem::path, std::size_t> read_;  // bytes of each file
+  int descriptor_ = -1;                                // of this process' file
+  std::filesystem::path own_;
+};
+
+// A short name of a key, for tables: its FNV-1a hash of 64 bits as 16 hexadecimal digits.
+std::string short_name(std::string_view key);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_STORE_STORE_H_

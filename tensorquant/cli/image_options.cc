@@ -118,9 +118,10 @@ Preparation ImageOptions::preparation(const OnnxModel::Port& input, const at::Te
   const Sizes axes = layout == "nchw" ? Sizes{0, 2, 3, 1} : Sizes{0, 3, 1, 2};
   const Sizes known = known_sizes(shape);
   const bool has_one_channel = sizes[layout == "nchw" ? 1 : 3] == 1;
+  const bool takes_images = shape.size() == sizes.size();
   if (fits(shape, turned(sizes, axes))) {
     result.axes = axes;
-  } else if (has_one_channel && !known.empty() &&
+  } else if (has_one_channel && !takes_images && !known.empty() &&
              product(known) == product({sizes.begin() + 1, sizes.end()})) {
     result.sizes_of_sample = known;  // of rows of pixels, or of no channels
   }

@@ -61,7 +61,7 @@ class OnnxFiles(unittest.TestCase):
         told = json.loads(self.good("explain", "--model", self.net, "--json"))
         x, fc, relu = told["layers"]
         self.assertEqual((x["layer"], x["operator"], x["node"], x["output"]), ("input:x", "input", None, "x"))
-        expected = {"layer": "fc", "operator": "MatMul", "node": "/fc/MatMul", "weight": "w", "bias": "b", "output": "a", "moves": False}
+        expected = {"layer": "fc", "operator": "MatMul", "node": "/fc/MatMul", "weight": "w", "bias": "b", "output": "a", "moves": False, "sums": None}
         self.assertEqual(fc, expected)
         self.assertEqual((relu["layer"], relu["weight"]), ("Relu", None))
 

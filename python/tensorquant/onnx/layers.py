@@ -43,7 +43,7 @@ class FoundInput:
         self.port = port
 
     def __str__(self):
-        return f"the model's input '{self.port}'"
+        return f"'{self.name}' (input)"
 
 
 class FoundLayer:

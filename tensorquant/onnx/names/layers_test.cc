@@ -94,7 +94,7 @@ TEST(LayersTest, AWeightGivesItsModulesNameIfNobodyElseUsesIt) {
 
 TEST(LayersTest, TheNamesOfNodesOrOfOutputsAreToBeHadAlone) {
   const Graph graph = graph_of({node("Relu", {"x"}, {"a"}, "/block/Relu"),
-                                node("Gemm", {"a", "fc.weight"}, {"b"}), node("Neg", {"b"}, {"y"})},
+                                node("Gemm", {"a", "fc.weight"}, {"m"}), node("Neg", {"m"}, {"y"})},
                                {floats("fc.weight", {2, 2})});
   const auto names_by = [&](NameSource source) {
     Texts found;
@@ -102,8 +102,8 @@ TEST(LayersTest, TheNamesOfNodesOrOfOutputsAreToBeHadAlone) {
     return found;
   };
   EXPECT_THAT(names_by(NameSource::canonical), ElementsAre("block.Relu", "fc", "y"));
-  EXPECT_THAT(names_by(NameSource::node), ElementsAre("/block/Relu", "b", "y"));
-  EXPECT_THAT(names_by(NameSource::output), ElementsAre("a", "b", "y"));
+  EXPECT_THAT(names_by(NameSource::node), ElementsAre("/block/Relu", "m", "y"));
+  EXPECT_THAT(names_by(NameSource::output), ElementsAre("a", "m", "y"));
 }
 
 TEST(LayersTest, AProductAndTheConstantAddedToItAreOneLayer) {

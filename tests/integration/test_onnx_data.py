@@ -286,6 +286,7 @@ class OthersModels(Case):
         for command in commands:
             few = ["--limit", "600"] if "--data" in command and "--limit" not in command else []
             quick = ["--json"] if command[0] == "evaluate" else []
+            quick += ["--threads", "1"] if "--data" in command else []
             told.append(self.run_program(*command, *few, *quick))
             self.assertEqual(told[-1].returncode, 0, (command, told[-1].stderr))
         shares = [json.loads(one.stdout)["metric"]["value"] for command, one in zip(commands, told) if command[0] == "evaluate"]
@@ -294,7 +295,7 @@ class OthersModels(Case):
         self.assertGreater(shares[3], shares[2] + 0.05)
 
     def test_a_network_of_others_has_the_accuracy_that_its_authors_tell(self):
-        told = self.report("--model", SHARED / "data/mnist_cnn_onnx/opt-mnist.onnx", "--data", SHARED / "data/mnist", notes=1)
+        told = self.report("--model", SHARED / "data/mnist_cnn_onnx/opt-mnist.onnx", "--data", SHARED / "data/mnist", "--threads", "1", notes=1)
         self.assertEqual(told["metric"]["value"], 0.9890)  # of numpy, pixel/255
 
 

@@ -111,7 +111,7 @@ TEST(Calibrate, KnowsTheTypesOfLayers) {
   const auto model = make_model(info, 1);
   const ImageDataset data = test_images(info, 3);
   Override maps;
-  maps.extrinsic = QuantizerMap({{"op:Conv2d", "int,8,scale=max"}}, MapKind::extrinsic);
+  maps.extrinsic = QuantizerMap({{"op:Conv2dRelu", "int,8,scale=max"}}, MapKind::extrinsic);
   const Override result =
       calibrate(info, *model, data, maps, make_calibration_method("minmax")).maps;
   ASSERT_EQ(result.extrinsic.rules().size(), 2U);

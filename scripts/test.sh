@@ -48,9 +48,12 @@ python() {
   python3 tests/golden/make_arithmetic_vectors.py --check
   python3 tests/golden/make_value_vectors.py --check
   python3 tests/golden/check_oracle.py
-  echo "== ONNX files of ours, read by the package onnx"
+  echo "== ONNX files beside the package onnx: what it reads of ours, its tests of operators, exact fractions"
   if [ -x build/release/bin/onnx_rewrite ]; then
     python3 tensorquant/onnx/graph/onnx_package_test.py build/release/bin/onnx_rewrite ../shared/data/onnx_models
+    python3 tensorquant/onnx_torch/node_tests/node_tests.py build/release/bin/onnx_node_tests
+    python3 tensorquant/onnx_torch/quantized_nodes_test.py build/release/bin/tensorquant
+    python3 tensorquant/onnx_torch/quantized_models_test.py build/release/bin/tensorquant ../shared/data/onnx_models
   else
     echo "left out: it needs the programs of scripts/test.sh cpp"
   fi

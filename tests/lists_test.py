@@ -125,7 +125,7 @@ class ASubcommand(unittest.TestCase):
         self.assertEqual(names(r"^  add_(\w+)\(app\);", text("cli", "command_line.cc")) - {"commands"}, self.declared)
 
     def test_is_run_by_the_tests(self):
-        integration = (ROOT / "tests" / "integration" / "test_command_line.py").read_text()
+        integration = "".join(path.read_text() for path in sorted((ROOT / "tests" / "integration").glob("test_*.py")))
         run = names(r'(?:good|fails|run)\((?:[12], )?"(\w+)"', integration)
         tests = "".join(path.read_text() for path in sorted((SOURCES / "cli").glob("*_test.cc")))
         run |= {one or other for one, other in names(r'(?:run\(\s*\{|arguments\()"(\w+)"|^      \{"(\w+)", "--', tests)}

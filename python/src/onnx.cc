@@ -39,7 +39,8 @@ struct OnnxLayer {
   int node = -1, bias_node = -1;
   std::vector<std::size_t> weight_inputs;
   int bias_input = -1;  // of the bias_node, if there is one; -1 without a bias
-  std::vector<std::tuple<int, int>> weight_axes;  // channel, reduction
+  std::vector<std::tuple<int, int, bool>> weight_axes;  // channel, reduction, turned
+  std::size_t outputs = 1;                              // that rules hit
   int output_axis = 1;
 };
 
@@ -73,7 +74,7 @@ class Teller {
     told.weight_inputs = layer.weight_inputs;
     for (std::size_t i = 0; i < layer.weights.size(); ++i) {
       const onnx::WeightAxes axes = onnx::weight_axes(layer, i);
-      told.weight_axes.emplace_back(axes.channel, axes.reduction);
+      told.weight_axes.emplace_back(axes.channel, axes.reduction, axes.is_turned);
       told.weight_names += (i == 0 ? "" : ", ") + name_of(graph_, layer.weights[i]);
     }
     told.bias_name = name_of(graph_, layer.bias);
@@ -85,6 +86,7 @@ class Teller {
     const onnx::Node& last = layer.bias_node != nullptr ? *layer.bias_node : node;
     if (!last.outputs.empty()) told.output_name = name_of(graph_, last.outputs.front());
     told.output_axis = onnx::output_axis(layer);
+    told.outputs = onnx::quantized_outputs(layer);
     return told;
   }
 
@@ -139,6 +141,7 @@ void bind_onnx(nb::module_& module) {
       .def_ro("weight_inputs", &OnnxLayer::weight_inputs)
       .def_ro("bias_input", &OnnxLayer::bias_input)
       .def_ro("weight_axes", &OnnxLayer::weight_axes)
+      .def_ro("outputs", &OnnxLayer::outputs)
       .def_ro("output_axis", &OnnxLayer::output_axis);
   nb::class_<OnnxFile>(module, "OnnxFile", "An ONNX model with every name looked up.")
       .def_ro("layers", &OnnxFile::layers)

@@ -78,9 +78,19 @@ TEST_F(SearchCommands, SensitivityIsThatOfEvaluatingEachMapAlone) {
     std::filesystem::copy(folder / (std::string("train-") + kind + "-ubyte"),
                           folder / "score" / (std::string("t10k-") + kind + "-ubyte"));
   }
-  const auto correct = [&](std::vector<std::string> more) {
-    more.insert(more.end(), {"--data", (folder / "score").string(), "--limit", "60", "--json"});
-    return json::parse(evaluate("net", more).out)["correct"].get<double>();
+  const auto correct = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"evaluate",
+                                    "--model",
+                                    "lenet5",
+                                    "--checkpoint",
+                                    file("net"),
+                                    "--data",
+                                    (folder / "score").string(),
+                                    "--limit",
+                                    "60",
+                                    "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    return json::parse(run(all).out)["correct"].get<double>();
   };
   EXPECT_NEAR(choice["loss"].get<double>() * 60, correct({}) - correct({"--maps", maps}), 1e-9);
 }
@@ -144,7 +154,8 @@ TEST_F(SearchCommands, TestImagesAreReadWhenAllIsDecided) {
   EXPECT_THAT(result.err, HasSubstr("t10k-images"));
   write_images("t10k", 50);
   const json found = report("search", "runs", {"--margin", "5", "--refine", "0"});
-  EXPECT_EQ(found["evaluations"], 2);  // of the test images alone
+  // Of the test images alone: in float, under the map that was found, and under the uniform one.
+  EXPECT_EQ(found["evaluations"], 3);
 }
 
 TEST_F(SearchCommands, WrongSettingsAreOneLine) {

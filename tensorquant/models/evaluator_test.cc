@@ -23,7 +23,7 @@ TEST(Evaluator, GivesTheBitsOfAnEvaluationWhateverCameBefore) {
       {},
       maps_of(R"({"weights": {"layer3.2": "nearest,4,3"}})"),
       maps_of(R"({"weights": {"layer3.2": "nearest,3,2"}})"),
-      maps_of(R"({"extrinsic": {"=layer2.1.relu1": "nearest,5,3,rounding=stochastic"}})"),
+      maps_of(R"({"extrinsic": {"=layer2.1.relu1": "stochastic,5,3"}})"),
       maps_of(R"({"weights": {"=linear": "nearest,2,1"}, "extrinsic": {"input": "nearest,4,1"}})"),
       maps_of(R"({"weights": {"=linear": "nearest,2,1"}})"),
       {}};

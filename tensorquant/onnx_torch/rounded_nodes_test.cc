@@ -110,7 +110,7 @@ TEST_F(RoundedNodes, RoundEachResultOnce) {
   expect(rounded("Exp", {torch::tensor({0.0F, 1.0F})}), {1.0F, 87 / 32.0F});
   expect(rounded("ReduceMean", {torch::tensor({{1.0F, 2.0F, 2.0F}, {3.0F, 3.0F, 4.0F}})},
                  {attribute("axes", std::vector<std::int64_t>{1}), attribute("keepdims", 0)}, 13),
-         {53 / 32.0F, 85 / 32.0F});  // 5 / 3; and 255 / 32 / 3, for the sum 10 saturates
+         {53 / 32.0F, 85 / 32.0F});  // the sum of 10 saturates at 255 / 32
 }
 
 TEST_F(RoundedNodes, MultiplyTheMatricesOfABatch) {

@@ -1,6 +1,9 @@
 """Maps put into the layers of an ONNX model."""
 
 import dataclasses
+from typing import NamedTuple
+
+import numpy as np
 
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
@@ -8,8 +11,9 @@ from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
+from tensorquant.numbers.context import Axes
 from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
-from tensorquant.onnx.pieces import Changes, constant_values
+from tensorquant.onnx.pieces import Changes, Pieces, constant_values
 from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
 from tensorquant.onnx.scales import Origins, RunScales, found_scales
 from tensorquant.onnx.session import FLOATS
@@ -90,12 +94,16 @@ class Application:
                     assignment.add_fault(layer, f"{fault}, which no quantizer takes")
         assignment.refuse()
         origins = {*self.outputs, *self.inputs} if assignment.keeps_scales else ()
-        self._origins = Origins(self._nodes, origins)
+        movers = {layer.type for layer in model.layers if layer.role == "moves"}
+        self._origins = Origins(self._nodes, origins, movers)
 
     @property
-    def has_random(self):
-        """Whether anything is rounded at random."""
-        return any(its.is_random for _, its in [*self.input_layers, *self._hit])
+    def has_random_parameters(self):
+        """Whether weights or biases are rounded at random."""
+        chosen = [
+            getattr(its, p.role) for layer, its in self._hit for p in self._quantized(layer, its)
+        ]
+        return any(quantizer.is_random for quantizer in chosen)
 
     def cuts(self):
         """The names of the quantized values by the places of the nodes that make them."""
@@ -122,12 +130,12 @@ class Application:
                 parameters[layer.name, parameter.title] = quantizer, array, context
                 name = f"{parameter.name}@{layer.name}.{parameter.title}"
                 with LayerError(layer.name, layer.type):
-                    changes.constants[name] = host.quantize(array, quantizer.spec, context)
+                    changes.constants[name] = _quantized(parameter, array, quantizer, context)
                     if quantizers.keeps_scales and parameter.role == "weight":
                         scales[name] = found_scales(array, quantizer.spec, axes)
                 changes.inputs[parameter.place] = name
             if self._is_rounded(layer, quantizers):
-                self._round(layer, quantizers, changes, scales, step)
+                self._round(layer, quantizers, changes, scales)
         return changes, parameters
 
     def _faults(self, layer, quantizers):
@@ -169,14 +177,14 @@ class Application:
         }
 
     def _read_constants(self):
-        names = [
-            parameter.name
-            for layer, quantizers in self._hit
-            for parameter in self._quantized(layer, quantizers)
-        ]
+        names = []
+        for layer, quantizers in self._hit:
+            names += [parameter.name for parameter in self._quantized(layer, quantizers)]
+            if len(layer.places) > 1 and self._is_rounded(layer, quantizers):
+                names.append(layer.parameters[-1].name)  # a node behind may make it
         return constant_values(self._model.flat, names, self._model.make_session)
 
-    def _round(self, layer, quantizers, changes, weight_scales, step):
+    def _round(self, layer, quantizers, changes, weight_scales):
         arithmetic, node = LayerArithmetic(quantizers), self._view(layer)
         place, *merged = layer.places
         names = [changes.inputs.get((place, i), name) for i, name in enumerate(layer.node.input)]
@@ -184,21 +192,37 @@ class Application:
         bias = None
         if merged:
             parameter = layer.parameters[-1]
-            bias = changes.inputs.get(parameter.place, parameter.name)
+            bias = changes.inputs.get(parameter.place, f"{parameter.name}@{layer.name}.bias")
+            changes.constants.setdefault(bias, self._constants[parameter.name])
             changes.merged[place] = merged[0]
-        step = step if quantizers.is_random_inside else 0
 
-        def function(scales, *arrays):
+        def function(run, *arrays):
             def of_input(i):
                 if names[i] in weight_scales:
                     return weight_scales[names[i]]
-                return scales and scales.at(origins[i], arrays[i].ndim)
+                return run.scales and run.scales.at(origins[i], arrays[i].ndim)
 
+            step = run.step if quantizers.is_random_inside else 0
             with LayerError(layer.name, layer.type):
                 return compute(node, Rounding(arithmetic, step, of_input), *arrays)
 
         changes.computed[place] = function
         changes.more_inputs[place] = [] if bias is None else [bias]
+
+
+class _State(NamedTuple):
+    """What a run reads once, at its beginning."""
+
+    pieces: Pieces
+    parameters: dict
+    step: int
+
+
+class _Run(NamedTuple):
+    """What functions of computed nodes are given."""
+
+    scales: RunScales | None
+    step: int
 
 
 class Quantized:
@@ -212,29 +236,34 @@ class Quantized:
     def __init__(self, model, application):
         self.application = application
         self._model = model
-        self._keeps_scales = any(
-            its is not None and its.keeps_scales for _, its in application.layers
-        )
-        self.set_step(0)
+        chosen = [its for _, its in application.layers if its is not None]
+        self._keeps_scales = any(its.keeps_scales for its in chosen)
+        self._state = self._state_at(0)
 
     def set_step(self, step):
         """Sets the step of random rounding."""
+        if self.application.has_random_parameters:
+            self._state = self._state_at(step)
+        else:
+            self._state = self._state._replace(step=step)
+
+    def _state_at(self, step):
         changes, parameters = self.application.changes(step)
-        self._pieces = self._model.cut(changes)
-        self._parameters, self._step = parameters, step
+        return _State(self._model.cut(changes), parameters, step)
 
     def run(self, values, recorder):
         """The model's outputs, by name, of its inputs."""
+        state = self._state
         scales = RunScales() if self._keeps_scales else None
         if recorder is not None:
-            for (layer, place), (quantizer, array, context) in self._parameters.items():
-                recorder.count(layer, place, quantizer, array, context, (id(array), self._step))
+            for (layer, place), (quantizer, array, context) in state.parameters.items():
+                recorder.count(layer, place, quantizer, array, context, (id(array), state.step))
 
         def quantize(name, array):
             output = outputs[name]
             if array.dtype.name not in FLOATS:
                 return array
-            context = output.context(array, self._step)
+            context = output.context(array, state.step)
             with LayerError(output.layer, output.type):
                 if recorder is not None:
                     recorder.count(output.layer, output.title, output.quantizer, array, context)
@@ -248,7 +277,16 @@ class Quantized:
             name: quantize(name, array) if name in application.inputs else array
             for name, array in values.items()
         }
-        return self._pieces.run(values, quantize, scales)
+        return state.pieces.run(values, quantize, _Run(scales, state.step))
+
+
+def _quantized(parameter, array, quantizer, context):
+    """A parameter's array, where random rounding counts elements as all front-ends do."""
+    if not (parameter.is_turned and array.ndim == 2 and quantizer.is_random):
+        return host.quantize(array, quantizer.spec, context)
+    channel, reduction = context.axes
+    turned = context._replace(axes=Axes(reduction, channel)) if quantizer.needs_layout else context
+    return np.ascontiguousarray(host.quantize(array.T, quantizer.spec, turned).T)
 
 
 def _of_frameworks(quantizers):

@@ -14,6 +14,7 @@ class Parameter(NamedTuple):
         place: The places of the node that reads it, and of the input there.
         name: The name of the value.
         axes: That of the channels, and the one that sums of products run over.
+        is_turned: Whether random rounding counts the elements of the transposed matrix.
     """
 
     role: str
@@ -21,6 +22,7 @@ class Parameter(NamedTuple):
     place: tuple[int, int]
     name: str
     axes: tuple[int, int]
+    is_turned: bool = False
 
     @property
     def title(self):
@@ -76,8 +78,9 @@ class FoundLayer:
 
     @property
     def outputs(self):
-        """The names of what it gives."""
-        return [name for name in self._own[-1].output if name] if self._own else []
+        """The names of what it gives that rules hit."""
+        given = self._own[-1].output[: self._core.outputs] if self._own else ()
+        return [name for name in given if name]
 
     @property
     def parameters(self):
@@ -86,11 +89,12 @@ class FoundLayer:
         if not self._own:
             return found
         for index, place in enumerate(core.weight_inputs):
-            own = (core.node, place), self.node.input[place], core.weight_axes[index]
+            *axes, is_turned = core.weight_axes[index]
+            own = (core.node, place), self.node.input[place], tuple(axes), is_turned
             found.append(Parameter("weight", index, *own))
         if core.bias_input >= 0:
             name = self._own[-1].input[core.bias_input]
-            found.append(Parameter("bias", 0, (self.places[-1], core.bias_input), name, (0, 0)))
+            found.append(Parameter("bias", 0, (self.places[-1], core.bias_input), name, (-1, -1)))
         return found
 
     def __str__(self):

@@ -109,7 +109,7 @@ def set_inference_step(model: OnnxModel, step: Step) -> None:
         model: The model.
         step: The step, for instance the number of the batch: 32 bits.
     """
-    if model.quantized is not None and model.quantized.application.has_random:
+    if model.quantized is not None:
         model.quantized.set_step(step)
 
 
@@ -186,20 +186,9 @@ def watching(model, names, function):
             function(names[name], array)
         return array
 
-    before = model.quantized
-    model.quantized = _Watched(pieces, look)
+    before = model.watched
+    model.watched = lambda values: pieces.run(values, look)
     try:
         yield
     finally:
-        model.quantized = before
-
-
-class _Watched:
-    """In the place of Quantized: a float model that is looked at."""
-
-    def __init__(self, pieces, look):
-        self._pieces = pieces
-        self._look = look
-
-    def run(self, values, _):
-        return self._pieces.run(values, self._look)
+        model.watched = before

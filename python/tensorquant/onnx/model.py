@@ -75,6 +75,7 @@ class OnnxModel:
         self.outputs = [_port(port) for port in session.get_outputs()]
         self._float = Pieces.of_session(session, source)
         self.quantized = None  # what quantize_model() has put in
+        self.watched = None  # runs the float model for those who look at its values
         self.recorder = None
 
     def cut(self, changes):
@@ -97,6 +98,8 @@ class OnnxModel:
             tensorquant.Error: An input is missing, unknown, or of another type or shape.
         """
         values = self.check_inputs(inputs)
+        if self.watched is not None:
+            return self.watched(values)
         if self.quantized is None:
             return self._float.run(values)
         return self.quantized.run(values, self.recorder)
@@ -244,9 +247,12 @@ def _port(port):
 
 def _checked_array(port, value):
     if isinstance(value, Sequence) or np.isscalar(value):
-        value = np.asarray(value, port.type)
+        try:
+            value = np.asarray(value, port.type)
+        except (TypeError, ValueError) as error:
+            raise Error(f"input '{port.name}': cannot be of {port.type}: {error}") from None
     array = np.asarray(value)
-    if array.dtype.name != port.type:
+    if array.dtype.newbyteorder("=").name != port.type:
         raise Error(f"input '{port.name}': expected {port.type}, found {array.dtype.name}")
     if port.shape and len(port.shape) != array.ndim:
         raise Error(
@@ -258,4 +264,4 @@ def _checked_array(port, value):
                 f"input '{port.name}': expected a size of {size} along axis {axis}, found"
                 f" {array.shape}"
             )
-    return np.ascontiguousarray(array)
+    return np.require(array, array.dtype.newbyteorder("="), "C")

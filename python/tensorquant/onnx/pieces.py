@@ -8,6 +8,12 @@ import onnx
 from tensorquant._core import Error
 from tensorquant.onnx.session import NUMPY_TYPES, model_like, runtime_errors, value_info
 
+# Operators that several threads are for. Each piece has threads of its own.
+_LARGE = {
+    *("Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "LSTM", "GRU", "RNN", "Attention", "If"),
+    *("Loop", "Scan", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "Resize"),
+}
+
 
 @dataclasses.dataclass
 class Changes:
@@ -68,7 +74,7 @@ class Pieces:
         self._steps = _steps(nodes, {port.name for port in flat.graph.input}, outputs, changes)
         crossing = {name for step in self._steps for name in (*step.inputs, *step.outputs)}
         kinds = _types_of(flat, crossing, make_session)
-        self._constants = {}
+        self._constants = self._arrays(outputs)
         for step in self._steps:
             place = step.nodes[0]
             if place in changes.computed:
@@ -78,7 +84,9 @@ class Pieces:
             else:
                 own = [nodes[i] for i in step.nodes]
                 model = self._model_of(flat, own, step, kinds)
-                step.run = _runner(make_session(model), step, source)
+                is_large = any(node.op_type in _LARGE for node in own)
+                session = make_session(model) if is_large else make_session(model, threads=1)
+                step.run = _runner(session, step, source)
         _find_dead(self._steps, {*outputs, *self._constants})
 
     @classmethod

@@ -210,7 +210,7 @@ def _reduction(is_mean):
         axes = node.get("axes") if axes is None else [int(axis) for axis in axes.reshape(-1)]
         if not axes:
             if node.get("noop_with_empty_axes", 0):
-                return x
+                return x.copy()
             axes = range(x.ndim)
         axes = sorted(axis % x.ndim for axis in axes)
         kept = [axis for axis in range(x.ndim) if axis not in axes]
@@ -227,7 +227,7 @@ def _softmax(logarithm):
     def rounded(node, rounding, x):
         if node.version < 13:  # all axes from this one on are one
             axis = node.get("axis", 1) % max(x.ndim, 1)
-            rows = x.reshape(int(np.prod(x.shape[:axis])), -1)
+            rows = x.reshape(int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:])))
             return rounding.values("softmax", rows, logarithm=logarithm).reshape(x.shape)
         axis = node.get("axis", -1)
         last = np.moveaxis(x, axis, -1)
@@ -274,6 +274,8 @@ def _gelu(node, rounding, x):
 
 
 def _sum(node, rounding, first, *others):
+    if not others:
+        return first.copy()
     for x in others:
         first = rounding.function("add", first, x)
     return first
@@ -295,6 +297,7 @@ _MOST_FACTORS = 4
 def _power(node, rounding, x, exponent):
     if exponent.size != 1:
         raise Error("its arithmetic cannot be rounded: its exponents are several")
+    x = x.reshape(np.broadcast_shapes(x.shape, exponent.shape))
     exponent = float(exponent.reshape(()))
     if exponent in _POWERS:
         return rounding.function(_POWERS[exponent], x)
@@ -302,7 +305,7 @@ def _power(node, rounding, x, exponent):
         raise Error(
             f"a power of {exponent} cannot be rounded: only 1 to 4, -1, 0.5 and -0.5 can be"
         )
-    y = x
+    y = x.copy()
     for _ in range(int(exponent) - 1):
         y = rounding.function("multiply", y, x)
     return y

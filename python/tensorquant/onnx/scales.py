@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tensorquant.frontend.tensor_scales import TensorScales, known, lost
+from tensorquant.onnx.pieces import reads_of
 from tensorquant.ops import host
 from tensorquant.ops.common import SCALE_TYPES, traits
 
@@ -24,7 +25,7 @@ _MOVING = {
     *("MaxPool", "GlobalMaxPool", "Gather", "GatherElements", "GatherND", "DepthToSpace"),
     "SpaceToDepth",
 }
-_MIXING = {"Concat", "Clip", "Pad", "Max", "Min", "Where", "If", "ScatterND", "ScatterElements"}
+_MIXING = {"Clip", "Max", "Min", "Where", "ScatterND", "ScatterElements"}
 
 
 class Origin(NamedTuple):
@@ -47,13 +48,15 @@ class Origins:
     Args:
         nodes: The model's nodes.
         quantized: The names of values that quantizers make.
+        movers: The operators of the model that only move numbers.
     """
 
-    def __init__(self, nodes, quantized):
+    def __init__(self, nodes, quantized, movers):
+        mixing = _MIXING | (movers - _KEEPING - _MOVING)
         self._found = {name: Origin(name, "", False) for name in quantized}
         for node in nodes:
-            if node.op_type in _MIXING:
-                origins = [self._found[name] for name in node.input if name in self._found]
+            if node.op_type in mixing:
+                origins = [self._found[name] for name in reads_of(node) if name in self._found]
             elif node.op_type in _KEEPING | _MOVING and node.input:
                 origins = [self._found[name] for name in node.input[:1] if name in self._found]
             else:
@@ -63,7 +66,7 @@ class Origins:
             origin = origins[0]
             if node.op_type not in _KEEPING:
                 mover = f"'{node.name or node.output[0]}' ({node.op_type})"
-                is_mixed = origin.is_mixed or node.op_type in _MIXING
+                is_mixed = origin.is_mixed or node.op_type in mixing
                 origin = Origin(origin.name, origin.mover or mover, is_mixed)
             for name in node.output:
                 self._found.setdefault(name, origin)

@@ -17,7 +17,7 @@
 namespace tensorquant {
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;  // the order of rules counts
 
 struct IntrinsicNetworkImpl : torch::nn::Module {
   explicit IntrinsicNetworkImpl(bool needs_weights) : needs_weights(needs_weights) {}

@@ -49,8 +49,8 @@ class Exporter {
       : graph_(graph),
         maps_(maps),
         options_(options),
-        layers_(layers_of(graph)),
-        facts_(facts_of(graph)) {
+        facts_(facts_of(graph)),
+        layers_(layers_of(graph)) {
     exported_.model = flat_model(graph, ir_version);
     const auto found = graph.operator_sets.find("");
     version_ = found == graph.operator_sets.end() ? 0 : found->second;
@@ -59,6 +59,8 @@ class Exporter {
     }
     const auto& tensors = exported_.model.graph.initializers;
     for (std::size_t i = 0; i < tensors.size(); ++i) initializers_.emplace(tensors[i].name, i);
+    for (const NodeProto& node : exported_.model.graph.nodes) note_reads(node, reads_);
+    for (const ValueInfo& output : exported_.model.graph.outputs) reads_.push_back(output.name);
   }
 
   ExportedModel run() {
@@ -127,7 +129,9 @@ class Exporter {
     if (quantizers.output == nullptr) return;
     const Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
     const std::size_t place = places_.at(&last);
-    for (std::size_t i = 0; i < last.outputs.size(); ++i) {
+    const std::size_t count =
+        layer.role == Layer::Role::moves ? last.outputs.size() : quantized_outputs(layer);
+    for (std::size_t i = 0; i < count; ++i) {
       if (last.outputs[i] == kNoValue || is_known_integer(last.outputs[i])) continue;
       attempt(fault, [&] { quantize_output(last, place, i, *quantizers.output); });
     }
@@ -162,7 +166,7 @@ class Exporter {
       const std::size_t input =
           is_behind ? (layer.bias_node->inputs[0] == layer.bias ? 0 : 1) : layer.bias_input;
       const std::size_t place = is_behind ? places_.at(layer.bias_node) : node;
-      found.push_back({quantizers.bias, "bias", place, input, {}});
+      found.push_back({quantizers.bias, "bias", place, input, kBiasAxes});
     }
     return found;
   }
@@ -181,9 +185,13 @@ class Exporter {
     if (tensor != nullptr && tensor->type != DataType::f32) {
       throw Error(what + " is of type " + name_of(tensor->type));
     }
-    const std::string name = unused(input + "." + layer.name + "." + parameter.role);
+    // A tensor that this node alone reads keeps its name, which may be the layer's.
+    const bool is_shared = std::count(reads_.begin(), reads_.end(), input) > 1;
+    const std::string name =
+        is_shared ? unused(input + "/" + layer.name + "/" + parameter.role) : input;
     if (options_.keeps_weights) {
-      NodeMaker maker(name + "/", version_, NodeMaker::Constants::initializers);
+      NodeMaker maker(unused(name + "/" + parameter.role + "/"), version_,
+                      NodeMaker::Constants::initializers);
       std::optional<FoundScales> scales;
       if (tensor != nullptr) scales = scales_of(*tensor, parameter);
       const int rank = tensor == nullptr ? 0 : static_cast<int>(tensor->dims.size());
@@ -197,13 +205,39 @@ class Exporter {
     }
     Tensor quantized = *tensor;
     quantized.name = name;
-    const std::span<const float> from = tensor->as<float>();
-    const std::span<float> to{reinterpret_cast<float*>(quantized.bytes.data()), from.size()};
-    const Context context = {seed, stream_of(layer.name, parameter.role), 0,
-                             layout_of(tensor->dims, parameter.axes)};
-    parameter.quantizer->quantize(from, to, context);
-    input = name;
-    added_.push_back(std::move(quantized));
+    const std::span<float> numbers{reinterpret_cast<float*>(quantized.bytes.data()),
+                                   quantized.bytes.size() / sizeof(float)};
+    const Context context = {seed, stream_of(layer.name, parameter.role)};
+    quantize_parameter(*parameter.quantizer, numbers, tensor->dims, parameter.axes, context);
+    if (is_shared) {
+      input = name;
+      added_.push_back(std::move(quantized));
+    } else {
+      exported_.model.graph.initializers[found->second] = std::move(quantized);
+    }
+  }
+
+  // In place.
+  static void quantize_parameter(const Quantizer& quantizer, std::span<float> numbers,
+                                 std::vector<std::int64_t> dims, WeightAxes axes, Context context) {
+    const bool is_turned = axes.is_turned && dims.size() == 2;
+    std::vector<float> turned;
+    const auto rows = static_cast<std::size_t>(is_turned ? dims[0] : 0);
+    const auto columns = static_cast<std::size_t>(is_turned ? dims[1] : 0);
+    if (is_turned) {
+      turned.resize(numbers.size());
+      for (std::size_t r = 0; r < rows; ++r) {
+        for (std::size_t c = 0; c < columns; ++c) turned[c * rows + r] = numbers[r * columns + c];
+      }
+      std::swap(dims[0], dims[1]);
+      axes = {0, 1};
+    }
+    context.layout = layout_of(dims, axes);
+    const std::span<float> all = is_turned ? std::span<float>(turned) : numbers;
+    quantizer.quantize(std::span<const float>(all), all, context);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < columns; ++c) numbers[r * columns + c] = turned[c * rows + r];
+    }
   }
 
   // Those that a quantizer finds in a weight, if it finds any.
@@ -245,6 +279,10 @@ class Exporter {
   void quantize_input(ValueId id, const Quantizer& quantizer) {
     check_type(id);
     const std::string begin = graph_.values[static_cast<std::size_t>(id)].name;
+    const auto& given = graph_.block.outputs;
+    if (std::find(given.begin(), given.end(), id) != given.end()) {
+      throw Error("'" + begin + "' is an output of the model, too");
+    }
     const std::string end = unused(begin + ".quantized");
     NodeMaker maker = chain(quantizer, begin, end);
     for (NodeProto& node : exported_.model.graph.nodes) replace_reads(node, begin, end);
@@ -270,10 +308,10 @@ class Exporter {
   }
 
   void check_type(ValueId id) const {
-    const auto& type = graph_.values[static_cast<std::size_t>(id)].type;
-    if (!type || type->element == DataType::undefined || type->element == DataType::f32) return;
+    const DataType type = ValueFacts::of(facts_.type, id);
+    if (type == DataType::undefined || type == DataType::f32) return;
     throw Error("'" + graph_.values[static_cast<std::size_t>(id)].name + "' is of type " +
-                name_of(type->element));
+                name_of(type));
   }
 
   std::string unused(const std::string& name) {
@@ -300,9 +338,10 @@ class Exporter {
 
   void finish_model() {
     ModelProto& model = exported_.model;
-    std::unordered_set<std::string> read;
-    for (const NodeProto& node : model.graph.nodes) note_reads(node, read);
-    for (const ValueInfo& output : model.graph.outputs) read.insert(output.name);
+    std::vector<std::string> reads;
+    for (const NodeProto& node : model.graph.nodes) note_reads(node, reads);
+    for (const ValueInfo& output : model.graph.outputs) reads.push_back(output.name);
+    const std::unordered_set<std::string> read(reads.begin(), reads.end());
     std::erase_if(model.graph.initializers,
                   [&](const Tensor& tensor) { return !read.contains(tensor.name); });
     for (Tensor& tensor : added_) model.graph.initializers.push_back(std::move(tensor));
@@ -329,12 +368,12 @@ class Exporter {
     }
   }
 
-  static void note_reads(const NodeProto& node, std::unordered_set<std::string>& read) {
-    read.insert(node.inputs.begin(), node.inputs.end());
+  static void note_reads(const NodeProto& node, std::vector<std::string>& read) {
+    read.insert(read.end(), node.inputs.begin(), node.inputs.end());
     for (const Attribute& attribute : node.attributes) {
       for (const GraphProto& graph : attribute.graphs) {
         for (const NodeProto& inner : graph.nodes) note_reads(inner, read);
-        for (const ValueInfo& output : graph.outputs) read.insert(output.name);
+        for (const ValueInfo& output : graph.outputs) read.push_back(output.name);
       }
     }
   }
@@ -344,10 +383,11 @@ class Exporter {
   const Graph& graph_;
   const Override& maps_;
   const ExportOptions& options_;
-  const std::vector<Layer> layers_;
   const ValueFacts facts_;
+  const std::vector<Layer> layers_;
   std::vector<ValueId> inputs_;  // those that rules may hit; likewise nodes
   std::vector<const Layer*> quantizable_;
+  std::vector<std::string> reads_;  // of all nodes
   ExportedModel exported_;
   std::int64_t version_ = 0;
   std::unordered_map<const Node*, std::size_t> places_;

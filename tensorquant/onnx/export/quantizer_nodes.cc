@@ -1,6 +1,8 @@
 #include "tensorquant/onnx/export/quantizer_nodes.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/onnx/export/qdq.h"
@@ -18,7 +20,9 @@ std::optional<IntegerFormat> integer_format(const Format& format) {
   if (fixed == nullptr) return std::nullopt;
   const auto scale = static_cast<float>(scaled->scale.number);
   const float step = std::ldexp(scale, -fixed->fraction);
-  if (!std::isnormal(step)) return std::nullopt;
+  const double largest = std::max(-fixed->lowest_integer(), fixed->highest_integer());
+  const bool fits = largest * 2 * static_cast<double>(step) < std::numeric_limits<float>::max();
+  if (!std::isnormal(step) || !fits) return std::nullopt;
   return IntegerFormat{*fixed, step, scaled->scale.zero};
 }
 

@@ -1,5 +1,6 @@
 #include "tensorquant/onnx/names/axes.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_set>
 
@@ -11,9 +12,14 @@ const std::unordered_set<std::string_view> kChannelsLast = {
     "MatMul", "Gemm",    "LayerNormalization", "RMSNormalization", "Gather",   "LSTM", "GRU",
     "RNN",    "Softmax", "LogSoftmax",         "Einsum",           "Attention"};
 
-bool is_turned(const Node& node, std::string_view name) {
-  const Attribute* turned = find_attribute(node, name);
-  return turned != nullptr && turned->i != 0;
+bool is_set(const Node& node, std::string_view name) {
+  const Attribute* attribute = find_attribute(node, name);
+  return attribute != nullptr && attribute->i != 0;
+}
+
+bool is_recurrent(const Node& node) {
+  return node.domain.empty() &&
+         (node.op_type == "LSTM" || node.op_type == "GRU" || node.op_type == "RNN");
 }
 
 }  // namespace
@@ -23,18 +29,25 @@ WeightAxes weight_axes(const Layer& layer, std::size_t weight) {
   const bool is_left = layer.weight_inputs[weight] == 0;
   if (node.op_type == "ConvTranspose") return {1, 0};
   // (..., rows, taps) on the left and (..., taps, columns) on the right.
-  if (node.op_type == "MatMul") return is_left ? WeightAxes{-2, -1} : WeightAxes{-1, -2};
-  if (node.op_type == "Gemm") {
-    const bool swapped = is_turned(node, is_left ? "transA" : "transB");
-    return is_left == swapped ? WeightAxes{1, 0} : WeightAxes{0, 1};
+  if (node.op_type == "MatMul") {
+    return is_left ? WeightAxes{-2, -1} : WeightAxes{-1, -2, /*is_turned=*/true};
   }
-  // (directions, outputs, inputs)
-  if (node.op_type == "LSTM" || node.op_type == "GRU" || node.op_type == "RNN") return {1, 2};
+  if (node.op_type == "Gemm") {
+    const bool has_outputs_last = is_left == is_set(node, is_left ? "transA" : "transB");
+    return has_outputs_last ? WeightAxes{1, 0, /*is_turned=*/true} : WeightAxes{0, 1};
+  }
+  if (is_recurrent(node)) return {1, 2};  // (directions, outputs, inputs)
   return {0, 1};
 }
 
 int output_axis(const Layer& layer) {
   return layer.node->domain.empty() && kChannelsLast.contains(layer.node->op_type) ? -1 : 1;
+}
+
+std::size_t quantized_outputs(const Layer& layer) {
+  const Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
+  return is_recurrent(*layer.node) ? last.outputs.size()
+                                   : std::min<std::size_t>(last.outputs.size(), 1);
 }
 
 }  // namespace tensorquant::onnx

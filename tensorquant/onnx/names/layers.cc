@@ -39,8 +39,9 @@ const Names kOthers = {"Cast",
                        "MatMulInteger",
                        "DynamicQuantizeLinear"};
 // Nodes that make another constant of a constant's numbers, and those of them that keep its shape.
-const Names kChains = {"Identity",         "Transpose", "Reshape",  "Unsqueeze",    "Cast",
-                       "DequantizeLinear", "Quant",     "IntQuant", "BipolarQuant", "FloatQuant"};
+const Names kChains = {"QuantizeLinear", "Clip",      "Identity",     "Transpose",
+                       "Reshape",        "Unsqueeze", "Cast",         "DequantizeLinear",
+                       "Quant",          "IntQuant",  "BipolarQuant", "FloatQuant"};
 const Names kShapeKeepers = {"Identity", "Cast",         "DequantizeLinear", "Quant",
                              "IntQuant", "BipolarQuant", "FloatQuant"};
 

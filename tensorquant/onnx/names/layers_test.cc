@@ -147,9 +147,9 @@ TEST(LayersTest, AProductOfActivationsHasNoWeight) {
 }
 
 TEST(LayersTest, ACastToAnothersTypeIsNoLayerAndWhatItMakesIsOfThatType) {
-  const Graph graph = graph_of({node("Shape", {"x"}, {"s"}), node("CastLike", {"s", "x"}, {"f"}),
-                                node("TopK", {"x", "f"}, {"top", "places"}),
-                                node("Mul", {"f", "top"}, {"y"})});
+  const Graph graph =
+      graph_of({node("Shape", {"x"}, {"s"}), node("CastLike", {"s", "x"}, {"f"}),
+                node("TopK", {"x", "f"}, {"top", "places"}), node("Mul", {"f", "top"}, {"y"})});
   const std::vector<Layer> layers = layers_of(graph);
   EXPECT_EQ(layers[1].role, Layer::Role::other);
   EXPECT_EQ(layers[2].role, Layer::Role::moves);

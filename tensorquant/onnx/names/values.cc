@@ -16,7 +16,8 @@ bool is_one_of(const std::string_view (&names)[n], std::string_view name) {
 constexpr std::string_view kBooleans[] = {
     "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not",
     "And",   "Or",   "Xor",         "IsNaN",   "IsInf"};
-constexpr std::string_view kIntegers[] = {"Shape", "Size", "ArgMax", "ArgMin", "NonZero"};
+constexpr std::string_view kIntegers[] = {
+    "NonMaxSuppression", "Shape", "Size", "ArgMax", "ArgMin", "NonZero"};
 constexpr std::string_view kSums[] = {"ConvInteger", "MatMulInteger"};
 
 class FactFinder {
@@ -110,14 +111,29 @@ class FactFinder {
     if (node.op_type == "DynamicQuantizeLinear") {
       return node.outputs.size() > 1 && output == node.outputs[1] ? DataType::f32 : DataType::u8;
     }
+    if (is_second_of(node, output)) return DataType::i64;  // indices, or counts
     if (node.op_type == "Where" || node.op_type == "CastLike") return input_type(node, 1);
     if (node.op_type == "OneHot") return input_type(node, 2);
-    if (!node.blocks.empty()) {
-      const Block& first = node.blocks.front().second;
-      return first.outputs.empty() ? DataType::undefined
-                                   : ValueFacts::of(facts_.type, first.outputs.front());
-    }
+    if (!node.blocks.empty()) return type_of_block(node, output);
     return input_type(node, 0);
+  }
+
+  static std::size_t place_of(const Node& node, ValueId output) {
+    const auto found = std::find(node.outputs.begin(), node.outputs.end(), output);
+    return static_cast<std::size_t>(found - node.outputs.begin());
+  }
+
+  static bool is_second_of(const Node& node, ValueId output) {
+    const bool has_indices =
+        node.op_type == "TopK" || node.op_type == "MaxPool" || node.op_type == "Unique";
+    return has_indices && place_of(node, output) > 0;
+  }
+
+  // A branch gives what the node gives; the body of a Loop its condition first.
+  DataType type_of_block(const Node& node, ValueId output) const {
+    const std::vector<ValueId>& given = node.blocks.front().second.outputs;
+    const std::size_t place = place_of(node, output) + (node.op_type == "Loop" ? 1 : 0);
+    return place < given.size() ? ValueFacts::of(facts_.type, given[place]) : DataType::undefined;
   }
 
   template <class T>

@@ -129,9 +129,7 @@ class Exporter {
     if (quantizers.output == nullptr) return;
     const Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
     const std::size_t place = places_.at(&last);
-    const std::size_t count =
-        layer.role == Layer::Role::moves ? last.outputs.size() : quantized_outputs(layer);
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < quantized_outputs(layer); ++i) {
       if (last.outputs[i] == kNoValue || is_known_integer(last.outputs[i])) continue;
       attempt(fault, [&] { quantize_output(last, place, i, *quantizers.output); });
     }

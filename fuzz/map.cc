@@ -11,9 +11,12 @@ using namespace tensorquant;
 
 namespace {
 
-std::vector<std::string> layers() {
+std::vector<NamedLayer> layers() {
+  using enum NamedLayer::Kind;
   return {"conv1",
-          "features.0.conv",
+          {"features.0.conv", "Conv2d"},
+          {"features.0.Flatten", "Flatten", mover},
+          {"input:image", "", input},
           "features.10.bn",
           "fc1",
           "layer1.block0.downsample.conv",

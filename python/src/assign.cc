@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/kind_of_layer.h"
 #include "python/src/outer_pair.h"
 #include "python/src/override_of.h"
 
@@ -26,8 +27,9 @@ using namespace nb::literals;
 namespace tensorquant::python {
 namespace {
 
-// names, type, "rounded", "nothing" or "other", obstacle
-using LayerTuple = std::tuple<std::vector<std::string>, std::string, std::string, std::string>;
+// names, type, "rounded", "nothing" or "other", obstacle, kind
+using LayerTuple =
+    std::tuple<std::vector<std::string>, std::string, std::string, std::string, std::string>;
 
 AssignableLayer::Arithmetic arithmetic_of(const std::string& word) {
   using enum AssignableLayer::Arithmetic;
@@ -88,8 +90,8 @@ void bind_assign(nb::module_& module) {
         Override maps = override_of(given);
         maps.strict = strict;
         std::vector<AssignableLayer> all;
-        for (const auto& [names, type, arithmetic, obstacle] : layers) {
-          all.push_back({names, type, arithmetic_of(arithmetic), obstacle});
+        for (const auto& [names, type, arithmetic, obstacle, kind] : layers) {
+          all.push_back({names, type, arithmetic_of(arithmetic), obstacle, kind_of_layer(kind)});
         }
         Assignment found = assign(maps, all, has_input);
         return std::tuple(std::move(found.layers), std::move(found.training),

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "python/src/bindings.h"
+#include "python/src/kind_of_layer.h"
 #include "python/src/outer_pair.h"
 #include "python/src/override_of.h"
 #include "tensorquant/base/error.h"
@@ -172,19 +173,26 @@ void bind_map(nb::module_& module) {
                                                .states = std::move(states)});
           },
           "key"_a, "state"_a.none(), "update"_a.none(), "states"_a)
-      .def("find", &QuantizerMap::find, "layer"_a)
+      .def(
+          "find",
+          [](const QuantizerMap& self, std::string layer, std::string type) {
+            return self.find({std::move(layer), std::move(type)});
+          },
+          "layer"_a, "type"_a)
       .def(
           "find_rule",
-          [](const QuantizerMap& self, std::string_view layer) {
-            return copy_of(self.find_rule(layer));
+          [](const QuantizerMap& self, std::string layer, std::string type) {
+            return copy_of(self.find_rule({std::move(layer), std::move(type)}));
           },
-          "layer"_a)
+          "layer"_a, "type"_a)
       .def_prop_ro("rules", [](const QuantizerMap& self) { return self.rules(); })
       .def_prop_ro("kind", [](const QuantizerMap& self) { return to_string(self.kind()); })
       .def("to_json", &QuantizerMap::to_json)
       .def(nb::self == nb::self);
 }
 
+// name, type, kind
+using LayerName = std::tuple<std::string, std::string, std::string>;
 // layer, and its rules of each map
 using ExplainedLayer = std::pair<std::string, std::array<std::optional<Rule>, kMapKinds.size()>>;
 // kind, rule, the rule that shadows it, the nearest layer, message
@@ -220,9 +228,13 @@ void bind_maps(nb::module_& module) {
       "Raises an Error where a map is about training.");
   module.def(
       "explain",
-      [](const Maps& given, const std::vector<std::string>& layers) {
+      [](const Maps& given, const std::vector<LayerName>& layers) {
         const Override maps = override_of(given);
-        const Explanation explanation = explain(maps, layers);
+        std::vector<NamedLayer> named;
+        for (const auto& [name, type, kind] : layers) {
+          named.emplace_back(name, type, kind_of_layer(kind));
+        }
+        const Explanation explanation = explain(maps, named);
         std::vector<ExplainedLayer> hit;
         hit.reserve(explanation.layers.size());
         for (const LayerExplanation& layer : explanation.layers) {
@@ -239,7 +251,7 @@ void bind_maps(nb::module_& module) {
         }
         return std::tuple(hit, idle);
       },
-      "maps"_a, "layers"_a);
+      "maps"_a, "layers"_a, "Of names, types and kinds of layers.");
 }
 
 }  // namespace tensorquant::python

@@ -22,6 +22,7 @@ class Layer:
     type: str
     arithmetic: str = "rounded"
     obstacle: str = ""
+    kind: str = "layer"
 
     def __str__(self):
         return f"'{self.names[0]}' ({self.type})"

@@ -156,6 +156,22 @@ def test_an_override_is_that_of_its_file_and_of_its_text(tmp_path):
         tq.Override.from_json('{"weight": "none"}')
 
 
+def test_keys_of_a_type_hit_layers_of_that_type():
+    m = tq.QuantizerMap({"op:Conv2d": "fp16", "op:Linear": "bf16"})
+    assert m.find("a.b", "Conv2d").spec == "fp16"
+    assert m.find_rule("a.b", "Linear").key == "op:Linear"
+    assert m.find("Conv2d") is None
+    assert m.find("a", "LazyConv2d") is None
+    found = tq.explain(tq.Override(m, {"op:Dense": "fp16"}), [("a", "Conv2d"), ("b", "ReLU"), "c"])
+    assert [e.weights and e.weights.key for e in found.layers] == ["op:Conv2d", None, None]
+    assert [rule.message for rule in found.idle] == [
+        "rule 2: weights key 'op:Linear' hits no layer; the types are 'Conv2d', 'ReLU'",
+        "rule 1: extrinsic key 'op:Dense' hits no layer; the types are 'Conv2d', 'ReLU'",
+    ]
+    with pytest.raises(tq.Error, match="names no type"):
+        tq.QuantizerMap({"op:": "fp16"})
+
+
 def test_explain_names_each_layers_rules_and_the_idle_ones():
     o = tq.Override(
         weights={"conv1": "fp16", "conv": None, "conv2": "bf16", "cnov": "bf16"},

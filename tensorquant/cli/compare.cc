@@ -1,10 +1,7 @@
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -13,40 +10,13 @@
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/float_array.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/layer_difference.h"
 #include "tensorquant/cli/trace.h"
 
 namespace tensorquant::cli {
 namespace {
 
 using nlohmann::ordered_json;
-
-// How far the second tensor of a layer is from the first.
-struct LayerDifference {
-  std::string layer;
-  std::size_t elements = 0;
-  std::size_t differing = 0;
-  double largest_error = 0;  // NaN where one side is NaN and the other is not
-  std::optional<double> sqnr_db =
-      {};  // signal-to-quantization-noise ratio; nothing where the noise is zero
-};
-
-template <class T>
-LayerDifference difference_of(std::string layer, std::span<const T> a, std::span<const T> b) {
-  LayerDifference d{std::move(layer), a.size()};
-  double signal = 0;
-  double noise = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    signal += static_cast<double>(a[i]) * a[i];
-    if (a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]))) continue;
-    ++d.differing;
-    const double error = std::abs(static_cast<double>(b[i]) - a[i]);
-    noise += error * error;
-    // A NaN stays the largest.
-    if (!(error <= d.largest_error) && !std::isnan(d.largest_error)) d.largest_error = error;
-  }
-  if (noise != 0) d.sqnr_db = 10 * std::log10(signal / noise);
-  return d;
-}
 
 LayerDifference compare_layer(const std::string& layer, const std::filesystem::path& a,
                               const std::filesystem::path& b) {
@@ -62,22 +32,8 @@ LayerDifference compare_layer(const std::string& layer, const std::filesystem::p
   return difference_of(layer, first.as<float>(), second.as<float>());
 }
 
-std::string decimal(double x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", x);
-  return text;
-}
-
 void print_table(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
-  std::vector<std::vector<std::string>> rows;
-  rows.reserve(differences.size());
-  for (const LayerDifference& d : differences) {
-    rows.push_back({d.layer, std::to_string(d.elements), std::to_string(d.differing),
-                    decimal(d.largest_error), d.sqnr_db ? decimal(*d.sqnr_db) : "-"});
-  }
-  std::printf(
-      "%s",
-      format_table({"LAYER", "ELEMENTS", "DIFFERING", "LARGEST ERROR", "SQNR dB"}, rows).c_str());
+  std::printf("%s", to_table(differences).c_str());
   std::printf("\n%s\n",
               first == nullptr
                   ? "All layers are equal."
@@ -85,17 +41,9 @@ void print_table(const std::vector<LayerDifference>& differences, const LayerDif
 }
 
 void print_json(const std::vector<LayerDifference>& differences, const LayerDifference* first) {
-  ordered_json layers = ordered_json::array();
-  for (const LayerDifference& d : differences) {
-    layers.push_back({{"layer", d.layer},
-                      {"elements", d.elements},
-                      {"differing", d.differing},
-                      {"largest_error", d.largest_error},
-                      {"sqnr_db", d.sqnr_db ? ordered_json(*d.sqnr_db) : ordered_json(nullptr)}});
-  }
   print(
       {{"first_difference", first == nullptr ? ordered_json(nullptr) : ordered_json(first->layer)},
-       {"layers", layers}});
+       {"layers", to_json(differences)}});
 }
 
 void compare(const std::string& a, const std::string& b, bool as_json) {

@@ -99,25 +99,24 @@ void print_json(const EvaluateOptions& options, const Evaluation& result, const 
   print(report);
 }
 
-// Options of one kind of model with a model of the other.
-void refuse_options(const CLI::App& command, const std::vector<const char*>& names,
-                    const std::string& reason) {
-  for (const char* name : names) {
-    if (command.count(name) > 0) throw CLI::ValidationError(name, reason);
-  }
-}
-
 void run(const CLI::App& command, EvaluateOptions& options) {
   if (is_onnx_file(options.model)) {
-    refuse_options(
-        command,
-        {"--checkpoint", "--data", "--limit", "--batch-size", "--logits", "--trace", "--ranges"},
-        "is not for ONNX files");
+    refuse_options(command, {"--checkpoint", "--logits"}, "is not for ONNX files");
     options.threads.set_up();
-    evaluate_onnx(options.model, options.onnx, options.maps, options.seed, options.as_json);
+    OnnxEvaluation::Command given;
+    given.model = options.model;
+    given.trace = options.trace;
+    given.data.data = options.data.path;
+    given.data.limit = options.data.limit;
+    given.data.batch_size = options.batch_size;
+    given.data.seed = options.seed;
+    given.maps = options.maps;
+    given.ranges = options.ranges;
+    given.as_json = options.as_json;
+    options.onnx.run(given);
     return;
   }
-  refuse_options(command, {"--input", "--save-outputs"}, "is for ONNX files");
+  refuse_options(command, OnnxEvaluation::names(), "is for ONNX files");
   if (options.checkpoint.empty()) throw CLI::RequiredError("--checkpoint");
   const Interrupt interrupt;
   options.threads.set_up();
@@ -178,7 +177,11 @@ void add_evaluate(CLI::App& app) {
   command->add_option(
       "--checkpoint", options->checkpoint,
       "Weights, a safetensors file; F16, BF16 and F64 are made float32; an ONNX file has its own");
-  options->data.add_to(*command, "t10k-*");
+  options->data.add_to(*command, "t10k-*")
+      ->description(
+          DataOptions::text("t10k-*") +
+          "; for an ONNX file also .npy, .npz with the names of its inputs, or a folder of "
+          "test_data_set_*");
   add_batch_size(*command, options->batch_size);
   add_seed(*command, options->seed)->description("Seed of random rounding");
   command->add_option("--logits", options->logits, "Write the logits, (images, classes), as .npy");

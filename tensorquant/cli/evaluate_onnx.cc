@@ -2,132 +2,35 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <system_error>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/base/table.h"
+#include "tensorquant/base/read_file.h"
+#include "tensorquant/base/sha256.h"
+#include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/layer_difference.h"
+#include "tensorquant/cli/output_report.h"
+#include "tensorquant/cli/progress.h"
+#include "tensorquant/cli/range_table.h"
+#include "tensorquant/cli/trace_writer.h"
 #include "tensorquant/data/npy.h"
 #include "tensorquant/libtorch/model/apply.h"
+#include "tensorquant/libtorch/model/observers.h"
+#include "tensorquant/libtorch/model/steps.h"
 #include "tensorquant/libtorch/model/summary.h"
+#include "tensorquant/models/evaluation.h"
 #include "tensorquant/models/tensor_array.h"
 #include "tensorquant/onnx_torch/onnx_model.h"
 
 namespace tensorquant::cli {
 namespace {
 
-// An output under the maps beside the same in float.
-struct OutputReport {
-  std::string name, shape;
-  double largest_difference = 0;
-  std::optional<double> decibels;   // signal to noise; nothing where they are equal, or no floats
-  std::optional<double> agreement;  // share of rows whose largest number stands at one place
-};
-
-std::string input_names(const OnnxModel& model) {
-  std::string names;
-  for (const OnnxModel::Port& input : model.inputs()) {
-    names += (names.empty() ? "'" : ", '") + input.name + "'";
-  }
-  return names;
-}
-
-// The inputs in the model's order. Names may hold '='.
-std::vector<at::Tensor> read_inputs(const OnnxModel& model, const std::vector<std::string>& given) {
-  std::vector<at::Tensor> inputs(model.inputs().size());
-  for (const std::string& text : given) {
-    const auto is_meant = [&](const OnnxModel::Port& one) {
-      return text.starts_with(one.name + "=");
-    };
-    const auto found = std::find_if(model.inputs().begin(), model.inputs().end(), is_meant);
-    if (found == model.inputs().end()) {
-      throw CLI::ValidationError(
-          "--input", "'" + text + "': expected NAME=FILE.npy with one of " + input_names(model));
-    }
-    at::Tensor& input = inputs[static_cast<std::size_t>(found - model.inputs().begin())];
-    if (input.defined()) {
-      throw CLI::ValidationError("--input", "'" + found->name + "' is given twice");
-    }
-    const std::string path = text.substr(found->name.size() + 1);
-    try {
-      input = to_tensor(read_npy(path));
-    } catch (const Error& error) {
-      const std::string reason = error.what();
-      throw Error(reason.starts_with(path) ? reason : path + ": " + reason);
-    }
-  }
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i].defined()) {
-      throw CLI::ValidationError("--input", "the model's input '" + model.inputs()[i].name +
-                                                "' is not given; it has " + input_names(model));
-    }
-  }
-  return inputs;
-}
-
-// Of numbers of any type; integers are compared as they are.
-double largest_difference(const at::Tensor& found, const at::Tensor& expected) {
-  if (found.is_floating_point()) {
-    return (found.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
-  }
-  const at::Tensor a = found.to(at::kLong), b = expected.to(at::kLong);
-  const at::Tensor difference = at::maximum(a, b) - at::minimum(a, b);  // modulo 2^64
-  const at::Tensor number = difference.to(at::kDouble);
-  return at::where(difference < 0, number + 0x1p64, number).max().item<double>();
-}
-
-OutputReport compare(const std::string& name, const at::Tensor& found, const at::Tensor& expected) {
-  OutputReport report;
-  report.name = name;
-  report.shape = onnx::to_string({found.sizes().data(), found.sizes().size()});
-  if (found.numel() == 0) return report;
-  report.largest_difference = largest_difference(found, expected);
-  if (!found.is_floating_point()) return report;
-  const at::Tensor wanted = expected.to(at::kDouble), noise = found.to(at::kDouble) - wanted;
-  const double power = wanted.square().sum().item<double>();
-  const double noise_power = noise.square().sum().item<double>();
-  if (noise_power > 0 && power > 0) report.decibels = 10 * std::log10(power / noise_power);
-  if (found.dim() > 1) {
-    const at::Tensor same = found.argmax(-1) == expected.argmax(-1);
-    report.agreement = same.to(at::kDouble).mean().item<double>();
-  }
-  return report;
-}
-
-std::string number_or_dash(const std::optional<double>& x, const char* format) {
-  char text[32] = "-";
-  if (x) std::snprintf(text, sizeof text, format, *x);
-  return text;
-}
-
-std::string output_table(const std::vector<OutputReport>& reports) {
-  std::vector<std::vector<std::string>> rows;
-  for (const OutputReport& one : reports) {
-    std::optional<double> share = one.agreement;
-    if (share) *share *= 100;
-    rows.push_back({one.name, one.shape, number_or_dash(one.largest_difference, "%.6g"),
-                    number_or_dash(one.decibels, "%.2f dB"), number_or_dash(share, "%.2f %%")});
-  }
-  return format_table({"output", "shape", "largest difference", "signal to noise", "first place"},
-                      rows);
-}
-
-nlohmann::ordered_json output_json(const std::vector<OutputReport>& reports) {
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  for (const OutputReport& one : reports) {
-    rows.push_back({{"output", one.name},
-                    {"shape", one.shape},
-                    {"largest_difference", one.largest_difference},
-                    {"signal_to_noise", or_null(one.decibels)},
-                    {"agreement", or_null(one.agreement)}});
-  }
-  return rows;
-}
+using nlohmann::ordered_json;
+using Outputs = std::vector<OnnxData::Tensors>;  // of each run
 
 // Before anything is computed.
 void make_folder(const std::string& folder) {
@@ -137,39 +40,201 @@ void make_folder(const std::string& folder) {
   if (error) throw Error(folder + ": cannot be a folder for the outputs: " + error.message());
 }
 
-// As arrays of the types that files have; truth values are 0 and 1. Error that names the output.
-std::vector<Array> to_arrays(const OnnxModel& model, const std::vector<at::Tensor>& outputs) {
+Outputs run_all(OnnxModel& model, const OnnxData& data, const char* how) {
+  const Interrupt interrupt;
+  Progress progress(data.runs());
+  Outputs outputs;
+  for (std::size_t run = 0; run < data.runs(); ++run) {
+    interrupt.check();
+    set_inference_step(model, static_cast<std::uint32_t>(run));
+    outputs.push_back(model.forward(data.inputs(run)));
+    progress.update(run + 1, std::string(how) + ": run " + std::to_string(run + 1) + "/" +
+                                 std::to_string(data.runs()));
+  }
+  set_inference_step(model, 0);
+  return outputs;
+}
+
+// The output of all runs, one behind the other.
+at::Tensor joined(const Outputs& outputs, std::size_t index, const std::string& name) {
+  OnnxData::Tensors parts;
+  for (const OnnxData::Tensors& run : outputs) parts.push_back(run[index]);
+  if (parts.size() == 1) return parts.front();
+  for (const at::Tensor& part : parts) {
+    const bool fits = part.dim() > 0 && part.dim() == parts.front().dim() &&
+                      part.sizes().slice(1).equals(parts.front().sizes().slice(1));
+    if (!fits) {
+      throw Error("output '" + name +
+                  "' of several runs has no rows that make one array; run all "
+                  "at once, with --batch-size");
+    }
+  }
+  return at::cat(parts);
+}
+
+// An output that cannot be written is an error before the first one is. Truth values are 0 and 1.
+void save_outputs(const std::string& folder, const OnnxModel& model, const Outputs& outputs) {
+  if (folder.empty()) return;
   std::vector<Array> arrays;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const at::Tensor& output = outputs[i];
+  for (std::size_t i = 0; i < model.output_names().size(); ++i) {
+    const at::Tensor output = joined(outputs, i, model.output_names()[i]);
     try {
       arrays.push_back(to_array(output.scalar_type() == at::kBool ? output.to(at::kByte) : output));
     } catch (const Error& error) {
       throw Error("output '" + model.output_names()[i] + "': " + error.what());
     }
   }
-  return arrays;
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    write_npy(std::filesystem::path(folder) / ("output_" + std::to_string(i) + ".npy"), arrays[i]);
+  }
 }
 
-void save_outputs(const std::string& folder, const OnnxModel& model,
-                  const std::vector<at::Tensor>& found) {
-  if (folder.empty()) return;
-  // An output that cannot be written is an error before the first one is.
-  const std::vector<Array> outputs = to_arrays(model, found);
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    write_npy(std::filesystem::path(folder) / ("output_" + std::to_string(i) + ".npy"), outputs[i]);
+std::vector<OutputReport> compare(const OnnxModel& model, const Outputs& found,
+                                  const Outputs& expected) {
+  std::vector<OutputReport> reports;
+  for (std::size_t i = 0; i < model.output_names().size(); ++i) {
+    OutputReport& report = reports.emplace_back(model.output_names()[i]);
+    for (std::size_t run = 0; run < found.size(); ++run) {
+      if (i < expected[run].size()) report.add(found[run][i], expected[run][i]);
+    }
   }
+  return reports;
+}
+
+Trace trace_first_run(OnnxModel& model, const OnnxData& data) {
+  return trace(model, [&] { model.forward(data.inputs(0)); });
+}
+
+std::vector<LayerDifference> differences(const Trace& found, const Trace& expected) {
+  std::vector<LayerDifference> all;
+  for (std::size_t i = 0; i < std::min(found.size(), expected.size()); ++i) {
+    if (!found[i].second.is_floating_point()) continue;
+    const at::Tensor a = expected[i].second.to(at::kFloat).contiguous();
+    const at::Tensor b = found[i].second.to(at::kFloat).contiguous();
+    const auto count = static_cast<std::size_t>(a.numel());
+    all.push_back(difference_of(found[i].first, std::span<const float>(a.data_ptr<float>(), count),
+                                std::span<const float>(b.data_ptr<float>(), count)));
+  }
+  return all;
+}
+
+Metric metric_of(const std::string& name, const at::Tensor& labels) {
+  if (name == "none") return Metric::none;
+  if (!labels.defined()) {
+    if (name.empty()) return Metric::none;
+    throw CLI::ValidationError("--metric", "'" + name + "' needs labels");
+  }
+  if (name.empty()) return labels.is_floating_point() ? Metric::mse : Metric::top1;
+  return name == "mse" ? Metric::mse : name == "top5" ? Metric::top5 : Metric::top1;
+}
+
+const char* name_of(Metric metric) {
+  return metric == Metric::mse    ? "mse"
+         : metric == Metric::top5 ? "top5"
+         : metric == Metric::top1 ? "top1"
+                                  : "none";
+}
+
+// What the file says of itself.
+struct FileFacts {
+  std::string sha256, producer;
+  std::vector<onnx::OperatorSet> operator_sets;
+};
+
+ordered_json operator_sets_of(const FileFacts& file) {
+  ordered_json sets = ordered_json::object();
+  for (const onnx::OperatorSet& set : file.operator_sets) {
+    sets[set.domain.empty() ? "ai.onnx" : set.domain] = set.version;
+  }
+  return sets;
+}
+
+struct Results {
+  FileFacts file;
+  std::size_t samples = 0, batch_size = 0;
+  Metric metric = Metric::none;
+  double value = 0, value_in_float = 0;  // of the metric
+  std::vector<OutputReport> outputs, stored;
+  std::vector<std::string> exact_layers;
+  std::vector<LayerSummary> layers;
+  std::vector<LayerDifference> differences;
+  std::vector<LayerPlaceReport> places;
+  std::vector<LayerRangeReport> ranges;
+};
+
+void print_json(const OnnxEvaluation& options, const OnnxEvaluation::Command& command,
+                const Override& maps, const Results& results) {
+  ordered_json metric = nullptr;
+  if (results.metric != Metric::none) {
+    metric = {{"name", name_of(results.metric)},
+              {"value", results.value},
+              {"float", results.value_in_float}};
+  }
+  ordered_json report = {{"model", command.model},
+                         {"sha256", results.file.sha256},
+                         {"operator_sets", operator_sets_of(results.file)},
+                         {"producer", results.file.producer},
+                         {"samples", results.samples},
+                         {"batch_size", results.batch_size},
+                         {"seed", command.data.seed},
+                         {"maps", to_json(maps)},
+                         {"sums", options.sums},
+                         {"exact_layers", results.exact_layers},
+                         {"metric", metric},
+                         {"outputs", OutputReport::json(results.outputs)},
+                         {"layers", to_json(results.layers)}};
+  if (!results.stored.empty()) report["stored"] = OutputReport::json(results.stored);
+  if (options.layers) report["differences"] = to_json(results.differences);
+  if (command.ranges) {
+    report["places"] = to_json(results.places);
+    report["ranges"] = to_json(results.ranges);
+  }
+  print(report);
+}
+
+std::string text_of(Metric metric, double value) {
+  char text[32];
+  const bool is_share = metric != Metric::mse;
+  std::snprintf(text, sizeof text, is_share ? "%.2f %%" : "%.6g", is_share ? 100 * value : value);
+  return text;
+}
+
+void print_table(const OnnxEvaluation& options, const OnnxEvaluation::Command& command,
+                 const Override& maps, const Results& results) {
+  if (!maps.empty()) std::printf("%s\n", to_table(results.layers).c_str());
+  if (!results.places.empty()) std::printf("%s\n", to_table(results.places).c_str());
+  if (!results.ranges.empty()) std::printf("%s\n", to_table(results.ranges).c_str());
+  if (options.layers) std::printf("%s\n", to_table(results.differences).c_str());
+  if (!results.stored.empty()) {
+    std::printf("against the stored outputs\n%s\n", OutputReport::table(results.stored).c_str());
+  }
+  std::printf("against float\n%s\n", OutputReport::table(results.outputs).c_str());
+  if (results.metric != Metric::none) {
+    std::printf("%-8s %s, in float %s\n", name_of(results.metric),
+                text_of(results.metric, results.value).c_str(),
+                text_of(results.metric, results.value_in_float).c_str());
+  }
+  std::printf("samples  %zu\n", results.samples);
+  std::printf("model    %s\n", command.model.c_str());
+  std::printf("maps     %s\n", maps.empty() ? "none" : maps.to_json().c_str());
+  std::printf("sums     %s, %zu layers of integers\n", options.sums.c_str(),
+              results.exact_layers.size());
+  std::printf("seed     %llu\n", static_cast<unsigned long long>(command.data.seed));
 }
 
 }  // namespace
 
 void OnnxEvaluation::add_to(CLI::App& command) {
   const char* group = "ONNX files";
+  data.add_to(command);
+  names_of_nodes.add_to(command);
   command
-      .add_option("--input", inputs,
-                  "One input of the model, as often as it has inputs: NAME=FILE.npy")
-      ->take_all()
-      ->allow_extra_args(false)
+      .add_option("--metric", metric,
+                  "What is made of the first output and the labels; top1 of classes and mse of "
+                  "other numbers if left out")
+      ->check(CLI::IsMember({"top1", "top5", "mse", "none"}))
+      ->group(group);
+  command.add_flag("--layers", layers, "Compare each layer's output with that in float, first run")
       ->group(group);
   command
       .add_option("--save-outputs", outputs,
@@ -183,47 +248,59 @@ void OnnxEvaluation::add_to(CLI::App& command) {
       ->group(group);
 }
 
-void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, const MapOptions& maps,
-                   std::uint64_t seed, bool as_json) {
-  const Override override_maps = maps.read(seed);
+std::vector<const char*> OnnxEvaluation::names() {
+  std::vector<const char*> all = OnnxDataOptions::names();
+  all.insert(all.end(), {"--names", "--metric", "--layers", "--save-outputs", "--sums"});
+  return all;
+}
+
+void OnnxEvaluation::run(const Command& command) const {
+  const Override override_maps = command.maps.read(command.data.seed);
   const at::NoGradGuard no_gradients;
+  Results results;
+  results.file.sha256 = sha256(read_file(command.model));
+  onnx::ModelProto file = onnx::read_model(command.model);
+  results.file.producer =
+      file.producer_name + (file.producer_version.empty() ? "" : " ") + file.producer_version;
+  results.file.operator_sets = file.operator_sets;
   const std::shared_ptr<OnnxModel> network =
-      load_onnx(model, options.sums == "exact" ? Sums::exact : Sums::floats);
+      make_onnx_model(std::move(file), command.model,
+                      {names_of_nodes.source(), sums == "exact" ? Sums::exact : Sums::floats});
+  results.exact_layers = network->exact_layers();
   for (const std::string& warning : network->warnings()) warn(warning);
-  std::vector<at::Tensor> inputs = read_inputs(*network, options.inputs);
-  make_folder(options.outputs);
-  const std::vector<at::Tensor> expected = network->forward(inputs);
+  const OnnxData samples = data.read(*network, command.data);
+  results.samples = samples.samples();
+  results.batch_size = samples.batch_size();
+  results.metric = metric_of(metric, samples.labels());
+  if (!command.trace.empty()) require_trace_folder(command.trace);
+  make_folder(outputs);
+
+  const Outputs expected = run_all(*network, samples, "float");
+  const Trace float_trace = layers ? trace_first_run(*network, samples) : Trace();
   const ApplyReport applied = tensorquant::apply(network, override_maps);
   for (const std::string& warning : applied.warnings) warn(warning);
-  for (at::Tensor& input : inputs) {
-    if (input.is_floating_point()) input = applied.input(input, 0);
-  }
-  const std::vector<at::Tensor> found =
-      override_maps.empty() ? expected : network->forward(std::move(inputs));
-  save_outputs(options.outputs, *network, found);
+  record_ranges(network, command.ranges);
+  const Outputs found =
+      override_maps.empty() ? expected : run_all(*network, samples, "under the maps");
+  results.places = place_reports(network);
+  results.ranges = tensorquant::ranges(network);
+  record_ranges(network, false);
 
-  std::vector<OutputReport> reports;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    reports.push_back(compare(network->output_names()[i], found[i], expected[i]));
+  if (layers) results.differences = differences(trace_first_run(*network, samples), float_trace);
+  if (results.metric != Metric::none) {
+    const std::string& first = network->output_names().front();
+    results.value = score(results.metric, joined(found, 0, first), samples.labels());
+    results.value_in_float = score(results.metric, joined(expected, 0, first), samples.labels());
   }
-  const std::vector<LayerSummary> layers = summary(network);
-  if (as_json) {
-    print({{"model", model},
-           {"seed", seed},
-           {"maps", to_json(override_maps)},
-           {"sums", options.sums},
-           {"exact_layers", network->exact_layers()},
-           {"outputs", output_json(reports)},
-           {"layers", to_json(layers)}});
-    return;
+  results.outputs = compare(*network, found, expected);
+  if (!samples.stored_outputs().empty()) {
+    results.stored = compare(*network, found, samples.stored_outputs());
   }
-  if (!override_maps.empty()) std::printf("%s\n", to_table(layers).c_str());
-  std::printf("%s\n", output_table(reports).c_str());
-  std::printf("model  %s\n", model.c_str());
-  std::printf("maps   %s\n", override_maps.empty() ? "none" : override_maps.to_json().c_str());
-  std::printf("sums   %s, %zu layers of integers\n", options.sums.c_str(),
-              network->exact_layers().size());
-  std::printf("seed   %llu\n", static_cast<unsigned long long>(seed));
+  results.layers = summary(network);
+  save_outputs(outputs, *network, found);
+  if (!command.trace.empty()) write_trace(command.trace, trace_first_run(*network, samples));
+  command.as_json ? print_json(*this, command, override_maps, results)
+                  : print_table(*this, command, override_maps, results);
 }
 
 }  // namespace tensorquant::cli

@@ -1,26 +1,37 @@
 #ifndef TENSORQUANT_CLI_EVALUATE_ONNX_H_
 #define TENSORQUANT_CLI_EVALUATE_ONNX_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/onnx_data.h"
 
 namespace tensorquant::cli {
 
 // What evaluate does with an ONNX file: computes its outputs for given inputs, in float and under
-// the maps, and compares the two.
+// the maps, and compares the two; and the first output with labels.
 struct OnnxEvaluation {
   void add_to(CLI::App& command);
+  static std::vector<const char*> names();  // of these options
 
-  std::vector<std::string> inputs;  // NAME=FILE.npy
-  std::string outputs;              // folder; empty: none is written
-  std::string sums = "exact";       // or "float": see Sums
+  OnnxDataOptions data;
+  NamesOption names_of_nodes;
+  std::string outputs;         // folder; empty: none is written
+  std::string metric;          // empty: what suits the labels
+  std::string sums = "exact";  // or "float": see Sums
+  bool layers = false;
+
+  // From the command's own options.
+  struct Command {
+    std::string model, trace;
+    OnnxDataOptions::Given data;
+    MapOptions maps;
+    bool ranges = false;
+    bool as_json = false;
+  };
+  void run(const Command& command) const;
 };
-
-void evaluate_onnx(const std::string& model, const OnnxEvaluation& options, const MapOptions& maps,
-                   std::uint64_t seed, bool as_json);
 
 }  // namespace tensorquant::cli
 

@@ -18,6 +18,7 @@ namespace {
 
 struct ExplainOptions {
   std::string model, layers;
+  NamesOption names;
   MapOptions maps;
   SuggestOptions suggest;
   bool as_json = false;
@@ -42,79 +43,89 @@ std::vector<std::string> read_names(const std::string& path) {
   return names;
 }
 
-// Whether the layers are those of a file, of which no model is built.
-bool are_from_file(const ExplainOptions& options) {
-  return options.model.empty() || is_onnx_file(options.model);
-}
+// What rules can hit, and what apply() makes of it where a model is built.
+struct Layers {
+  std::vector<NamedLayer> keys;
+  std::vector<LayerSummary> rows;  // one for each
+  std::vector<OnnxLayer> file;     // likewise, of an ONNX file
+};
 
-// The layers of an ONNX file that rules hit; none for another model.
-std::vector<OnnxLayer> hit_layers(const std::string& model) {
-  if (!is_onnx_file(model)) return {};
-  std::vector<OnnxLayer> layers = read_onnx_layers(model);
-  std::erase_if(layers, [](const OnnxLayer& layer) { return layer.moves; });
+Layers named_layers(const std::string& path) {
+  Layers layers;
+  for (std::string& name : read_names(path)) layers.keys.emplace_back(std::move(name));
   return layers;
 }
 
-// A model's layers as apply() leaves them. Of a file's layers little is known but the names.
-std::vector<LayerSummary> layers_of(const ExplainOptions& options, Override maps,
-                                    const std::vector<OnnxLayer>& file) {
-  std::vector<LayerSummary> layers;
-  if (options.model.empty()) {
-    for (std::string& name : read_names(options.layers)) {
-      layers.emplace_back().layer = std::move(name);
-    }
-    return layers;
-  }
-  if (is_onnx_file(options.model)) {
-    for (const OnnxLayer& layer : file) {
-      LayerSummary& row = layers.emplace_back();
-      row.layer = layer.name;
-      row.type = layer.operator_type;
-    }
-    return layers;
-  }
+Layers layers_of_file(const ExplainOptions& options) {
+  Layers layers;
+  layers.file = read_onnx_layers(options.model, options.names.source());
+  for (const OnnxLayer& layer : layers.file) layers.keys.push_back(layer.key);
+  return layers;
+}
+
+Layers layers_of_network(const ExplainOptions& options, Override maps) {
   const std::shared_ptr<ImageClassifier> model = make_model(find_model(options.model));
   maps.strict = false;  // explain_maps() reports the rules that do nothing
   apply(*model, maps);
-  return summary(model);
+  Layers layers;
+  layers.rows = summary(model);
+  for (const LayerSummary& row : layers.rows) layers.keys.emplace_back(row.layer, row.type);
+  return layers;
 }
 
 std::string spec_of(const std::shared_ptr<const Quantizer>& quantizer) {
   return quantizer ? quantizer->spec() : "";
 }
 
-void fill(LayerSummary& layer, const LayerExplanation& chosen) {
+// A row as the rules alone tell it. Of a file's layers it is known whether they have parameters.
+void fill(LayerSummary& row, const NamedLayer& key, const LayerExplanation& chosen,
+          const OnnxLayer* file) {
+  row.layer = key.name;
+  row.type = key.type;
   for (const auto& [map, rule] : {std::pair{"weights", chosen.weights},
                                   {"extrinsic", chosen.extrinsic},
                                   {"intrinsic", chosen.intrinsic}}) {
     if (rule == nullptr) continue;
-    layer.rule += (layer.rule.empty() ? "" : ", ") + std::string(map) + " \"" +
-                  rule->pattern.key() + "\" (" + rule->origin + ")";
+    row.rule += (row.rule.empty() ? "" : ", ") + std::string(map) + " \"" + rule->pattern.key() +
+                "\" (" + rule->origin + ")";
   }
-  if (chosen.weights) layer.weight = spec_of(chosen.weights->value.weight);
-  if (chosen.weights) layer.bias = spec_of(chosen.weights->value.bias);
-  if (chosen.extrinsic) layer.output = spec_of(chosen.extrinsic->value.output);
+  if (chosen.weights != nullptr && (file == nullptr || !file->weight.empty())) {
+    row.weight = spec_of(chosen.weights->value.weight);
+  }
+  if (chosen.weights != nullptr && (file == nullptr || !file->bias.empty())) {
+    row.bias = spec_of(chosen.weights->value.bias);
+  }
+  if (chosen.extrinsic) row.output = spec_of(chosen.extrinsic->value.output);
   if (chosen.intrinsic && chosen.intrinsic->value.product) {
-    layer.intrinsic = chosen.intrinsic->text;  // JSON: a string, or an object with the parts
-    std::erase(layer.intrinsic, '"');
+    row.intrinsic = chosen.intrinsic->text;  // JSON: a string, or an object with the parts
+    std::erase(row.intrinsic, '"');
   }
+}
+
+// Inputs and what only moves numbers are shown where a rule hits them.
+std::vector<LayerSummary> rows_of(const Layers& layers, const Explanation& explanation) {
+  std::vector<LayerSummary> rows;
+  for (std::size_t i = 0; i < layers.keys.size(); ++i) {
+    const NamedLayer& key = layers.keys[i];
+    const bool is_plain = key.kind == NamedLayer::Kind::layer;
+    LayerSummary row;
+    if (is_plain && !layers.rows.empty()) {
+      row = layers.rows[i];
+    } else {
+      fill(row, key, explanation.layers[i], layers.file.empty() ? nullptr : &layers.file[i]);
+    }
+    if (is_plain || !row.rule.empty()) rows.push_back(std::move(row));
+  }
+  return rows;
 }
 
 void explain_maps(const ExplainOptions& options) {
   const Override maps = options.maps.read(0);
-  const std::vector<OnnxLayer> file = hit_layers(options.model);
-  std::vector<LayerSummary> layers = layers_of(options, maps, file);
-  std::vector<std::string> names;
-  names.reserve(layers.size());
-  for (const LayerSummary& layer : layers) names.push_back(layer.layer);
-  const Explanation explanation = tensorquant::explain(maps, names);
-  if (are_from_file(options)) {
-    for (std::size_t i = 0; i < layers.size(); ++i) fill(layers[i], explanation.layers[i]);
-    for (std::size_t i = 0; i < file.size(); ++i) {
-      if (file[i].weight.empty()) layers[i].weight.clear();
-      if (file[i].bias.empty()) layers[i].bias.clear();
-    }
-  }
+  const Layers found = options.model.empty()         ? named_layers(options.layers)
+                       : is_onnx_file(options.model) ? layers_of_file(options)
+                                                     : layers_of_network(options, maps);
+  const Explanation explanation = tensorquant::explain(maps, found.keys);
+  const std::vector<LayerSummary> layers = rows_of(found, explanation);
 
   std::string faults;
   nlohmann::ordered_json idle = nlohmann::ordered_json::array();
@@ -140,7 +151,7 @@ void explain_maps(const ExplainOptions& options) {
 
 // What the file of an ONNX model says of its layers.
 void explain_file(const ExplainOptions& options) {
-  const std::vector<OnnxLayer> layers = read_onnx_layers(options.model);
+  const std::vector<OnnxLayer> layers = read_onnx_layers(options.model, options.names.source());
   if (!options.as_json) {
     std::printf("%s", to_table(layers).c_str());
     return;
@@ -151,11 +162,8 @@ void explain_file(const ExplainOptions& options) {
 }
 
 void run(const ExplainOptions& options) {
-  if (options.suggest.bits != 0 && is_onnx_file(options.model)) {
-    throw CLI::ValidationError("--suggest", "needs a network of the list, not an ONNX file");
-  }
   if (options.suggest.bits != 0) {
-    suggest(options.model, options.suggest);
+    suggest(options.model, options.names, options.suggest);
   } else if (options.model.empty() && options.layers.empty()) {
     throw CLI::RequiredError("--model or --layers");
   } else if (is_onnx_file(options.model) && !options.maps.given()) {
@@ -177,6 +185,7 @@ void add_explain(CLI::App& app) {
                    "File with the names of the layers, one a line, instead of --model")
       ->excludes(model);
   add_json(*command, options->as_json);
+  options->names.add_to(*command);
   options->maps.add_to(*command);
   options->suggest.add_to(*command, model);
   command->callback([options] { run(*options); });

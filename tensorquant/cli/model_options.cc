@@ -83,10 +83,12 @@ CLI::Option* DataOptions::add_to(CLI::App& command, const std::string& used_spli
                                  DataOptionNames own_names) {
   names = std::move(own_names);
   add_number(command, names.limit, limit, "Use only the first images, this many", {.lowest = 1});
-  return command.add_option(
-      names.data, path,
-      "CIFAR-10 record file, or folder with MNIST-style IDX files, of which the " + used_split +
-          " images are read; Fashion-MNIST in " + kFashionMnist + " if left out");
+  return command.add_option(names.data, path, text(used_split));
+}
+
+std::string DataOptions::text(const std::string& used_split) {
+  return "CIFAR-10 record file, or folder with MNIST-style IDX files, of which the " + used_split +
+         " images are read; Fashion-MNIST in " + kFashionMnist + " if left out";
 }
 
 void DataOptions::resolve(const ModelInfo& info) {
@@ -107,6 +109,23 @@ ImageDataset DataOptions::load(const ModelInfo& info, Split split) {
   require_fit(info, data, path);
   if (limit != 0) keep_first(data, limit);
   return data;
+}
+
+void NamesOption::add_to(CLI::App& command) {
+  command
+      .add_option(
+          "--names", names,
+          "What the nodes of an ONNX file are called: after the module that they come from, "
+          "or alone by their own names or those of their outputs")
+      ->check(CLI::IsMember({"canonical", "node", "output"}))
+      ->capture_default_str()
+      ->group("ONNX files");
+}
+
+onnx::NameSource NamesOption::source() const {
+  return names == "node"     ? onnx::NameSource::node
+         : names == "output" ? onnx::NameSource::output
+                             : onnx::NameSource::canonical;
 }
 
 void ThreadOptions::add_to(CLI::App& command) {
@@ -150,7 +169,14 @@ void add_json(CLI::App& command, bool& as_json) {
   command.add_flag("--json", as_json, "Print one JSON object");
 }
 
-void apply_maps(ImageClassifier& model, const Override& maps) {
+void refuse_options(const CLI::App& command, const std::vector<const char*>& names,
+                    const std::string& reason) {
+  for (const char* name : names) {
+    if (command.count(name) > 0) throw CLI::ValidationError(name, reason);
+  }
+}
+
+void apply_maps(ModelRef model, const Override& maps) {
   const ApplyReport report = tensorquant::apply(model, maps);
   for (const std::string& warning : report.warnings) warn(warning);
 }

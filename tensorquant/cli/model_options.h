@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tensorquant/data/dataset.h"
+#include "tensorquant/libtorch/model/model_ref.h"
 #include "tensorquant/maps/override.h"
 #include "tensorquant/models/model.h"
+#include "tensorquant/onnx/names/layers.h"
 
 // Options that train, evaluate, explain and calibrate share. Faults of the command line are
 // CLI::ValidationError, faults of a file are Error.
@@ -33,6 +36,7 @@ struct DataOptionNames {
 // --data and --limit, or options of other names.
 struct DataOptions {
   CLI::Option* add_to(CLI::App& command, const std::string& used_split, DataOptionNames names = {});
+  static std::string text(const std::string& used_split);  // of --data
   // Sets `path` where it was left to default; a CLI::ValidationError where there is none.
   void resolve(const ModelInfo& info);
   // The first `limit` images, after resolve(). Error if they do not fit the model.
@@ -41,6 +45,14 @@ struct DataOptions {
   std::string path;
   std::size_t limit = 0;  // 0: all
   DataOptionNames names = {};
+};
+
+// --names: what the nodes of an ONNX file are called.
+struct NamesOption {
+  void add_to(CLI::App& command);
+  onnx::NameSource source() const;
+
+  std::string names = "canonical";
 };
 
 // --threads, and the settings of the process that speed libtorch up.
@@ -58,8 +70,12 @@ CLI::Option* add_batch_size(CLI::App& command, std::size_t& batch_size);
 CLI::Option* add_seed(CLI::App& command, std::uint64_t& seed);
 void add_json(CLI::App& command, bool& as_json);
 
+// Error if one of the options is given: those of one kind of model with a model of the other.
+void refuse_options(const CLI::App& command, const std::vector<const char*>& names,
+                    const std::string& reason);
+
 // Puts the maps into the model; rules that do nothing are warnings on stderr, one line each.
-void apply_maps(ImageClassifier& model, const Override& maps);
+void apply_maps(ModelRef model, const Override& maps);
 void warn(const std::string& message);
 
 }  // namespace tensorquant::cli

@@ -201,6 +201,8 @@ template std::optional<int> read_whole(std::string_view);
 template std::optional<std::uint64_t> read_whole(std::string_view);
 template CLI::Option* add_number(CLI::App&, const std::string&, int&, const std::string&,
                                  Limits<int>);
+template CLI::Option* add_number(CLI::App&, const std::string&, std::uint32_t&, const std::string&,
+                                 Limits<std::uint32_t>);
 template CLI::Option* add_number(CLI::App&, const std::string&, std::uint64_t&, const std::string&,
                                  Limits<std::uint64_t>);
 template CLI::Option* add_numbers(CLI::App&, const std::string&, std::vector<std::uint64_t>&,

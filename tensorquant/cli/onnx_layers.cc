@@ -11,9 +11,9 @@ std::string value_name(const onnx::Graph& graph, onnx::ValueId id) {
 }
 
 OnnxLayer told(const onnx::Graph& graph, const onnx::Layer& layer) {
-  OnnxLayer one;
-  one.name = layer.name;
-  one.operator_type = layer.node->op_type;
+  const bool moves = layer.role == onnx::Layer::Role::moves;
+  OnnxLayer one{
+      {layer.name, layer.node->op_type, moves ? NamedLayer::Kind::mover : NamedLayer::Kind::layer}};
   one.node = layer.node->name;
   for (const onnx::ValueId id : layer.weights) {
     one.weight += (one.weight.empty() ? "" : ", ") + value_name(graph, id);
@@ -21,7 +21,6 @@ OnnxLayer told(const onnx::Graph& graph, const onnx::Layer& layer) {
   one.bias = value_name(graph, layer.bias);
   const onnx::Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
   one.output = last.outputs.empty() ? "" : value_name(graph, last.outputs.front());
-  one.moves = layer.role == onnx::Layer::Role::moves;
   one.sums_integers = layer.has_integer_factors;
   return one;
 }
@@ -30,10 +29,17 @@ OnnxLayer told(const onnx::Graph& graph, const onnx::Layer& layer) {
 
 bool is_onnx_file(const std::string& model) { return model.ends_with(".onnx"); }
 
-std::vector<OnnxLayer> read_onnx_layers(const std::string& path) {
+std::vector<OnnxLayer> read_onnx_layers(const std::string& path, onnx::NameSource names) {
   const onnx::Graph graph = onnx::make_graph(onnx::read_model(path), path);
   std::vector<OnnxLayer> layers;
-  for (const onnx::Layer& layer : onnx::layers_of(graph)) {
+  for (const onnx::ValueId id : graph.block.inputs) {
+    const onnx::Value& value = graph.values[static_cast<std::size_t>(id)];
+    const onnx::DataType type = value.type ? value.type->element : onnx::DataType::undefined;
+    if (type != onnx::DataType::undefined && !is_floating_point(type)) continue;
+    layers.push_back({{"input:" + value.name, "input", NamedLayer::Kind::input}});
+    layers.back().output = value.name;
+  }
+  for (const onnx::Layer& layer : onnx::layers_of(graph, names)) {
     if (layer.role != onnx::Layer::Role::other) layers.push_back(told(graph, layer));
   }
   return layers;
@@ -43,8 +49,8 @@ std::string to_table(const std::vector<OnnxLayer>& layers) {
   std::vector<std::vector<std::string>> rows;
   for (const OnnxLayer& layer : layers) {
     auto& row = rows.emplace_back(std::vector<std::string>{
-        layer.name, layer.operator_type, layer.node, layer.weight, layer.bias, layer.output,
-        layer.moves ? "moves" : "", layer.sums_integers ? "exact" : ""});
+        layer.key.name, layer.key.type, layer.node, layer.weight, layer.bias, layer.output,
+        layer.moves() ? "moves" : "", layer.sums_integers ? "exact" : ""});
     for (std::string& cell : row) {
       if (cell.empty()) cell = "-";
     }
@@ -57,10 +63,10 @@ nlohmann::ordered_json to_json(const OnnxLayer& layer) {
   const auto or_null = [](const std::string& text) {
     return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
   };
-  return {{"layer", layer.name},         {"operator", layer.operator_type},
+  return {{"layer", layer.key.name},     {"operator", layer.key.type},
           {"node", or_null(layer.node)}, {"weight", or_null(layer.weight)},
           {"bias", or_null(layer.bias)}, {"output", or_null(layer.output)},
-          {"moves", layer.moves},        {"sums", or_null(layer.sums_integers ? "exact" : "")}};
+          {"moves", layer.moves()},      {"sums", or_null(layer.sums_integers ? "exact" : "")}};
 }
 
 }  // namespace tensorquant::cli

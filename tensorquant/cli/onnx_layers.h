@@ -5,23 +5,28 @@
 #include <string>
 #include <vector>
 
+#include "tensorquant/maps/layer_pattern.h"
+#include "tensorquant/onnx/names/layers.h"
+
 // The layers of an ONNX model as its file tells them, without running it.
 namespace tensorquant::cli {
 
 struct OnnxLayer {
-  std::string name, operator_type;
-  std::string node;                  // its name in the file
-  std::string weight, bias, output;  // the names of these tensors; "" for none
-  bool moves = false;                // moves numbers alone: rules do not hit it
-  bool sums_integers = false;        // exactly, unless --sums float
+  NamedLayer key;                                   // how maps know it
+  std::string node = {};                            // its name in the file
+  std::string weight = {}, bias = {}, output = {};  // the names of these tensors; "" for none
+  bool sums_integers = false;                       // exactly, unless --sums float
+
+  // Whether it only moves numbers: rules hit it where they name it.
+  bool moves() const { return key.kind == NamedLayer::Kind::mover; }
 };
 
 // Whether a --model is a file of that kind and not a name of a network of ours.
 bool is_onnx_file(const std::string& model);
 
-// Those that rules hit, and those that only move numbers. Error as of read_model() and
-// make_graph().
-std::vector<OnnxLayer> read_onnx_layers(const std::string& path);
+// Inputs of numbers with fractions, nodes that compute, and those that only move numbers. Error as
+// of read_model() and make_graph().
+std::vector<OnnxLayer> read_onnx_layers(const std::string& path, onnx::NameSource names);
 
 std::string to_table(const std::vector<OnnxLayer>& layers);
 nlohmann::ordered_json to_json(const OnnxLayer& layer);

@@ -8,8 +8,10 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/models/suggestion.h"
+#include "tensorquant/onnx_torch/onnx_model.h"
 
 namespace tensorquant::cli {
 void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
@@ -27,11 +29,15 @@ void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
           ->excludes("--intrinsic")
           ->excludes("--maps")
           ->group(group);
-  suggest->needs(command.add_option("--checkpoint", checkpoint, "Weights, a safetensors file")
-                     ->needs(suggest)
-                     ->group(group));
+  command
+      .add_option("--checkpoint", checkpoint,
+                  "Weights, a safetensors file; an ONNX file has its own")
+      ->needs(suggest)
+      ->group(group);
   data.add_to(command, "train-*")->needs(suggest)->group(group);
   command.get_option("--limit")->capture_default_str()->needs(suggest)->group(group);
+  onnx.add_to(command);
+  for (const char* name : OnnxDataOptions::names()) command.get_option(name)->needs(suggest);
   command.add_option("--output", output, "Where to write the map; stdout if left out")
       ->needs(suggest)
       ->group(group);
@@ -39,19 +45,58 @@ void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
   command.get_option("--threads")->group(group);
 }
 
-void suggest(const std::string& model_name, SuggestOptions options) {
+namespace {
+
+// One sample at a time, whatever the kind of model.
+struct SuggestionRun {
+  SampleRuns samples;
+  std::shared_ptr<void> owner;  // of what they use
+};
+
+SuggestionRun network(const std::string& name, SuggestOptions& options) {
+  if (options.checkpoint.empty()) throw CLI::RequiredError("--checkpoint");
+  struct Owned {
+    std::shared_ptr<ImageClassifier> model;
+    ImageDataset data = {};
+  };
+  const ModelInfo& info = find_model(name);
+  auto owned = std::make_shared<Owned>(Owned{make_model(info)});
+  load_weights(*owned->model, options.checkpoint);
+  owned->data = options.data.load(info, Split::train);
+  return {sample_runs(info, *owned->model, owned->data), owned};
+}
+
+SuggestionRun onnx_file(const std::string& path, const NamesOption& names,
+                        const SuggestOptions& options) {
+  if (!options.checkpoint.empty()) {
+    throw CLI::ValidationError("--checkpoint", "is not for ONNX files");
+  }
+  struct Owned {
+    std::shared_ptr<OnnxModel> model;
+    OnnxData data = {};
+  };
+  auto owned = std::make_shared<Owned>(Owned{load_onnx(path, {.names = names.source()})});
+  for (const std::string& warning : owned->model->warnings()) warn(warning);
+  owned->data = options.onnx.read(
+      *owned->model, {options.data.path, options.data.limit, 1, /*seed=*/0, Split::train});
+  return {{owned->model.get(), owned->data.runs(),
+           [&owned = *owned](std::size_t run) { owned.model->forward(owned.data.inputs(run)); }},
+          owned};
+}
+
+}  // namespace
+
+void suggest(const std::string& model, const NamesOption& names, SuggestOptions options) {
   const Interrupt interrupt;
   options.threads.set_up();
   if (!options.output.empty()) AtomicFile probe(options.output);
-  const ModelInfo& info = find_model(model_name);
-  const std::shared_ptr<ImageClassifier> model = make_model(info);
-  load_weights(*model, options.checkpoint);
-  const ImageDataset data = options.data.load(info, Split::train);
+  const SuggestionRun subject =
+      is_onnx_file(model) ? onnx_file(model, names, options) : network(model, options);
 
   std::vector<LayerRanges> ranges;
   {
-    Progress progress(data.count);
-    ranges = observe_ranges(info, *model, data, [&](std::size_t done, std::size_t all) {
+    Progress progress(subject.samples.count);
+    ranges = observe_ranges(subject.samples, [&](std::size_t done, std::size_t all) {
       interrupt.check();
       progress.update(done, "image " + std::to_string(done) + "/" + std::to_string(all));
     });

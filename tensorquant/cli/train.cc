@@ -12,7 +12,10 @@
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/numeric_libraries.h"
+#include "tensorquant/cli/onnx_data.h"
+#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/cli/progress.h"
+#include "tensorquant/cli/train_onnx.h"
 #include "tensorquant/cli/training_run.h"
 
 namespace tensorquant::cli {
@@ -23,6 +26,8 @@ using Clock = std::chrono::steady_clock;
 struct TrainOptions {
   std::string model, checkpoint, initial;
   DataOptions data;
+  OnnxDataOptions onnx;
+  NamesOption names;
   MapOptions maps;
   ThreadOptions threads;
   TrainingOptions training;
@@ -38,7 +43,7 @@ Override maps_from(const Settings& settings) {
 }
 
 // What was saved before a run diverged must not be replaced by what came of it.
-void require_finite(const ImageClassifier& model) {
+void require_finite(const torch::nn::Module& model) {
   for (const auto& parameter : model.named_parameters()) {
     if (!at::isfinite(parameter.value()).all().item<bool>()) {
       throw Error("'" + parameter.key() +
@@ -46,6 +51,15 @@ void require_finite(const ImageClassifier& model) {
     }
   }
 }
+
+// A model with its data, of whichever kind.
+struct Subject {
+  TrainingTask task;
+  std::size_t images = 0;
+  std::string fingerprint;  // of the data
+  WriteWeights write_weights;
+  std::shared_ptr<void> owner;  // of what the task and the writer use
+};
 
 class TrainCommand {
  public:
@@ -62,9 +76,12 @@ class TrainCommand {
   bool given(const std::string& name) const {
     return command_.get_option_no_throw(name) != nullptr && command_.count(name) > 0;
   }
-  Settings settings(const ImageDataset& data) const;
-  void train(Trainer& trainer, const ImageClassifier& model, const Settings& settings);
-  void report(const Trainer& trainer, const ImageClassifier& model, const Settings& settings,
+  void check_options() const;
+  Subject network();
+  Subject onnx_file();
+  Settings settings(const Subject& subject) const;
+  void train(Trainer& trainer, const Subject& subject, const Settings& settings);
+  void report(const Trainer& trainer, const Subject& subject, const Settings& settings,
               double seconds) const;
 
   const CLI::App& command_;
@@ -110,11 +127,62 @@ void TrainCommand::take_over(const Settings& settings) {
   }
 }
 
-Settings TrainCommand::settings(const ImageDataset& data) const {
+// Options of one kind of model with a model of the other.
+void TrainCommand::check_options() const {
+  if (is_onnx_file(options_.model)) {
+    refuse_options(command_, {"--initial"}, "is not for ONNX files, which have their weights");
+    if (options_.checkpoint.ends_with(".onnx")) return;
+    throw CLI::ValidationError("--checkpoint", "the result is an ONNX file, .onnx");
+  }
+  std::vector<const char*> names = OnnxDataOptions::names();
+  names.push_back("--names");
+  refuse_options(command_, names, "is for ONNX files");
+}
+
+Subject TrainCommand::network() {
+  struct Owned {
+    const ModelInfo& info;
+    std::shared_ptr<ImageClassifier> model;
+    ImageDataset data = {};
+  };
+  const ModelInfo& info = find_model(options_.model);
+  auto owned = std::make_shared<Owned>(Owned{info, make_model(info, options_.training.seed)});
+  apply_maps(*owned->model, maps_);
+  if (!options_.resume && !options_.initial.empty()) load_weights(*owned->model, options_.initial);
+  owned->data = options_.data.load(info, Split::train);
+  return {training_task(info, owned->model, owned->data), owned->data.count,
+          fingerprint(owned->data),
+          [this, model = owned->model](const std::map<std::string, std::string>& metadata) {
+            save_checkpoint(*model, options_.checkpoint, metadata);
+          },
+          owned};
+}
+
+Subject TrainCommand::onnx_file() {
+  struct Owned {
+    OnnxTraining training;
+    OnnxData data = {};
+  };
+  auto owned =
+      std::make_shared<Owned>(Owned{OnnxTraining(options_.model, options_.names.source(), maps_)});
+  owned->data =
+      options_.onnx.read(owned->training.model(),
+                         {options_.data.path, options_.data.limit, options_.training.batch_size,
+                          options_.training.seed, Split::train});
+  TrainingTask task = owned->training.task(owned->data);
+  options_.training.batch_size = owned->data.batch_size();  // which the file may fix
+  return {std::move(task), owned->data.samples(), owned->data.fingerprint(),
+          [this, owned](const std::map<std::string, std::string>&) {
+            owned->training.save(options_.checkpoint);
+          },
+          owned};
+}
+
+Settings TrainCommand::settings(const Subject& subject) const {
   return {{"model", options_.model},
           {"data", options_.data.path},
-          {"images", data.count},
-          {"fingerprint", fingerprint(data)},
+          {"images", subject.images},
+          {"fingerprint", subject.fingerprint},
           {"limit", options_.data.limit},
           {"initial", options_.initial},
           {"maps", to_json(maps_)},
@@ -137,15 +205,12 @@ void TrainCommand::run() {
     if (options_.model.empty()) throw CLI::RequiredError("--model");
     maps_ = options_.maps.read(options_.training.seed);
   }
+  check_options();
   options_.threads.set_up();
-  const ModelInfo& info = find_model(options_.model);
-  const std::shared_ptr<ImageClassifier> model = make_model(info, options_.training.seed);
-  apply_maps(*model, maps_);
-  if (!options_.resume && !options_.initial.empty()) load_weights(*model, options_.initial);
-  const ImageDataset data = options_.data.load(info, Split::train);
+  const Subject subject = is_onnx_file(options_.model) ? onnx_file() : network();
 
-  const Settings now = settings(data);
-  Trainer trainer(info, model, data, options_.training);
+  const Settings now = settings(subject);
+  Trainer trainer(subject.task, options_.training);
   if (options_.resume) {
     if (stored.value("fingerprint", "") != now["fingerprint"].get<std::string>()) {
       throw Error(options_.data.path + ": is not the data of the run to resume");
@@ -160,11 +225,11 @@ void TrainCommand::run() {
     if (trainer.finished()) warn("nothing is left to do: the run has done all its epochs");
   }
   const Clock::time_point start = Clock::now();
-  train(trainer, *model, now);
-  report(trainer, *model, now, std::chrono::duration<double>(Clock::now() - start).count());
+  train(trainer, subject, now);
+  report(trainer, subject, now, std::chrono::duration<double>(Clock::now() - start).count());
 }
 
-void TrainCommand::train(Trainer& trainer, const ImageClassifier& model, const Settings& settings) {
+void TrainCommand::train(Trainer& trainer, const Subject& subject, const Settings& settings) {
   const Interrupt interrupt;
   const std::size_t first = trainer.steps();
   Progress progress(trainer.all_steps() - std::min(first, trainer.all_steps()));
@@ -173,8 +238,8 @@ void TrainCommand::train(Trainer& trainer, const ImageClassifier& model, const S
     trainer.step();
     const bool epoch_done = trainer.batch() == 0;
     if (epoch_done || interrupt.requested()) {
-      require_finite(model);
-      save_run(trainer, model, settings, options_.checkpoint);
+      require_finite(*subject.task.model);
+      save_run(trainer, settings, options_.checkpoint, subject.write_weights);
     }
     if (interrupt.requested() && !trainer.finished()) {
       throw Error("interrupted after " + std::to_string(trainer.steps()) + " of " +
@@ -190,15 +255,15 @@ void TrainCommand::train(Trainer& trainer, const ImageClassifier& model, const S
   }
 }
 
-void TrainCommand::report(const Trainer& trainer, const ImageClassifier& model,
-                          const Settings& settings, double seconds) const {
+void TrainCommand::report(const Trainer& trainer, const Subject& subject, const Settings& settings,
+                          double seconds) const {
   if (options_.as_json) {
     Settings object = settings;
     object["checkpoint"] = options_.checkpoint;
     object["steps"] = trainer.steps();
     object["seconds"] = seconds;
     object["libraries"] = to_json(numeric_libraries());
-    object["non_finite"] = {{"weights", to_json(non_finite_weights(model))}};
+    object["non_finite"] = {{"weights", to_json(non_finite_weights(*subject.task.model))}};
     object["results"] = Settings::array();
     for (const EpochResult& epoch : trainer.results()) {
       object["results"].push_back({{"loss", epoch.loss}, {"training_accuracy", epoch.accuracy}});
@@ -233,12 +298,17 @@ void add_train(CLI::App& app) {
       "and writes them; --resume goes on from OUT.train to the same bits. While a run lasts, "
       "another one that would write the same files is refused.");
   auto options = std::make_shared<TrainOptions>();
-  add_model(*command, options->model);
-  command->add_option("--checkpoint", options->checkpoint, "OUT, the weights to write")->required();
+  add_model_or_file(*command, options->model);
+  command
+      ->add_option("--checkpoint", options->checkpoint,
+                   "OUT, the weights to write; of an ONNX file the whole file, OUT.onnx")
+      ->required();
   command->add_option("--initial", options->initial,
                       "Weights to start from, a safetensors file (F16, BF16 and F64 are made "
                       "float32); random ones if left out");
   options->data.add_to(*command, "train-*");
+  options->onnx.add_to(*command);
+  options->names.add_to(*command);
   add_number(*command, "--epochs", options->training.epochs, "Times that each image is seen",
              {.lowest = 1})
       ->capture_default_str();

@@ -6,7 +6,6 @@
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
-#include "tensorquant/models/checkpoint.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -43,14 +42,14 @@ Settings settings_of(const Safetensors& state, const std::filesystem::path& chec
   return settings;
 }
 
-void save_run(Trainer& trainer, const ImageClassifier& model, const Settings& settings,
-              const std::filesystem::path& checkpoint) {
+void save_run(Trainer& trainer, const Settings& settings, const std::filesystem::path& checkpoint,
+              const WriteWeights& write_weights) {
   const std::string text =
       settings.dump(-1, ' ', false, Settings::error_handler_t::replace);  // a path may be no UTF-8
   Safetensors state = trainer.state();
   state.metadata[kSettings] = text;
   write_safetensors(state_path(checkpoint), state);
-  save_checkpoint(model, checkpoint, {{kSettings, text}});
+  write_weights({{kSettings, text}});
 }
 
 std::string fingerprint(const ImageDataset& data) {

@@ -2,6 +2,8 @@
 #define TENSORQUANT_CLI_TRAINING_RUN_H_
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -36,8 +38,10 @@ class RunLock {
 Safetensors read_state(const std::filesystem::path& checkpoint);
 Settings settings_of(const Safetensors& state, const std::filesystem::path& checkpoint);
 
-void save_run(Trainer& trainer, const ImageClassifier& model, const Settings& settings,
-              const std::filesystem::path& checkpoint);
+// Writes OUT.train, and OUT by `write_weights`, which gets metadata for it.
+using WriteWeights = std::function<void(const std::map<std::string, std::string>& metadata)>;
+void save_run(Trainer& trainer, const Settings& settings, const std::filesystem::path& checkpoint,
+              const WriteWeights& write_weights);
 
 // Tells data sets apart: FNV-1a-64 over pixels and labels, as hexadecimal digits.
 std::string fingerprint(const ImageDataset& data);

@@ -81,14 +81,23 @@ class Assigner {
  public:
   Assigner(const Override& maps, const std::vector<AssignableLayer>& layers, bool has_input)
       : maps_(maps) {
-    std::vector<std::string> names;
+    std::vector<NamedLayer> names;
     for (const AssignableLayer& layer : layers) {
-      names.insert(names.end(), layer.names.begin(), layer.names.end());
+      for (const std::string& name : layer.names) names.emplace_back(name, layer.type, layer.kind);
+      inputs_ += layer.kind == NamedLayer::Kind::input ? 1 : 0;
     }
     refuse_equal(names);
+    const auto takes_input = [](const NamedLayer& layer) {
+      return layer.kind == NamedLayer::Kind::input || layer.name == kInput;
+    };
+    has_input = has_input && std::none_of(names.begin(), names.end(), takes_input);
+    if (has_input) {
+      names.insert(names.begin(), NamedLayer(kInput, "", NamedLayer::Kind::input));
+    }
     const Explanation explanation = explain(maps, names);
-    choose_input(std::move(names), explanation, has_input);
+    for (const IdleRule& rule : explanation.idle) result.idle.push_back(rule.message());
     auto rules = explanation.layers.begin();
+    if (has_input) result.input = quantizers_of(*rules++, maps.seed);
     for (const AssignableLayer& layer : layers) {
       choose(layer, &*rules);
       rules += static_cast<std::ptrdiff_t>(layer.names.size());
@@ -107,38 +116,12 @@ class Assigner {
   Assignment result;
 
  private:
-  void refuse_equal(const std::vector<std::string>& names) {
+  void refuse_equal(const std::vector<NamedLayer>& layers) {
     std::set<std::string> seen, told;
-    for (const std::string& name : names) {
-      if (seen.insert(name).second || !told.insert(name).second) continue;
+    for (const NamedLayer& layer : layers) {
+      if (seen.insert(layer.name).second || !told.insert(layer.name).second) continue;
       result.faults.add_to_list("several layers have one name, give them names of their own",
-                                "'" + name + "'");
-    }
-  }
-
-  void choose_input(std::vector<std::string> names, const Explanation& explanation,
-                    bool has_input) {
-    const bool own = std::find(names.begin(), names.end(), kInput) != names.end();
-    collect_idle(explanation, MapKind::weights);
-    if (own || !has_input) {
-      collect_idle(explanation, MapKind::extrinsic);
-    } else {
-      names.insert(names.begin(), kInput);
-      const Explanation with_input = explain(maps_, names);
-      LayerExplanation rules;
-      rules.layer = kInput;
-      rules.extrinsic = with_input.layers.front().extrinsic;
-      result.input = quantizers_of(rules, maps_.seed);
-      collect_idle(with_input, MapKind::extrinsic);
-    }
-    collect_idle(explanation, MapKind::intrinsic);
-    collect_idle(explanation, MapKind::gradients);
-    collect_idle(explanation, MapKind::optimizer);
-  }
-
-  void collect_idle(const Explanation& explanation, MapKind kind) {
-    for (const IdleRule& rule : explanation.idle) {
-      if (rule.kind == kind) result.idle.push_back(rule.message());
+                                "'" + layer.name + "'");
     }
   }
 
@@ -160,6 +143,8 @@ class Assigner {
       check_arithmetic(layer, chosen);
     }
     chosen.model_input = result.input.output;
+    // An only input draws the random numbers of "input", whatever it is called.
+    if (layer.kind == NamedLayer::Kind::input && inputs_ == 1) chosen.layer = kInput;
     result.layers.push_back(std::move(chosen));
     result.training.push_back(training_of(rules[0]));
   }
@@ -186,6 +171,7 @@ class Assigner {
   }
 
   const Override& maps_;
+  std::size_t inputs_ = 0;  // layers that stand for one
 };
 
 }  // namespace

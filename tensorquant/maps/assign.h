@@ -21,9 +21,10 @@ struct AssignableLayer {
   };
 
   std::vector<std::string> names;  // the first is its name
-  std::string type;                // for people: "Conv2d"
+  std::string type;                // "Conv2d": for people, and for the keys "op:Conv2d"
   Arithmetic arithmetic = Arithmetic::rounded;
   std::string obstacle;  // what to do where it has no places for quantizers; empty: it has
+  NamedLayer::Kind kind = NamedLayer::Kind::layer;
 
   std::string text() const { return "'" + names.front() + "' (" + type + ")"; }
 };
@@ -41,8 +42,8 @@ struct Assignment {
 //
 // A layer with several names goes by the first; the rules of the others must be of equal value.
 // "input" is a name for the extrinsic map alone, where `has_input` and the model has no layer of
-// that name. Idle rules are faults if maps.strict. Nothing is thrown for what stands in `faults`;
-// an Error as of Override::check_kinds().
+// that name or kind. Idle rules are faults if maps.strict. Nothing is thrown for what stands in
+// `faults`; an Error as of Override::check_kinds().
 Assignment assign(const Override& maps, const std::vector<AssignableLayer>& layers,
                   bool has_input = true);
 

@@ -97,6 +97,24 @@ TEST(Assign, RefusesAMapInThePlaceOfAnother) {
   EXPECT_THROW(assign(maps, {}), Error);
 }
 
+// In a model that has its inputs among its layers.
+TEST(Assign, AnOnlyInputDrawsTheRandomNumbersOfInputWhateverItsName) {
+  const auto input = [](const std::string& name) {
+    AssignableLayer layer{{name}, "", AssignableLayer::Arithmetic::nothing, ""};
+    layer.kind = NamedLayer::Kind::input;
+    return layer;
+  };
+  const Override maps = {.extrinsic = QuantizerMap({{"input", "fp16"}}, MapKind::extrinsic)};
+  const Assignment one = assign(maps, {input("input:image")});
+  EXPECT_EQ(one.layers[0].layer, "input");
+  EXPECT_EQ(one.layers[0].output->spec(), "fp16");
+  EXPECT_EQ(one.input.output, nullptr);
+  const Assignment two = assign(maps, {input("input:image"), input("input:mask")});
+  EXPECT_EQ(two.layers[0].layer, "input:image");
+  EXPECT_EQ(two.layers[1].layer, "input:mask");
+  EXPECT_EQ(two.layers[1].output->spec(), "fp16");
+}
+
 TEST(Faults, TellEachReasonOnceWithItsLayers) {
   Faults faults;
   EXPECT_NO_THROW(faults.refuse());

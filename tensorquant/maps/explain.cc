@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,45 +33,76 @@ std::size_t distance_to_part(std::string_view pattern, std::string_view name) {
   return *std::min_element(row.begin(), row.end());
 }
 
-// The layer that a key which hits none may have meant; empty where none is near.
-std::string nearest_layer(const LayerPattern& pattern, const std::vector<std::string>& layers) {
+bool concerns(MapKind kind, const NamedLayer& layer) {
+  return kind == MapKind::extrinsic || layer.kind != NamedLayer::Kind::input;
+}
+
+// "'Conv', 'Relu'"; empty where none is known.
+std::string types_of(const std::vector<NamedLayer>& layers) {
+  constexpr std::size_t kMost = 32;
+  std::set<std::string> types;
+  for (const NamedLayer& layer : layers) {
+    if (layer.kind != NamedLayer::Kind::input) types.insert(layer.type);
+  }
+  types.erase("");
+  std::string text;
+  std::size_t count = 0;
+  for (const std::string& type : types) {
+    if (count++ == kMost) return text + " ...";
+    text += (text.empty() ? "'" : ", '") + type + "'";
+  }
+  return text;
+}
+
+// The layer that a key which hits none may have meant.
+void suggest_layer(const std::vector<NamedLayer>& layers, IdleRule& idle) {
   constexpr std::size_t kLongest = 256;  // the distance takes |key| * |name| steps
+  const LayerPattern& pattern = idle.rule->pattern;
   const std::string_view key = pattern.text().substr(0, kLongest);
-  if (key.empty()) return {};
-  const std::string* nearest = nullptr;
+  if (key.empty()) return;
   std::size_t least = key.size() / 2 + (pattern.is_regex() ? 0 : 1);
-  for (const std::string& layer : layers) {
-    if (pattern.matches_only_a_part_of(layer)) return layer;
-    const std::size_t distance = distance_to_part(key, layer.substr(0, kLongest));
+  for (const NamedLayer& layer : layers) {
+    if (!concerns(idle.kind, layer)) continue;
+    idle.suggests_mover = layer.kind == NamedLayer::Kind::mover && pattern.hits_name(layer.name);
+    if (idle.suggests_mover || pattern.matches_only_a_part_of(layer.name)) {
+      idle.suggestion = layer.name;
+      return;
+    }
+    const std::size_t distance = distance_to_part(key, layer.name.substr(0, kLongest));
     if (distance < least) {
       least = distance;
-      nearest = &layer;
+      idle.suggestion = layer.name;
     }
   }
-  return nearest ? *nearest : std::string();
 }
 
 // Each pair of a rule and a layer is matched once at most.
 void explain_map(const QuantizerMap& map, MapKind kind, Explanation& explanation,
-                 const std::vector<std::string>& layers) {
+                 const std::vector<NamedLayer>& layers) {
   std::size_t suggestions = 0;
   for (const Rule& rule : map.rules()) {
-    IdleRule idle{map.kind(), &rule, nullptr, {}};
+    IdleRule idle;
+    idle.kind = map.kind();
+    idle.rule = &rule;
     bool is_chosen = false;
-    for (LayerExplanation& layer : explanation.layers) {
-      const bool is_taken = layer[kind] != nullptr;
-      if (is_taken && (is_chosen || idle.shadowed_by)) continue;
-      if (!rule.pattern.hits(layer.layer)) continue;
-      if (is_taken) {
-        idle.shadowed_by = layer[kind];
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const Rule*& chosen = explanation.layers[i][kind];
+      if (chosen != nullptr && (is_chosen || idle.shadowed_by)) continue;
+      if (!concerns(kind, layers[i]) || !rule.pattern.hits(layers[i])) continue;
+      if (chosen != nullptr) {
+        idle.shadowed_by = chosen;
       } else {
-        layer[kind] = &rule;
+        chosen = &rule;
         is_chosen = true;
       }
     }
     if (is_chosen) continue;
     if (!idle.shadowed_by && suggestions < kMostSuggestions) {
-      idle.suggestion = nearest_layer(rule.pattern, layers);
+      if (rule.pattern.is_type()) {
+        idle.suggestion = types_of(layers);
+      } else {
+        suggest_layer(layers, idle);
+      }
       ++suggestions;
     }
     explanation.idle.push_back(std::move(idle));
@@ -88,7 +120,11 @@ std::string IdleRule::message() const {
   }
   text += "hits no layer";
   if (suggestion.empty()) return one_line(text);
-  if (rule->pattern.matches_only_a_part_of(suggestion)) {
+  if (rule->pattern.is_type()) {
+    text += "; the types are " + suggestion;
+  } else if (suggests_mover) {
+    text += "; '" + suggestion + "' only moves numbers, which '=" + suggestion + "' hits";
+  } else if (rule->pattern.matches_only_a_part_of(suggestion)) {
     text += "; it matches only a part of '" + suggestion + "'";
   } else {
     text += "; the nearest is '" + suggestion + "'";
@@ -96,10 +132,10 @@ std::string IdleRule::message() const {
   return one_line(text);
 }
 
-Explanation explain(const Override& maps, const std::vector<std::string>& layers) {
+Explanation explain(const Override& maps, const std::vector<NamedLayer>& layers) {
   maps.check_kinds();
   Explanation explanation;
-  for (const std::string& layer : layers) explanation.layers.push_back({.layer = layer});
+  for (const NamedLayer& layer : layers) explanation.layers.push_back({.layer = layer.name});
   for (const MapKind kind : kMapKinds) explain_map(maps[kind], kind, explanation, layers);
   return explanation;
 }

@@ -10,10 +10,10 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::vector<std::string> all_layers() { return {"conv1", "conv2", "fc1", "fc2"}; }
+std::vector<NamedLayer> all_layers() { return {"conv1", "conv2", "fc1", "fc2"}; }
 
 std::vector<std::string> messages(const Override& maps,
-                                  const std::vector<std::string>& layers = all_layers()) {
+                                  const std::vector<NamedLayer>& layers = all_layers()) {
   std::vector<std::string> lines;
   for (const IdleRule& idle : explain(maps, layers).idle) lines.push_back(idle.message());
   return lines;
@@ -68,6 +68,34 @@ TEST(Explain, SuggestsNothingWhereNothingIsNear) {
                           "line 1, column 34: weights key '=' hits no layer"));
   EXPECT_THAT(messages(weights(R"("fp16")"), {}),
               ElementsAre("line 1, column 1: weights key '' hits no layer"));
+}
+
+TEST(Explain, OfATypeThatIsNotThereTellsThoseThatAre) {
+  EXPECT_THAT(messages(weights(R"({"op:conv2d": "fp16"})"),
+                       {{"a", "Conv2d"}, {"b", "Linear"}, {"c", "Conv2d"}}),
+              ElementsAre("line 1, column 2: weights key 'op:conv2d' hits no layer; the types are "
+                          "'Conv2d', 'Linear'"));
+  EXPECT_THAT(messages(weights(R"({"op:Conv2d": "fp16"})")),
+              ElementsAre("line 1, column 2: weights key 'op:Conv2d' hits no layer"));
+}
+
+TEST(Explain, OfWhatOnlyMovesNumbersTellsTheKeyThatHitsIt) {
+  EXPECT_THAT(messages(weights(R"({"Flat": "fp16", "=Flatten": "fp16"})"),
+                       {"conv", {"Flatten", "Flatten", NamedLayer::Kind::mover}}),
+              ElementsAre("line 1, column 2: weights key 'Flat' hits no layer; 'Flatten' only "
+                          "moves numbers, which '=Flatten' hits"));
+}
+
+TEST(Explain, AnInputIsForTheExtrinsicMapAlone) {
+  const auto maps = Override::from_json(
+      R"({"extrinsic": {"input:b": "bf16", "input": "fp16"}, "weights": {"input": "fp16"}})");
+  const auto input = NamedLayer::Kind::input;
+  const Explanation explanation =
+      explain(maps, {{"input:a", "", input}, {"input:b", "", input}, "conv"});
+  EXPECT_EQ(explanation.layers[0].extrinsic, &maps.extrinsic.rules()[1]);
+  EXPECT_EQ(explanation.layers[1].extrinsic, &maps.extrinsic.rules()[0]);
+  ASSERT_EQ(explanation.idle.size(), 1U);
+  EXPECT_EQ(explanation.idle[0].kind, MapKind::weights);
 }
 
 TEST(Explain, SaysWhereARegularExpressionMatchesOnlyAPart) {

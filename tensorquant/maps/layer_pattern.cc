@@ -13,6 +13,9 @@ namespace tensorquant {
 namespace {
 
 constexpr std::string_view kRegexPrefix = "re:";
+constexpr std::string_view kTypePrefix = "op:";
+constexpr std::string_view kInput = "input";
+constexpr std::string_view kNamedInput = "input:";
 constexpr std::size_t kLongestRegex = 1024;
 constexpr double kLongestWrittenOut = 16384;
 constexpr std::size_t kLongestName = 1024;
@@ -112,6 +115,7 @@ struct LayerPattern::Regex {
 };
 
 LayerPattern::LayerPattern(std::string key) : key_(std::move(key)) {
+  if (key_ == kTypePrefix) throw Error("the key 'op:' names no type; expected one as 'op:Conv2d'");
   if (!key_.starts_with(kRegexPrefix)) return;
   std::string expression = key_.substr(kRegexPrefix.size());
   check_cost(expression);
@@ -125,20 +129,33 @@ LayerPattern::LayerPattern(std::string key) : key_(std::move(key)) {
 std::string_view LayerPattern::text() const {
   const std::string_view key = key_;
   if (is_regex()) return key.substr(kRegexPrefix.size());
-  return key.starts_with('=') ? key.substr(1) : key;
+  if (is_type()) return key.substr(kTypePrefix.size());
+  return is_exact() ? key.substr(1) : key;
 }
 
-bool LayerPattern::hits(std::string_view layer) const {
+bool LayerPattern::hits_name(std::string_view name) const {
+  if (is_type()) return false;
   if (is_regex()) {
-    check_length(layer);
-    return regex_->matches(layer);
+    check_length(name);
+    return regex_->matches(name);
   }
-  if (key_.starts_with('=')) return layer == text();
-  return layer.find(key_) != std::string_view::npos;
+  return is_exact() ? name == text() : name.find(key_) != std::string_view::npos;
+}
+
+bool LayerPattern::hits(const NamedLayer& layer) const {
+  switch (layer.kind) {
+    case NamedLayer::Kind::layer:
+      return is_type() ? layer.type == text() : hits_name(layer.name);
+    case NamedLayer::Kind::mover:
+      return is_type() ? layer.type == text() : is_exact() && layer.name == text();
+    case NamedLayer::Kind::input:
+      return hits_name(kInput) || (text().starts_with(kNamedInput) && hits_name(layer.name));
+  }
+  return false;
 }
 
 bool LayerPattern::matches_only_a_part_of(std::string_view layer) const {
-  if (!is_regex() || hits(layer)) return false;
+  if (!is_regex() || hits_name(layer)) return false;
   return regex_->matches_in(layer);
 }
 

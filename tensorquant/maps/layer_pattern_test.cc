@@ -50,6 +50,39 @@ TEST(LayerPattern, ARegularExpressionMustMatchTheWholeName) {
   EXPECT_FALSE(LayerPattern("re:fc1|fc2").hits("fc2.x"));
 }
 
+TEST(LayerPattern, OpHitsEveryLayerOfExactlyThatType) {
+  const LayerPattern pattern("op:Conv2d");
+  EXPECT_TRUE(pattern.hits({"a.b", "Conv2d"}));
+  EXPECT_FALSE(pattern.hits({"a.b", "LazyConv2d"}));
+  EXPECT_FALSE(pattern.hits({"a.b", "Conv2"}));
+  EXPECT_FALSE(pattern.hits({"Conv2d", "Linear"}));
+  EXPECT_FALSE(pattern.hits({"op:Conv2d", ""}));
+  EXPECT_TRUE(LayerPattern("=op:Conv2d").hits({"op:Conv2d", ""}));
+  EXPECT_THAT([] { LayerPattern("op:"); },
+              ThrowsMessage<Error>(HasSubstr("the key 'op:' names no type")));
+}
+
+TEST(LayerPattern, WhatOnlyMovesNumbersIsHitByItsNameOrTypeAlone) {
+  const NamedLayer split = {"head.Split", "Split", NamedLayer::Kind::mover};
+  EXPECT_TRUE(LayerPattern("=head.Split").hits(split));
+  EXPECT_TRUE(LayerPattern("op:Split").hits(split));
+  for (const char* key : {"", "head", "head.Split", "re:head.*", "=Split", "op:Slice"}) {
+    EXPECT_FALSE(LayerPattern(key).hits(split)) << key;
+  }
+}
+
+TEST(LayerPattern, AnInputIsHitByWhatHitsInputAndByItsOwnName) {
+  const NamedLayer image = {"input:image", "", NamedLayer::Kind::input};
+  for (const char* key : {"", "input", "=input", "re:input", "in", "input:image", "=input:image",
+                          "input:im", "re:input:(image|mask)"}) {
+    EXPECT_TRUE(LayerPattern(key).hits(image)) << key;
+  }
+  // A layer's key must not take an input of a like name.
+  for (const char* key : {"image", "=image", "input:mask", "re:.*image", "op:input", "put:"}) {
+    EXPECT_FALSE(LayerPattern(key).hits(image)) << key;
+  }
+}
+
 TEST(LayerPattern, TheEmptyKeyHitsEveryName) {
   EXPECT_TRUE(LayerPattern("").hits("conv1"));
   EXPECT_TRUE(LayerPattern("").hits(""));

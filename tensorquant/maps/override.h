@@ -60,8 +60,10 @@ struct IdleRule {
   MapKind kind = MapKind::weights;
   const Rule* rule = nullptr;
   const Rule* shadowed_by = nullptr;  // the first of the earlier rules; null: the key hits no layer
-  std::string suggestion;             // of one of the first 64 keys that hit no layer: the nearest
-  std::string message() const;        // one line
+  // Of one of the first 64 keys that hit no layer: the nearest name; of "op:" the types there are.
+  std::string suggestion;
+  bool suggests_mover = false;  // that layer would be hit if it did more than move numbers
+  std::string message() const;  // one line
 };
 
 struct Explanation {
@@ -71,8 +73,8 @@ struct Explanation {
 
 // Which rule chooses each layer's quantizers, and which rules do nothing. The result points into
 // `maps`. Throws an Error as check_kinds() does.
-Explanation explain(const Override& maps, const std::vector<std::string>& layers);
-Explanation explain(Override&&, const std::vector<std::string>&) = delete;  // it would dangle
+Explanation explain(const Override& maps, const std::vector<NamedLayer>& layers);
+Explanation explain(Override&&, const std::vector<NamedLayer>&) = delete;  // it would dangle
 
 }  // namespace tensorquant
 

@@ -61,11 +61,12 @@ TEST(Override, CanonicalJsonReadsBackAsTheSameMaps) {
 }
 
 TEST(Override, OneMapAloneIsAnErrorThatSaysHowToReadIt) {
-  EXPECT_THAT([] { Override::from_json(R"({"conv": "fp16"})"); },
-              ThrowsMessage<Error>(
-                  "line 1, column 2: unknown map 'conv', expected 'weights', 'extrinsic', "
-                  "'intrinsic', 'gradients' or 'optimizer'; a file with one map alone is read as such (--weights, --extrinsic, "
-                  "--intrinsic, QuantizerMap::from_file)"));
+  EXPECT_THAT(
+      [] { Override::from_json(R"({"conv": "fp16"})"); },
+      ThrowsMessage<Error>("line 1, column 2: unknown map 'conv', expected 'weights', 'extrinsic', "
+                           "'intrinsic', 'gradients' or 'optimizer'; a file with one map alone is "
+                           "read as such (--weights, --extrinsic, "
+                           "--intrinsic, QuantizerMap::from_file)"));
   EXPECT_THAT(
       [] { Override::from_json(R"("fp16")"); },
       ThrowsMessage<Error>("line 1, column 1: expected an object with 'weights', 'extrinsic', "

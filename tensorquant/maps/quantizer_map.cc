@@ -107,12 +107,12 @@ void QuantizerMap::append(std::string key, RuleValue value, std::string origin) 
   }
 }
 
-std::shared_ptr<const Quantizer> QuantizerMap::find(std::string_view layer) const {
+std::shared_ptr<const Quantizer> QuantizerMap::find(const NamedLayer& layer) const {
   const Rule* rule = find_rule(layer);
   return rule ? rule->value[places_of(kind_).front()] : nullptr;
 }
 
-const Rule* QuantizerMap::find_rule(std::string_view layer) const {
+const Rule* QuantizerMap::find_rule(const NamedLayer& layer) const {
   for (const Rule& rule : rules_) {
     if (rule.pattern.hits(layer)) return &rule;
   }

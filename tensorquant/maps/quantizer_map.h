@@ -20,8 +20,8 @@ namespace tensorquant {
 //   {"conv": "nearest,8,4", "fc1": {"weight": "nearest,8,6", "bias": "nearest,16,12"}, "fc2": null}
 //
 // A key hits every layer whose full name contains it; "re:..." is a regular expression that must
-// match the whole name, "=name" an exact name, "" hits every layer. null and "none" leave a layer
-// alone. See docs/maps.md.
+// match the whole name, "=name" an exact name, "op:..." a type, "" hits every layer. null and
+// "none" leave a layer alone. See docs/maps.md.
 class QuantizerMap {
  public:
   // A JSON object, or a JSON string that holds a quantizer string for every layer. Throws an Error
@@ -49,8 +49,8 @@ class QuantizerMap {
   // The weight, output or product quantizer, whichever the kind has, that the first hitting rule
   // gives to the layer; null where no rule hits or the rule leaves it alone. find_rule() has the
   // rest.
-  std::shared_ptr<const Quantizer> find(std::string_view layer) const;
-  const Rule* find_rule(std::string_view layer) const;
+  std::shared_ptr<const Quantizer> find(const NamedLayer& layer) const;
+  const Rule* find_rule(const NamedLayer& layer) const;
 
   const std::vector<Rule>& rules() const { return rules_; }
   MapKind kind() const { return kind_; }

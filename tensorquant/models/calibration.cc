@@ -11,6 +11,7 @@
 #include "tensorquant/calibration/calibrated.h"
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/libtorch/model/observers.h"
+#include "tensorquant/libtorch/model/summary.h"
 
 namespace tensorquant {
 namespace {
@@ -31,7 +32,7 @@ std::string counts_of(const Summary& summary) {
 // Takes the observer out again whatever happens.
 class ScopedOutputObserver {
  public:
-  ScopedOutputObserver(ImageClassifier& model, OutputObserver observer) : model_(model) {
+  ScopedOutputObserver(torch::nn::Module& model, OutputObserver observer) : model_(model) {
     set_output_observer(model_, std::move(observer));
   }
   ~ScopedOutputObserver() { set_output_observer(model_, {}); }
@@ -39,7 +40,7 @@ class ScopedOutputObserver {
   ScopedOutputObserver& operator=(const ScopedOutputObserver&) = delete;
 
  private:
-  ImageClassifier& model_;
+  torch::nn::Module& model_;
 };
 
 // One thread of libtorch's, whose number decides about last bits of convolutions.
@@ -56,29 +57,36 @@ class OneThread {
 
 }  // namespace
 
+SampleRuns sample_runs(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data) {
+  return {&model, data.count, [&info, &model, &data](std::size_t sample) {
+            model.forward(preprocess(info, data, batch_indices(data, sample, 1)));
+          }};
+}
+
 std::map<std::string, Calibrator> observe_outputs(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    const CalibrationMethod& method, const std::vector<std::string>& layers,
-    const std::function<void(std::size_t done, std::size_t all)>& after_image) {
+    const SampleRuns& samples, const CalibrationMethod& method,
+    const std::vector<std::string>& layers,
+    const std::function<void(std::size_t done, std::size_t all)>& after_sample) {
   const at::NoGradGuard no_gradient;
   const OneThread one_thread;
-  model.eval();
+  samples.model->eval();
   std::map<std::string, Calibrator> calibrators;
   for (const std::string& layer : layers) calibrators.emplace(layer, method);
-  const ScopedOutputObserver observer(model, [&](const std::string& name, const at::Tensor& x) {
-    // Further outputs of a layer are "name:output1"; one quantizer is for all of them.
-    const auto found = calibrators.find(name.substr(0, name.find(':')));
-    if (found != calibrators.end()) observe(x, found->second);
-  });
+  const ScopedOutputObserver observer(
+      *samples.model, [&](const std::string& name, const at::Tensor& x) {
+        // Further outputs of a layer are "name:output1"; one quantizer is for all of them.
+        const auto found = calibrators.find(name.substr(0, name.find(':')));
+        if (found != calibrators.end()) observe(x, found->second);
+      });
   const auto passes = static_cast<std::size_t>(method.passes());
   for (std::size_t pass = 0; pass < passes; ++pass) {
     if (pass > 0) {
       for (auto& [layer, calibrator] : calibrators) calibrator.begin_second_pass();
     }
-    for (std::size_t image = 0; image < data.count; ++image) {
-      model.forward(preprocess(info, data, batch_indices(data, image, 1)));
+    for (std::size_t sample = 0; sample < samples.count; ++sample) {
+      samples.run(sample);
       for (auto& [layer, calibrator] : calibrators) calibrator.end_batch();
-      if (after_image) after_image(pass * data.count + image + 1, passes * data.count);
+      if (after_sample) after_sample(pass * samples.count + sample + 1, passes * samples.count);
     }
   }
   return calibrators;
@@ -89,8 +97,10 @@ CalibratedMaps calibrate(
     const CalibrationMethod& method,
     const std::function<void(std::size_t done, std::size_t all)>& after_image) {
   std::vector<std::string> layers;
-  for (const std::string& layer : layer_names(model)) {
-    const auto quantizer = maps.extrinsic.find(layer);
+  const std::vector<LayerSummary> rows = summary(model);
+  for (const LayerSummary& row : rows) {
+    const std::string& layer = row.layer;
+    const auto quantizer = maps.extrinsic.find({layer, row.type});
     if (quantizer == nullptr || !can_be_calibrated(*quantizer)) continue;
     check_calibration(method, *quantizer, output_of(layer));
     layers.push_back(layer);
@@ -102,13 +112,14 @@ CalibratedMaps calibrate(
   }
   apply(model, {});
   const std::map<std::string, Calibrator> found =
-      observe_outputs(info, model, data, method, layers, after_image);
+      observe_outputs(sample_runs(info, model, data), method, layers, after_image);
 
   CalibratedMaps result;
   result.maps = maps;
   result.maps.extrinsic = QuantizerMap({}, MapKind::extrinsic);
-  for (const std::string& layer : layer_names(model)) {
-    std::shared_ptr<const Quantizer> quantizer = maps.extrinsic.find(layer);
+  for (const LayerSummary& row : rows) {
+    const std::string& layer = row.layer;
+    std::shared_ptr<const Quantizer> quantizer = maps.extrinsic.find({layer, row.type});
     if (quantizer == nullptr) continue;
     if (const auto calibrator = found.find(layer); calibrator != found.end()) {
       const Summary& summary = calibrator->second.summary();

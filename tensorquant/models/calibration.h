@@ -14,14 +14,22 @@
 
 namespace tensorquant {
 
-// What the outputs of layers are while the model runs over the data as it is, in evaluation mode,
-// each image alone and in one thread of libtorch's: so that it depends on the images, not on their
-// order or on threads. after_image sees how many
-// forward passes are done of how many.
+// A model and the samples that it is shown, each alone.
+struct SampleRuns {
+  torch::nn::Module* model;
+  std::size_t count;
+  std::function<void(std::size_t sample)> run;
+};
+// The model and the data must outlive it.
+SampleRuns sample_runs(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data);
+
+// What the outputs of layers are while the model runs over the samples as it is, in evaluation
+// mode and in one thread of libtorch's: so that it depends on the samples, not on their order or on
+// threads. after_sample sees how many forward passes are done of how many.
 std::map<std::string, Calibrator> observe_outputs(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    const CalibrationMethod& method, const std::vector<std::string>& layers,
-    const std::function<void(std::size_t done, std::size_t all)>& after_image = {});
+    const SampleRuns& samples, const CalibrationMethod& method,
+    const std::vector<std::string>& layers,
+    const std::function<void(std::size_t done, std::size_t all)>& after_sample = {});
 
 struct CalibratedMaps {
   Override maps;

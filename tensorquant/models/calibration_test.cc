@@ -106,6 +106,19 @@ TEST(Calibrate, LeavesTheRulesThatFindScalesInParts) {
   EXPECT_EQ(result.extrinsic.find("Dense4"), nullptr);
 }
 
+TEST(Calibrate, KnowsTheTypesOfLayers) {
+  const ModelInfo& info = find_model("lenet");
+  const auto model = make_model(info, 1);
+  const ImageDataset data = test_images(info, 3);
+  Override maps;
+  maps.extrinsic = QuantizerMap({{"op:Conv2dRelu", "int,8,scale=max"}}, MapKind::extrinsic);
+  const Override result =
+      calibrate(info, *model, data, maps, make_calibration_method("minmax")).maps;
+  ASSERT_EQ(result.extrinsic.rules().size(), 2U);
+  EXPECT_EQ(result.extrinsic.rules()[0].pattern.key(), "=Conv1");
+  EXPECT_EQ(result.extrinsic.rules()[1].pattern.key(), "=Conv2");
+}
+
 TEST(Calibrate, RefusesWhatItCannotFindBeforeTheModelRuns) {
   const ModelInfo& info = find_model("lenet");
   const auto model = make_model(info, 1);

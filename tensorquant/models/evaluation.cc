@@ -48,23 +48,26 @@ Evaluation evaluate(const ModelInfo& info, ImageClassifier& model, const ImageDa
   return result;
 }
 
-std::vector<std::pair<std::string, at::Tensor>> trace_first_batch(const ModelInfo& info,
-                                                                  ImageClassifier& model,
-                                                                  const ImageDataset& data,
-                                                                  std::size_t batch_size) {
-  const at::NoGradGuard no_grad;
-  model.eval();
-  std::vector<std::pair<std::string, at::Tensor>> outputs;
+Trace trace(ModelRef model, const std::function<void()>& compute) {
+  Trace outputs;
   // Later layers may work in place.
   set_output_observer(model, [&](const std::string& layer, const at::Tensor& output) {
     outputs.emplace_back(layer, output.clone());
   });
-  model.forward(preprocess(info, data, batch_indices(data, 0, batch_size)));
+  compute();
   set_output_observer(model, {});
   return outputs;
 }
 
-std::string first_non_finite_layer(ImageClassifier& model, const std::function<void()>& compute) {
+Trace trace_first_batch(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+                        std::size_t batch_size) {
+  const at::NoGradGuard no_grad;
+  model.eval();
+  return trace(model,
+               [&] { model.forward(preprocess(info, data, batch_indices(data, 0, batch_size))); });
+}
+
+std::string first_non_finite_layer(ModelRef model, const std::function<void()>& compute) {
   std::string first;
   bool found = false;
   set_output_observer(model, [&](const std::string& layer, const at::Tensor& output) {

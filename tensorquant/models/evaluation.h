@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tensorquant/data/dataset.h"
+#include "tensorquant/libtorch/model/model_ref.h"
 #include "tensorquant/models/model.h"
 
 namespace tensorquant {
@@ -33,15 +34,17 @@ Evaluation evaluate(const ModelInfo& info, ImageClassifier& model, const ImageDa
                     std::size_t batch_size,
                     const std::function<void(const Evaluation&)>& after_batch = {});
 
-// The output of each layer for the first batch of such an evaluation, in the order of execution.
-std::vector<std::pair<std::string, at::Tensor>> trace_first_batch(const ModelInfo& info,
-                                                                  ImageClassifier& model,
-                                                                  const ImageDataset& data,
-                                                                  std::size_t batch_size);
+using Trace = std::vector<std::pair<std::string, at::Tensor>>;
+
+// The output of each layer while the model computes, in the order of execution.
+Trace trace(ModelRef model, const std::function<void()>& compute);
+// That of the first batch of such an evaluation.
+Trace trace_first_batch(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+                        std::size_t batch_size);
 
 // The first layer, in the order of execution, with an output that is NaN or infinite while the
 // model computes; "" where there is none.
-std::string first_non_finite_layer(ImageClassifier& model, const std::function<void()>& compute);
+std::string first_non_finite_layer(ModelRef model, const std::function<void()>& compute);
 
 // That layer for an evaluation which has given such logits: computes the first batch with some
 // again.

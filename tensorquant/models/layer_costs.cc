@@ -137,7 +137,7 @@ std::vector<LayerFacts> layer_facts(const ModelInfo& info, ImageClassifier& mode
     const ModelLayer& layer = layers.at(name);
     LayerFacts facts;
     facts.layer = name;
-    facts.type = layer.type();
+    facts.type = layer.type;
     facts.outputs = output.numel();
     facts.moves_values = layer.twin->only_moves_values();
     for (const std::size_t source : provenance.add(output, all.size())) {

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
-#include "tensorquant/models/calibration.h"
+#include "tensorquant/libtorch/model/walk.h"
 
 namespace tensorquant {
 namespace {
@@ -20,24 +20,25 @@ void include(const at::Tensor& values, const std::string& what, ValueRange& rang
 }  // namespace
 
 std::vector<LayerRanges> observe_ranges(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    const std::function<void(std::size_t done, std::size_t all)>& after_image) {
+    const SampleRuns& samples,
+    const std::function<void(std::size_t done, std::size_t all)>& after_sample) {
   const at::NoGradGuard no_grad;
   std::vector<LayerRanges> ranges;
   std::map<std::string, std::size_t> index;
-  const auto modules = model.named_modules();
-  const std::vector<std::string> names = layer_names(model);
-  for (const std::string& name : names) {
+  std::vector<std::string> names;
+  for (const ModelLayer& one : layers_of(*samples.model)) {
+    if (!one.is_plain()) continue;
+    const std::string& name = names.emplace_back(one.name());
     index[name] = ranges.size();
     LayerRanges& layer = ranges.emplace_back();
     layer.layer = name;
-    for (const auto& item : modules[name]->named_parameters()) {
+    for (const auto& item : one.module->named_parameters()) {
       include(item.value(), name + "." + item.key(),
               is_bias(item.key()) ? layer.bias : layer.weight);
     }
   }
   const std::map<std::string, Calibrator> outputs =
-      observe_outputs(info, model, data, {CalibrationMethod::Kind::minmax}, names, after_image);
+      observe_outputs(samples, {CalibrationMethod::Kind::minmax}, names, after_sample);
   for (const auto& [name, calibrator] : outputs) {
     const Summary& seen = calibrator.summary();
     const std::string what = "the output of " + name;

@@ -7,9 +7,8 @@
 #include <vector>
 
 #include "tensorquant/calibration/range.h"
-#include "tensorquant/data/dataset.h"
 #include "tensorquant/maps/override.h"
-#include "tensorquant/models/model.h"
+#include "tensorquant/models/calibration.h"
 
 namespace tensorquant {
 
@@ -20,8 +19,8 @@ struct LayerRanges {
 
 // The ranges of all weights, and of all outputs as observe_outputs() finds them.
 std::vector<LayerRanges> observe_ranges(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    const std::function<void(std::size_t done, std::size_t all)>& after_image = {});
+    const SampleRuns& samples,
+    const std::function<void(std::size_t done, std::size_t all)>& after_sample = {});
 
 // Maps with nearest,bits,F for each layer's weights, biases and outputs, each with its own F.
 Override suggest_maps(int bits, const std::vector<LayerRanges>& ranges);

@@ -18,7 +18,7 @@ TEST(SuggestMaps, NameEveryLayerAndSaturateNothing) {
     const ModelInfo& info = find_model(name);
     const auto model = make_model(info, 1);
     const ImageDataset data = test_images(info, 12);
-    const auto ranges = observe_ranges(info, *model, data);
+    const auto ranges = observe_ranges(sample_runs(info, *model, data));
     const Override maps = suggest_maps(10, ranges);
     EXPECT_EQ(Override::from_json(maps.to_json()), maps);
     EXPECT_EQ(maps.extrinsic.rules().size(), layer_names(*model).size());

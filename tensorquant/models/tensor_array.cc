@@ -23,6 +23,23 @@ constexpr std::array<std::pair<DType, at::ScalarType>, 5> kTypes = {{
     {DType::u8, at::kByte},
 }};
 
+// Of files alone: no array of these types is made of a tensor.
+constexpr std::array<std::pair<DType, at::ScalarType>, 4> kTypesOfFiles = {{
+    {DType::boolean, at::kBool},
+    {DType::i8, at::kChar},
+    {DType::i16, at::kShort},
+    {DType::f16, at::kHalf},
+}};
+
+at::Tensor tensor_of(const Array& array, at::ScalarType type) {
+  at::Tensor tensor =
+      at::empty(std::vector<std::int64_t>(array.shape.begin(), array.shape.end()), type);
+  if (!array.bytes.empty()) {
+    std::memcpy(tensor.data_ptr(), array.bytes.data(), array.bytes.size());
+  }
+  return tensor;
+}
+
 }  // namespace
 
 Array to_array(const at::Tensor& tensor) {
@@ -39,14 +56,11 @@ Array to_array(const at::Tensor& tensor) {
 }
 
 at::Tensor to_tensor(const Array& array) {
-  const std::vector<std::int64_t> sizes(array.shape.begin(), array.shape.end());
   for (const auto& [dtype, scalar] : kTypes) {
-    if (dtype != array.dtype) continue;
-    at::Tensor tensor = at::empty(sizes, scalar);
-    if (!array.bytes.empty()) {
-      std::memcpy(tensor.data_ptr(), array.bytes.data(), array.bytes.size());
-    }
-    return tensor;
+    if (dtype == array.dtype) return tensor_of(array, scalar);
+  }
+  for (const auto& [dtype, scalar] : kTypesOfFiles) {
+    if (dtype == array.dtype) return tensor_of(array, scalar);
   }
   throw Error("arrays of type " + std::string(name_of(array.dtype)) + " cannot be read");
 }

@@ -93,22 +93,31 @@ at::Tensor moment_of(const Safetensors& state, const std::string& name, const at
 
 }  // namespace
 
-Trainer::Trainer(const ModelInfo& info, std::shared_ptr<ImageClassifier> model,
-                 const ImageDataset& data, TrainingOptions options)
-    : info_(info),
-      model_(std::move(model)),
-      data_(data),
+TrainingTask training_task(const ModelInfo& info, std::shared_ptr<ImageClassifier> model,
+                           const ImageDataset& data) {
+  TrainingTask task;
+  task.model = model;
+  task.count = data.count;
+  task.logits = [&info, &data, model](TrainingTask::Samples samples) {
+    return model->forward(preprocess(info, data, samples));
+  };
+  task.labels = [&data](TrainingTask::Samples samples) { return labels_of(data, samples); };
+  return task;
+}
+
+Trainer::Trainer(TrainingTask task, TrainingOptions options)
+    : task_(std::move(task)),
       options_(options),
-      batches_((data.count + options.batch_size - 1) / options.batch_size),
-      adam_(model_->parameters(), torch::optim::AdamOptions(options.learning_rate)) {
-  for (const auto& item : model_->named_parameters()) names_.push_back(item.key());
+      batches_((task_.count + options.batch_size - 1) / options.batch_size),
+      adam_(task_.model->parameters(), torch::optim::AdamOptions(options.learning_rate)) {
+  for (const auto& item : task_.model->named_parameters()) names_.push_back(item.key());
 }
 
 int Trainer::epoch() const { return static_cast<int>(steps() / batches_); }
 
 std::vector<std::size_t> Trainer::next_batch() {
   if (order_epoch_ != epoch()) {
-    order_ = shuffled_indices(data_.count, options_.seed, epoch());
+    order_ = shuffled_indices(task_.count, options_.seed, epoch());
     order_epoch_ = epoch();
   }
   const auto first = order_.begin() + static_cast<std::ptrdiff_t>(batch() * options_.batch_size);
@@ -118,9 +127,9 @@ std::vector<std::size_t> Trainer::next_batch() {
 
 void Trainer::step() {
   const std::vector<std::size_t> indices = next_batch();
-  model_->train();
-  const at::Tensor labels = labels_of(data_, indices);
-  const at::Tensor logits = model_->forward(preprocess(info_, data_, indices));
+  task_.model->train();
+  const at::Tensor labels = task_.labels(indices);
+  const at::Tensor logits = task_.logits(indices);
   const at::Tensor loss = at::cross_entropy_loss(logits, labels);
   const double value = loss.item<double>();
   if (!std::isfinite(value)) fail_at_loss(value, indices);
@@ -142,15 +151,15 @@ void Trainer::step() {
   ++steps_;
 }
 
-void Trainer::fail_at_loss(double loss, const std::vector<std::size_t>& images) const {
-  // Once more in a copy, with the layers' random steps of the first time.
-  const std::shared_ptr<ImageClassifier> copy = clone(model_);
-  std::map<std::string, std::uint32_t> steps = layer_steps(copy);
-  for (auto& [layer, step] : steps) step -= step > 0 ? 1 : 0;
-  set_layer_steps(copy, steps);
+void Trainer::fail_at_loss(double loss, const std::vector<std::size_t>& samples) const {
+  // Once more, with the layers' random steps of the first time.
+  const std::map<std::string, std::uint32_t> after = layer_steps(task_.model);
+  std::map<std::string, std::uint32_t> before = after;
+  for (auto& [layer, step] : before) step -= step > 0 ? 1 : 0;
+  set_layer_steps(task_.model, before);
   const at::NoGradGuard no_grad;
-  const std::string layer =
-      first_non_finite_layer(*copy, [&] { copy->forward(preprocess(info_, data_, images)); });
+  const std::string layer = first_non_finite_layer(task_.model, [&] { task_.logits(samples); });
+  set_layer_steps(task_.model, after);
   throw Error(
       std::string("the loss is ") + (std::isnan(loss) ? "NaN" : "infinite") + " in epoch " +
       std::to_string(epoch() + 1) + ", batch " + std::to_string(batch() + 1) +
@@ -163,7 +172,7 @@ Safetensors Trainer::state() {
   const auto add = [&](const std::string& prefix, const std::string& name, Array array) {
     state.tensors[prefix + name] = std::move(array);
   };
-  for (auto& [name, array] : weights_of(*model_)) add(kWeights, name, array);
+  for (auto& [name, array] : weights_of(*task_.model)) add(kWeights, name, array);
   const std::vector<at::Tensor>& parameters = adam_.param_groups()[0].params();
   for (std::size_t i = 0; i < names_.size(); ++i) {
     const torch::optim::AdamParamState& moments = state_of(adam_, parameters[i]);
@@ -172,7 +181,7 @@ Safetensors Trainer::state() {
   }
   const json progress = {{"steps", steps()},
                          {"batches", batches_},
-                         {"layer_steps", layer_steps(model_)},
+                         {"layer_steps", layer_steps(task_.model)},
                          {"results", to_json(results_)}};
   state.metadata[kProgress] = progress.dump();
   return state;
@@ -187,8 +196,9 @@ void Trainer::restore(const Safetensors& state, const std::string& source) {
       throw Error(source + ": the run has " + values.at("batches").dump() +
                   " batches in an epoch, not " + std::to_string(batches_));
     }
-    set_weights(*model_, part(state, kWeights), source);
-    set_layer_steps(model_, values.at("layer_steps").get<std::map<std::string, std::uint32_t>>());
+    set_weights(*task_.model, part(state, kWeights), source);
+    set_layer_steps(task_.model,
+                    values.at("layer_steps").get<std::map<std::string, std::uint32_t>>());
     results_ = results_from(values.at("results"));
     const auto steps_done = values.at("steps").get<std::size_t>();
     if (results_.size() != (steps_done + batches_ - 1) / batches_) {

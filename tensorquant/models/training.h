@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,14 +31,24 @@ struct EpochResult {
   std::size_t images = 0;
 };
 
+// What a model learns: to give samples the logits of their classes.
+struct TrainingTask {
+  using Samples = std::span<const std::size_t>;
+  std::shared_ptr<torch::nn::Module> model;
+  std::size_t count;                          // of samples
+  std::function<at::Tensor(Samples)> logits;  // by the model: (samples, classes)
+  std::function<at::Tensor(Samples)> labels;  // int64: (samples)
+};
+// The data must outlive it.
+TrainingTask training_task(const ModelInfo& info, std::shared_ptr<ImageClassifier> model,
+                           const ImageDataset& data);
+
 // A training run, with Adam, that can stop after any batch and go on from its state elsewhere: with
 // the same number of threads, the same bits as if it had never stopped. Quantizers in the model
 // stay: it learns with them in place.
 class Trainer {
  public:
-  // The data must outlive the trainer. Error if the images do not fit the model.
-  Trainer(const ModelInfo& info, std::shared_ptr<ImageClassifier> model, const ImageDataset& data,
-          TrainingOptions options);
+  Trainer(TrainingTask task, TrainingOptions options);
 
   bool finished() const { return epoch() >= options_.epochs; }
   // Trains on the next batch. Throws an Error where the loss is no longer finite, with the first
@@ -60,11 +72,9 @@ class Trainer {
 
  private:
   std::vector<std::size_t> next_batch();
-  [[noreturn]] void fail_at_loss(double loss, const std::vector<std::size_t>& images) const;
+  [[noreturn]] void fail_at_loss(double loss, const std::vector<std::size_t>& samples) const;
 
-  ModelInfo info_;
-  std::shared_ptr<ImageClassifier> model_;
-  const ImageDataset& data_;
+  TrainingTask task_;
   TrainingOptions options_;
   std::size_t batches_;
   std::vector<std::string> names_;  // of the parameters

@@ -22,7 +22,7 @@ struct TestRun {
   explicit TestRun(const std::string& name, TrainingOptions options = kOptions)
       : model(make_model(find_model(name), 1)),
         data(test_images(find_model(name), 40)),
-        trainer(find_model(name), model, data, options) {
+        trainer(training_task(find_model(name), model, data), options) {
     Override maps;
     maps.weights = QuantizerMap({{"", "stochastic,8,6"}});
     maps.extrinsic = QuantizerMap({{"", "stochastic,12,6"}}, MapKind::extrinsic);

@@ -54,6 +54,19 @@ TEST(BranchesTest, RulesHitTheLayersOfBothBranches) {
   EXPECT_TRUE(at::equal(model->forward({tensor({-4}, {1, 1})})[0], tensor({8}, {1, 1})));
 }
 
+TEST(BranchesTest, WhatAnIfGivesIsQuantizedWhereARuleNamesIt) {
+  const at::NoGradGuard no_gradients;
+  const auto model = make_onnx_model(choosing_model(), "file");
+  for (const char* maps_json : {R"({"=gate": "zero,8,0"})", R"({"op:If": "zero,8,0"})"}) {
+    Override maps;
+    maps.extrinsic = QuantizerMap::from_json(maps_json, MapKind::extrinsic);
+    EXPECT_THAT(apply(model, maps).warnings, testing::IsEmpty());
+    // 2.5 and -1.5 without.
+    EXPECT_TRUE(at::equal(model->forward({tensor({1}, {1, 1})})[0], tensor({2}, {1, 1})));
+    EXPECT_TRUE(at::equal(model->forward({tensor({-1}, {1, 1})})[0], tensor({1}, {1, 1})));
+  }
+}
+
 TEST(BranchesTest, ABranchMayGiveWhatIsMadeOutside) {
   const onnx::NodeProto choice =
       with(node("If", {"yes"}, {"y"}),

@@ -116,6 +116,34 @@ class OperatorLayer : public QLayer<OperatorImpl, OperatorLayer> {
   }
 };
 
+// What rules hit of what only moves numbers: all with fractions.
+struct FloatOutputs {
+  Tensors tensors;
+
+  template <class F>
+  void visit_tensors(F&& f) {
+    for (at::Tensor& x : tensors) {
+      if (x.defined() && x.is_floating_point()) f(x);
+    }
+  }
+};
+
+struct PassingImpl : torch::nn::Cloneable<PassingImpl> {
+  explicit PassingImpl(std::string type) : told_type(std::move(type)) {}
+  void reset() override {}
+  FloatOutputs forward(Tensors inputs) { return {std::move(inputs)}; }
+  std::string told_type;
+};
+
+class PassingLayer : public QLayer<PassingImpl, PassingLayer> {
+ public:
+  using Twin = QLayer<PassingImpl, PassingLayer>;
+  using Twin::Twin;
+  FloatOutputs forward(Tensors inputs) { return Twin::forward(std::move(inputs)); }
+  std::string type() const override { return told_type; }
+  bool only_moves_values() const override { return true; }
+};
+
 // A batch normalization of inputs of any rank, with the statistics of the file.
 struct BatchNormImpl : torch::nn::Cloneable<BatchNormImpl> {
   BatchNormImpl(const Tensors& parameters, double epsilon)
@@ -309,8 +337,10 @@ BuiltLayer build_linear(const NodeView& node, const at::Tensor& bias, const Fact
     sums.emplace([](const at::Tensor& x, const at::Tensor& w) { return at::linear(x, w); }, *scales,
                  0, -1);
   }
-  return build_product<nn::Linear, torch::nn::LinearImpl>(
+  BuiltLayer built = build_product<nn::Linear, torch::nn::LinearImpl>(
       options, weight, bias.defined() ? bias.reshape({-1}) : bias, sums);
+  built.weight_is_turned = !is_turned;
+  return built;
 }
 
 BuiltLayer build_batch_norm(const NodeView& node) {
@@ -345,15 +375,12 @@ bool has_channels_last(const NodeView& node) {
          is_recurrent(type);
 }
 
-// Of several weights, those of the input and of the state before.
 std::vector<Parameter> parameters_of(const NodeView& node, const onnx::Layer& layer,
                                      const at::Tensor& bias, std::size_t bias_place) {
-  constexpr const char* kNames[] = {"weight_ih", "weight_hh"};
   std::vector<Parameter> parameters;
   for (std::size_t i = 0; i < layer.weights.size(); ++i) {
     const std::size_t place = layer.weight_inputs[i];
-    const std::string name = is_recurrent(node.op_type()) ? kNames[place - 1] : "weight";
-    parameters.push_back({name, place, node.constant(place)});
+    parameters.push_back({weight_name(node.op_type(), place), place, node.constant(place)});
   }
   if (bias.defined()) parameters.push_back({"bias", bias_place, bias});
   return parameters;
@@ -376,6 +403,16 @@ Function with_integer_sums(const NodeView& node, const Function& product, const 
 }
 
 }  // namespace
+
+std::string weight_name(const std::string& op_type, std::size_t input) {
+  if (!is_recurrent(op_type)) return "weight";
+  return input == 1 ? "weight_ih" : "weight_hh";
+}
+
+BuiltLayer build_passing_layer(const std::string& type) {
+  auto module = std::make_shared<PassingLayer>(type);
+  return {module, [module](const Tensors& in) { return module->forward(in).tensors; }};
+}
 
 BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Function& function,
                        const at::Tensor& bias, const FactorScales* scales) {

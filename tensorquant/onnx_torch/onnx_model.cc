@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -36,6 +37,14 @@ constexpr std::int64_t kOldestOperators = 7, kNewestOperators = 26;
 // The standard's only operator with branches. Its steps are those of the plan.
 bool is_if(const onnx::Node& node) { return node.domain.empty() && node.op_type == "If"; }
 
+onnx::DataType data_type_of(const at::Tensor& floats) {
+  for (const onnx::DataType type :
+       {onnx::DataType::f32, onnx::DataType::f64, onnx::DataType::f16, onnx::DataType::bf16}) {
+    if (onnx_torch::scalar_type_of(type) == floats.scalar_type()) return type;
+  }
+  throw Error(std::string("a weight of type ") + at::toString(floats.scalar_type()));
+}
+
 // All nodes, those of subgraphs too, each before those inside.
 template <class F>
 void visit_nodes(const onnx::Block& block, const F& f) {
@@ -49,10 +58,10 @@ void visit_nodes(const onnx::Block& block, const F& f) {
 
 class OnnxModelBuilder {
  public:
-  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source, Sums sums)
+  OnnxModelBuilder(const onnx::Graph& graph, const std::string& source, const OnnxOptions& options)
       : graph_(graph),
         source_(source),
-        sums_(sums),
+        options_(options),
         facts_(onnx::facts_of(graph)),
         plan_(std::make_shared<onnx_torch::Plan>()) {}
 
@@ -60,15 +69,14 @@ class OnnxModelBuilder {
     refuse_missing_operators();
     warn_of_newer_operators();
     read_constants();
-    for (const onnx::Layer& layer : onnx::layers_of(graph_)) layers_.emplace(layer.node, layer);
+    for (const onnx::Layer& layer : onnx::layers_of(graph_, options_.names)) {
+      layers_.emplace(layer.node, layer);
+    }
+    add_inputs();
     plan_->steps = steps_of(graph_.block);
     plan_->inputs = graph_.block.inputs;
     plan_->outputs = graph_.block.outputs;
     find_last_readers(plan_->steps, plan_->outputs, plan_->constants);
-    for (const ValueId id : graph_.block.inputs) {
-      const onnx::Value& value = graph_.values[slot_of(id)];
-      model_->inputs_.push_back({value.name, value.type});
-    }
     model_->output_names_ = graph_.output_names;
     model_->plan_ = plan_;
     model_->eval();
@@ -105,6 +113,21 @@ class OnnxModelBuilder {
     model_->warnings_.push_back(source_ + ": operator set " + std::to_string(found->second) +
                                 ": its operators are taken for those of " +
                                 std::to_string(kNewestOperators) + ", the newest that is known");
+  }
+
+  void add_inputs() {
+    for (const ValueId id : graph_.block.inputs) {
+      const onnx::Value& value = graph_.values[slot_of(id)];
+      model_->inputs_.push_back({value.name, value.type});
+      const onnx::DataType element = value.type ? value.type->element : onnx::DataType::undefined;
+      if (element != onnx::DataType::undefined && !is_floating_point(element)) {
+        plan_->pass_inputs.emplace_back();
+        continue;
+      }
+      onnx_torch::BuiltLayer built = onnx_torch::build_passing_layer("input");
+      plan_->pass_inputs.push_back(std::move(built.forward));
+      add_layer({"input:" + value.name, "input", NamedLayer::Kind::input}, built.module);
+    }
   }
 
   // Those that are read: one that cannot be a tensor may lie unused in the file.
@@ -201,6 +224,7 @@ class OnnxModelBuilder {
       Step step = {function_of(node, view), {}, node.inputs, node.outputs, {}, place};
       const onnx::Layer& layer = layers_.at(&node);
       if (layer.role == onnx::Layer::Role::computes) make_layer(layer, view, step);
+      if (layer.role == onnx::Layer::Role::moves) make_mover(layer, step);
       return step;
     } catch (const std::exception& error) {
       throw Error(place + ": " + reason_of(error));
@@ -226,6 +250,7 @@ class OnnxModelBuilder {
         step.inputs.push_back(id);
       }
     }
+    make_mover(layers_.at(&node), step);
     return step;
   }
 
@@ -236,7 +261,7 @@ class OnnxModelBuilder {
       throw Error("its bias '" + shortened(graph_.values[slot_of(layer.bias)].name, 80) +
                   "' cannot be computed before the model runs");
     }
-    const bool is_exact = layer.has_integer_factors && sums_ == Sums::exact;
+    const bool is_exact = layer.has_integer_factors && options_.sums == Sums::exact;
     const onnx_torch::FactorScales scales =
         is_exact ? scales_of(*layer.node) : onnx_torch::FactorScales{};
     if (is_exact) model_->exact_layers_.push_back(layer.name);
@@ -247,8 +272,49 @@ class OnnxModelBuilder {
       biases_.insert(layer.bias_node);
       step.outputs = layer.bias_node->outputs;
     }
-    model_->register_module(std::to_string(model_->layers_.size()), built.module);
-    model_->layers_.emplace_back(layer.name, std::move(built.module));
+    const std::string number = std::to_string(layer_count_);
+    add_layer({layer.name, layer.node->op_type}, built.module);
+    const auto parameters = built.module->named_parameters(/*recurse=*/false);
+    for (const std::size_t input : layer.weight_inputs) {
+      const std::string role = onnx_torch::weight_name(layer.node->op_type, input);
+      if (parameters.contains(role)) {
+        add_source(layer, number, role, built.weight_is_turned, *layer.node, input);
+      }
+    }
+    if (parameters.contains("bias")) {
+      const onnx::Node& reader = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
+      const auto found = std::find(reader.inputs.begin(), reader.inputs.end(), layer.bias);
+      add_source(layer, number, "bias", false, reader,
+                 layer.bias_node == nullptr
+                     ? layer.bias_input
+                     : static_cast<std::size_t>(found - reader.inputs.begin()));
+    }
+  }
+
+  void add_source(const onnx::Layer& layer, const std::string& number, const std::string& role,
+                  bool is_turned, const onnx::Node& node, std::size_t input) {
+    const at::Tensor& constant = plan_->constants[slot_of(node.inputs[input])];
+    model_->sources_.push_back({number + "." + role, is_turned, layer.name + "." + role,
+                                graph_.values[slot_of(node.outputs.front())].name, input,
+                                data_type_of(constant), constant.sizes().vec()});
+  }
+
+  void make_mover(const onnx::Layer& layer, Step& step) {
+    const std::string& type = layer.node->op_type;
+    onnx_torch::BuiltLayer built = onnx_torch::build_passing_layer(type);
+    step.run = step.branches.empty()
+                   ? [move = std::move(step.run),
+                      pass = std::move(built.forward)](const Tensors& in) { return pass(move(in)); }
+                   : std::move(built.forward);
+    add_layer({layer.name, type, NamedLayer::Kind::mover}, built.module);
+  }
+
+  // Parameters are called by the number of their layer.
+  void add_layer(NamedLayer key, const std::shared_ptr<torch::nn::Module>& module) {
+    const bool is_plain = key.kind == NamedLayer::Kind::layer;
+    std::size_t& number = is_plain ? layer_count_ : passing_count_;
+    model_->register_module((is_plain ? "" : "passing") + std::to_string(number++), module);
+    model_->layers_.push_back({std::move(key), module.get()});
   }
 
   // Of a node with integer factors.
@@ -262,11 +328,12 @@ class OnnxModelBuilder {
 
   const onnx::Graph& graph_;
   const std::string& source_;
-  Sums sums_;
+  OnnxOptions options_;
   onnx::ValueFacts facts_;
   std::shared_ptr<onnx_torch::Plan> plan_;
   std::shared_ptr<OnnxModel> model_ = std::make_shared<OnnxModel>();
   std::unordered_map<const onnx::Node*, onnx::Layer> layers_;
+  std::size_t layer_count_ = 0, passing_count_ = 0;
   std::unordered_set<const onnx::Node*> biases_;  // nodes that are part of a layer before them
 };
 
@@ -278,6 +345,19 @@ bool is_of_type(const at::Tensor& x, onnx::DataType type) {
   } catch (const Error&) {
     return false;  // of none that libtorch has
   }
+}
+
+// [n, 3, ?]
+std::string to_text(const std::vector<onnx::Dimension>& shape) {
+  std::string text;
+  for (const onnx::Dimension& dimension : shape) {
+    const auto* number = std::get_if<std::int64_t>(&dimension);
+    const std::string one = number == nullptr ? std::get<std::string>(dimension)
+                            : *number < 0     ? ""
+                                              : std::to_string(*number);
+    text += (text.empty() ? "" : ", ") + (one.empty() ? "?" : shortened(one, 80));
+  }
+  return "[" + text + "]";
 }
 
 void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
@@ -292,18 +372,15 @@ void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
   }
   if (!port.type->shape) return;
   const std::vector<onnx::Dimension>& shape = *port.type->shape;
-  const auto sizes = onnx::to_string({x.sizes().data(), x.sizes().size()});
-  if (shape.size() != x.sizes().size()) {
-    fail("expected " + std::to_string(shape.size()) + " dimensions, found " + sizes);
-  }
-  for (std::size_t i = 0; i < shape.size(); ++i) {
+  bool fits = shape.size() == x.sizes().size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) {
     const auto* wanted = std::get_if<std::int64_t>(&shape[i]);
     const bool is_known = wanted != nullptr && *wanted >= 0;  // some writers say -1 for any
-    if (is_known && *wanted != x.size(static_cast<std::int64_t>(i))) {
-      fail("expected a size of " + std::to_string(*wanted) + " along axis " + std::to_string(i) +
-           ", found " + sizes);
-    }
+    fits = !is_known || *wanted == x.size(static_cast<std::int64_t>(i));
   }
+  if (fits) return;
+  fail("expected the shape " + to_text(shape) + ", found " +
+       onnx::to_string({x.sizes().data(), x.sizes().size()}));
 }
 
 }  // namespace
@@ -316,7 +393,9 @@ std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const
   for (std::size_t i = 0; i < inputs.size(); ++i) check_input(inputs_[i], inputs[i]);
   Tensors slots = plan_->constants;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    slots[slot_of(plan_->inputs[i])] = std::move(inputs[i]);
+    at::Tensor& slot = slots[slot_of(plan_->inputs[i])];
+    slot = std::move(inputs[i]);
+    if (plan_->pass_inputs[i]) slot = plan_->pass_inputs[i]({slot}).front();
   }
   run_steps(plan_->steps, slots);
   Tensors outputs;
@@ -324,20 +403,33 @@ std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const
   return outputs;
 }
 
-std::vector<std::pair<std::string, torch::nn::Module*>> OnnxModel::named_layers() const {
-  std::vector<std::pair<std::string, torch::nn::Module*>> found;
-  for (const auto& [name, module] : layers_) found.emplace_back(name, module.get());
+std::vector<NamedLayers::Layer> OnnxModel::named_layers() const { return layers_; }
+
+std::vector<onnx::NewConstant> OnnxModel::constants() const {
+  const auto parameters = named_parameters();
+  std::vector<onnx::NewConstant> found;
+  for (const Source& source : sources_) {
+    at::Tensor x = parameters[source.parameter].detach();
+    if (source.is_turned) x = x.t();
+    x = x.contiguous();
+    onnx::Tensor tensor = onnx::make_tensor(
+        source.type, source.dims,
+        std::as_bytes(std::span(static_cast<const std::byte*>(x.data_ptr()), x.nbytes())));
+    tensor.name = source.wish;
+    found.push_back({source.node_output, source.input, std::move(tensor)});
+  }
   return found;
 }
 
 std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
-                                           Sums sums) {
+                                           const OnnxOptions& options) {
   const onnx::Graph graph = onnx::make_graph(std::move(model), source);
-  return OnnxModelBuilder(graph, source, sums).build();
+  return OnnxModelBuilder(graph, source, options).build();
 }
 
-std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path, Sums sums) {
-  return make_onnx_model(onnx::read_model(path), path.string(), sums);
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path,
+                                     const OnnxOptions& options) {
+  return make_onnx_model(onnx::read_model(path), path.string(), options);
 }
 
 }  // namespace tensorquant

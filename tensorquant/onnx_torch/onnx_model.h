@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "tensorquant/libtorch/model/named_layers.h"
+#include "tensorquant/onnx/graph/replace_constants.h"
+#include "tensorquant/onnx/names/layers.h"
 #include "tensorquant/onnx/wire/model.h"
 
 namespace tensorquant {
@@ -22,7 +24,8 @@ struct Plan;
 }
 
 // An ONNX model that libtorch computes. Its layers are quantizable, by the names that
-// onnx::layers_of() gives: apply(), summary() and the like take it as any other model.
+// onnx::layers_of() gives: apply(), summary() and the like take it as any other model. So are its
+// floating-point inputs, as "input:NAME", and the nodes that only move numbers.
 class OnnxModel : public torch::nn::Module, public NamedLayers {
  public:
   // In the order of inputs(). Error, which names the node, where the tensors do not fit. May run in
@@ -39,9 +42,13 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   // One line each: of operators newer than those that are known here.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  std::vector<std::pair<std::string, torch::nn::Module*>> named_layers() const override;
+  std::vector<Layer> named_layers() const override;
   // The names of those that add up integers exactly.
   const std::vector<std::string>& exact_layers() const { return exact_layers_; }
+
+  // The weights and biases of the layers as they are now, for onnx::replace_constants() of the
+  // model's file.
+  std::vector<onnx::NewConstant> constants() const;
 
  private:
   friend class OnnxModelBuilder;
@@ -49,7 +56,19 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   std::shared_ptr<const onnx_torch::Plan> plan_;
   std::vector<Port> inputs_;
   std::vector<std::string> output_names_, warnings_, exact_layers_;
-  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> layers_;
+  std::vector<Layer> layers_;
+
+  // Where a layer's tensor stands in the file.
+  struct Source {
+    std::string parameter;  // "3.weight"
+    bool is_turned;
+    std::string wish;  // for a name: "layer1.0.conv1.weight"
+    std::string node_output;
+    std::size_t input;
+    onnx::DataType type;
+    std::vector<std::int64_t> dims;
+  };
+  std::vector<Source> sources_;
 };
 
 // How products are added up whose two factors stand for integers times constant scales: see
@@ -59,13 +78,19 @@ enum class Sums : std::uint8_t {
   floats,  // of the numbers that they stand for, as the file says, in libtorch's order
 };
 
+struct OnnxOptions {
+  onnx::NameSource names = onnx::NameSource::canonical;
+  Sums sums = Sums::exact;
+};
+
 // The model, in evaluation mode, with all done that does not depend on its inputs: what depends on
 // constants alone is computed. Errors as of onnx::read_model() and onnx::make_graph(); one that
 // lists all operators which are missing, with their nodes; a node whose attributes are not
 // supported.
-std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path, Sums sums = Sums::exact);
+std::shared_ptr<OnnxModel> load_onnx(const std::filesystem::path& path,
+                                     const OnnxOptions& options = {});
 std::shared_ptr<OnnxModel> make_onnx_model(onnx::ModelProto model, const std::string& source,
-                                           Sums sums = Sums::exact);
+                                           const OnnxOptions& options = {});
 
 }  // namespace tensorquant
 

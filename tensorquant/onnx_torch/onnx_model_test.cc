@@ -124,7 +124,7 @@ TEST(OnnxModelTest, AProductAndItsBiasAreOneLayerForMaps) {
   const std::vector<LayerSummary> layers = summary(model);
   ASSERT_EQ(layers.size(), 2U);
   EXPECT_EQ(layers[0].layer, "fc");
-  EXPECT_EQ(layers[0].type, "Linear");
+  EXPECT_EQ(layers[0].type, "MatMul");
   EXPECT_EQ(layers[0].weight, "nearest,8,0");
   EXPECT_EQ(layers[1].layer, "Relu");
   // (1, 2) w + (0.5, 0): of the bias 0.25 nothing is left.

@@ -76,6 +76,20 @@ TEST(OperatorsTest, EachWeightOfARecurrentLayerGetsItsGradient) {
   EXPECT_TRUE(at::equal(parameters["0.bias"].grad(), tensor({1.75f, 1.75f}, {1, 2})));
 }
 
+TEST(OperatorsTest, TheNumbersOfARecurrentLayerAreWrittenBackEachToItsPlace) {
+  const at::NoGradGuard no_gradients;
+  onnx::ModelProto file = recurrent_model();
+  const auto model = make_onnx_model(file, "file");
+  const auto parameters = model->named_parameters();
+  parameters["0.weight_ih"].set_data(tensor({2}, {1, 1, 1}));
+  parameters["0.weight_hh"].set_data(tensor({4}, {1, 1, 1}));
+  parameters["0.bias"].set_data(tensor({1, 0}, {1, 2}));
+  onnx::replace_constants(file, model->constants());
+  const at::Tensor x = tensor({1, 1}, {2, 1, 1});
+  // 2 + 1, then 2 + 4 * 3 + 1.
+  EXPECT_TRUE(at::equal(run(file, x), tensor({3, 15}, {2, 1, 1, 1})));
+}
+
 TEST(OperatorsTest, ClippedGatesStayWithinTheLimit) {
   onnx::ModelProto model = recurrent_model();
   model.graph.nodes[0].attributes.push_back(attribute("clip", 3.0f));

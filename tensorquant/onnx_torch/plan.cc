@@ -93,7 +93,7 @@ Tensors results_of(const Step& step, Tensors& slots) {
   if (condition.numel() != 1) throw Error("its condition is not one truth value");
   const Branch& branch = step.branches[condition.item<bool>() ? 0 : 1];
   run_steps(branch.steps, slots);
-  const Tensors results = values_of(branch.outputs, slots);
+  const Tensors results = step.run(values_of(branch.outputs, slots));
   release(step.last_read, slots);
   return results;
 }

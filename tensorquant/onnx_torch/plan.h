@@ -19,7 +19,7 @@ struct Branch {
 
 // A node. Values are in slots, by the numbers of the graph.
 struct Step {
-  Function run;                  // of a node that has no branches
+  Function run;                  // of an If: what the results of its branch go through
   std::vector<Branch> branches;  // of an If: where its first input is true, and where not
   std::vector<onnx::ValueId> inputs, outputs;  // an If reads what its branches read
   std::vector<onnx::ValueId> last_read;        // values that nobody reads after it
@@ -30,6 +30,7 @@ struct Step {
 struct Plan {
   Tensors constants;  // the slots at the beginning
   std::vector<onnx::ValueId> inputs, outputs;
+  std::vector<Function> pass_inputs;  // for each input what may quantize it; none of integers
   std::vector<Step> steps;
 };
 

@@ -59,7 +59,8 @@ class OnnxFiles(unittest.TestCase):
 
     def test_explain_names_the_layers_with_their_tensors(self):
         told = json.loads(self.good("explain", "--model", self.net, "--json"))
-        fc, relu = told["layers"]
+        x, fc, relu = told["layers"]
+        self.assertEqual((x["layer"], x["operator"], x["node"], x["output"]), ("input:x", "input", None, "x"))
         expected = {"layer": "fc", "operator": "MatMul", "node": "/fc/MatMul", "weight": "w", "bias": "b", "output": "a", "moves": False, "sums": None}
         self.assertEqual(fc, expected)
         self.assertEqual((relu["layer"], relu["weight"]), ("Relu", None))
@@ -120,7 +121,7 @@ class OnnxFiles(unittest.TestCase):
         tensors = [tensor("w", [2, 2], [1, 2, 3, 4]), tensor("b", [2], [0.5, 0.25])]
         net = self.write(model(nodes, tensors, [value("x", ["n", 2])], [value("y", ["n", 2])]))
         told = json.loads(self.good("explain", "--model", net, "--json"))
-        self.assertEqual([(layer["layer"], layer["bias"]) for layer in told["layers"]], [("fc", None)])
+        self.assertEqual([(layer["layer"], layer["bias"]) for layer in told["layers"]], [("input:x", None), ("fc", None)])
 
     def test_an_exported_model_computes_what_the_model_does_under_the_maps(self):
         """In each dialect; its nodes are read again as nodes, beside maps."""
@@ -151,9 +152,9 @@ class OnnxFiles(unittest.TestCase):
         self.fails(2, *net, "--input", f"x={self.x}", "--input", f"x={self.x}", says="'x' is given twice")
         self.fails(2, *net, "--checkpoint", "w.safetensors", says="--checkpoint: is not for ONNX files")
         self.fails(2, "evaluate", "--model", "lenet", "--input", "x=x.npy", says="--input: is for ONNX files")
-        self.fails(2, "explain", "--model", self.net, "--suggest", "8", "--output", "m.json", says="--suggest")
+        self.fails(2, "explain", "--model", self.net, "--suggest", "8", "--output", self.dir / "m.json", says="input 'x' is not given")
         write_npy(self.x, "<f4", (1, 3), struct.pack("<3f", 1, 2, 3))
-        self.fails(1, *net, "--input", f"x={self.x}", says="input 'x': expected a size of 2 along axis 1, found [1, 3]")
+        self.fails(1, *net, "--input", f"x={self.x}", says="input 'x': expected the shape [n, 2], found [1, 3]")
         self.fails(1, "explain", "--model", self.dir / "none.onnx", says="none.onnx: cannot read")
         self.fails(1, "explain", "--model", self.write(b"\x08\x08\xff", "cut.onnx"), says="cut.onnx: byte 2: the message ends inside an integer")
 

@@ -12,8 +12,9 @@ class Assignment:
 
     Args:
         override: A tensorquant.Override.
-        layers: Objects with a list `names`, the first of which is the layer's name, and its `type`
-            for people; str() of one is what errors call it.
+        layers: Objects with a list `names`, the first of which is the layer's name, its `type` and
+            its `kind`: "layer", "mover" for one that only moves numbers, or "input"; str() of one
+            is what errors call it.
         has_input: Whether the name `input` stands for the model's input.
         arithmetic_of: Tells of one of the layers what an intrinsic rule finds in it: "rounded" what
             can be rounded, "nothing", or "other" arithmetic.
@@ -21,7 +22,6 @@ class Assignment:
         takes_training: Whether the front-end quantizes gradients and what optimizers keep.
 
     Attributes:
-        names: All names of the layers.
         quantizers: LayerQuantizers for each of the layers; None where no rule hits it.
         training: TrainingQuantizers for each of the layers, likewise.
         input: LayerQuantizers of the model's input, or None.
@@ -40,8 +40,7 @@ class Assignment:
         if not takes_training:
             _core.refuse_training(override._natives())
         _refuse_tensor_quantizers(override.intrinsic)
-        self.names = [name for layer in layers for name in layer.names]
-        told = [(layer.names, layer.type, arithmetic_of(layer), "") for layer in layers]
+        told = [(layer.names, layer.type, arithmetic_of(layer), "", layer.kind) for layer in layers]
         chosen, training, its_input, idle, self._faults = _core.assign(
             override._natives(), False, told, has_input
         )

@@ -10,6 +10,7 @@ class FoundLayer:
 
     layer: Any
     names: list[str]
+    kind = "layer"  # as Assignment wants it
 
     @property
     def name(self):
@@ -21,3 +22,8 @@ class FoundLayer:
 
     def __str__(self):
         return f"'{self.name}' ({self.type})"
+
+
+def named_types(layers):
+    """Pairs of a name and a type for all names of the layers, as keys of maps are matched with."""
+    return [(name, layer.type) for layer in layers for name in layer.names]

@@ -4,6 +4,7 @@ import keras
 
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
+from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.keras import rounded
 from tensorquant.keras.container import ContainerPlan, remember_layers
@@ -24,7 +25,7 @@ class Application:
         has_input: Whether the name `input` stands for the model's input.
 
     Attributes:
-        names: All names of the layers.
+        named_types: Pairs of a name and a type for all names of the layers.
         idle: A message for each rule that does nothing.
         layers: Pairs of a FoundLayer and its LayerQuantizers; None where no rule hits it.
         input: LayerQuantizers of the model's input, or None.
@@ -37,7 +38,7 @@ class Application:
         found = [layer for layer in walk(root) if wanted(layer.layer)]
         has_input = has_input and isinstance(root, keras.Model)
         assignment = Assignment(override, found, has_input, _arithmetic_of)
-        self.names = assignment.names
+        self.named_types = named_types(found)
         self.idle = assignment.idle
         self._root = root
         self.input = assignment.input

@@ -31,7 +31,7 @@ class Scope:
     def __init__(self, override):
         self._override = override
         self._waiting = []
-        self._names = []
+        self._layers = []
         self._settled = weakref.WeakSet()
 
     def __enter__(self):
@@ -45,7 +45,7 @@ class Scope:
             return
         try:
             self._settle_all()
-            idle = [rule.message for rule in explain(self._override, self._names).idle]
+            idle = [rule.message for rule in explain(self._override, self._layers).idle]
             if self._override.strict and idle:
                 raise Error("; ".join(idle))
         except Error:
@@ -62,7 +62,7 @@ class Scope:
         """Looks up the quantizers of a layer and of those inside it."""
         application = Application(root, self._override, wanted=self._waits, has_input=False)
         application.attach()
-        self._names += application.names
+        self._layers += application.named_types
         for layer in filter(self._waits, every_layer(root)):
             detach(layer)
         remember_layers(root)

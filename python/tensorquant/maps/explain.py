@@ -64,12 +64,13 @@ def _text(rule: Rule | None) -> str:
 
 
 @checked
-def explain(override: Override, layers: Iterable[str]) -> Explanation:
+def explain(override: Override, layers: Iterable[str | tuple[str, str]]) -> Explanation:
     """Tells which rules hit which layers.
 
     Args:
         override: The maps.
-        layers: The layers' full names.
+        layers: The layers' full names, or pairs of a name and the layer's type, which keys such as
+            `op:Conv2d` ask for.
 
     Returns:
         The rules of each layer, and the rules that do nothing.
@@ -81,7 +82,21 @@ def explain(override: Override, layers: Iterable[str]) -> Explanation:
         fc     -        -          -
         rule 2: weights key 'cnov' hits no layer; the nearest is 'conv1'
     """
-    hits, idle = _core.explain(override._natives(), layers)
+    return explain_model(
+        override, [(one, "") if isinstance(one, str) else one for one in layers], has_input=False
+    )
+
+
+def explain_model(
+    override: Override, layers: Iterable[tuple[str, ...]], has_input: bool
+) -> Explanation:
+    """The same of layers by name, type and, unless it is "layer", the kind that Assignment knows.
+
+    If the model has an input that is none of them, it stands before them.
+    """
+    told = [("input", "", "input")] if has_input else []
+    told += [(*layer, "layer")[:3] for layer in layers]
+    hits, idle = _core.explain(override._natives(), told)
     return Explanation(
         [LayerExplanation(layer, *map(Rule._of, rules)) for layer, rules in hits],
         [

@@ -202,22 +202,23 @@ class QuantizerMap:
         return [Rule._of(rule) for rule in self._native.rules]
 
     @checked
-    def find(self, layer: str) -> Quantizer | None:
+    def find(self, layer: str, type: str = "") -> Quantizer | None:
         """The quantizer of the first of the kind's places for a layer: weights, outputs, products,
         errors or states.
 
         Args:
             layer: The layer's full name.
+            type: The layer's type, which keys such as `op:Conv2d` ask for; "": not known.
 
         Returns:
             The quantizer; None where no rule hits or the rule leaves the layer alone.
         """
-        return Quantizer._of(self._native.find(layer))
+        return Quantizer._of(self._native.find(layer, type))
 
     @checked
-    def find_rule(self, layer: str) -> Rule | None:
-        """The first rule that hits a layer, or None."""
-        return Rule._of(self._native.find_rule(layer))
+    def find_rule(self, layer: str, type: str = "") -> Rule | None:
+        """The first rule that hits a layer, or None; the arguments are those of `find`."""
+        return Rule._of(self._native.find_rule(layer, type))
 
     def to_json(self) -> str:
         """Canonical JSON: maps that mean the same, rule for rule, have the same text."""

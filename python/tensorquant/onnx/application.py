@@ -12,7 +12,7 @@ from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.context import Axes
-from tensorquant.onnx.layers import FoundLayer, array_axes
+from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
 from tensorquant.onnx.pieces import Changes, Pieces, constant_values
 from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
 from tensorquant.onnx.scales import Origins, RunScales, found_scales
@@ -57,7 +57,7 @@ class Application:
         override: The Override.
         idle: A message for each rule that does nothing.
         layers: Pairs of a FoundLayer and its LayerQuantizers; None where no rule hits it.
-        input: LayerQuantizers of the model's input, or None.
+        input_layers: Pairs of a FoundInput and its LayerQuantizers, where a rule hits it.
         outputs, inputs: An Output by the name of each value that is quantized.
 
     Raises:
@@ -68,19 +68,20 @@ class Application:
         self.override = override
         self._model = model
         self._nodes = model.flat.graph.node
-        found = [
-            FoundLayer(layer, self._nodes) for layer in model.layers if layer.role == "computes"
-        ]
-        assignment = Assignment(override, found, True, arithmetic_of)
+        ports = [FoundInput(port.name) for port in model.inputs if port.type in FLOATS]
+        found = [FoundLayer(layer, self._nodes) for layer in model.layers]
+        assignment = Assignment(override, [*ports, *found], False, arithmetic_of)
         self.idle = assignment.idle
-        self.input = assignment.input
-        self.layers = list(zip(found, assignment.quantizers))
+        chosen = assignment.quantizers
+        self.input_layers = [pair for pair in zip(ports, chosen) if pair[1] is not None]
+        self.layers = list(zip(found, chosen[len(ports) :]))
         self._hit = [(layer, its) for layer, its in self.layers if its is not None]
         for layer, quantizers in self._hit:
             for fault in self._faults(layer, quantizers):
                 assignment.add_fault(layer, fault)
-        for fault in () if self.input is None else _of_frameworks(self.input):
-            assignment.add_fault("the model's input", fault)
+        for port, quantizers in self.input_layers:
+            for fault in _of_frameworks(quantizers):
+                assignment.add_fault(port, fault)
         assignment.refuse()
         self.outputs = self._find_outputs()
         self.inputs = self._find_inputs()
@@ -169,12 +170,10 @@ class Application:
         }
 
     def _find_inputs(self):
-        if self.input is None:
-            return {}
-        floats = [port.name for port in self._model.inputs if port.type in FLOATS]
         return {
-            name: Output("input", "", self.input, index, _INPUT_AXIS)
-            for index, name in enumerate(floats)
+            found.port: Output(quantizers.layer, "", quantizers, 0, _INPUT_AXIS)
+            for found, quantizers in self.input_layers
+            if quantizers.output is not None
         }
 
     def _read_constants(self):

@@ -61,7 +61,7 @@ def calibrate(model: OnnxModel, data: Any, maps: Any, method: str = "minmax") ->
             raise wrong("data", "batches of arrays or of dictionaries", batch)
         values = model.check_inputs(batch)
         for name in application.inputs:
-            _show(outputs["input"], values[name])
+            _show(outputs[application.inputs[name].layer], values[name])
         model.run(values)
 
     with watching(model, names, lambda layer, array: _show(outputs[layer], array)):
@@ -76,11 +76,14 @@ def calibrate(model: OnnxModel, data: Any, maps: Any, method: str = "minmax") ->
 def _watched(application, method):
     """A WatchedOutput by the name of each layer, and the layers' names by those of values."""
     outputs = {}
-    for values in (application.inputs, application.outputs):
-        for output in values.values():
-            layer = output.layer
-            what = "the model's input" if layer == "input" else f"the output of {layer}"
-            outputs.setdefault(layer, WatchedOutput([layer], what, output.quantizer))
+    for name, output in application.inputs.items():
+        what = f"the model's input '{name}'"
+        outputs[output.layer] = WatchedOutput([output.layer], what, output.quantizer)
+    for output in application.outputs.values():
+        layer = output.layer
+        outputs.setdefault(
+            layer, WatchedOutput([layer], f"the output of {layer}", output.quantizer)
+        )
     for output in outputs.values():
         output.watch(method)
     return outputs, {name: output.layer for name, output in application.outputs.items()}

@@ -29,15 +29,34 @@ class Parameter(NamedTuple):
         return self.role if self.index == 0 else f"{self.role}{self.index}"
 
 
+class FoundInput:
+    """An input of a model.
+
+    Attributes:
+        name, names, type, kind: As Assignment wants them.
+        port: The input's own name.
+    """
+
+    type = kind = "input"
+
+    def __init__(self, port):
+        self.name = f"input:{port}"
+        self.names = [self.name]
+        self.port = port
+
+    def __str__(self):
+        return f"'{self.name}' (input)"
+
+
 class FoundLayer:
-    """A layer of a model.
+    """A layer of a model, or a node that only moves numbers.
 
     Args:
         core: The _core.OnnxLayer.
         nodes: The model's nodes.
 
     Attributes:
-        name, names, type: As Assignment wants them.
+        name, names, type, kind: As Assignment wants them.
         node: Its first node; None in a subgraph.
         places: The places of its nodes in the model.
         output_axis: The axis of the channels in what it gives.
@@ -47,6 +66,7 @@ class FoundLayer:
         self.name = core.name
         self.names = [core.name]
         self.type = core.type
+        self.kind = "mover" if core.role == "moves" else "layer"
         self.output_axis = core.output_axis
         self.places = [place for place in (core.node, core.bias_node) if place >= 0]
         self._own = [nodes[place] for place in self.places]

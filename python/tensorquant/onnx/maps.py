@@ -32,7 +32,8 @@ def quantize_model(
     Args:
         model: What `load` returned.
         weights: Map of the layers' weights and biases: what `tensorquant.quantizer_map` takes.
-        extrinsic: Map of the layers' outputs; the name `input` is each float input of the model.
+        extrinsic: Map of the layers' outputs; the name `input` is each float input of the model,
+            `input:NAME` one of them.
         intrinsic: Map of the arithmetic inside the layers.
         maps: In place of the three: a file with all of them, or a `tensorquant.Override`, which
             brings its own seed and strictness.
@@ -74,16 +75,20 @@ def summary(model: OnnxModel, print_fn: Callable | None = print) -> list[LayerSu
         print_fn: Called with the table; None for no output.
 
     Returns:
-        A list of LayerSummary in the order of the file; first the model's input, if it is
-        quantized.
+        A list of LayerSummary in the order of the file, of what only moves numbers where it is
+        quantized; first the model's inputs, likewise.
     """
     if model.quantized is None:
         layers = [layer for layer in model.layers if layer.role == "computes"]
         rows = [empty_summary(layer.name, layer.type) for layer in layers]
     else:
         application = model.quantized.application
-        rows = [] if application.input is None else [summary_of(application.input, "")]
-        rows += [_summary_of(layer, quantizers) for layer, quantizers in application.layers]
+        rows = [summary_of(quantizers, "") for _, quantizers in application.input_layers]
+        rows += [
+            _summary_of(layer, quantizers)
+            for layer, quantizers in application.layers
+            if layer.kind == "layer" or quantizers is not None
+        ]
     if print_fn is not None:
         print_fn(table(rows))
     return rows
@@ -160,8 +165,9 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
     if model.quantized is not None:
         raise Error("the model has quantizers; strip() it to see what its layers give")
     names = {}  # of layers, by their values
-    for layer in Application(model, make_override(None, None, None, None, 0, False)).layers:
-        names |= dict.fromkeys(layer[0].outputs, layer[0].name)
+    for layer, _ in Application(model, make_override(None, None, None, None, 0, False)).layers:
+        if layer.kind == "layer":
+            names |= dict.fromkeys(layer.outputs, layer.name)
     return watching(model, names, function)
 
 

@@ -11,14 +11,14 @@ import onnx
 
 from tensorquant import _core
 from tensorquant._core import Error
-from tensorquant.frontend.explanation import explain_model
 from tensorquant.frontend.override_argument import make_override, warn_of_idle
-from tensorquant.maps.explain import Explanation
+from tensorquant.maps.explain import Explanation, explain_model
 from tensorquant.maps.quantizer_map import path_text
 from tensorquant.numbers.checks import Count, checked, wrong
 from tensorquant.numbers.threads import get_num_threads
+from tensorquant.onnx.layers import FoundInput, FoundLayer
 from tensorquant.onnx.pieces import Pieces
-from tensorquant.onnx.session import NUMPY_TYPES, make_session, runtime_errors
+from tensorquant.onnx.session import FLOATS, NUMPY_TYPES, make_session, runtime_errors
 
 
 class NodeExplanation(NamedTuple):
@@ -29,7 +29,7 @@ class NodeExplanation(NamedTuple):
         operator: Its operator.
         node: Its name in the file.
         weight, bias, output: The names of these values in the file.
-        moves: Whether it only moves numbers, so that no rule hits it.
+        moves: Whether it only moves numbers, so that rules hit it only where they name it.
     """
 
     layer: str
@@ -144,8 +144,14 @@ class OnnxModel:
                 for layer in self.layers
             ]
         override = make_override(None, None, None, maps, 0, False)
-        names = [layer.name for layer in self.layers if layer.role == "computes"]
-        return explain_model(override, names, True)
+        layers = [*(FoundInput(port.name) for port in self.inputs if port.type in FLOATS)]
+        layers += [FoundLayer(layer, self.flat.graph.node) for layer in self.layers]
+        told = [(layer.name, layer.type, layer.kind) for layer in layers]
+        found = explain_model(override, told, has_input=False)
+        rows = [
+            row for row, layer in zip(found.layers, layers) if layer.kind == "layer" or any(row[1:])
+        ]
+        return found._replace(layers=rows)
 
     @checked
     def export(

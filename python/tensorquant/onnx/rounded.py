@@ -24,6 +24,8 @@ _NOTHING = {
 
 def arithmetic_of(layer):
     """What an intrinsic rule finds in a layer: "rounded", "nothing" or "other" arithmetic."""
+    if layer.kind != "layer":
+        return "nothing"
     if layer.type in _FUNCTIONS:
         return "rounded"
     return "nothing" if layer.type in _NOTHING else "other"

@@ -5,8 +5,9 @@ import inspect
 
 from tensorquant._core import Error
 from tensorquant.frontend.assignment import Assignment
-from tensorquant.frontend.explanation import explain_model
+from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
+from tensorquant.maps.explain import explain_model
 from tensorquant.numbers.context import Context
 from tensorquant.torch import refusals, rounded
 from tensorquant.torch.axes import parameter_axes
@@ -54,7 +55,7 @@ class Application:
         assignment = Assignment(
             override, places, not is_layer(root), _arithmetic_of, operations.later, True
         )
-        explanation = explain_model(override, assignment.names, not is_layer(root))
+        explanation = explain_model(override, named_types(places), not is_layer(root))
         assignment.add_idle(idle_on_parameters(explanation, places, operations))
         self.idle = assignment.idle
         self.input = assignment.input

@@ -1,13 +1,15 @@
 """Which rules of maps hit operations, which have names only once a model runs."""
 
 import functools
+import re
 
 import torch
 
+from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.layer_arithmetic import LayerArithmetic
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.summary import empty_summary
-from tensorquant.maps.explain import explain
+from tensorquant.maps.explain import explain_model
 from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import QuantizerMap
 from tensorquant.numbers.context import NO_AXES, Context
@@ -20,6 +22,7 @@ from tensorquant.torch.rounded import Rounding
 from tensorquant.torch.tensor_plan import TensorPlan
 
 STEP = "operations"  # under which name the steps of all of them go
+_NUMBER = re.compile(r"_\d+$")  # behind the second and later calls of one function
 _MASKED = -1e4  # what masks have in the places that they hide, or less
 
 
@@ -27,7 +30,8 @@ class OperationRules:
     """The rules that may hit operations.
 
     An operation is hit by a key that names it: an exact name, a regular expression, or a part of the
-    name that reaches into the operation's own: `add` and `attn.matmul`, but neither `attn` nor ``.
+    name that reaches into the operation's own: `add` and `attn.matmul`, but neither `attn` nor ``;
+    or `op:` and the operation's own name, whatever number stands behind it: `op:add`.
 
     Args:
         override: A tensorquant.Override.
@@ -41,10 +45,10 @@ class OperationRules:
     """
 
     def __init__(self, override, containers, places):
-        layers = [name for place in places if not place.is_parameter for name in place.names]
-        names = layers if "input" in layers else ["input", *layers]  # as assign() has them
-        self._outputs = _Rules(override.extrinsic, containers, names)
-        self._insides = _Rules(override.intrinsic, containers, layers)
+        layers = named_types([place for place in places if not place.is_parameter])
+        has_input = "input" not in dict(layers)  # as assign() has it
+        self._outputs = _Rules(override.extrinsic, containers, layers, has_input)
+        self._insides = _Rules(override.intrinsic, containers, layers, has_input)
         self._seed = override.seed
         self._keeps_scales = any(rule.product is not None for rule in override.intrinsic)
         self._taken = frozenset(name for place in places for name in place.names)
@@ -232,13 +236,13 @@ def _axes_of(plan, operation, y):
 class _Rules:
     """Those of one map."""
 
-    def __init__(self, quantizer_map, containers, names):
+    def __init__(self, quantizer_map, containers, layers, has_input):
         self.rules = [rule for rule in quantizer_map if _may_hit(rule.key, containers)]
         self.keys = tuple(rule.key for rule in self.rules)
         override = Override(**{quantizer_map.kind: quantizer_map})
         self.later = [
             idle
-            for idle in explain(override, names).idle
+            for idle in explain_model(override, layers, has_input).idle
             if idle.rule.key in self.keys and idle.shadowed_by is None
         ]
 
@@ -285,6 +289,8 @@ def _searched(keys, name, start):
 
 
 def _hits(key, name, start):
+    if key.startswith("op:"):
+        return _NUMBER.sub("", name[start:]) == key.removeprefix("op:")
     if not key.startswith(("=", "re:")):
         return key != "" and name.rfind(key) >= 0 and name.rfind(key) + len(key) > start
     return _single(key).find_rule(name) is not None

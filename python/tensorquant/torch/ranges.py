@@ -6,10 +6,10 @@ from typing import Any
 from torch import nn
 
 from tensorquant._core import Error
-from tensorquant.frontend.explanation import explain_model
+from tensorquant.frontend.found_layer import named_types
 from tensorquant.frontend.override_argument import make_override
 from tensorquant.frontend.ranges import PlaceRanges, RangeRecorder, ranges_of
-from tensorquant.maps.explain import Explanation
+from tensorquant.maps.explain import Explanation, explain_model
 from tensorquant.numbers.checks import checked
 from tensorquant.torch.names import containers, is_layer, walk
 from tensorquant.torch.operation_rules import OperationRules
@@ -90,10 +90,12 @@ def explain(model: nn.Module, maps: Any) -> Explanation:
     """
     override = make_override(None, None, None, maps, 0, False)
     places = walk(model)
-    names = [name for place in places for name in place.names]
+    layers = named_types(places)
     operations = OperationRules(override, dict(containers(model)), places)
-    found = explain_model(override, names, not is_layer(model), operations.later)
-    return found._replace(idle=[*found.idle, *idle_on_parameters(found, places, operations)])
+    has_input = not is_layer(model) and "input" not in dict(layers)
+    found = explain_model(override, layers, has_input)
+    idle = [one for one in found.idle if one.message not in operations.later]
+    return found._replace(idle=[*idle, *idle_on_parameters(found, places, operations)])
 
 
 def _plan_of(model):

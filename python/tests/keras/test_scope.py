@@ -31,6 +31,23 @@ def test_layers_made_inside_are_quantized():
     assert type(model.get_layer("out")) is type(outside) is L.Dense
 
 
+def test_keys_of_a_type_hit_layers_by_their_class():
+    def build():
+        return keras.Sequential(
+            [keras.Input((4, 4, 1)), L.Conv2D(2, 3, name="a"), L.Flatten(), L.Dense(2, name="b")]
+        )
+
+    rules = {"op:Conv2D": "nearest,8,4", "op:Dense": "nearest,8,6"}
+    with override(weights=rules):
+        made_inside = build()
+    made_before = tqk.quantize_model(build(), rules)
+    for model in (made_inside, made_before):
+        found = _weights(model)
+        assert (found["a"], found["b"]) == ("nearest,8,4", "nearest,8,6")
+    with pytest.warns(UserWarning, match="the types are 'Conv2D', 'Dense', 'Flatten'"):
+        tqk.quantize_model(build(), {"op:dense": "fp16"})
+
+
 def test_they_are_quantized_at_their_first_call_inside_the_scope():
     with override(extrinsic="nearest,4,2"):
         y = keras.ops.convert_to_numpy(L.Dense(3, name="fc")(cases.normal(2, 4)))
@@ -80,10 +97,10 @@ def test_idle_rules_are_warnings_or_errors():
 
 
 def test_errors_leave_layers_float():
-    message = r"cannot be rounded: 'norm' \(LayerNormalization\)"
+    message = r"cannot be rounded: 'lstm' \(LSTM\)"
     with pytest.raises(tq.Error, match=message), override(intrinsic="nearest,8,4"):
-        layer = L.LayerNormalization(name="norm")
-    assert type(layer) is L.LayerNormalization
+        layer = L.LSTM(2, name="lstm")
+    assert type(layer) is L.LSTM
 
 
 def test_models_made_inside_are_saved_and_loaded(tmp_path):

@@ -81,7 +81,7 @@ def test_explain_tells_nodes_and_rules(network):
     text = str(model.explain(tq.Override({"fc": "fp16"}, {"input": "bf16"})))
     assert [line.split() for line in text.splitlines()] == [
         ["layer", "weights", "extrinsic", "intrinsic"],
-        ["input", "-", '"bf16"', "-"],
+        ["input:x", "-", '"bf16"', "-"],
         *([name, "-", "-", "-"] for name in ("conv", "bn", "relu", "pool")),
         ["fc", '"fp16"', "-", "-"],
         ["softmax", "-", "-", "-"],

@@ -1,6 +1,7 @@
 """What maps do to weights, biases, outputs and inputs of ONNX models."""
 
 import numpy as np
+import onnx
 import pytest
 from files import assert_same_bits, little_network, model_of, run_plain
 from onnx import TensorProto, helper, numpy_helper
@@ -188,6 +189,48 @@ def test_a_layer_in_a_branch_is_refused_and_the_model_stays_as_it_was():
     with pytest.raises(tq.Error, match="subgraph"):
         tqo.quantize_model(loaded, extrinsic="nearest,8,0")
     assert_same_bits(loaded.run({"x": x})["y"], np.array([0, 2.7], np.float32))
+
+
+# The two halves of left + right.
+KEYS = [
+    ({"input": "even,8,0"}, [0, 0], [1, -1]),
+    ({"input:left": "even,8,0"}, [0.4375, 0.4375], [1.4375, -0.5625]),
+    ({"=halves": "even,8,0"}, [1, 0], [2, -1]),
+    ({"op:Split": "even,8,0"}, [1, 0], [2, -1]),
+    ({"op:Add": "even,8,0"}, [1, 0], [2, -1]),
+]
+
+
+@pytest.mark.parametrize("maps, upper, lower", KEYS)
+def test_keys_hit_one_input_an_operator_and_what_moves_numbers_by_name(
+    maps, upper, lower, tmp_path
+):
+    nodes = [
+        helper.make_node("Add", ["left", "right"], ["sum"], "add"),
+        helper.make_node("Split", ["sum"], ["upper", "lower"], "halves", num_outputs=2),
+    ]
+    model = model_of(nodes, {"left": [4], "right": [4]}, ["upper", "lower"])
+    x = {
+        "left": np.array([0.25, -0.25, 1.25, -1.25], np.float32),
+        "right": np.full(4, 0.4375, np.float32),
+    }
+    loaded = tqo.quantize_model(tqo.load(model), extrinsic=maps, strict=True)
+    found = loaded.run(x)
+    assert (found["upper"].tolist(), found["lower"].tolist()) == (upper, lower)
+    assert [row.layer for row in loaded.explain(tq.Override(extrinsic=maps)).layers if any(row[1:])]
+    loaded.export(tmp_path / "net.onnx")
+    exported = run_plain(onnx.load(tmp_path / "net.onnx"), x)
+    assert (exported["upper"].tolist(), exported["lower"].tolist()) == (upper, lower)
+
+
+def test_what_only_moves_numbers_is_hit_by_no_part_of_its_name():
+    model, x, _ = little_network()
+    with pytest.warns(tqo.IdleRuleWarning, match="only moves numbers, which '=flatten' hits"):
+        tqo.quantize_model(tqo.load(model), extrinsic={"flat": "nearest,4,2"})
+    loaded = tqo.quantize_model(tqo.load(model), extrinsic={"=flatten": "int,8,scale=max"})
+    assert [row.layer for row in tqo.summary(loaded, None) if row.output] == ["flatten"]
+    calibrated = tqo.calibrate(loaded, [x], tq.Override(extrinsic={"=flatten": "int,8,scale=max"}))
+    assert [rule.key for rule in calibrated.extrinsic] == ["=flatten"]
 
 
 def test_strip_makes_a_model_float_again():

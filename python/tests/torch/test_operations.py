@@ -159,6 +159,9 @@ def test_gradients_pass_a_quantized_activation_in_place():
         ("re:blocks\\.0\\..*matmul", True),
         ("matmul", True),
         ("attn.mat", True),
+        ("op:matmul", True),
+        ("op:mat", False),
+        ("op:matmul_1", False),
         ("attn", False),
         ("blocks.0.attn.", False),
         ("", False),
@@ -172,6 +175,30 @@ def test_only_keys_that_name_an_operation_hit_it(key, is_hit):
         model(x)
     y = seen["blocks.0.attn.matmul"]
     assert hands.same_bits(y, hands.quantized(y, "nearest,4,1")) == is_hit
+
+
+def test_a_key_of_a_type_hits_every_layer_and_every_call_of_that_type():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 4), nn.ReLU()
+
+        def forward(self, x):
+            return self.second(self.first(x) + x + x)
+
+    model, x, seen = Two(), torch.randn(2, 4), {}
+    for _ in range(2):  # the second time of layers that have quantizers
+        tqt.quantize_model(model, {"op:Linear": SPEC}, {"op:add": SPEC, "op:ReLU": "nearest,4,1"})
+    with tqt.observe(model, seen.setdefault), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(x)
+    for name, spec in (("add", SPEC), ("add_1", SPEC), ("second", "nearest,4,1")):
+        assert hands.same_bits(seen[name], hands.quantized(seen[name], spec))
+    assert not hands.same_bits(seen["first"], hands.quantized(seen["first"], SPEC))
+    rows = {row.layer: row for row in tqt.summary(model, print_fn=None)}
+    assert (rows["first"].weights, rows["second"].output) == (SPEC, "nearest,4,1")
+    with pytest.warns(UserWarning, match="the types are 'Linear', 'ReLU'"):
+        tqt.quantize_model(model, {"op:linear": SPEC})
 
 
 def test_the_first_rule_wins_and_null_leaves_an_operation_alone():

@@ -7,6 +7,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/libtorch/layers/parameter_owners.h"
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
+#include "tensorquant/libtorch/model/named_layers.h"
 #include "tensorquant/libtorch/model/walk.h"
 #include "tensorquant/libtorch/tensors/scaled_values.h"
 #include "tensorquant/libtorch/tensors/tensor_layout.h"
@@ -19,7 +20,7 @@ namespace {
 
 AssignableLayer assignable(const ModelLayer& layer) {
   using enum AssignableLayer::Arithmetic;
-  AssignableLayer one{layer.names, layer.type(), other, ""};
+  AssignableLayer one{layer.names, layer.type, other, "", layer.kind};
   if (layer.twin == nullptr) {
     one.obstacle =
         "build them from tensorquant::nn or QLayer, or exclude them by a rule with the value null";
@@ -66,7 +67,9 @@ ApplyReport apply(ModelRef model, const Override& maps) {
   maps.refuse_training();
   const std::vector<ModelLayer> layers = layers_of(model);
   const std::vector<AssignableLayer> told = assignable(layers);
-  Assignment assignment = assign(maps, told);
+  // A model that tells its layers itself has its inputs among them.
+  const bool has_input = dynamic_cast<const NamedLayers*>(&*model) == nullptr;
+  Assignment assignment = assign(maps, told, has_input);
   ParameterOwners owners(*model);
   std::vector<std::shared_ptr<const QuantizableLayer::Plan>> plans;
   for (std::size_t i = 0; i < layers.size(); ++i) {

@@ -4,8 +4,9 @@
 #include <torch/nn/module.h>
 
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "tensorquant/maps/layer_pattern.h"
 
 namespace tensorquant {
 
@@ -13,9 +14,15 @@ namespace tensorquant {
 // dots, and a layer there has no layers below it.
 class NamedLayers {
  public:
+  struct Layer {
+    NamedLayer key;  // how maps know it
+    torch::nn::Module* module;
+  };
+
   virtual ~NamedLayers() = default;
-  // In the order in which people are to see them. They belong to the module, by whatever names.
-  virtual std::vector<std::pair<std::string, torch::nn::Module*>> named_layers() const = 0;
+  // In the order in which people are to see them, the model's inputs among them if rules may hit
+  // those. They belong to the module, by whatever names.
+  virtual std::vector<Layer> named_layers() const = 0;
 };
 
 }  // namespace tensorquant

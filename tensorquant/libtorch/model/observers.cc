@@ -38,7 +38,8 @@ void set_output_observer(ModelRef model, OutputObserver observer) {
   const auto shared =
       observer ? std::make_shared<const OutputObserver>(std::move(observer)) : nullptr;
   for (const ModelLayer& layer : layers_of(model)) {
-    if (layer.twin != nullptr) layer.twin->set_observer(layer.name(), shared);
+    if (layer.twin == nullptr || !layer.is_plain()) continue;
+    layer.twin->set_observer(layer.name(), shared);
   }
 }
 

@@ -29,8 +29,8 @@ std::vector<LayerRangeReport> ranges(ModelRef model);
 std::vector<LayerPlaceReport> place_reports(ModelRef model);
 
 // Calls `observer` with the output of each quantizable layer, after its quantizer, whether it has
-// one or not. The tensor is that of the model: copy what you keep if later layers work in place. An
-// empty function ends it.
+// one or not; none of the model's inputs and of what only moves numbers. The tensor is that of the
+// model: copy what you keep if later layers work in place. An empty function ends it.
 void set_output_observer(ModelRef model, OutputObserver observer);
 
 }  // namespace tensorquant

@@ -18,9 +18,12 @@ std::string spec_of(const std::shared_ptr<const Quantizer>& quantizer) {
 std::vector<LayerSummary> summary(ModelRef model) {
   std::vector<LayerSummary> rows;
   for (const ModelLayer& layer : layers_of(model)) {
+    const bool is_quantized = layer.twin != nullptr && layer.twin->attached() != nullptr &&
+                              layer.twin->attached()->quantizers.any();
+    if (!layer.is_plain() && !is_quantized) continue;
     LayerSummary& row = rows.emplace_back();
     row.layer = layer.name();
-    row.type = layer.type();
+    row.type = layer.type;
     row.quantizable = layer.twin != nullptr;
     if (layer.twin == nullptr || layer.twin->attached() == nullptr) continue;
     const LayerQuantizers& quantizers = layer.twin->attached()->quantizers;

@@ -16,6 +16,7 @@ struct LayerSummary {
   std::string weight, bias, output, intrinsic;
   std::string rule;  // where they come from: `weights "conv" (maps.json:1:2)`
 };
+// Of inputs, and of what only moves numbers, those that have a quantizer.
 std::vector<LayerSummary> summary(ModelRef model);
 // The same as a table for people.
 std::string to_table(const std::vector<LayerSummary>& layers);

@@ -20,25 +20,38 @@ class LayerWalk {
  private:
   void visit(torch::nn::Module& module, const std::string& name, bool inside_twin) {
     if (const auto* list = dynamic_cast<const NamedLayers*>(&module)) {
-      for (const auto& [layer, child] : list->named_layers()) {
-        visit(*child, name.empty() ? layer : name + "." + layer, inside_twin);
+      for (const auto& [key, child] : list->named_layers()) {
+        add({{below(name, key.name)}, child, twin_of(*child), key.type, key.kind});
       }
       return;
     }
-    auto* twin = dynamic_cast<QuantizableLayer*>(&module);
+    QuantizableLayer* twin = twin_of(module);
     const auto children = module.named_children();
     if (twin != nullptr || (!inside_twin && children.is_empty() && !is_container(module))) {
-      const auto [place, is_new] = index_.try_emplace(&module, layers.size());
-      if (is_new) {
-        layers.push_back({{name}, &module, twin});
-      } else {
-        layers[place->second].names.push_back(name);
-      }
+      add({{name}, &module, twin, type_of(module, twin)});
     }
     for (const auto& child : children) {
-      visit(*child.value(), name.empty() ? child.key() : name + "." + child.key(),
-            inside_twin || twin != nullptr);
+      visit(*child.value(), below(name, child.key()), inside_twin || twin != nullptr);
     }
+  }
+
+  void add(ModelLayer layer) {
+    const auto [place, is_new] = index_.try_emplace(layer.module, layers.size());
+    if (is_new) {
+      layers.push_back(std::move(layer));
+    } else {
+      layers[place->second].names.push_back(layer.name());
+    }
+  }
+
+  static std::string below(const std::string& name, const std::string& child) {
+    return name.empty() ? child : name + "." + child;
+  }
+  static QuantizableLayer* twin_of(torch::nn::Module& module) {
+    return dynamic_cast<QuantizableLayer*>(&module);
+  }
+  static std::string type_of(const torch::nn::Module& module, const QuantizableLayer* twin) {
+    return twin != nullptr ? twin->type() : detail::layer_type(module.name());
   }
 
   static bool is_container(const torch::nn::Module& module) {
@@ -53,10 +66,6 @@ class LayerWalk {
 };
 
 }  // namespace
-
-std::string ModelLayer::type() const {
-  return twin != nullptr ? twin->type() : detail::layer_type(module->name());
-}
 
 std::vector<ModelLayer> layers_of(ModelRef model) { return std::move(LayerWalk(*model).layers); }
 

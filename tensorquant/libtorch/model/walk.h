@@ -8,6 +8,7 @@
 
 #include "tensorquant/libtorch/layers/quantizable_layer.h"
 #include "tensorquant/libtorch/model/model_ref.h"
+#include "tensorquant/maps/layer_pattern.h"
 
 namespace tensorquant {
 
@@ -16,9 +17,12 @@ struct ModelLayer {
   std::vector<std::string> names;  // the first is its name
   torch::nn::Module* module;
   QuantizableLayer* twin;  // null: a plain libtorch layer
+  std::string type;        // "Conv2d"
+  NamedLayer::Kind kind = NamedLayer::Kind::layer;
 
   const std::string& name() const { return names.front(); }
-  std::string type() const;  // "Conv2d"
+  // A layer that does its own work: no input, and nothing that only moves numbers.
+  bool is_plain() const { return kind == NamedLayer::Kind::layer; }
 };
 
 // In the order of Module::named_modules(). The modules inside a quantizable layer belong to it,

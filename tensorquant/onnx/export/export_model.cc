@@ -64,26 +64,20 @@ class Exporter {
   }
 
   ExportedModel run() {
-    std::vector<const Layer*> hit;
-    std::vector<AssignableLayer> told;
-    for (const Layer& layer : layers_) {
-      if (layer.role != Layer::Role::computes) continue;
-      hit.push_back(&layer);
-      told.push_back({{layer.name}, layer.node->op_type, AssignableLayer::Arithmetic::rounded, ""});
-    }
+    const std::vector<AssignableLayer> told = told_inputs_and_layers();
     Assignment assignment = assign(maps_, told);
     exported_.idle = assignment.idle;
-    for (std::size_t i = 0; i < hit.size(); ++i) {
-      if (!assignment.layers[i].any()) continue;
+    for (std::size_t i = 0; i < told.size(); ++i) {
+      const LayerQuantizers& quantizers = assignment.layers[i];
+      if (!quantizers.any()) continue;
       const auto fault = [&](const std::string& reason) {
         assignment.faults.add_of_layer(told[i].text(), reason);
       };
-      export_layer(*hit[i], assignment.layers[i], fault);
-    }
-    if (assignment.input.output != nullptr) {
-      export_inputs(*assignment.input.output, [&](const std::string& reason) {
-        assignment.faults.add_of_layer("the model's input", reason);
-      });
+      if (i >= inputs_.size()) {
+        export_layer(*quantizable_[i - inputs_.size()], quantizers, fault);
+      } else if (quantizers.output != nullptr) {
+        attempt(fault, [&] { quantize_input(inputs_[i], *quantizers.output); });
+      }
     }
     assignment.faults.refuse();
     put_nodes_in();
@@ -92,6 +86,37 @@ class Exporter {
   }
 
  private:
+  // What rules may hit: the inputs of numbers with fractions, then the nodes.
+  std::vector<AssignableLayer> told_inputs_and_layers() {
+    using enum AssignableLayer::Arithmetic;
+    std::vector<AssignableLayer> told;
+    for (const ValueId id : graph_.block.inputs) {
+      if (is_known_integer(id)) continue;
+      inputs_.push_back(id);
+      told.push_back({{"input:" + graph_.values[static_cast<std::size_t>(id)].name},
+                      "input",
+                      nothing,
+                      "",
+                      NamedLayer::Kind::input});
+    }
+    for (const Layer& layer : layers_) {
+      if (layer.role == Layer::Role::other) continue;
+      const bool moves = layer.role == Layer::Role::moves;
+      quantizable_.push_back(&layer);
+      told.push_back({{layer.name},
+                      layer.node->op_type,
+                      moves ? nothing : rounded,
+                      "",
+                      moves ? NamedLayer::Kind::mover : NamedLayer::Kind::layer});
+    }
+    return told;
+  }
+
+  bool is_known_integer(ValueId id) const {
+    const DataType type = ValueFacts::of(facts_.type, id);
+    return type != DataType::undefined && !is_floating_point(type);
+  }
+
   template <class Fault>
   void export_layer(const Layer& layer, const LayerQuantizers& quantizers, const Fault& fault) {
     if (!places_.contains(layer.node)) return fault("lies in a subgraph");
@@ -105,7 +130,7 @@ class Exporter {
     const Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
     const std::size_t place = places_.at(&last);
     for (std::size_t i = 0; i < quantized_outputs(layer); ++i) {
-      if (last.outputs[i] == kNoValue) continue;
+      if (last.outputs[i] == kNoValue || is_known_integer(last.outputs[i])) continue;
       attempt(fault, [&] { quantize_output(last, place, i, *quantizers.output); });
     }
     for (const std::string& warning :
@@ -249,24 +274,18 @@ class Exporter {
     behind.insert(behind.end(), maker.nodes.begin(), maker.nodes.end());
   }
 
-  template <class Fault>
-  void export_inputs(const Quantizer& quantizer, const Fault& fault) {
-    for (const ValueId id : graph_.block.inputs) {
-      const Value& value = graph_.values[static_cast<std::size_t>(id)];
-      if (!value.type || !is_floating_point(value.type->element)) continue;
-      attempt(fault, [&] {
-        check_type(id);
-        const auto& given = graph_.block.outputs;
-        if (std::find(given.begin(), given.end(), id) != given.end()) {
-          throw Error("'" + value.name + "' is an output of the model, too");
-        }
-        const std::string begin = value.name, end = unused(begin + ".quantized");
-        NodeMaker maker = chain(quantizer, begin, end);
-        for (NodeProto& node : exported_.model.graph.nodes) replace_reads(node, begin, end);
-        auto& first = behind_[kBegin];
-        first.insert(first.end(), maker.nodes.begin(), maker.nodes.end());
-      });
+  void quantize_input(ValueId id, const Quantizer& quantizer) {
+    check_type(id);
+    const std::string begin = graph_.values[static_cast<std::size_t>(id)].name;
+    const auto& given = graph_.block.outputs;
+    if (std::find(given.begin(), given.end(), id) != given.end()) {
+      throw Error("'" + begin + "' is an output of the model, too");
     }
+    const std::string end = unused(begin + ".quantized");
+    NodeMaker maker = chain(quantizer, begin, end);
+    for (NodeProto& node : exported_.model.graph.nodes) replace_reads(node, begin, end);
+    auto& first = behind_[kBegin];
+    first.insert(first.end(), maker.nodes.begin(), maker.nodes.end());
   }
 
   // From the value `begin` to the value `end`.
@@ -364,6 +383,8 @@ class Exporter {
   const ExportOptions& options_;
   const ValueFacts facts_;
   const std::vector<Layer> layers_;
+  std::vector<ValueId> inputs_;  // those that rules may hit; likewise nodes
+  std::vector<const Layer*> quantizable_;
   std::vector<std::string> reads_;  // of all nodes
   ExportedModel exported_;
   std::int64_t version_ = 0;

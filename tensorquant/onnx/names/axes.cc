@@ -46,8 +46,8 @@ int output_axis(const Layer& layer) {
 
 std::size_t quantized_outputs(const Layer& layer) {
   const Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
-  return is_recurrent(*layer.node) ? last.outputs.size()
-                                   : std::min<std::size_t>(last.outputs.size(), 1);
+  const bool all = is_recurrent(*layer.node) || layer.role == Layer::Role::moves;
+  return all ? last.outputs.size() : std::min<std::size_t>(last.outputs.size(), 1);
 }
 
 }  // namespace tensorquant::onnx

@@ -69,7 +69,8 @@ const std::unordered_map<std::string_view, Parameters> kParameters = {
 
 class LayerFinder {
  public:
-  explicit LayerFinder(const Graph& graph) : graph_(graph), facts_(facts_of(graph)) {}
+  LayerFinder(const Graph& graph, NameSource source)
+      : graph_(graph), source_(source), facts_(facts_of(graph)) {}
 
   std::vector<Layer> find() {
     visit(graph_.block, "");
@@ -199,6 +200,20 @@ class LayerFinder {
 
   std::string name_of(const Layer& layer) const {
     const Node& node = *layer.node;
+    if (source_ == NameSource::canonical) {
+      const std::string module = module_name(layer);
+      if (!module.empty()) return module;
+    }
+    if (!node.name.empty() && source_ != NameSource::output) return node.name;
+    for (const ValueId id : node.outputs) {
+      if (id != kNoValue) return graph_.values[static_cast<std::size_t>(id)].name;
+    }
+    return node.op_type;
+  }
+
+  // That of the module which the node came from; empty where it is not known.
+  std::string module_name(const Layer& layer) const {
+    const Node& node = *layer.node;
     const bool weighted = !layer.weights.empty();
     // Of the model itself, "", a node without a weight has its operator's name alone.
     const auto with_operator = [&](const std::string& module) {
@@ -211,12 +226,7 @@ class LayerFinder {
       if (!module.empty()) return module;
     }
     const std::optional<std::string> scope = module_in_metadata(node);
-    if (scope && !with_operator(*scope).empty()) return with_operator(*scope);
-    if (!node.name.empty()) return node.name;
-    for (const ValueId id : node.outputs) {
-      if (id != kNoValue) return graph_.values[static_cast<std::size_t>(id)].name;
-    }
-    return node.op_type;
+    return scope ? with_operator(*scope) : "";
   }
 
   // So that a long name around many nodes does not take much more memory than the file.
@@ -237,6 +247,7 @@ class LayerFinder {
   }
 
   const Graph& graph_;
+  NameSource source_;
   ValueFacts facts_;
   std::vector<Layer> layers_;
   std::unordered_set<std::string> names_;
@@ -246,6 +257,8 @@ class LayerFinder {
 
 }  // namespace
 
-std::vector<Layer> layers_of(const Graph& graph) { return LayerFinder(graph).find(); }
+std::vector<Layer> layers_of(const Graph& graph, NameSource names) {
+  return LayerFinder(graph, names).find();
+}
 
 }  // namespace tensorquant::onnx

@@ -33,10 +33,14 @@ struct Layer {
   bool has_integer_factors = false;  // see integer_factors.h
 };
 
+// Where names come from: `canonical` are those of docs/onnx.md; `node` the nodes' own, of one
+// without a name its output's; `output` those of the nodes' first outputs.
+enum class NameSource : std::uint8_t { canonical, node, output };
+
 // All nodes but the Add of a `bias_node`, in the order of the file, each before those of its
 // subgraphs. The graph must stay where it is. Error if names of nodes around subgraphs are
 // so long that those inside would take much memory.
-std::vector<Layer> layers_of(const Graph& graph);
+std::vector<Layer> layers_of(const Graph& graph, NameSource names = NameSource::canonical);
 
 }  // namespace tensorquant::onnx
 

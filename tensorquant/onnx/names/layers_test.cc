@@ -92,6 +92,20 @@ TEST(LayersTest, AWeightGivesItsModulesNameIfNobodyElseUsesIt) {
               ElementsAre("node_3", "y"));
 }
 
+TEST(LayersTest, TheNamesOfNodesOrOfOutputsAreToBeHadAlone) {
+  const Graph graph = graph_of({node("Relu", {"x"}, {"a"}, "/block/Relu"),
+                                node("Gemm", {"a", "fc.weight"}, {"m"}), node("Neg", {"m"}, {"y"})},
+                               {floats("fc.weight", {2, 2})});
+  const auto names_by = [&](NameSource source) {
+    Texts found;
+    for (const Layer& layer : layers_of(graph, source)) found.push_back(layer.name);
+    return found;
+  };
+  EXPECT_THAT(names_by(NameSource::canonical), ElementsAre("block.Relu", "fc", "y"));
+  EXPECT_THAT(names_by(NameSource::node), ElementsAre("/block/Relu", "m", "y"));
+  EXPECT_THAT(names_by(NameSource::output), ElementsAre("a", "m", "y"));
+}
+
 TEST(LayersTest, AProductAndTheConstantAddedToItAreOneLayer) {
   const Graph pair =
       graph_of({node("MatMul", {"x", "w"}, {"p"}, "fc"), node("Add", {"b", "p"}, {"y"}, "add")});

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tensorquant/libtorch/nn/nn.h"
+#include "tensorquant/onnx/names/axes.h"
 #include "tensorquant/onnx_torch/alternative_layer.h"
 #include "tensorquant/onnx_torch/operators/windows.h"
 #include "tensorquant/onnx_torch/rounded_nodes.h"
@@ -47,12 +48,14 @@ bool is_recurrent(const std::string& type) {
 // Any node, by its function.
 struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
   OperatorImpl(std::string op_type, Function function, RoundedFunction rounded_function,
-               bool selects, std::vector<Parameter> parameters, int channel_axis)
+               bool selects, std::vector<Parameter> parameters, TensorAxes axes_of_weight,
+               int channel_axis)
       : op_type(std::move(op_type)),
         function(std::move(function)),
         rounded_function(std::move(rounded_function)),
         selects(selects),
         parameters_of_node(std::move(parameters)),
+        axes_of_weight(axes_of_weight),
         channel_axis(channel_axis) {
     reset();
   }
@@ -82,6 +85,7 @@ struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
   RoundedFunction rounded_function;  // none: its arithmetic cannot be rounded
   bool selects;                      // it has none
   std::vector<Parameter> parameters_of_node;
+  TensorAxes axes_of_weight;
   int channel_axis;
 };
 
@@ -110,10 +114,7 @@ class OperatorLayer : public QLayer<OperatorImpl, OperatorLayer> {
   std::string type() const override { return op_type; }
   bool only_moves_values() const override { return selects; }
   int output_axis() const override { return channel_axis; }
-  // Those of recurrent layers are (directions, gates, in).
-  TensorAxes weight_axes() const override {
-    return is_recurrent(op_type) ? TensorAxes{.channel = 1, .reduction = 2} : Twin::weight_axes();
-  }
+  TensorAxes weight_axes() const override { return axes_of_weight; }
 };
 
 // What rules hit of what only moves numbers: all with fractions.
@@ -368,11 +369,10 @@ BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::
   return {};
 }
 
-bool has_channels_last(const NodeView& node) {
-  const std::string& type = node.op_type();
-  return type == "MatMul" || type == "Gemm" || type == "LayerNormalization" || type == "Gather" ||
-         type == "Softmax" || type == "RMSNormalization" || type == "Attention" ||
-         is_recurrent(type);
+TensorAxes weight_axes_of(const onnx::Layer& layer) {
+  if (layer.weights.empty()) return {};
+  const onnx::WeightAxes axes = onnx::weight_axes(layer, 0);
+  return {axes.channel, axes.reduction};
 }
 
 std::vector<Parameter> parameters_of(const NodeView& node, const onnx::Layer& layer,
@@ -435,7 +435,7 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
   if (scales != nullptr) all = with_integer_sums(node, function, all, *scales);
   auto module = std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node),
                                                 parameters_of(node, layer, bias, bias_place),
-                                                has_channels_last(node) ? -1 : 1);
+                                                weight_axes_of(layer), onnx::output_axis(layer));
   return {module, [module, adds_behind](const Tensors& in) {
             Tensors inputs = in;
             if (adds_behind) inputs.emplace_back();

@@ -52,7 +52,9 @@ Tensor rounded(const std::string& type, const Tensors& inputs,
   const NodeView view(node, Tensors(inputs.size()),
                       std::vector<onnx::DataType>(inputs.size(), onnx::DataType::f32));
   const Operator* const op = find_operator("", type);
-  const BuiltLayer layer = build_layer(view, {}, op->make(view), {}, nullptr);
+  onnx::Layer layer_of_node;
+  layer_of_node.node = &node;
+  const BuiltLayer layer = build_layer(view, layer_of_node, op->make(view), {}, nullptr);
   apply(*layer.module, Override::from_json(kRule));
   layer.module->eval();
   return layer.forward(inputs).at(0);

@@ -8,8 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -177,14 +175,6 @@ void Store::append(const std::string& line) {
   // What stays without its end is ignored, but nothing may be written behind it.
   if (ftruncate(descriptor_, before) != 0) close();
   throw Error(own_.string() + ": " + reason);
-}
-
-std::string short_name(std::string_view key) {
-  std::uint64_t hash = 14695981039346656037U;
-  for (const char byte : key) hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211U;
-  std::array<char, 17> text = {};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
-  return text.data();
 }
 
 }  // namespace tensorquant

@@ -55,9 +55,6 @@ class Store {
   std::filesystem::path own_;
 };
 
-// A short name of a key, for tables: its FNV-1a hash of 64 bits as 16 hexadecimal digits.
-std::string short_name(std::string_view key);
-
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_STORE_STORE_H_

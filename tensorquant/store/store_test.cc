@@ -232,11 +232,5 @@ TEST_F(StoreTest, OnAFullDiskCanStillBeReadAndANewOneTellsWhyNot) {
   EXPECT_EQ(status, 0);
 }
 
-TEST(ShortName, IsTheHashThatItsAuthorsPublish) {
-  EXPECT_EQ(short_name(""), "cbf29ce484222325");
-  EXPECT_EQ(short_name("a"), "af63dc4c8601ec8c");
-  EXPECT_EQ(short_name("foobar"), "85944171f73967e8");
-}
-
 }  // namespace
 }  // namespace tensorquant

@@ -190,3 +190,33 @@ def test_exact_never_takes_what_loses_all():
     assert tqs.exact([[0, np.inf, 5]], [[[9, 1, 4]]], [5]) == (2,)
     with pytest.raises(tq.Error, match="needs a score"):
         tqs.exact([[0, 1]], [[[1]]], [1])
+
+
+def test_exact_takes_no_choice_whose_cost_is_not_finite():
+    pytest.importorskip("scipy")
+    for cost in (np.inf, -np.inf, np.nan):
+        assert tqs.exact([[0, 5]], [[[cost, 4]]], [5]) == (1,)
+        with pytest.raises(tq.Error, match="no map is within"):
+            tqs.exact([[0]], [[[cost]]], [5])
+    assert tqs.exact([[0, 5]], [[[9, 4]]], [np.inf]) == (0,)
+
+
+def test_exact_refuses_budgets_that_are_no_numbers():
+    pytest.importorskip("scipy")
+    with pytest.raises(tq.Error, match="budget of exact"):
+        tqs.exact([[0, 5]], [[[9, 4]]], [np.nan])
+
+
+def test_exact_holds_budgets_to_less_than_the_solver_sees():
+    pytest.importorskip("scipy")
+    # One bit too many of 10^11, and the best map that has none.
+    scores, costs = [[0, 1, 2], [0, 1, 2]], [[[10**11 + 1, 10**11, 10**10], [0, 0, 0]]]
+    assert tqs.exact(scores, costs, [10**11]) == (1, 0)
+    # Rounded sums of tenths are no excess.
+    assert tqs.exact([[0, 1]] * 3, [[[0.1, 0]] * 3], [0.3]) == (0, 0, 0)
+
+
+def test_peak_is_no_cost_that_a_search_can_save():
+    assert "peak" not in tqs.cost_names()
+    with pytest.raises(tq.Error, match="unknown cost 'peak'"):
+        tqs.cost_of(FACTS, "peak")

@@ -1,19 +1,12 @@
 #include "tensorquant/base/random.h"
 
+#include "tensorquant/base/hash.h"
+
 namespace tensorquant {
 
 std::uint32_t stream_of(std::string_view layer, std::string_view role) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  auto mix = [&hash](std::string_view text) {
-    for (char c : text) {
-      hash ^= static_cast<unsigned char>(c);
-      hash *= 0x100000001b3u;
-    }
-  };
-  mix(layer);
-  mix(":");
-  mix(role);
-  return static_cast<std::uint32_t>(hash);
+  return static_cast<std::uint32_t>(
+      Fnv1a().add(layer).add(std::string_view(":")).add(role).value());
 }
 
 std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,

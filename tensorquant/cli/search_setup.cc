@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/hash.h"
 #include "tensorquant/base/read_file.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/number_option.h"
@@ -45,10 +46,8 @@ std::vector<std::shared_ptr<const Quantizer>> quantizers_of(const std::vector<st
 
 // All that decides results and is the same for the whole store, but for the images.
 std::string shared_settings(const SearchOptions& options) {
-  const std::vector<std::byte> bytes = read_file(options.checkpoint);
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return nlohmann::json{{"model", options.model},
-                        {"checkpoint", short_name(text)},
+                        {"checkpoint", Fnv1a().add(read_file(options.checkpoint)).text()},
                         {"batch_size", options.batch_size},
                         {"threads", options.threads.threads},
                         {"tensorquant", TENSORQUANT_VERSION}}

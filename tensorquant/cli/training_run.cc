@@ -1,11 +1,8 @@
 #include "tensorquant/cli/training_run.h"
 
-#include <cstdint>
-#include <cstdio>
-#include <span>
-
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/hash.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -53,13 +50,7 @@ void save_run(Trainer& trainer, const Settings& settings, const std::filesystem:
 }
 
 std::string fingerprint(const ImageDataset& data) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const auto& bytes : {std::span(data.pixels), std::span(data.labels)}) {
-    for (const std::uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
-  }
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-  return text;
+  return Fnv1a().add(data.pixels).add(data.labels).text();
 }
 
 }  // namespace tensorquant::cli

@@ -102,12 +102,12 @@ std::vector<double> scaled_values(const at::Tensor& values, int fraction) {
 std::optional<int> worst_case_of(const ModelLayer& layer, const LayerFacts& facts,
                                  const LayerFormats& formats, const Operand& input) {
   const Operand& operand = formats.weight;
-  if (facts.macs == 0 || operand.is_float || input.is_float) return std::nullopt;
+  if (facts.macs == 0) return std::nullopt;
   const QuantizedParameter weight = quantized_parameter(layer, "weight");
   const QuantizedParameter bias = quantized_parameter(layer, "bias");
   const bool bias_is_fixed = !bias.values.defined() || formats.bias.fixed_point.has_value();
   if (!formats.weights || !operand.fixed_point || !input.fixed_point || !bias_is_fixed) {
-    return worst_case_bits(facts.terms, operand.bits, input);
+    return worst_case_bits(facts.terms, operand, input);
   }
   const int fraction = operand.fixed_point->fraction;
   std::vector<std::int64_t> codes;

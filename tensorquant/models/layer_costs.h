@@ -18,7 +18,8 @@ std::vector<LayerFormats> layer_formats(ImageClassifier& model,
 
 // For each of these layers, the bits of an accumulator that never overflows: with the weights as
 // they are quantized now where the formats have their codes, and weights, bias and input are in
-// fixed point; else from formats alone; nothing for layers without products or with floats.
+// fixed point; else from formats alone; nothing for layers without products, and where these are no
+// whole numbers of one unit.
 std::vector<std::optional<int>> worst_case_accumulators(ImageClassifier& model,
                                                         const std::vector<LayerFacts>& facts,
                                                         const std::vector<LayerFormats>& formats,

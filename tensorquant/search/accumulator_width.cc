@@ -1,6 +1,7 @@
 #include "tensorquant/search/accumulator_width.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 
@@ -43,10 +44,15 @@ int worst_case_bits(std::span<const std::int64_t> weights, std::int64_t terms,
   return bits;
 }
 
-int worst_case_bits(std::int64_t terms, int weight_bits, const Operand& input) {
-  const double alpha = std::log2(static_cast<double>(terms)) + weight_bits + input.bits - 1 -
-                       (input.is_signed ? 1 : 0);
-  return static_cast<int>(std::ceil(alpha + std::log2(1 + std::exp2(-alpha)) + 1));
+// The largest sum is terms 2^m with m the magnitude bits of both: the least P with
+// terms 2^m <= 2^(P-1) - 1.
+std::optional<int> worst_case_bits(std::int64_t terms, const Operand& weight,
+                                   const Operand& input) {
+  if (!weight.magnitude_bits || !input.magnitude_bits || input.has_channel_scales) {
+    return std::nullopt;
+  }
+  return std::bit_width(static_cast<std::uint64_t>(terms)) + *weight.magnitude_bits +
+         *input.magnitude_bits + 1;
 }
 
 }  // namespace tensorquant

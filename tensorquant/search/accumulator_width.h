@@ -2,6 +2,7 @@
 #define TENSORQUANT_SEARCH_ACCUMULATOR_WIDTH_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "tensorquant/search/operand.h"
@@ -20,8 +21,9 @@ int worst_case_bits(std::span<const std::int64_t> weights, std::int64_t terms,
                     std::span<const double> biases, CodeRange inputs);
 
 // The same from formats alone, without a bias: I. Colbert, A. Pappalardo, J. Petri-Koenig, "A2Q:
-// Accumulator-aware quantization with guaranteed overflow avoidance", arXiv:2308.13504.
-int worst_case_bits(std::int64_t terms, int weight_bits, const Operand& input);
+// Accumulator-aware quantization with guaranteed overflow avoidance", arXiv:2308.13504. Nothing
+// where the products are no whole numbers of one unit. At least one term.
+std::optional<int> worst_case_bits(std::int64_t terms, const Operand& weight, const Operand& input);
 
 }  // namespace tensorquant
 

@@ -53,15 +53,32 @@ TEST(WorstCaseBits, AreThoseOfTheWidestChannel) {
 }
 
 TEST(WorstCaseBits, FromFormatsCoverTheWorstWeights) {
-  Operand input;
-  input.bits = 8;
+  const auto bits = [](std::int64_t terms, const char* weight, const char* input) {
+    return worst_case_bits(terms, operand_of(make_quantizer(weight).get()),
+                           operand_of(make_quantizer(input).get()));
+  };
   // 1 product of -128 and -128: 2^14. 576 products of -128 and 255: -18800640, beyond 2^24.
-  EXPECT_EQ(worst_case_bits(1, 8, input), 16);
-  input.is_signed = false;
-  EXPECT_EQ(worst_case_bits(576, 8, input), 26);
-  // 1 product of -1 and 1, of 1 bit each by the formula: -1 .. 1.
-  input.bits = 1;
-  EXPECT_EQ(worst_case_bits(1, 1, input), 3);
+  EXPECT_EQ(bits(1, "nearest,8,0", "nearest,8,0"), 16);
+  EXPECT_EQ(bits(576, "nearest,8,0", "nearest,8,0,unsigned"), 26);
+  EXPECT_EQ(bits(576, "int,8,per=channel,scale=max", "nearest,8,0,unsigned"), 26);
+  // 576 products of 255 and 255: 37454400, beyond 2^25.
+  EXPECT_EQ(bits(576, "nearest,8,0,unsigned", "nearest,8,0,unsigned"), 27);
+  EXPECT_EQ(bits(1, "binary", "nearest,1,0,unsigned"), 3);
+  // 2^50 takes the bit that 2^50 - 1 would not need.
+  EXPECT_EQ(bits(1, "nearest,26,0", "nearest,26,0"), 52);
+  EXPECT_EQ(bits(1, "nearest,33,0", "nearest,33,0"), 66);
+}
+
+TEST(WorstCaseBits, AreNotToldWhereProductsAreNoWholeNumbersOfOneUnit) {
+  const Operand fixed = operand_of(make_quantizer("nearest,8,4").get());
+  for (const char* const spec : {"logarithmic,max=3,min=-3", "apot,4,unsigned", "float,4,3", "none",
+                                 "int,8,scale=0.1,zero=3", "int,8,block=16,scale=max"}) {
+    const Operand other = operand_of(make_quantizer(spec).get());
+    EXPECT_EQ(worst_case_bits(9, fixed, other), std::nullopt) << spec;
+    EXPECT_EQ(worst_case_bits(9, other, fixed), std::nullopt) << spec;
+  }
+  const Operand channels = operand_of(make_quantizer("int,8,per=channel,scale=max").get());
+  EXPECT_EQ(worst_case_bits(9, fixed, channels), std::nullopt);
 }
 
 }  // namespace

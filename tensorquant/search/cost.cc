@@ -11,6 +11,8 @@
 namespace tensorquant {
 namespace {
 
+constexpr int kUnknownAccumulator = 32;
+
 // Where a layer's output is read, by indices into the facts.
 struct Flow {
   const std::vector<std::vector<std::size_t>>&sources, &readers;
@@ -63,13 +65,10 @@ class CountedMap {
     if (facts_[i].macs == 0) return 0;
     const LayerFormats& formats = formats_[i];
     const bool is_float = formats.weight.is_float || cost.input.is_float;
-    int accumulator = 32;
-    if (formats.accumulator) {
-      accumulator = *formats.accumulator;
-    } else if (!is_float) {
-      accumulator = worst_case_bits(facts_[i].terms, formats.weight.bits, cost.input);
-    }
-    const double add = (is_float ? technology.float_add : technology.integer_add).at(accumulator);
+    std::optional<int> accumulator = formats.accumulator;
+    if (!accumulator) accumulator = worst_case_bits(facts_[i].terms, formats.weight, cost.input);
+    const double add = (is_float ? technology.float_add : technology.integer_add)
+                           .at(accumulator.value_or(kUnknownAccumulator));
     return static_cast<double>(facts_[i].macs) *
            (technology.multiply(formats.weight, cost.input) + add);
   }
@@ -112,12 +111,22 @@ const std::vector<Named>& named_costs() {
   using Number = std::optional<double>;
   static const std::vector<Named> costs = {
       {"bits", [](const MapCost& c) { return Number(c.bits); }},
-      {"peak", [](const MapCost& c) { return Number(c.peak); }},
       {"traffic", [](const MapCost& c) { return Number(c.traffic); }},
       {"bops", [](const MapCost& c) { return Number(c.bops); }},
       {"ebops", [](const MapCost& c) { return c.ebops; }},
       {"energy", [](const MapCost& c) { return Number(c.energy); }}};
   return costs;
+}
+
+void require_possible(const LayerFacts& facts) {
+  const std::string layer = "layer '" + facts.layer + "': ";
+  for (const std::int64_t count :
+       {facts.macs, facts.terms, facts.weights, facts.biases, facts.inputs, facts.outputs}) {
+    if (count < 0) throw Error(layer + "a count is " + std::to_string(count));
+  }
+  if (facts.macs > 0 && (facts.terms < 1 || facts.weights < 1)) {
+    throw Error(layer + "multiply-accumulates need the number of terms and that of weights");
+  }
 }
 
 }  // namespace
@@ -139,7 +148,10 @@ CostFunction::CostFunction(std::vector<LayerFacts> facts, Technology technology,
       sources_[i].push_back(source->second);
       readers_[source->second].push_back(i);
     }
-    index[facts_[i].layer] = i;
+    require_possible(facts_[i]);
+    if (!index.emplace(facts_[i].layer, i).second) {
+      throw Error("there are two layers '" + facts_[i].layer + "'");
+    }
   }
 }
 

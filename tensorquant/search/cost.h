@@ -47,13 +47,13 @@ struct MapCost {
 };
 
 // Costs of maps of one model: facts in the order of execution, and the format of its input. Throws
-// an Error for layers in another order.
+// an Error for layers in another order, two of one name and counts that cannot be.
 //
 // A layer reads its input in the format in which the quantizer before it left it. An output that
 // nothing quantizes and that a single layer without products reads, such as a batch norm's, never
 // leaves the chip: it is stored as that layer's output. Accumulators whose width nothing tells have
-// the worst case of the formats, floats 32 bits. All data lie in one memory that holds the
-// parameters and the peak.
+// the worst case of the formats, and 32 bits where there is none, as with floats. All data lie in
+// one memory that holds the parameters and the peak.
 class CostFunction {
  public:
   CostFunction(std::vector<LayerFacts> facts, Technology technology, Operand model_input = {});
@@ -69,7 +69,8 @@ class CostFunction {
   std::vector<std::vector<std::size_t>> sources_, readers_;  // of each layer, by number
 };
 
-// What a search can save: "bits", "peak", "traffic", "bops", "ebops", "energy".
+// What a search can save step by step, so not the peak, a maximum: "bits", "traffic", "bops",
+// "ebops", "energy".
 const std::vector<std::string>& cost_names();
 // That number. Throws an Error for another name, and where it is not known.
 double cost_named(const MapCost& cost, std::string_view name);

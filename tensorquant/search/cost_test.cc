@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tensorquant/base/error.h"
@@ -9,12 +10,12 @@
 namespace tensorquant {
 namespace {
 
-Operand fixed(int bits, bool is_signed = true) {
+Operand fixed(int bits) {
   Operand operand;
   operand.bits = bits;
   operand.stored_bits = bits;
   operand.is_float = false;
-  operand.is_signed = is_signed;
+  operand.magnitude_bits = bits - 1;
   return operand;
 }
 
@@ -94,6 +95,33 @@ TEST(Cost, WithoutCodesKnowsNoEbops) {
   EXPECT_THROW(cost_named(cost, "bop"), Error);
 }
 
+TEST(Cost, OffersNoMaximumToASearchWhichSavesSums) {
+  EXPECT_EQ(std::count(cost_names().begin(), cost_names().end(), "peak"), 0);
+  EXPECT_THROW(cost_named(cost_of(small_network(), small_formats(), technology()), "peak"), Error);
+}
+
+TEST(Cost, RefusesFactsThatCannotBe) {
+  const auto refuses = [](auto change) {
+    std::vector<LayerFacts> facts = small_network();
+    change(facts);
+    EXPECT_THROW(CostFunction(facts, technology()), Error);
+  };
+  refuses([](auto& facts) { facts[0].terms = 0; });
+  refuses([](auto& facts) { facts[4].weights = 0; });
+  refuses([](auto& facts) { facts[1].outputs = -80; });
+  refuses([](auto& facts) { facts[4].macs = -1; });
+  refuses([](auto& facts) { facts[1].layer = "conv"; });
+}
+
+TEST(Cost, OfSumsWhoseWorstCaseNothingTellsIsThatOf32Bits) {
+  std::vector<LayerFormats> formats = small_formats();
+  formats[0].weight.magnitude_bits = std::nullopt;
+  const MapCost unknown = cost_of(small_network(), formats, technology(), fixed(8));
+  formats[0].accumulator = 32;
+  const MapCost given = cost_of(small_network(), formats, technology(), fixed(8));
+  EXPECT_EQ(unknown.layers[0].energy, given.layers[0].energy);
+}
+
 TEST(Cost, RefusesLayersInAnotherOrder) {
   std::vector<LayerFacts> facts = small_network();
   std::swap(facts[1], facts[2]);
@@ -127,6 +155,8 @@ TEST(Technology, OfAFileIsCheckedAsItIsRead) {
   };
   fails("\"8\": 1", "\"eight\": 1");
   fails("\"8\": 1", "\"8\": -1");
+  fails("\"8\": 1, \"32\": 2", "\"8\": 1, \"8.0\": 2");
+  fails("\"8\": 1, \"1024\": 2", "\"8\": 1, \"8e0\": 2");
   fails(", \"32\": 4", "");
   fails("\"dram\"", "\"ram\"");
   fails("{\"8\": 1, \"1024\": 2}", "{}");

@@ -19,8 +19,10 @@ std::vector<double> log_softmax(std::span<const float> logits) {
   return result;
 }
 
+// NaN is the largest, as in the argmax of PyTorch and NumPy.
 std::int64_t largest_of(std::span<const float> logits) {
-  return std::max_element(logits.begin(), logits.end()) - logits.begin();
+  const auto is_less = [](float a, float b) { return a < b || (std::isnan(b) && !std::isnan(a)); };
+  return std::max_element(logits.begin(), logits.end(), is_less) - logits.begin();
 }
 
 double divergence(std::span<const float> float_logits, std::span<const float> logits) {

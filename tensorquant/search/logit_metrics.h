@@ -14,7 +14,8 @@ struct LogitMetrics {
   // float model's logits. Infinite or NaN where logits are.
   double kl = 0;
   double logit_error = 0;  // sum of squared differences over that of squared float logits
-  std::size_t flips = 0;   // images whose largest logit, the first of several, is another one
+  // Images whose largest logit is another one: NaN if there is one, and the first of several.
+  std::size_t flips = 0;
   std::size_t correct = 0;
   std::size_t lost = 0, won = 0;  // images that only the float, only the quantized model gets right
 

@@ -63,6 +63,19 @@ TEST(LogitMetrics, OfEqualLogitsTheFirstIsTheLargest) {
   EXPECT_EQ(metrics.correct, 1U);
 }
 
+TEST(LogitMetrics, NanIsTheLargestLogitWhereverItStands) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (std::int64_t place = 0; place < 3; ++place) {
+    std::vector<float> after = {1, 2, 3};
+    after[static_cast<std::size_t>(place)] = nan;
+    const LogitMetrics metrics = compare({1, 2, 3}, after, {place});
+    EXPECT_EQ(metrics.correct, 1U) << place;
+    EXPECT_EQ(metrics.flips, place == 2 ? 0U : 1U);
+    EXPECT_FALSE(std::isfinite(metrics.kl));
+  }
+  EXPECT_EQ(compare({1, 2, 3}, {1, nan, nan}, {1}).correct, 1U);
+}
+
 TEST(LogitMetrics, RefuseSizesThatDoNotFit) {
   EXPECT_THROW(
       compare_logits(std::vector<float>(4), std::vector<float>(6), 2, std::vector<std::int64_t>(2)),

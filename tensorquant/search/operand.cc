@@ -27,10 +27,25 @@ std::optional<double> code_scale(const Quantizer& quantizer) {
   return std::nullopt;
 }
 
-bool is_one_magnitude(const Format& format) {
-  const std::optional<ElementFormat> element = element_of(format);
-  return element &&
-         (std::holds_alternative<Binary>(*element) || std::holds_alternative<Ternary>(*element));
+bool is_one_magnitude(const ElementFormat& element) {
+  return std::holds_alternative<Binary>(element) || std::holds_alternative<Ternary>(element);
+}
+
+bool is_one_magnitude(const Quantizer* quantizer) {
+  if (quantizer == nullptr || quantizer->format() == nullptr) return false;
+  const std::optional<ElementFormat> element = element_of(*quantizer->format());
+  return element && is_one_magnitude(*element);
+}
+
+// See Operand.
+std::optional<int> magnitude_bits(const ElementFormat& element, const Scaled* scaled) {
+  if (scaled != nullptr) {
+    const bool is_split =
+        scaled->scale.per == Scale::Per::row || scaled->scale.per == Scale::Per::block;
+    if (is_split || scaled->scale.has_zero_point()) return std::nullopt;
+  }
+  if (const auto* const fixed = std::get_if<FixedPoint>(&element)) return fixed->magnitude_bits();
+  return is_one_magnitude(element) ? std::optional(0) : std::nullopt;
 }
 
 // From the highest to the lowest bit that is set.
@@ -56,19 +71,20 @@ Operand operand_of(const Quantizer* quantizer) {
       [&](const auto& f) {
         using F = std::decay_t<decltype(f)>;
         operand.is_float = !is_integer_v<F>;
-        operand.is_signed = bounds<float>(f).lowest < 0;
         if constexpr (std::is_same_v<F, Logarithmic>) operand.multiplies = f.fraction > 0;
       },
       *element);
   if (const auto* fixed = std::get_if<FixedPoint>(&format)) operand.fixed_point = *fixed;
-  if (is_one_magnitude(format)) operand.multiplies = false;
+  if (is_one_magnitude(*element)) operand.multiplies = false;
+  const Scaled* const scaled = scaled_format(*quantizer);
+  operand.magnitude_bits = magnitude_bits(*element, scaled);
+  operand.has_channel_scales = scaled != nullptr && scaled->scale.per == Scale::Per::channel;
   return operand;
 }
 
 std::optional<CodeCounts> count_codes(const Quantizer* quantizer,
                                       std::span<const float> quantized) {
-  const bool one_magnitude = quantizer != nullptr && quantizer->format() != nullptr &&
-                             is_one_magnitude(*quantizer->format());
+  const bool one_magnitude = is_one_magnitude(quantizer);
   const std::optional<double> scale =
       quantizer == nullptr || one_magnitude ? std::optional<double>(1) : code_scale(*quantizer);
   if (!scale) return std::nullopt;

@@ -15,9 +15,13 @@ struct Operand {
   int bits = 32;            // of a number
   double stored_bits = 32;  // in memory, with its part of the scales that blocks share
   bool is_float = true;
-  bool is_signed = true;
   // False where a product with it takes no multiplier: its magnitudes are powers of two, or one.
   bool multiplies = true;
+  // Where its numbers are whole codes times a scale: no code's magnitude is beyond
+  // 2^magnitude_bits. Nothing for floats and powers of two, with zero points and with scales that
+  // differ within a dot product.
+  std::optional<int> magnitude_bits = {};
+  bool has_channel_scales = false;  // one for each channel, else one for all
   std::optional<FixedPoint> fixed_point =
       {};  // where its numbers are integers times a power of two
 

@@ -13,26 +13,29 @@ struct Expected {
   const char* spec;
   int bits;
   double stored_bits;
-  bool is_float, is_signed, multiplies;
+  bool is_float, multiplies;
+  std::optional<int> magnitude_bits;
 };
 
 TEST(Operand, HasTheWidthOfItsFormat) {
-  const std::vector<Expected> table = {{"nearest,6,3", 6, 6, false, true, true},
-                                       {"nearest,6,3,unsigned", 6, 6, false, false, true},
-                                       {"float,4,3", 8, 8, true, true, true},
-                                       {"binary", 1, 1, false, true, false},
-                                       {"ternary,0.5", 2, 2, false, true, false},
-                                       {"logarithmic,max=3,min=-3", 4, 4, false, true, false},
-                                       {"int,8,scale=max", 8, 8, false, true, true},
-                                       {"mxfp4", 4, 4.25, true, true, true},
-                                       {"none", 32, 32, true, true, true}};
+  const auto none = std::nullopt;
+  const std::vector<Expected> table = {{"nearest,6,3", 6, 6, false, true, 5},
+                                       {"nearest,6,3,unsigned", 6, 6, false, true, 6},
+                                       {"float,4,3", 8, 8, true, true, none},
+                                       {"binary", 1, 1, false, false, 0},
+                                       {"ternary,0.5", 2, 2, false, false, 0},
+                                       {"logarithmic,max=3,min=-3", 4, 4, false, false, none},
+                                       {"int,8,scale=max", 8, 8, false, true, 7},
+                                       {"int,8,scale=0.1,zero=3", 8, 8, false, true, none},
+                                       {"mxfp4", 4, 4.25, true, true, none},
+                                       {"none", 32, 32, true, true, none}};
   for (const Expected& expected : table) {
     const Operand operand = operand_of(make_quantizer(expected.spec).get());
     EXPECT_EQ(operand.bits, expected.bits) << expected.spec;
     EXPECT_EQ(operand.stored_bits, expected.stored_bits) << expected.spec;
     EXPECT_EQ(operand.is_float, expected.is_float) << expected.spec;
-    EXPECT_EQ(operand.is_signed, expected.is_signed) << expected.spec;
     EXPECT_EQ(operand.multiplies, expected.multiplies) << expected.spec;
+    EXPECT_EQ(operand.magnitude_bits, expected.magnitude_bits) << expected.spec;
   }
   EXPECT_EQ(operand_of(nullptr), Operand{});
 }

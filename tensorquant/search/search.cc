@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 
@@ -23,7 +26,39 @@ struct Limits {
 };
 
 bool holds(const Measurement& measured, std::optional<double> margin) {
-  return !margin || measured.loss + measured.loss_error <= *margin;
+  return std::isfinite(measured.kl) && (!margin || measured.loss + measured.loss_error <= *margin);
+}
+
+// The problem that measures no map twice, and where a KL that is no number is infinite.
+SearchProblem with_memory(SearchProblem problem) {
+  problem.measure = [measure = std::move(problem.measure),
+                     known = std::map<Choices, Measurement>()](auto choices) mutable {
+    const Choices key(choices.begin(), choices.end());
+    const auto found = known.find(key);
+    if (found != known.end()) return found->second;
+    Measurement measured = measure(choices);
+    if (std::isnan(measured.kl)) measured.kl = std::numeric_limits<double>::infinity();
+    return known.emplace(key, measured).first->second;
+  };
+  return problem;
+}
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
+  return text;
+}
+
+std::string why_not(const Measurement& widest, double margin) {
+  if (!std::isfinite(widest.kl)) return "the widest choices give logits that are not finite";
+  const std::string loss = "the widest choices lose " + percent(widest.loss) + " +- " +
+                           percent(widest.loss_error) + ", together more than the margin of " +
+                           percent(margin) + ": ";
+  if (widest.loss >= margin) return loss + "wider ones or a larger margin would help";
+  char times[32];
+  std::snprintf(times, sizeof times, "%.1f",
+                std::pow(widest.loss_error / (margin - widest.loss), 2));
+  return loss + "about " + times + " times as many search images would do";
 }
 
 Choices with(Choices choices, std::size_t group, std::size_t choice) {
@@ -35,10 +70,9 @@ Choices with(Choices choices, std::size_t group, std::size_t choice) {
 struct Move {
   std::size_t group, to;
   Measurement alone;  // the map with this change
-  double saving;      // negative where it costs
 };
 
-// A widening, and a narrowing that pays for it, if it needs one.
+// A widening, and a narrowing that pays for it, if it needs one; or a narrowing alone.
 struct Swap {
   const Move* widen;
   const Move* narrow;
@@ -75,23 +109,43 @@ class Refinement {
     const Choices changed = with(result_.choices, group, to);
     const Measurement alone = problem_.measure(changed);
     if (!std::isfinite(alone.kl)) return;
-    moves.push_back({group, to, alone, result_.cost - problem_.cost(changed)});
+    moves.push_back({group, to, alone});
   }
 
+  // The largest saving that holds, again and again. A group that did not hold is tried anew when
+  // others have changed.
   void narrow_while_it_holds() {
-    std::vector<Move> moves = narrower_;
-    std::stable_sort(moves.begin(), moves.end(),
-                     [](const Move& a, const Move& b) { return a.saving > b.saving; });
-    for (const Move& move : moves) {
-      if (move.saving > 0 && holds(move.alone, limits_.margin)) {
-        take_if(with(result_.choices, move.group, move.to),
-                [&](const Measurement& measured) { return holds(measured, limits_.margin); });
+    for (Choices before; before != result_.choices;) {
+      before = result_.choices;
+      std::vector<bool> open(before.size(), true);
+      while (const std::optional<std::size_t> group = largest_saving(open)) {
+        open[*group] =
+            take_if(with(result_.choices, *group, result_.choices[*group] + 1),
+                    [&](const Measurement& measured) { return holds(measured, limits_.margin); });
       }
     }
   }
 
+  // Of the open groups that one whose next narrower choice saves most.
+  std::optional<std::size_t> largest_saving(const std::vector<bool>& open) const {
+    std::optional<std::size_t> best;
+    double saved = 0;
+    for (std::size_t group = 0; group < open.size(); ++group) {
+      const std::size_t to = result_.choices[group] + 1;
+      if (!open[group] || to >= problem_.scores[group].size()) continue;
+      const double saving = result_.cost - problem_.cost(with(result_.choices, group, to));
+      if (!(saving > saved)) continue;
+      best = group;
+      saved = saving;
+    }
+    return best;
+  }
+
   void swap() {
     std::vector<Swap> swaps;
+    for (const Move& narrow : narrower_) {
+      swaps.push_back({nullptr, &narrow, narrow.alone.kl - kl_before_});
+    }
     for (const Move& widen : wider_) {
       swaps.push_back({&widen, nullptr, widen.alone.kl - kl_before_});
       for (const Move& narrow : narrower_) {
@@ -112,8 +166,11 @@ class Refinement {
   }
 
   Choices after(const Swap& one) const {
-    Choices choices = with(result_.choices, one.widen->group, one.widen->to);
-    return one.narrow == nullptr ? choices : with(choices, one.narrow->group, one.narrow->to);
+    Choices choices = result_.choices;
+    for (const Move* const move : {one.widen, one.narrow}) {
+      if (move != nullptr) choices[move->group] = move->to;
+    }
+    return choices;
   }
 
   // Whether the map that a change was measured from has not changed in its group.
@@ -122,17 +179,19 @@ class Refinement {
   }
 
   bool fits(const Swap& one) const {
-    return is_open(*one.widen, true) && (one.narrow == nullptr || is_open(*one.narrow, false)) &&
+    return (one.widen == nullptr || is_open(*one.widen, true)) &&
+           (one.narrow == nullptr || is_open(*one.narrow, false)) &&
            problem_.cost(after(one)) <= limits_.cost;
   }
 
   template <class Accepts>
-  void take_if(Choices choices, Accepts&& accepts) {
+  bool take_if(Choices choices, Accepts&& accepts) {
     const Measurement measured = problem_.measure(choices);
-    if (!accepts(measured)) return;
+    if (!accepts(measured)) return false;
     result_.choices = std::move(choices);
     result_.cost = problem_.cost(result_.choices);
     result_.measured = measured;
+    return true;
   }
 
   const SearchProblem& problem_;
@@ -156,7 +215,9 @@ SearchResult refined(const SearchProblem& problem, SearchResult result, const Li
 
 }  // namespace
 
-SearchResult search_margin(const SearchProblem& problem, double margin, int rounds) {
+SearchResult search_margin(const SearchProblem& of_maps, double margin, int rounds) {
+  if (std::isnan(margin)) throw Error("the margin is no number");
+  const SearchProblem problem = with_memory(of_maps);
   SearchResult result;
   result.path = path(problem.scores, problem.cost);
   const std::size_t groups = problem.scores.size();
@@ -166,11 +227,7 @@ SearchResult search_margin(const SearchProblem& problem, double margin, int roun
   const auto holds_at = [&](std::size_t steps) {
     return holds(problem.measure(choices_at(steps)), margin);
   };
-  if (!holds_at(0)) {
-    throw Error(
-        "the widest choices lose more than the margin: wider ones, a larger margin or more "
-        "search images would help");
-  }
+  if (!holds_at(0)) throw Error(why_not(problem.measure(choices_at(0)), margin));
   std::size_t good = 0, bad = result.path.size() + 1;
   while (bad - good > 1) {
     const std::size_t middle = good + (bad - good) / 2;
@@ -185,11 +242,16 @@ SearchResult search_margin(const SearchProblem& problem, double margin, int roun
   return refined(problem, std::move(result), {.margin = margin}, rounds);
 }
 
-SearchResult search_budget(const SearchProblem& problem, double budget, int rounds) {
+SearchResult search_budget(const SearchProblem& of_maps, double budget, int rounds) {
+  if (std::isnan(budget)) throw Error("the budget is no number");
+  const SearchProblem problem = with_memory(of_maps);
   SearchResult result;
   result.path = path(problem.scores, problem.cost);
   const std::size_t groups = problem.scores.size();
-  result.choices.assign(groups, 0);
+  while (result.steps < result.path.size() && result.path[result.steps].score_added < 0) {
+    ++result.steps;
+  }
+  result.choices = choices_after(groups, std::span(result.path).first(result.steps));
   while (problem.cost(result.choices) > budget) {
     if (result.steps == result.path.size()) {
       throw Error("no map of the path costs as little as the budget: the cheapest costs " +
@@ -201,7 +263,7 @@ SearchResult search_budget(const SearchProblem& problem, double budget, int roun
   result.path_choices = result.choices;
   for (std::size_t i = result.steps; i-- > 0;) {
     const PathStep& step = result.path[i];
-    if (result.choices[step.group] != step.to) continue;
+    if (result.choices[step.group] != step.to || !(step.score_added > 0)) continue;
     const Choices undone = with(result.choices, step.group, step.from);
     if (problem.cost(undone) <= budget) result.choices = undone;
   }

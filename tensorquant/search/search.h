@@ -18,7 +18,7 @@ struct Measurement {
 using MeasureChoices = std::function<Measurement(std::span<const std::size_t> choices)>;
 
 // Groups of places, with scores[group][choice], the widest choice first, what a whole map costs,
-// and how good it is in truth. Equal choices must get equal answers.
+// and how good it is in truth. Choices are measured once.
 struct SearchProblem {
   std::vector<std::vector<double>> scores;
   CostOfChoices cost;
@@ -39,13 +39,15 @@ struct SearchResult {
 //
 // Bisects the path for the last step that holds the margin, and looks at the next three, since loss
 // is not monotone. Then `rounds` times: measures the map with each group a choice wider and a
-// choice narrower; takes narrower choices while the margin holds, the largest saving first; then
-// the 12 best swaps by the sum of both changes of KL, none dearer, and keeps each that lowers the
-// KL. Throws an Error where the widest choices do not hold the margin.
+// choice narrower; takes narrower choices, the largest saving first, until none is left that holds
+// the margin; then the 12 best swaps, or single changes, by the sum of both changes of KL, none
+// dearer, and keeps each that lowers the KL. A map whose KL is not finite holds no margin. Throws
+// an Error where the widest choices do not hold it.
 SearchResult search_margin(const SearchProblem& problem, double margin, int rounds);
 
-// The best map found that costs at most `budget`: the first one on the path that does, with the
-// steps undone, the last first, that still fit; then the same rounds with the KL as the only judge.
+// The best map found that costs at most `budget`: the first one on the path that does, behind the
+// steps at its begin that lower the score, with those steps undone, the last first, that add to the
+// score and still fit; then the same rounds with the KL as the only judge.
 // Throws an Error where the narrowest map of the path costs more.
 SearchResult search_budget(const SearchProblem& problem, double budget, int rounds);
 

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
+#include <string>
 
 #include "tensorquant/base/error.h"
 
@@ -107,6 +109,89 @@ TEST(SearchBudget, SwapsWhereTheKlFallsAndTheCostStays) {
       best = std::min(best, model.sum(model.scores, choices));
   }
   EXPECT_EQ(result.measured.kl, best);
+}
+
+TEST(SearchMargin, NarrowsUntilNothingHoldsWithinARound) {
+  // The second group may be narrowed where the first is at its narrowest, but not both that far.
+  Model model;
+  model.scores = {{0, 100, 200, 300}, {0, 50, 60, 70}};
+  model.costs = {{8, 6, 4, 2}, {8, 6, 4, 2}};
+  const auto told = [&](std::size_t a, std::size_t b, double loss) {
+    model.told[{a, b}] = {0.1 * static_cast<double>(a + b), loss, 0};
+  };
+  for (std::size_t a = 0; a < 4; ++a) {
+    for (std::size_t b = 0; b < 4; ++b) told(a, b, b > 0 && a < 3 ? 0.9 : 0);
+  }
+  // So no step of the path holds, which starts with the second group.
+  told(3, 3, 0.9);
+  const SearchResult result = search_margin(model.problem(), 0.1, 1);
+  EXPECT_EQ(result.path_choices, (Choices{0, 0}));
+  EXPECT_EQ(result.choices, (Choices{3, 2}));  // the second group anew after the first
+}
+
+TEST(SearchMargin, NeverTakesAMapWhoseKlIsNotFinite) {
+  Model model;
+  const Choices last = choices_after(3, path(model.scores, model.problem().cost));
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const double kl : {inf, std::numeric_limits<double>::quiet_NaN()}) {
+    model.told[last] = {kl, 0, 0};
+    EXPECT_NE(search_margin(model.problem(), 100, 1).choices, last);
+  }
+}
+
+TEST(SearchMargin, TellsWhatIsLostAndHowManyImagesWouldDo) {
+  const auto error_with = [](const Measurement& widest) -> std::string {
+    Model model;
+    model.told[{0, 0, 0}] = widest;
+    try {
+      search_margin(model.problem(), 0.02, 0);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  // An error of 2 % must become 1 %: 4 times the images.
+  EXPECT_EQ(error_with({0, 0.01, 0.02}),
+            "the widest choices lose 1.00 % +- 2.00 %, together more than the margin of 2.00 %: "
+            "about 4.0 times as many search images would do");
+  EXPECT_EQ(error_with({0, 0.03, 0.001}),
+            "the widest choices lose 3.00 % +- 0.10 %, together more than the margin of 2.00 %: "
+            "wider ones or a larger margin would help");
+  EXPECT_NE(error_with({std::numeric_limits<double>::infinity(), 0, 0}).find("not finite"),
+            std::string::npos);
+}
+
+TEST(SearchBudget, KeepsStepsThatLowerTheScoreWhateverFits) {
+  Model model;
+  model.scores = {{0, -1, 4}, {0, 2, 9}, {0, -2, -3}};
+  const SearchResult all = search_budget(model.problem(), 100, 0);
+  EXPECT_EQ(all.choices, (Choices{1, 0, 2}));  // the least score of all 27 maps
+  const SearchResult some = search_budget(model.problem(), 13, 0);
+  EXPECT_EQ(some.choices[2], 2U);
+}
+
+TEST(SearchBudget, RefinesByNarrowingAloneWhereTheKlFalls) {
+  Model model;
+  model.told[{0, 0, 1}] = {-1, 0, 0};
+  EXPECT_EQ(search_budget(model.problem(), 100, 0).choices, (Choices{0, 0, 0}));
+  EXPECT_EQ(search_budget(model.problem(), 100, 1).choices, (Choices{0, 0, 1}));
+}
+
+TEST(Search, RefusesLimitsThatAreNoNumbers) {
+  Model model;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THROW(search_budget(model.problem(), nan, 0), Error);
+  EXPECT_THROW(search_margin(model.problem(), nan, 0), Error);
+  EXPECT_TRUE(model.measured.empty());
+}
+
+TEST(Search, MeasuresNoMapTwice) {
+  Model margin, budget;
+  search_margin(margin.problem(), 0.3, 3);
+  search_budget(budget.problem(), 12, 3);
+  for (const Model* const model : {&margin, &budget}) {
+    for (const auto& [choices, times] : model->measured) EXPECT_EQ(times, 1);
+  }
 }
 
 TEST(Search, AsksForTheSameMapsEachTime) {

@@ -29,6 +29,12 @@ Points points_of(const json& object, const char* key) {
     points.emplace_back(at, energy);
   }
   std::sort(points.begin(), points.end());
+  const auto twice =
+      std::adjacent_find(points.begin(), points.end(),
+                         [](const auto& a, const auto& b) { return a.first == b.first; });
+  if (twice != points.end()) {
+    throw Error("\"" + std::string(key) + "\" has two energies of one number");
+  }
   return points;
 }
 

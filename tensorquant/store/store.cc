@@ -8,8 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -51,8 +49,9 @@ json object_of(std::string_view text, const std::string& origin) {
 // What two records of one key have in common.
 json result_of(const std::string& record) {
   json result = json::parse(record);
-  result.erase("seconds");
-  result.erase("started_by");
+  for (const char* const circumstance : {"seconds", "started_by", "purpose"}) {
+    result.erase(circumstance);
+  }
   return result;
 }
 
@@ -60,12 +59,14 @@ json result_of(const std::string& record) {
 bool create_whole(const fs::path& path, const std::string& text) {
   const fs::path beside = path.parent_path() / (path.filename().string() + "." + own_name());
   {
+    errno = 0;
     std::ofstream file(beside, std::ios::binary);
     file << text;
     if (!file.flush()) {
+      const std::string reason = errno == 0 ? "cannot write" : system_reason();
       std::error_code ignored;
       fs::remove(beside, ignored);
-      throw Error(beside.string() + ": cannot write");
+      throw Error(beside.string() + ": " + reason);
     }
   }
   const bool made = link(beside.c_str(), path.c_str()) == 0;
@@ -99,7 +100,8 @@ Store::Store(fs::path folder, std::string_view shared) : folder_(std::move(folde
   fs::create_directories(folder_, failure);
   if (failure) throw Error(folder_.string() + ": " + failure.message());
   const fs::path path = folder_ / "store.json";
-  if (!create_whole(path, ours.dump(2) + "\n")) {
+  // What is there needs no writing: a store can be read in a folder that is full or read-only.
+  if (fs::exists(path, failure) || !create_whole(path, ours.dump(2) + "\n")) {
     require_same(ours, object_of(text_of(path), path.string()), path.string());
   }
   refresh();
@@ -132,18 +134,17 @@ void Store::refresh() {
   std::sort(files.begin(), files.end());
   for (const fs::path& path : files) {
     const std::string text = text_of(path);
-    std::size_t& begin = read_[path];
-    for (std::size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-      const std::string origin =
-          path.string() + ":" +
-          std::to_string(1 + std::count(text.begin(), text.begin() + std::ptrdiff_t(begin), '\n'));
-      json line = object_of(std::string_view(text).substr(begin, end - begin), origin);
+    Position& at = read_[path];
+    for (std::size_t end; (end = text.find('\n', at.bytes)) != std::string::npos;) {
+      const std::string origin = path.string() + ":" + std::to_string(at.lines + 1);
+      json line = object_of(std::string_view(text).substr(at.bytes, end - at.bytes), origin);
       if (!line.contains("key") || !line["key"].is_string()) {
         throw Error(origin + ": no \"key\", which must be a text");
       }
       const std::string key = line["key"];
       line.erase("key");
       add(key, line.dump(), origin);
+      at = {end + 1, at.lines + 1};
     }
   }
 }
@@ -174,14 +175,6 @@ void Store::append(const std::string& line) {
   // What stays without its end is ignored, but nothing may be written behind it.
   if (ftruncate(descriptor_, before) != 0) close();
   throw Error(own_.string() + ": " + reason);
-}
-
-std::string short_name(std::string_view key) {
-  std::uint64_t hash = 14695981039346656037U;
-  for (const char byte : key) hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211U;
-  std::array<char, 17> text = {};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
-  return text.data();
 }
 
 }  // namespace tensorquant

@@ -17,7 +17,8 @@ namespace tensorquant {
 // that no lock is needed, on network file systems neither; readers take the union. A line is on the
 // disk when put() returns; one that a killed process left without its end is ignored.
 //
-// Records are JSON objects. Two of one key must be equal in all but "seconds" and "started_by".
+// Records are JSON objects. Two of one key must be equal in all but "seconds", "started_by" and
+// "purpose".
 class Store {
  public:
   // Opens the folder or makes it. `shared` is a JSON object: an Error names what differs from that
@@ -39,19 +40,20 @@ class Store {
   void refresh();
 
  private:
+  struct Position {
+    std::size_t bytes = 0, lines = 0;
+  };
+
   void add(const std::string& key, std::string record, const std::string& origin);
   void append(const std::string& line);
   void close() noexcept;
 
   std::filesystem::path folder_;
-  std::map<std::string, std::string> records_;         // compact JSON
-  std::map<std::filesystem::path, std::size_t> read_;  // bytes of each file
-  int descriptor_ = -1;                                // of this process' file
+  std::map<std::string, std::string> records_;      // compact JSON
+  std::map<std::filesystem::path, Position> read_;  // of each file
+  int descriptor_ = -1;                             // of this process' file
   std::filesystem::path own_;
 };
-
-// A short name of a key, for tables: its FNV-1a hash of 64 bits as 16 hexadecimal digits.
-std::string short_name(std::string_view key);
 
 }  // namespace tensorquant
 

@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <fstream>
+#include <string>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/test_files.h"
@@ -97,7 +99,7 @@ TEST_F(StoreTest, TwoResultsOfOneKeyMustAgreeInAllButTheTime) {
     EXPECT_THAT(error.what(),
                 AllOf(HasSubstr("\"kl\":1,"), HasSubstr("\"kl\":1.5"), HasSubstr("'a'")));
   }
-  write_lines("host-1-1", "{\"key\":\"a\",\"kl\":1,\"seconds\":9}\n");
+  write_lines("host-1-1", "{\"key\":\"a\",\"kl\":1,\"purpose\":\"score\",\"seconds\":9}\n");
   EXPECT_EQ(error_of_opening(), "");
   write_lines("host-1-1", "{\"key\":\"a\",\"kl\":1,\"seconds\":9}\n{\"key\":\"a\",\"kl\":2}\n");
   EXPECT_THAT(error_of_opening(), HasSubstr("records-host-1-1.jsonl:2: two results of one key"));
@@ -109,6 +111,46 @@ TEST_F(StoreTest, NamesTheLineThatIsNoRecord) {
   EXPECT_THAT(error_of_opening(), HasSubstr("records-host-1-1.jsonl:2: no JSON object"));
   write_lines("host-1-1", "{\"kl\":1}\n");
   EXPECT_THAT(error_of_opening(), HasSubstr(":1: no \"key\""));
+}
+
+TEST_F(StoreTest, OneImageSetMayServeTwoPurposes) {
+  Store one(runs(), kShared), two(runs(), kShared);
+  one.put("a", R"({"kl": 1, "purpose": "score"})");
+  two.put("a", R"({"kl": 1, "purpose": "search"})");
+  one.refresh();
+  EXPECT_EQ(one.find("a"), R"({"kl":1,"purpose":"score"})");
+  EXPECT_EQ(error_of_opening(), "");
+}
+
+TEST_F(StoreTest, CountsLinesFromOneRefreshToTheNext) {
+  Store store(runs(), kShared);
+  write_lines("host-1-1", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
+  store.refresh();
+  write_lines("host-1-1", "{\"key\":\"a\"}\n{\"key\":\"b\"}\n{\"key\":\"c\"}\n[]\n");
+  try {
+    store.refresh();
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("records-host-1-1.jsonl:4: no JSON object"));
+  }
+  EXPECT_EQ(store.size(), 3U);
+}
+
+TEST_F(StoreTest, IsReadInATimeThatGrowsAsItsLines) {
+  Store(runs(), kShared);
+  const auto time_of = [&](int lines) {
+    std::string text;
+    for (int i = 0; i < lines; ++i) {
+      text +=
+          "{\"key\":\"" + std::to_string(i) + "\",\"maps\":\"" + std::string(100, 'x') + "\"}\n";
+    }
+    write_lines("host-1-1", text);
+    const std::clock_t start = std::clock();
+    EXPECT_EQ(Store(runs(), kShared).size(), static_cast<std::size_t>(lines));
+    return static_cast<double>(std::clock() - start);
+  };
+  const double few = time_of(1000);
+  EXPECT_LT(time_of(20000), 60 * few);  // 20 times as many; 400 times where lines were recounted
 }
 
 TEST_F(StoreTest, ReadsWhatOthersWriteWhileItIsOpen) {
@@ -166,10 +208,28 @@ TEST_F(StoreTest, AFullDiskIsAnErrorThatLeavesTheStoreAsItWas) {
   EXPECT_EQ(store.find("small"), R"({"kl":2})");
 }
 
-TEST(ShortName, IsTheHashThatItsAuthorsPublish) {
-  EXPECT_EQ(short_name(""), "cbf29ce484222325");
-  EXPECT_EQ(short_name("a"), "af63dc4c8601ec8c");
-  EXPECT_EQ(short_name("foobar"), "85944171f73967e8");
+TEST_F(StoreTest, OnAFullDiskCanStillBeReadAndANewOneTellsWhyNot) {
+  Store(runs(), kShared).put("a", R"({"kl": 1})");
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {0, 0};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      if (Store(runs(), kShared).find("a") != R"({"kl":1})") _exit(1);
+    } catch (const Error&) {
+      _exit(2);
+    }
+    try {
+      Store(folder / "other", kShared);
+    } catch (const Error& error) {
+      _exit(std::string(error.what()).find("File too large") == std::string::npos ? 3 : 0);
+    }
+    _exit(4);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

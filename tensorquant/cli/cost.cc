@@ -82,9 +82,11 @@ void print_table(const CostOptions& options, const CostTable& table) {
                           .c_str());
   std::int64_t macs = 0;
   for (const LayerFacts& facts : table.facts) macs += facts.macs;
-  const auto line = [](const char* name, const std::optional<double>& value, const char* unit) {
+  const char* const why_unknown =
+      options.checkpoint.empty() ? "needs --checkpoint" : "a scale hides the weights' codes";
+  const auto line = [&](const char* name, const std::optional<double>& value, const char* unit) {
     value ? std::printf("%-12s%.6g %s\n", name, *value, unit)
-          : std::printf("%-12sunknown: a scale hides the weights' codes\n", name);
+          : std::printf("%-12sunknown: %s\n", name, why_unknown);
   };
   line("MACs", static_cast<double>(macs), "");
   line("bits", cost.bits, "of weights and biases");

@@ -10,7 +10,9 @@ namespace tensorquant {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 TEST_F(ModelCommands, CostCountsWithoutACheckpointWhatDoesNotDependOnWeights) {
   const Result result = run({"cost", "--model", "resnet20", "--weights", "nearest,4,3",
@@ -23,6 +25,17 @@ TEST_F(ModelCommands, CostCountsWithoutACheckpointWhatDoesNotDependOnWeights) {
   // From formats: log2(27) + 4 + 8 - 2 = 14.8, and a bit for the sign.
   EXPECT_EQ(report["layers"][1]["accumulator"]["worst_case"], 16);
   EXPECT_TRUE(report["layers"][1]["accumulator"]["given"].is_null());
+}
+
+TEST_F(ModelCommands, CostSaysWhyACountIsUnknown) {
+  std::vector<std::string> arguments = {"cost", "--model", "lenet5", "--weights",
+                                        "int,8,scale=max"};
+  EXPECT_THAT(run(arguments).out,
+              AllOf(HasSubstr("unknown: needs --checkpoint"), Not(HasSubstr("a scale hides"))));
+  ASSERT_EQ(train("net", {"--epochs", "1"}).code, 0);
+  arguments.insert(arguments.end(), {"--checkpoint", file("net")});
+  EXPECT_THAT(run(arguments).out, AllOf(HasSubstr("unknown: a scale hides the weights' codes"),
+                                        Not(HasSubstr("--checkpoint"))));
 }
 
 TEST_F(ModelCommands, CostTellsOfCodesAccumulatorsSeenAndATechnologyOfYourOwn) {

@@ -156,6 +156,15 @@ ImageDataset load_search_images(MapSearchOptions& options, const SearchSetup& se
   return images;
 }
 
+// `split` of a folder; a file of records has none.
+ordered_json report_of(const DataOptions& options, const char* split, const ImageDataset& images) {
+  std::error_code ignored;
+  const bool is_folder = std::filesystem::is_directory(options.path, ignored);
+  return {{"path", options.path},
+          {"split", is_folder ? ordered_json(split) : ordered_json()},
+          {"images", images.count}};
+}
+
 ordered_json report_of(const LogitMetrics& metrics) {
   const auto images = static_cast<double>(metrics.images);
   return {{"images", metrics.images},
@@ -198,12 +207,19 @@ void print_map(const char* name, const ordered_json& map, const std::string& cos
 
 void print_search(const MapSearchOptions& options, const ordered_json& report) {
   const double widest = report["widest"];
-  for (const ordered_json& step : report["path"]) {
+  for (const auto& [name, set] : report["data"].items()) {
+    const std::string split =
+        set["split"].is_null() ? "" : set["split"].get<std::string>() + " of ";
+    std::printf("%-12s%zu images: %s%s\n", name.c_str(), set["images"].get<std::size_t>(),
+                split.c_str(), set["path"].get<std::string>().c_str());
+  }
+  std::printf("\n");
+  for (std::size_t i = 0; i < report["steps"].get<std::size_t>(); ++i) {
+    const ordered_json& step = report["path"][i];
     std::printf("%s %s -> %s: score %+.2g, %s %.4f\n", step["place"].get<std::string>().c_str(),
                 step["from"].get<std::string>().c_str(), step["to"].get<std::string>().c_str(),
                 step["score_added"].get<double>(), options.cost.c_str(),
                 step["share"].get<double>());
-    if (step["cost"] == report["path_cost"]) break;
   }
   std::printf("\n");
   print_map("found", report["found"], options.cost, widest);
@@ -261,13 +277,19 @@ class MapSearch {
       const Override maps = maps_.maps(choices);
       return cli::report_of(maps_, choices, search(maps), test(maps));
     };
-    ordered_json report = {{"model", options_.setup.model},
-                           {"checkpoint", options_.setup.checkpoint},
-                           {"cost", options_.cost},
-                           {"widest", widest},
-                           {"path_cost", maps_.cost(result.path_choices)},
-                           {"found", told(result.choices)},
-                           {"uniform", nullptr}};
+    ordered_json report = {
+        {"model", options_.setup.model},
+        {"checkpoint", options_.setup.checkpoint},
+        {"data",
+         {{"score", cli::report_of(options_.setup.score_data, "train", setup_.score_data)},
+          {"search", cli::report_of(options_.search_data, "train", images_)},
+          {"test", cli::report_of(options_.test_data, "test", test_images)}}},
+        {"cost", options_.cost},
+        {"widest", widest},
+        {"path_cost", maps_.cost(result.path_choices)},
+        {"steps", result.steps},
+        {"found", told(result.choices)},
+        {"uniform", nullptr}};
     const std::size_t choices = setup_.choices.front().size();
     if (const auto uniform = next_uniform(maps_, choices, result.cost)) {
       report["uniform"] = told(Choices(maps_.groups().size(), *uniform));
@@ -305,15 +327,19 @@ class MapSearch {
   std::size_t evaluations_ = 0;
 };
 
-// The test images' file may be missing until the end, but not its name.
+// Sets that are not named come from the folder that is. The test images' file may be missing until
+// the end, but not its name.
 void resolve_data(MapSearchOptions& options) {
   const ModelInfo& info = find_model(options.setup.model);
-  options.test_data.resolve(info);
-  DataOptions& score = options.setup.score_data;
+  DataOptions &score = options.setup.score_data, &test = options.test_data;
   std::error_code ignored;
-  if (score.path.empty() && std::filesystem::is_directory(options.test_data.path, ignored)) {
-    score.path = options.test_data.path;
+  for (const DataOptions* const named : {&test, &score, &options.search_data}) {
+    if (!std::filesystem::is_directory(named->path, ignored)) continue;
+    for (DataOptions* const other : {&test, &score}) {
+      if (other->path.empty()) other->path = named->path;
+    }
   }
+  test.resolve(info);
   score.resolve(info);
 }
 

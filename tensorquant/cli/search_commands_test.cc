@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -114,6 +115,38 @@ TEST_F(SearchCommands, SearchKeepsTheMarginAndWritesTheMap) {
   EXPECT_EQ(cost["cost"], found["found"]["cost"]);
 }
 
+TEST_F(SearchCommands, SearchTakesAllImagesFromTheFolderThatIsNamedAndTellsSo) {
+  std::vector<std::string> all = arguments("search", "runs", {"--margin", "5", "--refine", "0"});
+  all.erase(std::find(all.begin(), all.end(), "--data"),
+            std::find(all.begin(), all.end(), "--search-images"));
+  all.emplace_back("--json");
+  const Result result = run(all);
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json found = json::parse(result.out);
+  const auto set = [&](const char* split, int images) {
+    return json{{"path", folder.string()}, {"split", split}, {"images", images}};
+  };
+  EXPECT_EQ(found["data"]["score"], set("train", 60));
+  EXPECT_EQ(found["data"]["search"], set("train", 80));
+  EXPECT_EQ(found["data"]["test"], set("test", 50));
+  all.pop_back();
+  EXPECT_THAT(run(all).out, HasSubstr("test        50 images: test of " + folder.string()));
+}
+
+TEST_F(SearchCommands, SearchPrintsTheStepsThatItTook) {
+  const auto lines_of = [](const std::string& text) {
+    std::size_t lines = 0, at = 0;
+    while ((at = text.find(" -> ", at)) != std::string::npos) ++lines, ++at;
+    return lines;
+  };
+  const std::vector<std::string> none = {"--budget", "1", "--places", "weights", "--refine", "0"};
+  const std::vector<std::string> some = {"--budget", "0.6", "--refine", "0"};
+  for (const auto& options : {none, some}) {
+    const json found = report("search", "runs", options);
+    EXPECT_EQ(lines_of(run(arguments("search", "runs", options)).out), found["steps"]);
+  }
+}
+
 TEST_F(SearchCommands, SearchWithinABudgetCostsNoMoreAndTiesWidths) {
   for (const std::string cost : {"bops", "ebops", "bits", "traffic", "energy"}) {
     const json found = report(
@@ -168,6 +201,7 @@ TEST_F(SearchCommands, WrongSettingsAreOneLine) {
   wrong("search", {}, 2, "--margin");
   wrong("search", {"--margin", "1", "--budget", "0.5"}, 2, "--margin");
   wrong("search", {"--margin", "1", "--cost", "gold"}, 2, "gold");
+  wrong("search", {"--margin", "1", "--cost", "peak"}, 2, "peak");
   wrong("search", {"--budget", "1e-9"}, 1, "budget");
   wrong("search", {"--margin", "1", "--tie", "nothing"}, 1, "nothing");
   wrong("sensitivity", {"--places", "weight:fc9"}, 1, "weight:fc9");

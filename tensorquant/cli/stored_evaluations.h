@@ -21,7 +21,6 @@ class StoredEvaluations {
   // A KL or an error that is no finite number is infinite.
   LogitMetrics operator()(const Override& maps);
 
-  std::size_t answers() const { return answers_; }
   std::size_t evaluations() const { return evaluations_; }  // those made now
 
  private:

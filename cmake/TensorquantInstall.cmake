@@ -22,7 +22,7 @@ function(tensorquant_install_headers)
 endfunction()
 
 install(FILES tensorquant/tensorquant.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant)
-tensorquant_install_headers(base formats kernels quantizers maps arithmetic calibration onnx data measure)
+tensorquant_install_headers(base formats kernels quantizers maps arithmetic calibration search store onnx data measure)
 
 if(TENSORQUANT_TORCH)
   install(EXPORT tensorquant-torch NAMESPACE tensorquant:: DESTINATION ${TENSORQUANT_CMAKE_DIR})

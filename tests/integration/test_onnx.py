@@ -137,7 +137,7 @@ class OnnxFiles(unittest.TestCase):
 
     def test_export_refuses_what_a_dialect_cannot_say_and_writes_nothing(self):
         out = self.dir / "out.onnx"
-        says = "layers 'fc' (MatMul), 'Relu' (Relu), the model's input: QuantizeLinear rounds ties to even"
+        says = "layers 'input:x' (input), 'fc' (MatMul), 'Relu' (Relu): QuantizeLinear rounds ties to even"
         self.fails(1, "export", self.net, out, "--extrinsic", "nearest,8,4", says=says)
         self.fails(1, "export", self.net, out, "--intrinsic", "fp16", says="rounded arithmetic has no form in ONNX")
         self.assertFalse(out.exists())

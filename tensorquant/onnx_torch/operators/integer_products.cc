@@ -147,8 +147,7 @@ Function qlinear_add(const NodeView& node) {
 Function qlinear_average_pool(const NodeView& node) {
   if (node.integer("channels_last", 0) != 0) throw Error("channels_last is not supported");
   const Codes codes = codes_of(node.input_type(0));
-  const Operators windows = window_operators();
-  return [=, pool = windows.at("AveragePool").make(node)](const Tensors& in) {
+  return [=, pool = find_operator("", "AveragePool")->make(node)](const Tensors& in) {
     const at::Tensor mean = pool({numbers_of(in[0], in[2], 1)}).front();  // of exact sums
     const at::Tensor factor = in[1].reshape({}) / in[3].reshape({});
     return Tensors{to_codes(mean.to(at::kFloat) * factor, optional_input(in, 4), codes)};

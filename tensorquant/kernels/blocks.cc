@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <type_traits>
 #include <variant>
 
 #include "tensorquant/base/bits.h"
@@ -60,6 +61,8 @@ class FloatingPointBlocks {
 
   explicit FloatingPointBlocks(const FloatingPoint& format)
       : step_shift_(static_cast<I>(format.significand_bits) << kStoredBits<T>),
+        inverse_sum_(
+            static_cast<I>((U{2 * kBias<T>} << kStoredBits<T>)+static_cast<U>(step_shift_))),
         min_exponent_(static_cast<T>(std::ldexp(1.0, format.min_exponent()))),
         largest_(static_cast<T>(format.largest())),
         exponents_{.lowest = 1 - kBias<T> - format.last_bit(),
@@ -78,8 +81,7 @@ class FloatingPointBlocks {
     const auto power =
         hn::Max(hn::And(hn::BitCast(di, x), exponent_mask), hn::BitCast(di, group.first));
     const V step = hn::BitCast(d, hn::Sub(power, hn::Set(di, step_shift_)));
-    // The exponent fields of 2^e and 2^-e add up to twice the bias.
-    const auto inverse_sum = hn::Set(di, (I{2 * kBias<T>} << kStoredBits<T>)+step_shift_);
+    const auto inverse_sum = hn::Set(di, inverse_sum_);
     const V inverse_step = hn::BitCast(d, hn::Sub(inverse_sum, power));
     const V rounded = hn::Round(hn::Mul(x, inverse_step));
     const V y = hn::Mul(kRoundingKeepsSign ? rounded : hn::CopySign(rounded, x), step);
@@ -87,7 +89,11 @@ class FloatingPointBlocks {
   }
 
  private:
-  I step_shift_;
+  using U = std::make_unsigned_t<I>;
+
+  // The exponent fields of 2^e and 2^-e add up to twice the bias. The sum may be one of the sign's
+  // bit: what is subtracted from it brings it back.
+  I step_shift_, inverse_sum_;
   T min_exponent_, largest_;
   ScaleExponents exponents_;
 };

@@ -62,7 +62,8 @@ python() {
   ruff format --check python
   install_package build/pip
   pytest -q -rs --ignore=python/tests/ops --ignore=python/tests/torch --ignore=python/tests/pytorch_models \
-    --ignore=python/tests/keras
+    --ignore=python/tests/keras --ignore=python/tests/onnx
+  pytest -q -rs python/tests/onnx
   pytest -q -rs python/tests/ops
   pytest -q -rs python/tests/torch
   # PyTorch loads Triton, if there is one, which aborts where TensorFlow or JAX came first.

@@ -1,4 +1,43 @@
-"""What the rounded functions in a call of a layer are told."""
+"""What the rounded functions in a call of a layer are told, and what they share."""
+
+from tensorquant._core import Error
+
+# By exponents: functions that are rounded once.
+ROOTS = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
+_MOST_FACTORS = 4
+
+
+def factors_of(exponent):
+    """How many factors a power has that is a product, each of which is rounded.
+
+    Raises:
+        tensorquant.Error: The power is no such product. Those of ROOTS are none.
+    """
+    if exponent not in range(1, _MOST_FACTORS + 1):
+        raise Error(
+            f"a power of {exponent} cannot be rounded: only 1 to 4, -1, 0.5 and -0.5 can be"
+        )
+    return int(exponent)
+
+
+def same_padding(sizes, kernel, stride, dilation):
+    """How many zeros give as many windows as there are strides: the smaller halves, and the larger.
+
+    Args:
+        sizes: Of the spatial dimensions; None where they are unknown.
+        kernel, stride, dilation: A number for each.
+
+    Raises:
+        tensorquant.Error: A size is unknown and counts.
+    """
+    totals = []
+    for size, k, s, d in zip(sizes, kernel, stride, dilation):
+        extent = (k - 1) * d + 1
+        if size is None and s > 1:
+            raise Error("padding 'same' with strides needs inputs of known size")
+        # With stride 1 the size does not matter.
+        totals.append(max((-(-size // s) - 1) * s + extent - size if size else extent - 1, 0))
+    return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
 
 
 class Rounding:

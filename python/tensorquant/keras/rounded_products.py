@@ -6,11 +6,11 @@ is computed here.
 
 import dataclasses
 import functools
-import math
 
 from keras import layers, ops
 
 from tensorquant._core import Error
+from tensorquant.frontend.rounding import same_padding
 from tensorquant.keras import einsum
 from tensorquant.keras.keras_internals import get_keras_mask
 from tensorquant.keras.rounded_activations import activated
@@ -67,20 +67,11 @@ class _Axes:
 
 def _paddings(padding, sizes, kernel, stride, dilation):
     """How many zeros go before and behind each spatial dimension."""
-    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
     if padding == "valid":
         return (0,) * len(kernel), (0,) * len(kernel)
     if padding == "causal":
-        return tuple(extent - 1 for extent in extents), (0,) * len(kernel)
-    totals = []
-    for size, extent, s in zip(sizes, extents, stride):
-        if size is None and s > 1:
-            raise Error("padding 'same' with strides needs inputs of known size")
-        # With stride 1 the size does not matter.
-        totals.append(
-            max(((math.ceil(size / s) - 1) * s + extent - size) if size else extent - 1, 0)
-        )
-    return tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
+        return tuple((k - 1) * d for k, d in zip(kernel, dilation)), (0,) * len(kernel)
+    return same_padding(sizes, kernel, stride, dilation)
 
 
 def _convolution(layer, rounding, inputs, kernel, groups):

@@ -13,7 +13,7 @@ from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.context import Axes
 from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
-from tensorquant.onnx.pieces import Changes, Pieces, constant_values
+from tensorquant.onnx.pieces import Changes, Pieces, constant_values, cuts_of
 from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
 from tensorquant.onnx.scales import Origins, RunScales, found_scales
 from tensorquant.onnx.session import FLOATS
@@ -105,22 +105,13 @@ class Application:
         ]
         return any(quantizer.is_random for quantizer in chosen)
 
-    def cuts(self):
-        """The names of the quantized values by the places of the nodes that make them."""
-        found = {}
-        for place, node in enumerate(self._nodes):
-            own = [name for name in node.output if name in self.outputs]
-            if own:
-                found[place] = own
-        return found
-
     def changes(self, step):
         """The Changes of the model at a step of random rounding, and what its weights were.
 
         Returns:
             The Changes, and pairs of quantizer, array and Context by layer and place.
         """
-        changes, parameters, scales = Changes(cuts=self.cuts()), {}, {}
+        changes, parameters, scales = Changes(cuts=cuts_of(self._model.flat, self.outputs)), {}, {}
         for layer, quantizers in self._hit:
             for parameter in self._quantized(layer, quantizers):
                 quantizer = getattr(quantizers, parameter.role)

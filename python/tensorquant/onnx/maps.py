@@ -11,7 +11,7 @@ from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of
 from tensorquant.numbers.checks import Seed, Step, checked
 from tensorquant.onnx.application import Application, Quantized
 from tensorquant.onnx.model import OnnxModel
-from tensorquant.onnx.pieces import Changes
+from tensorquant.onnx.pieces import Changes, cuts_of
 from tensorquant.onnx.rounded import arithmetic_of
 from tensorquant.onnx.session import FLOATS
 
@@ -174,12 +174,7 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
 @contextlib.contextmanager
 def watching(model, names, function):
     """observe() of the values of a dictionary, which has what the function is told of each."""
-    cuts = {}
-    for place, node in enumerate(model.flat.graph.node):
-        own = [name for name in node.output if name in names]
-        if own:
-            cuts[place] = own
-    pieces = model.cut(Changes(cuts=cuts))
+    pieces = model.cut(Changes(cuts=cuts_of(model.flat, names)))
 
     def look(name, array):
         if array.dtype.name in FLOATS:

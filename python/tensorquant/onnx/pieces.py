@@ -199,6 +199,12 @@ def _find_dead(steps, kept):
         read.update(names)
 
 
+def cuts_of(flat, names):
+    """What Changes has as `cuts` for values of a model, a ModelProto."""
+    own = [[name for name in node.output if name in names] for node in flat.graph.node]
+    return {place: found for place, found in enumerate(own) if found}
+
+
 def reads_of(node):
     """The names of all values that a node reads, those of its subgraphs included."""
     names = [name for name in node.input if name]

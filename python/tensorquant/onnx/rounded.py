@@ -4,6 +4,8 @@ import numpy as np
 import onnx
 
 from tensorquant._core import Error
+from tensorquant.frontend.rounding import ROOTS, factors_of, same_padding
+from tensorquant.frontend.rounding import Rounding as LayerRounding
 from tensorquant.onnx.scales import transposed
 from tensorquant.ops import host
 from tensorquant.ops.operation import operation_with_scales
@@ -58,7 +60,7 @@ class NodeView:
         return name in self._attributes
 
 
-class Rounding:
+class Rounding(LayerRounding):
     """What the rounded function of a node is told.
 
     Args:
@@ -68,10 +70,8 @@ class Rounding:
     """
 
     def __init__(self, arithmetic, step, scales):
-        self._arithmetic = arithmetic
-        self._step = step
+        super().__init__(arithmetic, 0, step)
         self._scales = scales
-        self._count = 0
 
     def scales(self, place):
         """The TensorScales of an input of the node, or None."""
@@ -79,32 +79,27 @@ class Rounding:
 
     def sum(self, kind, operands, scales=(None, None), **options):
         """A sum of products, of elements and scales apart where operands have scales."""
-        for name, one in zip(("x_format", "w_format"), scales):
-            if one is not None:
-                options[name] = one.spec
-        if kind == "convolution":
-            for one in scales:
-                if one is not None and not one.is_one:
-                    self._arithmetic.refuse_blocks(one.spec, one.per, operands[1].shape[2:])
-        return self._run(kind, operands, [one and one.scales for one in scales], options)
+        kernel = operands[1].shape[2:] if kind == "convolution" else ()
+        return self._run(kind, operands, scales, kernel, options)
 
     def values(self, kind, *operands, **options):
         """An operation on values."""
-        return self._run(kind, operands, (), {"has_weights": False, "on_values": True, **options})
+        options = {"has_weights": False, "on_values": True, **options}
+        return self._run(kind, operands, (), (), options)
 
     def function(self, name, *operands):
         """An elementwise function of one array, or of two that are broadcast."""
         operands = np.broadcast_arrays(*operands)
         return self.values("elementwise", *operands, function=name)
 
-    def _run(self, kind, operands, scales, options):
+    def _run(self, kind, operands, known, kernel, options):
         arrays = [x for x in operands if x is not None]
         kinds = ", ".join(dict.fromkeys(x.dtype.name for x in arrays))
         if "," in kinds or not kinds.startswith("float"):
             raise Error(f"its arithmetic cannot be rounded: its inputs are of type {kinds}")
-        operation = self._arithmetic.operation(kind, self._count, **options)
-        self._count += 1
-        operation, factors = operation_with_scales(operation, scales)
+        operation = self._operation(kind, known, kernel, **options)
+        self._index += 1
+        operation, factors = operation_with_scales(operation, [one and one.scales for one in known])
         return host.arithmetic(operation.text, False, self._step, *arrays, *factors)[0]
 
 
@@ -122,36 +117,30 @@ def compute(node, rounding, *inputs):
 
 
 def _conv(node, rounding, x, w, b=None):
-    kernel = w.shape[2:]
-    stride, dilation = _sizes(node, kernel)
-    begin, end = _paddings(node, x.shape[2:], kernel, stride, dilation)
-    return rounding.sum(
-        "convolution",
-        (x, w, b),
-        (rounding.scales(0), rounding.scales(1)),
-        stride=stride,
-        dilation=dilation,
-        padding_begin=begin,
-        padding_end=end,
-        groups=node.get("group", 1),
-    )
+    stride, dilation = _sizes(node, w.shape[2:])
+    paddings = _paddings(node, x.shape[2:], w.shape[2:], stride, dilation)
+    return _convolution(node, rounding, (x, w, b), paddings)
 
 
 def _conv_transpose(node, rounding, x, w, b=None):
-    kernel = w.shape[2:]
-    stride, dilation = _sizes(node, kernel)
-    padding = tuple(node.get("pads", (0,) * 2 * len(kernel))[: len(kernel)])
+    none = (0,) * (w.ndim - 2)
+    padding = tuple(node.get("pads", none + none)[: w.ndim - 2])
+    more = {"transposed": True, "output_padding": tuple(node.get("output_padding", none))}
+    return _convolution(node, rounding, (x, w, b), (padding, padding), **more)
+
+
+def _convolution(node, rounding, operands, paddings, **options):
+    stride, dilation = _sizes(node, operands[1].shape[2:])
     return rounding.sum(
         "convolution",
-        (x, w, b),
+        operands,
         (rounding.scales(0), rounding.scales(1)),
         stride=stride,
         dilation=dilation,
-        padding_begin=padding,
-        padding_end=padding,
+        padding_begin=paddings[0],
+        padding_end=paddings[1],
         groups=node.get("group", 1),
-        transposed=True,
-        output_padding=tuple(node.get("output_padding", (0,) * len(kernel))),
+        **options,
     )
 
 
@@ -290,23 +279,15 @@ def _prelu(node, rounding, x, slope):
     return np.where(x > 0, x, rounding.function("multiply", x, slope))
 
 
-_POWERS = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
-_MOST_FACTORS = 4
-
-
 def _power(node, rounding, x, exponent):
     if exponent.size != 1:
         raise Error("its arithmetic cannot be rounded: its exponents are several")
     x = x.reshape(np.broadcast_shapes(x.shape, exponent.shape))
     exponent = float(exponent.reshape(()))
-    if exponent in _POWERS:
-        return rounding.function(_POWERS[exponent], x)
-    if exponent not in range(1, _MOST_FACTORS + 1):
-        raise Error(
-            f"a power of {exponent} cannot be rounded: only 1 to 4, -1, 0.5 and -0.5 can be"
-        )
+    if exponent in ROOTS:
+        return rounding.function(ROOTS[exponent], x)
     y = x.copy()
-    for _ in range(int(exponent) - 1):
+    for _ in range(factors_of(exponent) - 1):
         y = rounding.function("multiply", y, x)
     return y
 
@@ -324,11 +305,7 @@ def _paddings(node, sizes, kernel, stride, dilation):
     if not word.startswith("SAME"):
         pads = tuple(node.get("pads", (0,) * 2 * rank)) if word == "NOTSET" else (0,) * 2 * rank
         return pads[:rank], pads[rank:]
-    totals = [
-        max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-        for n, k, s, d in zip(sizes, kernel, stride, dilation)
-    ]
-    less, more = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
+    less, more = same_padding(sizes, kernel, stride, dilation)
     return (less, more) if word == "SAME_UPPER" else (more, less)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from tensorquant._core import Error
+from tensorquant.frontend.rounding import ROOTS, factors_of
 
 
 def on_tensors(rounding, kind, operands, float_function, **options):
@@ -125,24 +126,12 @@ def _reflected_divide(rounding, input, other):
     return _divide_tensors(rounding, other, input)
 
 
-_POWERS = {
-    0.5: ("sqrt", torch.sqrt),
-    -0.5: ("rsqrt", torch.rsqrt),
-    -1: ("reciprocal", torch.reciprocal),
-}
-_MOST_FACTORS = 4
-
-
 def _power(rounding, input, exponent):
-    if exponent in _POWERS:
-        name, of_torch = _POWERS[exponent]
-        return _elementwise(rounding, name, (input,), of_torch)
-    if exponent not in range(1, _MOST_FACTORS + 1):
-        raise Error(
-            f"a power of {exponent} cannot be rounded: only 1 to 4, -1, 0.5 and -0.5 can be"
-        )
+    if exponent in ROOTS:
+        name = ROOTS[exponent]
+        return _elementwise(rounding, name, (input,), getattr(torch, name))
     y = input
-    for factor in range(2, int(exponent) + 1):
+    for factor in range(2, factors_of(exponent) + 1):
         y = multiply(rounding.part(f"factor{factor}"), y, input)
     return y
 

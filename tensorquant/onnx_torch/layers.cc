@@ -41,10 +41,6 @@ struct Outputs {
   }
 };
 
-bool is_recurrent(const std::string& type) {
-  return type == "LSTM" || type == "GRU" || type == "RNN";
-}
-
 // Any node, by its function.
 struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
   OperatorImpl(std::string op_type, Function function, RoundedFunction rounded_function,
@@ -77,7 +73,7 @@ struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
   }
 
   Outputs forward(Tensors inputs) {
-    return {function(with_parameters(std::move(inputs))), is_recurrent(op_type)};
+    return {function(with_parameters(std::move(inputs))), onnx::is_recurrent(op_type)};
   }
 
   std::string op_type;
@@ -405,7 +401,7 @@ Function with_integer_sums(const NodeView& node, const Function& product, const 
 }  // namespace
 
 std::string weight_name(const std::string& op_type, std::size_t input) {
-  if (!is_recurrent(op_type)) return "weight";
+  if (!onnx::is_recurrent(op_type)) return "weight";
   return input == 1 ? "weight_ih" : "weight_hh";
 }
 

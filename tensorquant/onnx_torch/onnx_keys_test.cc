@@ -7,25 +7,14 @@
 #include "tensorquant/libtorch/model/observers.h"
 #include "tensorquant/libtorch/model/summary.h"
 #include "tensorquant/onnx_torch/onnx_model.h"
+#include "tensorquant/onnx_torch/test_models.h"
 
 namespace tensorquant {
 namespace {
 
-using onnx::DataType;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using Texts = std::vector<std::string>;
-
-onnx::NodeProto node(const std::string& type, Texts inputs, Texts outputs,
-                     const std::string& name) {
-  onnx::NodeProto made;
-  made.op_type = type;
-  made.name = name;
-  made.inputs = std::move(inputs);
-  made.outputs = std::move(outputs);
-  return made;
-}
 
 // left, right -> a sum, a split into two rows, the lower row's Relu. `mask` goes through.
 onnx::ModelProto model_of_two_inputs() {

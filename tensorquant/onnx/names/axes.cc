@@ -1,7 +1,6 @@
 #include "tensorquant/onnx/names/axes.h"
 
 #include <algorithm>
-#include <string_view>
 #include <unordered_set>
 
 namespace tensorquant::onnx {
@@ -17,12 +16,11 @@ bool is_set(const Node& node, std::string_view name) {
   return attribute != nullptr && attribute->i != 0;
 }
 
-bool is_recurrent(const Node& node) {
-  return node.domain.empty() &&
-         (node.op_type == "LSTM" || node.op_type == "GRU" || node.op_type == "RNN");
-}
-
 }  // namespace
+
+bool is_recurrent(std::string_view op_type) {
+  return op_type == "LSTM" || op_type == "GRU" || op_type == "RNN";
+}
 
 WeightAxes weight_axes(const Layer& layer, std::size_t weight) {
   const Node& node = *layer.node;
@@ -36,7 +34,7 @@ WeightAxes weight_axes(const Layer& layer, std::size_t weight) {
     const bool has_outputs_last = is_left == is_set(node, is_left ? "transA" : "transB");
     return has_outputs_last ? WeightAxes{1, 0, /*is_turned=*/true} : WeightAxes{0, 1};
   }
-  if (is_recurrent(node)) return {1, 2};  // (directions, outputs, inputs)
+  if (is_recurrent(node.op_type)) return {1, 2};  // (directions, outputs, inputs)
   return {0, 1};
 }
 
@@ -46,7 +44,7 @@ int output_axis(const Layer& layer) {
 
 std::size_t quantized_outputs(const Layer& layer) {
   const Node& last = layer.bias_node != nullptr ? *layer.bias_node : *layer.node;
-  const bool all = is_recurrent(*layer.node) || layer.role == Layer::Role::moves;
+  const bool all = is_recurrent(layer.node->op_type) || layer.role == Layer::Role::moves;
   return all ? last.outputs.size() : std::min<std::size_t>(last.outputs.size(), 1);
 }
 

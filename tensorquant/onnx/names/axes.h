@@ -2,6 +2,7 @@
 #define TENSORQUANT_ONNX_NAMES_AXES_H_
 
 #include <cstddef>
+#include <string_view>
 
 #include "tensorquant/onnx/names/layers.h"
 
@@ -23,6 +24,9 @@ inline constexpr WeightAxes kBiasAxes = {-1, -1};
 
 // The axis of the channels in what the layer gives.
 int output_axis(const Layer& layer);
+
+// LSTM, GRU and RNN.
+bool is_recurrent(std::string_view op_type);
 
 // How many of its outputs rules hit: the first, of LSTM and the like all.
 std::size_t quantized_outputs(const Layer& layer);

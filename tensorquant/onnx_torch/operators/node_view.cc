@@ -76,10 +76,6 @@ std::int64_t integer_of(const at::Tensor& tensor) {
   return integers_of(tensor).front();
 }
 
-at::Tensor optional_input(const Tensors& inputs, std::size_t i) {
-  return i < inputs.size() ? inputs[i] : at::Tensor();
-}
-
 std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise) {
   const std::int64_t value = node.integer(name, otherwise);
   if (value < 1) {

@@ -68,6 +68,11 @@ inline bool is_given(const Tensors& inputs, std::size_t i) {
   return i < inputs.size() && inputs[i].defined();
 }
 
+// Undefined where it is left out.
+inline at::Tensor optional_input(const Tensors& inputs, std::size_t i) {
+  return is_given(inputs, i) ? inputs[i] : at::Tensor();
+}
+
 // A list of integers that a node takes from an attribute or an input; read once if it is constant.
 class IntegerList {
  public:
@@ -88,9 +93,6 @@ IntegerList axes_of(const NodeView& node, std::int64_t with_input);
 
 // The integer of a tensor that holds one; Error if it holds more or none.
 std::int64_t integer_of(const at::Tensor& tensor);
-
-// Undefined where it is left out.
-at::Tensor optional_input(const Tensors& inputs, std::size_t i);
 
 // An attribute that is 1 or more; Error if it is not.
 std::int64_t positive(const NodeView& node, std::string_view name, std::int64_t otherwise);

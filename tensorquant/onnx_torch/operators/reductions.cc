@@ -161,7 +161,7 @@ Function negative_log_likelihood_loss(const NodeView& node) {
     const at::Tensor labels = in[1].to(at::kLong);
     // libtorch always ignores one: where none is to be, one that does not occur.
     const std::int64_t left_out = ignores ? ignored : std::numeric_limits<std::int64_t>::min();
-    const at::Tensor weight = is_given(in, 2) ? in[2] : at::Tensor();
+    const at::Tensor weight = optional_input(in, 2);
     return Tensors{at::nll_loss_nd(in[0], labels, weight, reduction, left_out)};
   };
 }

@@ -190,7 +190,7 @@ Function conv_transpose(const NodeView& node) {
     const Windows windows = conv_windows.of(in[1]);
     const std::size_t count = windows.dimensions();
     const Integers none(count, 0), extra = told_extra.empty() ? none : told_extra;
-    const at::Tensor bias = is_given(in, 2) ? in[2] : at::Tensor();
+    const at::Tensor bias = optional_input(in, 2);
     const auto product = [&](const at::Tensor& addend, const Integers& padding) {
       return at::convolution(in[0], in[1], addend, windows.stride, padding, windows.dilation,
                              /*transposed=*/true, extra, groups);

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the project needs on Debian 12 (or a newer Debian or Ubuntu), as root or with sudo. Does nothing where all is there.
-#   scripts/setup.sh [core|wheel|python|models]
+#   scripts/setup.sh [core|wheel|python|models|fuzz]
 #       core: without libtorch; wheel: with what a PyTorch wheel needs as well;
 #       python: core, and a virtual environment in build/venv with the array libraries;
+#       fuzz: core, and clang with its libFuzzer;
 #       models: core, and one in build/models-venv with PyTorch and libraries of models for it
 set -euo pipefail
 
@@ -14,6 +15,7 @@ packages=(g++ cmake ninja-build ccache git python3
 with_libtorch=(libtorch-dev libopenblas0-openmp libcli11-dev dataset-fashion-mnist)
 case "$what" in
   core) ;;
+  fuzz) packages+=(clang libclang-rt-14-dev) ;;
   python) packages+=(python3-venv python3-dev dataset-fashion-mnist) ;;
   models) packages+=(python3-venv python3-dev) ;;
   wheel) packages+=(python3-venv "${with_libtorch[@]}") ;;

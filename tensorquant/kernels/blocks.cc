@@ -194,7 +194,7 @@ std::size_t RunRuns(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
     hn::Store(numbers.first, d, first);
     hn::Store(numbers.second, d, second);
     for (std::size_t j = 0; j < kLanes; ++j, x += length, out += length) {
-      const OfGroups group = {hn::Set(d, first[j]), hn::Set(d, second[j])};
+      const decltype(numbers) group = {hn::Set(d, first[j]), hn::Set(d, second[j])};
       for (std::size_t i = 0; i < length; i += kLanes) {
         if constexpr (stores == Stores::streaming) hwy::Prefetch(x + i + kPartFetchedAhead);
         StoreVector<stores>(round(d, hn::LoadU(d, x + i), group), d, out + i);

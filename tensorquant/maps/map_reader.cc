@@ -134,9 +134,10 @@ RuleValue MapReader::read_rule(const JsonValue& value, MapKind kind) const {
 RuleValue MapReader::read_parts(const JsonValue& object, MapKind kind) const {
   RuleValue rule;
   for (const auto& [key, offset, value] : object.members) {
-    const auto found = std::find_if(kPlaces.begin(), kPlaces.end(), [&](const PlaceEntry& entry) {
-      return entry.kind == kind && entry.name == key;
-    });
+    const auto found =
+        std::find_if(kPlaces.begin(), kPlaces.end(), [kind, &key = key](const PlaceEntry& entry) {
+          return entry.kind == kind && entry.name == key;
+        });
     if (found != kPlaces.end()) {
       rule[found->place] = read_quantizer(value);
     } else if (kind == MapKind::intrinsic && key == "accumulate") {

@@ -34,10 +34,6 @@ inline constexpr int kStoredBits = std::numeric_limits<T>::digits - 1;
 template <class T>
 inline constexpr int kBias = std::numeric_limits<T>::max_exponent - 1;
 
-// The most elements of groups side by side that are kept between the two looks at them: rows are
-// often apart by so much that a cache holds few of them.
-constexpr std::size_t kMostRows = 64;
-
 // What the rounding of a group's elements takes: two numbers a group.
 template <class V>
 struct OfGroups {
@@ -204,52 +200,64 @@ std::size_t RunRuns(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
   return blocks.groups / kLanes * kLanes;
 }
 
-// Groups [first, ...) that are so many vectors side by side. Returns whether they are usual.
-template <std::size_t vectors, Stores stores, class T, class Rounding>
-HWY_INLINE bool RunSideBySide(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
-                              const Blocks<T>& blocks, std::size_t first) {
+// The largest magnitudes of groups side by side, which are whole vectors. Four rows at a time: that
+// is as many walks through memory as a processor foresees, and fewer turns of `largest`.
+template <class T>
+void MaximaOfColumns(const Blocks<T>& blocks, std::size_t first, std::size_t count,
+                     hn::TFromD<BitsTag<hn::ScalableTag<T> > >* HWY_RESTRICT largest) {
   const hn::ScalableTag<T> d;
-  using V = hn::Vec<decltype(d)>;
-  constexpr std::size_t kLanes = HWY_LANES(T);
-  HWY_ALIGN T kept[kMostRows * vectors * kLanes];
-  BitsVec<decltype(d)> largest[vectors];
-  for (auto& magnitudes : largest) magnitudes = hn::Zero(BitsTag<decltype(d)>());
-  for (std::size_t row = 0; row < blocks.length; ++row) {
-    const T* const x = blocks.in + row * blocks.stride + first;
-    for (std::size_t v = 0; v < vectors; ++v) {
-      const V elements = hn::LoadU(d, x + v * kLanes);
-      hn::Store(elements, d, kept + (row * vectors + v) * kLanes);
-      largest[v] = hn::Max(largest[v], MagnitudeBits(d, elements));
+  const BitsTag<decltype(d)> di;
+  constexpr std::size_t kLanes = HWY_LANES(T), kRows = 4;
+  for (std::size_t row = 0; row < blocks.length; row += kRows) {
+    const T* x[kRows];  // of the last rows some may be the same
+    for (std::size_t r = 0; r < kRows; ++r) {
+      x[r] = blocks.in + std::min(row + r, blocks.length - 1) * blocks.stride + first;
+    }
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const auto magnitudes = [&](std::size_t r) {
+        return MagnitudeBits(d, hn::LoadU(d, x[r] + i));
+      };
+      auto most =
+          hn::Max(hn::Max(magnitudes(0), magnitudes(1)), hn::Max(magnitudes(2), magnitudes(3)));
+      if (row > 0) most = hn::Max(most, hn::Load(di, largest + i));
+      hn::Store(most, di, largest + i);
     }
   }
-  OfGroups<V> numbers[vectors];
-  for (std::size_t v = 0; v < vectors; ++v) {
-    const auto scales = powers.Of(d, largest[v]);
-    if (!scales.are_usual) return false;
-    numbers[v] = round.Of(d, scales.scale);
-  }
-  for (std::size_t row = 0; row < blocks.length; ++row) {
-    T* const out = blocks.out + row * blocks.stride + first;
-    for (std::size_t v = 0; v < vectors; ++v) {
-      const V elements = hn::Load(d, kept + (row * vectors + v) * kLanes);
-      StoreVector<stores>(round(d, elements, numbers[v]), d, out + v * kLanes);
-    }
-  }
-  return true;
 }
 
+// Groups side by side, of which one row after the other is read as it lies in memory.
 template <Stores stores, class T, class Rounding>
 std::size_t RunColumns(const PowersOfTwoOfBlocks<T>& powers, const Rounding& round,
                        const Blocks<T>& blocks) {
-  constexpr std::size_t kLanes = HWY_LANES(T), kMany = 4;
-  std::size_t g = 0;
-  for (; g + kMany * kLanes <= blocks.groups; g += kMany * kLanes) {
-    if (!RunSideBySide<kMany, stores>(powers, round, blocks, g)) return g;
+  const hn::ScalableTag<T> d;
+  const BitsTag<decltype(d)> di;
+  constexpr std::size_t kLanes = HWY_LANES(T), kMost = 1024;
+  HWY_ALIGN hn::TFromD<decltype(di)> largest[kMost];
+  HWY_ALIGN T first[kMost], second[kMost];
+  const std::size_t whole = blocks.groups / kLanes * kLanes;
+  for (std::size_t g = 0; g < whole; g += kMost) {
+    const std::size_t count = std::min(kMost, whole - g);
+    MaximaOfColumns(blocks, g, count, largest);
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const auto scales = powers.Of(d, hn::Load(di, largest + i));
+      if (!scales.are_usual) return g;
+      const auto numbers = round.Of(d, scales.scale);
+      hn::Store(numbers.first, d, first + i);
+      hn::Store(numbers.second, d, second + i);
+    }
+    const auto ahead = static_cast<std::ptrdiff_t>(g + count < whole ? count : blocks.next - g);
+    for (std::size_t row = 0; row < blocks.length; ++row) {
+      const T* const x = blocks.in + row * blocks.stride + g;
+      T* const out = blocks.out + row * blocks.stride + g;
+      for (std::size_t i = 0; i < count; i += kLanes) {
+        if constexpr (stores == Stores::streaming) hwy::Prefetch(x + i + ahead);
+        const OfGroups<hn::Vec<decltype(d)> > group = {hn::Load(d, first + i),
+                                                       hn::Load(d, second + i)};
+        StoreVector<stores>(round(d, hn::LoadU(d, x + i), group), d, out + i);
+      }
+    }
   }
-  for (; g + kLanes <= blocks.groups; g += kLanes) {
-    if (!RunSideBySide<1, stores>(powers, round, blocks, g)) return g;
-  }
-  return g;
+  return whole;
 }
 
 template <Stores stores, class T, class Rounding>
@@ -271,7 +279,7 @@ std::size_t RunBlocks(const PowerOfTwoRule& rule, const Rounding& round, const B
   const bool are_runs = blocks.stride == 1;
   const std::size_t step = are_runs ? blocks.length : blocks.stride;  // from vector to vector
   const bool are_whole = step % HWY_LANES(T) == 0;
-  if (are_runs ? !are_whole : blocks.length > kMostRows) return 0;
+  if (are_runs && !are_whole) return 0;
   const PowersOfTwoOfBlocks<T> powers(rule, round.exponents());
   if (blocks.stores == Stores::cached) return RunStored<Stores::cached>(powers, round, blocks);
   if (!are_whole || ElementsToAlignment(hn::ScalableTag<T>(), blocks.out) != 0) return 0;

@@ -17,6 +17,7 @@ struct Blocks {
   std::size_t length;  // of a group
   std::size_t stride;  // between the elements of a group; 1: groups are one behind the other
   Stores stores;
+  std::size_t next = 0;  // from `in` to the groups side by side that are read after these; or 0
 };
 
 // Floats and fixed point, ties to even and saturating, with a power of two a group: largest

@@ -21,6 +21,7 @@ struct Unit {
   std::size_t length;    // of a group; the last one may be shorter
   std::size_t stride;    // between the elements of a group; 1: groups are one behind the other
   std::size_t elements;  // all groups together
+  std::size_t next = 0;  // from `begin` to the unit that is read after it; 0: that is not known
 
   Unit behind_first(std::size_t count) const {
     return {.first_group = first_group + count,

@@ -272,12 +272,14 @@ class ScaledTensor {
       const std::size_t rows = std::min(block, length - k);
       for (std::size_t i = begin; i < end; i += width) {
         const std::size_t columns = std::min(width, end - i);
+        const bool is_last = i + columns == end;
         body(Unit{.first_group = first_group + k / block * inner + i,
                   .groups = columns,
                   .begin = plane + k * inner + i,
                   .length = rows,
                   .stride = inner,
-                  .elements = rows * columns});
+                  .elements = rows * columns,
+                  .next = is_last ? begin + rows * inner - i : columns});
       }
     }
   }
@@ -287,7 +289,7 @@ class ScaledTensor {
     if (rule_.power_of_two() == nullptr) return 0;
     return quantize_blocks(rule_.element(), *rule_.power_of_two(),
                            {in_.data() + unit.begin, out + unit.begin, unit.elements / unit.length,
-                            unit.length, unit.stride, stores});
+                            unit.length, unit.stride, stores, unit.next});
   }
 
   void quantize_units(std::span<T> out) const {

@@ -29,6 +29,7 @@ constexpr Pair kTypes[] = {
     {"float6_e3m2fn", "e3m2"},
     {"float6_e2m3fn", "e2m3"},
     {"float4_e2m1fn", "e2m1"},
+    {"float4_e2m1fn_x2", "e2m1"},  // torch packs two into a byte
     {"float16", "fp16"},
     {"half", "fp16"},
     {"bfloat16", "bf16"},

@@ -30,6 +30,7 @@ TEST(SpellingOfOthers, StandsForAStringOfOurs) {
            Row{"ml_dtypes.float8_e4m3b11fnuz", "e4m3b11fnuz"},
            Row{"float8_e3m4", "float,3,4"},
            Row{"float6_e2m3fn", "e2m3"},
+           Row{"torch.float4_e2m1fn_x2", "e2m1"},
            Row{"float4_e2m1fn,rounding=odd", "e2m1,rounding=odd"},
            Row{" BFloat16 , rounding=zero", "bf16,rounding=zero"},
            Row{"half", "fp16"},

@@ -67,7 +67,7 @@ void add_uniform(const SearchSetup& setup, std::vector<NamedMaps>& all) {
   }
 }
 
-std::string percent(double share) {
+std::string points(double share) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f", 100 * share);
   return text;
@@ -88,8 +88,8 @@ void print_table(const std::vector<NamedMaps>& maps,
     }
     char kl[32];
     std::snprintf(kl, sizeof kl, "%.3g", found.kl);
-    rows.push_back({maps[i].name, percent(accuracy(found)), percent(found.loss()),
-                    percent(found.loss_error()), kl});
+    rows.push_back({maps[i].name, points(accuracy(found)), points(found.loss()),
+                    points(found.loss_error()), kl});
   }
   std::printf("%s", format_table({"maps", "accuracy (%)", "loss", "+-", "KL"}, rows).c_str());
 }

@@ -125,7 +125,7 @@ SearchSetup::SearchSetup(SearchOptions& options)
   load_weights(*model, options.checkpoint);
   facts = layer_facts(info, *model);
   places = places_of(facts, *model, options.places);
-  score_data = options.score_data.load(info, Split::train);
+  if (!places.empty()) score_data = options.score_data.load(info, Split::train);
   checkpoint_hash_ = Fnv1a().add(read_file(options.checkpoint)).text();
   store = std::make_unique<Store>(options.store, shared_settings(options, checkpoint_hash_));
   choices = choices_for(info, *model, score_data, places, wanted);

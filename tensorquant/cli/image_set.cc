@@ -13,7 +13,7 @@ ImageDataset ImageSet::load(const ModelInfo& info) const {
     throw Error(path + ": has " + std::to_string(data.count) + " images, not " +
                 std::to_string(first + std::max<std::size_t>(images, 1)));
   }
-  return part_of(std::move(data), first, images);
+  return part_of_images(std::move(data), first, images);
 }
 
 nlohmann::ordered_json to_json(const ImageSet& set) {
@@ -30,7 +30,7 @@ ImageSet image_set_in(const nlohmann::ordered_json& json) {
           json.value("first", std::size_t{0}), json.value("images", std::size_t{0})};
 }
 
-ImageDataset part_of(ImageDataset data, std::size_t first, std::size_t count) {
+ImageDataset part_of_images(ImageDataset data, std::size_t first, std::size_t count) {
   const std::size_t last = count == 0 ? data.count : first + count;
   const std::size_t pixels = data.pixels.size() / data.count;
   const auto keep = [first, last](auto& values, std::size_t of_image) {

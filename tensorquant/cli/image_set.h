@@ -25,7 +25,7 @@ nlohmann::ordered_json to_json(const ImageSet& set);
 ImageSet image_set_in(const nlohmann::ordered_json& json);
 
 // `count` images from the `first` on; 0: all that follow.
-ImageDataset part_of(ImageDataset data, std::size_t first, std::size_t count);
+ImageDataset part_of_images(ImageDataset data, std::size_t first, std::size_t count);
 
 }  // namespace tensorquant::cli
 

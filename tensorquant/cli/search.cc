@@ -153,7 +153,7 @@ ImageDataset load_search_images(MapSearchOptions& options, const SearchSetup& se
     throw Error(data.path +
                 ": the score images are all that are there: none is left to search with");
   }
-  return part_of(std::move(images), skipped, 0);
+  return part_of_images(std::move(images), skipped, 0);
 }
 
 // `split` of a folder; a file of records has none.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sweeps survive kill -9 of evaluators, ranks, the manager, mpirun, and of all at once: no task is lost, none has two results, few run twice.
 
-Usage: kills_test.py FOLDER_OF_PROGRAMS [ROUNDS]    (simulated_evaluator, simulated_sweep_jobs and, where there is MPI, simulated_sweep_ranks)
+Usage: kills_test.py FOLDER_OF_PROGRAMS [ROUNDS [FIRST]]    (simulated_evaluator, simulated_sweep_jobs and, where there is MPI, simulated_sweep_ranks)
 
 What is killed, and when, is chosen by a seed; each round has seeds of its own.
 """
@@ -20,7 +20,9 @@ import time
 import unittest
 
 PROGRAMS = pathlib.Path(sys.argv.pop(1)).resolve()
-ROUNDS = int(sys.argv.pop(1)) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 1
+NUMBERS = [int(text) for text in sys.argv[1:] if text.isdigit()]
+sys.argv[1:] = [text for text in sys.argv[1:] if not text.isdigit()]
+ROUNDS, FIRST = [*NUMBERS, 1, 1][:2] if len(NUMBERS) != 1 else (NUMBERS[0], 1)
 EVALUATOR = PROGRAMS / "simulated_evaluator"
 JOBS = PROGRAMS / "simulated_sweep_jobs"
 RANKS = PROGRAMS / "simulated_sweep_ranks"
@@ -245,10 +247,10 @@ class Kills(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    for round in range(ROUNDS):
-        Kills.seed = 1000 * round
-        result = unittest.main(exit=False, argv=[sys.argv[0], *sys.argv[1:]], verbosity=2 if ROUNDS == 1 else 1).result
+    for number in range(FIRST, FIRST + ROUNDS):
+        Kills.seed = 1000 * number
+        result = unittest.main(exit=False, verbosity=2 if ROUNDS == 1 else 0).result
         if not result.wasSuccessful():
-            sys.exit(f"round {round + 1} of {ROUNDS}")
+            sys.exit(f"round {number}: failed")
         if ROUNDS > 1:
-            print(f"round {round + 1} of {ROUNDS}: good", flush=True)
+            print(f"round {number}: good", flush=True)

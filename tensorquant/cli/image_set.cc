@@ -1,6 +1,8 @@
 #include "tensorquant/cli/image_set.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 

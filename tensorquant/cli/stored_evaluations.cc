@@ -1,5 +1,6 @@
 #include "tensorquant/cli/stored_evaluations.h"
 
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <utility>

@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr std::size_t kDeaths = 3;               // of evaluators, that a task may cost
 constexpr std::size_t kLostStarts = 10;          // whose outcome nobody lived to tell
+constexpr std::size_t kAlone = 3;                // such starts, after which a task runs by itself
 constexpr std::chrono::milliseconds kLook{100};  // between looks at `ends`
 
 std::string failure(const std::string& reason) { return json{{"error", reason}}.dump(); }
@@ -65,11 +66,16 @@ class Manager {
   std::size_t deaths(const Open& one) const { return count("died", *one.task) - one.old_deaths; }
   std::size_t starts(const Open& one) const { return count("started", *one.task) - one.old_starts; }
 
+  // Where the whole job ends its tasks are all suspects; only one that runs by itself is found out.
+  bool is_suspect(const Open& one) const { return starts(one) >= deaths(one) + kAlone; }
+
   void give_out() {
     for (std::size_t worker = 0; worker < at_.size(); ++worker) {
       while (!at_[worker] && !open_.empty()) {
         const Open one = open_.front();
+        if (running_ > 0 && (is_alone_ || is_suspect(one))) return;
         open_.pop_front();
+        is_alone_ = is_suspect(one);
         if (starts(one) >= deaths(one) + kLostStarts) {
           finish(one, failure("started " + std::to_string(starts(one)) +
                               " times, and each time all ended before it had a result"));
@@ -115,7 +121,7 @@ class Manager {
   std::vector<std::optional<Open>> at_;  // each worker
   std::deque<Open> open_;
   std::size_t all_ = 0, done_ = 0, running_ = 0, evaluations_ = 0, killers_ = 0;
-  bool has_answers_ = false;
+  bool has_answers_ = false, is_alone_ = false;
 };
 
 }  // namespace

@@ -31,7 +31,8 @@ struct TaskSettings {
 //
 // Each start is noted in the store. A task whose evaluator dies is given out again; the third death
 // is its record, an error. So is the tenth start of which no process lived to tell the outcome: a
-// task that takes the whole job along. Those with such starts come last, so that others are done.
+// task that takes the whole job along. Those with such starts come last, and from the third on each
+// by itself, so that others are done and none is blamed for its neighbour.
 //
 // Throws an Error where `ends` said so before all was done, where the store cannot be written, and
 // where evaluators do nothing but die.

@@ -12,7 +12,8 @@ packages=(g++ cmake ninja-build ccache git python3
           libhwy-dev nlohmann-json3-dev zlib1g-dev libgtest-dev libgmock-dev)
 # libtorch takes the BLAS that the system names: OpenBLAS on libtorch's own OpenMP threads. The other OpenBLAS has threads of its own,
 # which make training half as long again. A BLAS that the machine's owner prefers stays preferred.
-with_libtorch=(libtorch-dev libopenblas0-openmp libcli11-dev dataset-fashion-mnist)
+with_libtorch=(libtorch-dev libopenblas0-openmp libcli11-dev dataset-fashion-mnist
+               libopenmpi-dev openmpi-bin)
 case "$what" in
   core) ;;
   fuzz) packages+=(clang libclang-rt-14-dev) ;;

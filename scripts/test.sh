@@ -12,6 +12,7 @@
 #                              in a virtual environment of their own, build/models-venv
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
 #   scripts/test.sh fuzz       each fuzz target for a minute (that nothing found so far comes back, every build tests by their corpora)
+#   scripts/test.sh kills [N]  sweeps whose evaluators, ranks, manager and mpirun are killed, in N rounds, a hundred if left out
 #   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: about an hour
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -105,6 +106,13 @@ fuzz() {
   printf '%s\n' quantizer_string map idx safetensors npy npz onnx kernels calibration | xargs -P "$(nproc)" -I{} scripts/fuzz.sh {} 60
 }
 
+kills() {
+  scripts/setup.sh
+  echo "== kills"
+  scripts/build.sh release simulated_evaluator simulated_sweep_jobs simulated_sweep_ranks
+  python3 tests/kills/kills_test.py build/release/bin "${1:-100}"
+}
+
 exhaustive() {
   scripts/setup.sh core
   echo "== exhaustive"
@@ -115,6 +123,7 @@ exhaustive() {
 case "$half" in
   all) cpp; python ;;
   cpp | python | core | asan | wheel | fuzz | exhaustive) "$half" ;;
+  kills) kills "${2:-100}" ;;
   pytorch-models) pytorch_models ;;
-  *) echo "usage: scripts/test.sh [cpp|python|core|asan|wheel|pytorch-models|fuzz|exhaustive]" >&2; exit 2 ;;
+  *) echo "usage: scripts/test.sh [cpp|python|core|asan|wheel|pytorch-models|fuzz|kills|exhaustive]" >&2; exit 2 ;;
 esac

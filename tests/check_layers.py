@@ -22,16 +22,18 @@ ALLOWED = {
     "calibration": {"base", "formats", "kernels", "quantizers"},
     "search": {"base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration"},
     "store": {"base"},
+    "sweep": {"base", "store"},
     "onnx": {"base", "formats", "kernels", "quantizers", "maps"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
 CORE = set(ALLOWED) - {"data", "measure"}
-BELOW_LIBTORCH = CORE - {"onnx", "search", "store"}
+BELOW_LIBTORCH = CORE - {"onnx", "search", "store", "sweep"}
 ALLOWED["libtorch"] = BELOW_LIBTORCH
 ALLOWED["onnx_torch"] = BELOW_LIBTORCH | {"onnx", "libtorch"}
 ALLOWED["models"] = CORE | {"libtorch", "data"}
 ALLOWED["cli"] = CORE | {"libtorch", "onnx_torch", "data", "models", "measure"}
+ALLOWED["mpi"] = {"base", "store", "sweep", "cli"}
 
 # Inside a part, a folder may include itself, the part's own top and these.
 FOLDERS = {
@@ -64,9 +66,10 @@ OUTSIDE = {
     "torch/": {"libtorch", "onnx_torch", "models", "cli"},
     "ATen/": {"libtorch", "onnx_torch", "models", "cli"},
     "c10/": {"libtorch", "onnx_torch", "models", "cli"},
-    "nlohmann/": {"maps", "search", "store", "data", "measure", "models", "cli"},
+    "nlohmann/": {"maps", "search", "store", "sweep", "data", "measure", "models", "cli", "mpi"},
     "CLI/": {"cli"},
     "zlib.h": {"data"},
+    "mpi.h": {"mpi"},
 }
 
 # What the core's public headers must not name, so that a user's compiler never sees it.

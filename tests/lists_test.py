@@ -122,11 +122,11 @@ class ASubcommand(unittest.TestCase):
             self.assertIn(f"void add_{name}(CLI::App", text("cli", f"{name}.cc"))
 
     def test_is_added_to_the_program(self):
-        self.assertEqual(names(r"^  add_(\w+)\(app\);", text("cli", "command_line.cc")) - {"commands"}, self.declared)
+        self.assertEqual(names(r"^  add_(\w+)\(app(?:, ranks)?\);", text("cli", "command_line.cc")) - {"commands"}, self.declared)
 
     def test_is_run_by_the_tests(self):
         integration = "".join(path.read_text() for path in sorted((ROOT / "tests" / "integration").glob("test_*.py")))
-        run = names(r'(?:good|fails|run)\((?:[12], )?"(\w+)"', integration)
+        run = names(r'(?:good|fails|run)\((?:[12], |PROGRAM, )?"(\w+)"', integration)
         tests = "".join(path.read_text() for path in sorted((SOURCES / "cli").glob("*_test.cc")))
         run |= {one or other for one, other in names(r'(?:run\(\s*\{|arguments\()"(\w+)"|^      \{"(\w+)", "--', tests)}
         self.assertEqual(self.declared - run, set())

@@ -41,7 +41,7 @@ void check_command(const CLI::App& app, int argc, char** argv) {
 
 }  // namespace
 
-void add_commands(CLI::App& app) {
+void add_commands(CLI::App& app, Workers* ranks) {
   add_list(app);
   add_describe(app);
   add_quantize(app);
@@ -53,12 +53,13 @@ void add_commands(CLI::App& app) {
   add_evaluate(app);
   add_compare(app);
   add_cost(app);
-  add_sensitivity(app);
-  add_search(app);
+  add_sensitivity(app, ranks);
+  add_search(app, ranks);
+  add_sweep(app, ranks);
   add_bench(app);
 }
 
-int run_command_line(int argc, char** argv) {
+int run_command_line(int argc, char** argv, Workers* ranks) {
   CLI::App app("Emulates number formats in neural networks, bit for bit.", "tensorquant");
   app.set_version_flag("--version", [] {
     const std::string text = TENSORQUANT_VERSION "\n" + to_text(numeric_libraries(), 10);
@@ -68,7 +69,7 @@ int run_command_line(int argc, char** argv) {
   app.footer(
       "'tensorquant COMMAND --help' explains a command. Exit status: 0 success, 1 failure, 2 wrong "
       "command line. Numbers are decimal, as Python's int() and float() read them.");
-  add_commands(app);
+  add_commands(app, ranks);
   try {
     check_command(app, argc, argv);
     std::vector<std::string> arguments = arguments_of(argc, argv);

@@ -5,6 +5,7 @@
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/evaluate_onnx.h"
+#include "tensorquant/cli/evaluation_requests.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/load_weights.h"
@@ -29,7 +30,7 @@ struct EvaluateOptions {
   ThreadOptions threads;
   std::size_t batch_size = 128;
   std::uint64_t seed = 0;
-  bool ranges = false;
+  bool ranges = false, requests = false;
   bool as_json = false;
 };
 
@@ -99,7 +100,30 @@ void print_json(const EvaluateOptions& options, const Evaluation& result, const 
   print(report);
 }
 
+// What requests may leave out: what the command line says.
+void serve(const CLI::App& command, const EvaluateOptions& options) {
+  const std::string reason = "is not for --requests, which say it themselves";
+  refuse_options(command, OnnxEvaluation::names(), reason);
+  refuse_options(command,
+                 {"--logits", "--trace", "--ranges", "--json", "--maps", "--weights", "--extrinsic",
+                  "--intrinsic", "--strict", "--seed"},
+                 reason);
+  if (is_onnx_file(options.model)) {
+    throw CLI::ValidationError("--requests", "is not for ONNX files");
+  }
+  options.threads.set_up();
+  nlohmann::ordered_json defaults = {{"batch_size", options.batch_size}};
+  if (!options.model.empty()) defaults["model"] = options.model;
+  if (!options.checkpoint.empty()) defaults["checkpoint"] = options.checkpoint;
+  if (!options.data.path.empty()) {
+    defaults["data"] = {{"path", options.data.path}, {"images", options.data.limit}};
+  }
+  serve_requests(defaults);
+}
+
 void run(const CLI::App& command, EvaluateOptions& options) {
+  if (options.requests) return serve(command, options);
+  if (options.model.empty()) throw CLI::RequiredError("--model");
   if (is_onnx_file(options.model)) {
     refuse_options(command, {"--checkpoint", "--logits"}, "is not for ONNX files");
     options.threads.set_up();
@@ -173,7 +197,7 @@ void add_evaluate(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "evaluate", "Measure a network's accuracy, with quantizers in its layers or without");
   auto options = std::make_shared<EvaluateOptions>();
-  add_model_or_file(*command, options->model)->required();
+  add_model_or_file(*command, options->model);
   command->add_option(
       "--checkpoint", options->checkpoint,
       "Weights, a safetensors file; F16, BF16 and F64 are made float32; an ONNX file has its own");
@@ -192,6 +216,9 @@ void add_evaluate(CLI::App& app) {
       "Report the bits a value of each quantizer, what saturated and what became zero; "
       "and what was clamped inside the layers of the intrinsic map, and the "
       "accumulator bits that would have been enough. Takes longer");
+  command->add_flag("--requests", options->requests,
+                    "Answer requests on stdin, a line of JSON each, with the measures of a search, a "
+                    "line each on stdout: docs/clusters.md");
   options->threads.add_to(*command);
   add_json(*command, options->as_json);
   options->maps.add_to(*command);

@@ -92,7 +92,7 @@ bool is_number(const CLI::Option& option) {
 class EveryNumber : public testing::Test {
  protected:
   EveryNumber() {
-    add_commands(app);
+    add_commands(app, nullptr);
     for (CLI::App* command : app.get_subcommands({})) {
       for (CLI::Option* option : command->get_options()) {
         if (is_number(*option)) options.push_back(option);

@@ -133,27 +133,27 @@ bool is_one_file(const std::string& a, const std::string& b) {
   return std::filesystem::is_regular_file(a, ignored) && std::filesystem::equivalent(a, b, ignored);
 }
 
-// The search images, without those that scores were made of.
-ImageDataset load_search_images(MapSearchOptions& options, const SearchSetup& setup) {
+// How many images of the search images' file scores were made of: its first.
+std::size_t score_images_before(MapSearchOptions& options, const SearchSetup& setup) {
   DataOptions& data = options.search_data;
   const DataOptions& score = options.setup.score_data;
   if (data.path.empty()) data.path = score.path;
   std::error_code ignored;
   const bool is_same = std::filesystem::equivalent(data.path, score.path, ignored);
-  const std::size_t skipped = is_same ? setup.score_data.count : 0;
+  return is_same ? setup.score_data.count : 0;
+}
+
+// The search images, without those.
+ImageDataset load_search_images(MapSearchOptions& options, const SearchSetup& setup,
+                                std::size_t skipped) {
+  DataOptions& data = options.search_data;
   if (data.limit != 0) data.limit += skipped;
   ImageDataset images = data.load(setup.info, Split::train);
   if (images.count <= skipped) {
     throw Error(data.path +
                 ": the score images are all that are there: none is left to search with");
   }
-  images.pixels.erase(images.pixels.begin(),
-                      images.pixels.begin() + static_cast<std::ptrdiff_t>(images.pixels.size() /
-                                                                          images.count * skipped));
-  images.labels.erase(images.labels.begin(),
-                      images.labels.begin() + static_cast<std::ptrdiff_t>(skipped));
-  images.count -= skipped;
-  return images;
+  return part_of_images(std::move(images), skipped, 0);
 }
 
 // `split` of a folder; a file of records has none.
@@ -232,21 +232,26 @@ class MapSearch {
   explicit MapSearch(MapSearchOptions& options)
       : options_(options), setup_(options.setup), maps_(setup_, options) {
     cost_named(maps_.full_cost(Choices(maps_.groups().size(), 0)), options.cost);
-    images_ = load_search_images(options, setup_);
+    const std::size_t skipped = score_images_before(options, setup_);
+    images_ = load_search_images(options, setup_, skipped);
+    image_set_ = {options.search_data.path, Split::train, skipped, images_.count};
     warn_about_test_data();
   }
 
   ordered_json run() {
     const auto scores = setup_.scores();
     evaluations_ = setup_.evaluations;
-    Evaluator evaluator(setup_.info, *setup_.model, images_, options_.setup.batch_size,
-                        [this] { setup_.interrupt.check(); });
-    StoredEvaluations search(*setup_.store, evaluator, images_, "search");
+    StoredEvaluations search = setup_.evaluations_on(images_, image_set_, "search");
     const SearchProblem problem = {
         maps_.scores(scores), [this](auto choices) { return maps_.cost(choices); },
         [&](auto choices) {
           const LogitMetrics metrics = search(maps_.maps(choices));
           return Measurement{metrics.kl, metrics.loss(), metrics.loss_error()};
+        },
+        [&](const std::vector<Choices>& soon) {
+          std::vector<Override> maps;
+          for (const Choices& choices : soon) maps.push_back(maps_.maps(choices));
+          search.make(maps);
         }};
     const double widest = problem.cost(Choices(maps_.groups().size(), 0));
     const SearchResult result = search_with(problem, widest);
@@ -270,9 +275,8 @@ class MapSearch {
   // Test images are read here, when all is decided.
   ordered_json report_of(const SearchResult& result, StoredEvaluations& search, double widest) {
     const ImageDataset test_images = options_.test_data.load(setup_.info, Split::test);
-    Evaluator evaluator(setup_.info, *setup_.model, test_images, options_.setup.batch_size,
-                        [this] { setup_.interrupt.check(); });
-    StoredEvaluations test(*setup_.store, evaluator, test_images, "test");
+    StoredEvaluations test = setup_.evaluations_on(
+        test_images, {options_.test_data.path, Split::test, 0, test_images.count}, "test");
     const auto told = [&](const Choices& choices) {
       const Override maps = maps_.maps(choices);
       return cli::report_of(maps_, choices, search(maps), test(maps));
@@ -324,6 +328,7 @@ class MapSearch {
   SearchSetup setup_;
   SearchedMaps maps_;
   ImageDataset images_;
+  ImageSet image_set_;
   std::size_t evaluations_ = 0;
 };
 
@@ -361,11 +366,11 @@ void run(MapSearchOptions& options) {
 
 }  // namespace
 
-void add_search(CLI::App& app) {
+void add_search(CLI::App& app, Workers* ranks) {
   CLI::App* command = app.add_subcommand(
       "search", "Find the cheapest maps that keep the accuracy, or the best within a budget");
   auto options = std::make_shared<MapSearchOptions>();
-  options->setup.add_to(*command);
+  options->setup.add_to(*command, ranks);
   CLI::Option* const margin = add_positive(*command, "--margin", options->margin,
                                            "Points of accuracy that may be lost, with the "
                                            "standard error of that loss");

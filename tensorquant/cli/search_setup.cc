@@ -45,9 +45,9 @@ std::vector<std::shared_ptr<const Quantizer>> quantizers_of(const std::vector<st
 }
 
 // All that decides results and is the same for the whole store, but for the images.
-std::string shared_settings(const SearchOptions& options) {
+std::string shared_settings(const SearchOptions& options, const std::string& checkpoint_hash) {
   return nlohmann::json{{"model", options.model},
-                        {"checkpoint", Fnv1a().add(read_file(options.checkpoint)).text()},
+                        {"checkpoint", checkpoint_hash},
                         {"batch_size", options.batch_size},
                         {"threads", options.threads.threads},
                         {"tensorquant", TENSORQUANT_VERSION}}
@@ -56,7 +56,7 @@ std::string shared_settings(const SearchOptions& options) {
 
 }  // namespace
 
-void SearchOptions::add_to(CLI::App& command) {
+void SearchOptions::add_to(CLI::App& command, Workers* ranks) {
   add_model(command, model)->required();
   command.add_option("--checkpoint", checkpoint, "Weights, a safetensors file")->required();
   command
@@ -88,6 +88,7 @@ void SearchOptions::add_to(CLI::App& command) {
   command.get_option("--images")->capture_default_str();
   add_batch_size(command, batch_size);
   threads.add_to(command);
+  jobs.add_to(command, ranks);
 }
 
 std::vector<int> widths_of(const std::string& text) {
@@ -111,39 +112,78 @@ std::vector<int> widths_of(const std::string& text) {
 }
 
 SearchSetup::SearchSetup(SearchOptions& options)
-    : info(find_model(options.model)), batch_size_(options.batch_size) {
+    : info(find_model(options.model)), options_(options) {
   ChoiceOptions wanted;
   wanted.quantizers = quantizers_of(options.choices);
   if (options.choices.empty()) wanted.widths = widths_of(options.widths);
   wanted.cover = options.fraction == "cover";
-  wanted.batch_size = batch_size_;
+  wanted.batch_size = options.batch_size;
   wanted.after_batch = [this] { interrupt.check(); };
+  options.jobs.set_up(options.threads);
   options.threads.set_up();
   model = make_model(info);
   load_weights(*model, options.checkpoint);
   facts = layer_facts(info, *model);
   places = places_of(facts, *model, options.places);
-  score_data = options.score_data.load(info, Split::train);
-  store = std::make_unique<Store>(options.store, shared_settings(options));
+  if (!places.empty()) score_data = options.score_data.load(info, Split::train);
+  checkpoint_hash_ = Fnv1a().add(read_file(options.checkpoint)).text();
+  store = std::make_unique<Store>(options.store, shared_settings(options, checkpoint_hash_));
   choices = choices_for(info, *model, score_data, places, wanted);
 }
 
-std::vector<std::vector<LogitMetrics>> SearchSetup::scores() {
-  std::size_t all = 0;
-  for (const auto& of_place : choices) all += of_place.size();
-  Progress progress(all);
-  Evaluator evaluator(info, *model, score_data, batch_size_, [this] { interrupt.check(); });
-  StoredEvaluations evaluate(*store, evaluator, score_data, "score", [&](std::size_t done) {
-    progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(all));
-  });
-  std::vector<std::vector<LogitMetrics>> scores(places.size());
+StoredEvaluations SearchSetup::evaluations_on(const ImageDataset& data, const ImageSet& set,
+                                              const std::string& purpose,
+                                              std::function<void(std::size_t)> after) {
+  return {*store,
+          {info, *model, options_.model, options_.checkpoint, checkpoint_hash_,
+           options_.batch_size, interrupt, options_.jobs.workers(), options_.jobs.retry},
+          data,
+          set,
+          purpose,
+          std::move(after)};
+}
+
+std::vector<Override> SearchSetup::score_maps() const {
+  std::vector<Override> maps;
   for (std::size_t i = 0; i < places.size(); ++i) {
     for (const PlaceChoice& choice : choices[i]) {
-      scores[i].push_back(evaluate(maps_of({&places[i], 1}, {&choice.quantizer, 1})));
+      maps.push_back(maps_of({&places[i], 1}, {&choice.quantizer, 1}));
     }
   }
+  return maps;
+}
+
+std::vector<LogitMetrics> SearchSetup::evaluate_scores(std::span<const Override> maps) {
+  const std::size_t all = maps.size();
+  Progress progress(all);
+  StoredEvaluations evaluate = evaluations_on(
+      score_data, {options_.score_data.path, Split::train, 0, score_data.count}, "score",
+      [&](std::size_t done) {
+        progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(all));
+      });
+  std::vector<LogitMetrics> found = evaluate.all(maps);
   evaluations = evaluate.evaluations();
+  return found;
+}
+
+std::vector<std::vector<LogitMetrics>> SearchSetup::scores() {
+  const std::vector<LogitMetrics> found = evaluate_scores(score_maps());
+  std::vector<std::vector<LogitMetrics>> scores;
+  auto next = found.begin();
+  for (const std::vector<PlaceChoice>& of_place : choices) {
+    scores.emplace_back(next, next + static_cast<std::ptrdiff_t>(of_place.size()));
+    next += static_cast<std::ptrdiff_t>(of_place.size());
+  }
   return scores;
+}
+
+void SearchSetup::make_scores(const ShardOption& part) {
+  std::vector<Override> maps;
+  std::size_t task = 0;
+  for (Override& one : score_maps()) {
+    if (part.has(task++)) maps.push_back(std::move(one));
+  }
+  evaluate_scores(maps);
 }
 
 }  // namespace tensorquant::cli

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tensorquant/cli/interrupt.h"
+#include "tensorquant/cli/job_options.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/stored_evaluations.h"
 #include "tensorquant/models/sensitivity.h"
@@ -17,7 +18,8 @@ namespace tensorquant::cli {
 
 // What sensitivity and search share.
 struct SearchOptions {
-  void add_to(CLI::App& command);
+  // `ranks` evaluate, if there are any.
+  void add_to(CLI::App& command, Workers* ranks);
 
   std::string model, checkpoint, store;
   std::vector<std::string> places = {"weights", "outputs"};
@@ -27,6 +29,7 @@ struct SearchOptions {
   DataOptions score_data;
   std::size_t batch_size = 128;
   ThreadOptions threads;
+  JobOptions jobs;
 };
 
 // 2:8 or 2,4,8, from the widest to the narrowest. Throws CLI::ValidationError.
@@ -47,12 +50,24 @@ class SearchSetup {
   std::vector<LayerPlace> places;
   std::vector<std::vector<PlaceChoice>> choices;  // from the widest to the narrowest
 
-  // The metrics of each choice where all other places are float.
+  // A map for each place and choice, all other places float, in their order.
+  std::vector<Override> score_maps() const;
+  // The metrics of each of them.
   std::vector<std::vector<LogitMetrics>> scores();
+  // Sees to it that the store has those of a part.
+  void make_scores(const ShardOption& part);
   std::size_t evaluations = 0;  // that scores() had to make
 
+  // Of the images that `set` names.
+  StoredEvaluations evaluations_on(const ImageDataset& data, const ImageSet& set,
+                                   const std::string& purpose,
+                                   std::function<void(std::size_t)> after = {});
+
  private:
-  std::size_t batch_size_;
+  std::vector<LogitMetrics> evaluate_scores(std::span<const Override> maps);
+
+  const SearchOptions& options_;
+  std::string checkpoint_hash_;
 };
 
 }  // namespace tensorquant::cli

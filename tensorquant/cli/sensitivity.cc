@@ -15,6 +15,7 @@ using nlohmann::ordered_json;
 
 struct SensitivityOptions {
   SearchOptions search;
+  ShardOption shard;
   bool as_json = false;
 };
 
@@ -67,7 +68,9 @@ ordered_json report_of(const PlaceChoice& choice, const LogitMetrics& metrics) {
 }
 
 void run(SensitivityOptions& options) {
+  options.shard.read();
   SearchSetup setup(options.search);
+  if (!options.shard.is_whole()) return setup.make_scores(options.shard);
   const std::vector<std::vector<LogitMetrics>> scores = setup.scores();
   if (!options.as_json) return print_scores(setup, scores);
   ordered_json places = ordered_json::array();
@@ -88,7 +91,7 @@ void run(SensitivityOptions& options) {
 
 }  // namespace
 
-void add_sensitivity(CLI::App& app) {
+void add_sensitivity(CLI::App& app, Workers* ranks) {
   CLI::App* command = app.add_subcommand(
       "sensitivity", "Measure what each weight and output loses at each width, the others float");
   command->footer(
@@ -96,7 +99,8 @@ void add_sensitivity(CLI::App& app) {
       "probabilities from the float network's:\n"
       "it needs no labels and sees what accuracy does not show. See docs/how_many_bits.md.\n");
   auto options = std::make_shared<SensitivityOptions>();
-  options->search.add_to(*command);
+  options->search.add_to(*command, ranks);
+  options->shard.add_to(*command);
   add_json(*command, options->as_json);
   command->callback([options] { run(*options); });
 }

@@ -1,12 +1,12 @@
 #include "tensorquant/cli/stored_evaluations.h"
 
-#include <chrono>
-#include <cmath>
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <utility>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/cli/evaluation_requests.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/training_run.h"
 
@@ -15,26 +15,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
-double finite_or_infinite(double value) {
-  return std::isfinite(value) ? value : std::numeric_limits<double>::infinity();
-}
-
 // JSON has no infinity: null.
 double number_in(const ordered_json& record, const char* name) {
   const ordered_json& value = record.at(name);
   return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
 }
 
-ordered_json record_of(const LogitMetrics& metrics) {
-  return {{"images", metrics.images}, {"correct", metrics.correct},
-          {"kl", metrics.kl},         {"logit_error", metrics.logit_error},
-          {"flips", metrics.flips},   {"lost", metrics.lost},
-          {"won", metrics.won}};
-}
-
-LogitMetrics metrics_in(const std::string& text, const std::string& key) {
+LogitMetrics metrics_in(const ordered_json& record, const std::string& key) {
   try {
-    const ordered_json record = ordered_json::parse(text);
     LogitMetrics metrics;
     metrics.images = record.at("images");
     metrics.correct = record.at("correct");
@@ -49,36 +37,106 @@ LogitMetrics metrics_in(const std::string& text, const std::string& key) {
   }
 }
 
+// The evaluator must have seen what this process did.
+void require_same(const ordered_json& answer, const char* name, const std::string& ours) {
+  if (answer.value(name, ours) == ours) return;
+  throw Error(std::string("an evaluator has another ") + name + ": " +
+              answer[name].get<std::string>() + ", not " + ours);
+}
+
 }  // namespace
 
-StoredEvaluations::StoredEvaluations(Store& store, Evaluator& evaluator, const ImageDataset& data,
+StoredEvaluations::StoredEvaluations(Store& store, EvaluatedNetwork network,
+                                     const ImageDataset& data, const ImageSet& set,
                                      std::string purpose, std::function<void(std::size_t)> after)
     : store_(store),
-      evaluator_(evaluator),
+      network_(std::move(network)),
+      data_(data),
       images_(fingerprint(data)),
+      request_({{"model", network_.name},
+                {"checkpoint", std::filesystem::absolute(network_.checkpoint).string()},
+                {"batch_size", network_.batch_size},
+                {"data", to_json(set)}}),
       purpose_(std::move(purpose)),
       after_(std::move(after)) {}
 
-LogitMetrics StoredEvaluations::operator()(const Override& maps) {
-  const std::string key = ordered_json{{"data", images_}, {"maps", to_json(maps)}}.dump();
-  std::optional<std::string> record = store_.find(key);
-  if (!record) {
-    const auto start = std::chrono::steady_clock::now();
-    LogitMetrics metrics = evaluator_.metrics(maps);
-    metrics.kl = finite_or_infinite(metrics.kl);
-    metrics.logit_error = finite_or_infinite(metrics.logit_error);
-    ordered_json made = record_of(metrics);
-    made["maps"] = to_json(maps);
-    made["purpose"] = purpose_;
-    made["seconds"] =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    record = made.dump();
-    store_.put(key, *record);
-    ++evaluations_;
+Task StoredEvaluations::task(const Override& maps) const {
+  ordered_json request = request_;
+  request["maps"] = to_json(maps);
+  return {ordered_json{{"data", images_}, {"maps", to_json(maps)}}.dump(), request.dump()};
+}
+
+std::string StoredEvaluations::answer(const std::string& request) {
+  if (evaluator_ == nullptr) {
+    evaluator_ = std::make_unique<Evaluator>(network_.info, network_.model, data_,
+                                             network_.batch_size,
+                                             [this] { network_.interrupt.check(); });
   }
-  ++answers_;
-  if (after_) after_(answers_);
-  return metrics_in(*record, key);
+  try {
+    Override maps = Override::from_json(ordered_json::parse(request).at("maps").dump());
+    maps.strict = true;
+    return measured(*evaluator_, maps).dump();
+  } catch (const Error& error) {
+    network_.interrupt.check();
+    return ordered_json{{"error", error.what()}}.dump();
+  }
+}
+
+std::string StoredEvaluations::record(const Task& task, const std::string& answer) const {
+  ordered_json made = ordered_json::parse(answer);
+  require_same(made, "data", images_);
+  require_same(made, "checkpoint", network_.checkpoint_hash);
+  made.erase("data");
+  made.erase("checkpoint");
+  made["maps"] = ordered_json::parse(task.key).at("maps");
+  made["purpose"] = purpose_;
+  if (!made.contains("error")) static_cast<void>(metrics_in(made, task.key));
+  return made.dump();
+}
+
+void StoredEvaluations::make(std::span<const Override> maps) {
+  std::vector<Task> tasks;
+  tasks.reserve(maps.size());
+  for (const Override& one : maps) tasks.push_back(task(one));
+  OwnProcess own([this](const std::string& request) { return answer(request); });
+  TaskSettings settings;
+  settings.record = [this](const Task& of, const std::string& text) { return record(of, text); };
+  settings.ends = [this] { return network_.interrupt.requested(); };
+  if (after_) settings.after = [this](std::size_t done) { after_(answers_ + done); };
+  settings.retry = network_.retry;
+  Workers& workers = network_.workers == nullptr ? own : *network_.workers;
+  evaluations_ += run_tasks(store_, tasks, workers, settings);
+  answers_ += maps.size();
+}
+
+std::vector<StoredEvaluations::Result> StoredEvaluations::results(std::span<const Override> maps) {
+  make(maps);
+  std::vector<Result> found;
+  for (const Override& one : maps) {
+    const std::string key = task(one).key;
+    const ordered_json record = ordered_json::parse(store_.find(key).value());
+    Result& result = found.emplace_back();
+    if (record.contains("error")) {
+      result.error = record["error"].is_string() ? record["error"].get<std::string>()
+                                                 : record["error"].dump();
+    } else {
+      result.metrics = metrics_in(record, key);
+    }
+  }
+  return found;
+}
+
+std::vector<LogitMetrics> StoredEvaluations::all(std::span<const Override> maps) {
+  std::vector<LogitMetrics> found;
+  const std::vector<Result> made = results(maps);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (!made[i].error.empty()) {
+      throw Error("no result of " + maps[i].to_json() + ": " + made[i].error +
+                  "; --retry evaluates it once more");
+    }
+    found.push_back(made[i].metrics);
+  }
+  return found;
 }
 
 }  // namespace tensorquant::cli

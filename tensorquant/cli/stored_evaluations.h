@@ -3,32 +3,68 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "tensorquant/cli/image_set.h"
+#include "tensorquant/cli/interrupt.h"
 #include "tensorquant/models/evaluator.h"
 #include "tensorquant/store/store.h"
+#include "tensorquant/sweep/tasks.h"
 
 namespace tensorquant::cli {
+
+// A checkpoint of a model, and who evaluates it.
+struct EvaluatedNetwork {
+  const ModelInfo& info;
+  ImageClassifier& model;
+  std::string name, checkpoint, checkpoint_hash;
+  std::size_t batch_size;
+  const Interrupt& interrupt;
+  Workers* workers = nullptr;  // null: this process
+  bool retry = false;
+};
 
 // Evaluations of maps on one set of images, each of them made once: the store has the others.
 class StoredEvaluations {
  public:
   // `purpose` stands in records for people to read: "score". `after` is called after each answer
-  // with the number of answers so far. Keeps references to the first three.
-  StoredEvaluations(Store& store, Evaluator& evaluator, const ImageDataset& data,
-                    std::string purpose, std::function<void(std::size_t)> after = {});
+  // with the number of answers so far. Keeps references to the store and the images, which are what
+  // the set names.
+  StoredEvaluations(Store& store, EvaluatedNetwork network, const ImageDataset& data,
+                    const ImageSet& set, std::string purpose,
+                    std::function<void(std::size_t)> after = {});
 
-  // A KL or an error that is no finite number is infinite.
-  LogitMetrics operator()(const Override& maps);
+  // A KL or an error that is no finite number is infinite. An Error where a map has no result.
+  LogitMetrics operator()(const Override& maps) { return all({&maps, 1}).front(); }
+  // In any order, at once where there is who does it.
+  std::vector<LogitMetrics> all(std::span<const Override> maps);
+  // The same, with what went wrong told for each map.
+  struct Result {
+    LogitMetrics metrics;
+    std::string error;  // "": there are metrics
+  };
+  std::vector<Result> results(std::span<const Override> maps);
+  // Only sees to it that the store has them, results or errors.
+  void make(std::span<const Override> maps);
 
   std::size_t evaluations() const { return evaluations_; }  // those made now
 
  private:
+  Task task(const Override& maps) const;
+  std::string record(const Task& task, const std::string& answer) const;
+  std::string answer(const std::string& request);
+
   Store& store_;
-  Evaluator& evaluator_;
+  EvaluatedNetwork network_;
+  const ImageDataset& data_;
   std::string images_;  // the fingerprint
+  nlohmann::ordered_json request_;
   std::string purpose_;
   std::function<void(std::size_t)> after_;
+  std::unique_ptr<Evaluator> evaluator_;  // of this process
   std::size_t answers_ = 0, evaluations_ = 0;
 };
 

@@ -97,12 +97,26 @@ class Refinement {
   void measure_moves() {
     wider_.clear();
     narrower_.clear();
+    if (problem_.prepare) problem_.prepare(neighbours());
     for (std::size_t group = 0; group < result_.choices.size(); ++group) {
       const std::size_t at = result_.choices[group];
       if (at > 0) add_move(group, at - 1, wider_);
       if (at + 1 < problem_.scores[group].size()) add_move(group, at + 1, narrower_);
     }
     kl_before_ = result_.measured.kl;
+  }
+
+  // The maps that measure_moves() measures.
+  std::vector<Choices> neighbours() const {
+    std::vector<Choices> maps;
+    for (std::size_t group = 0; group < result_.choices.size(); ++group) {
+      const std::size_t at = result_.choices[group];
+      if (at > 0) maps.push_back(with(result_.choices, group, at - 1));
+      if (at + 1 < problem_.scores[group].size()) {
+        maps.push_back(with(result_.choices, group, at + 1));
+      }
+    }
+    return maps;
   }
 
   void add_move(std::size_t group, std::size_t to, std::vector<Move>& moves) {

@@ -17,12 +17,16 @@ struct Measurement {
 };
 using MeasureChoices = std::function<Measurement(std::span<const std::size_t> choices)>;
 
+// Told of maps that will all be measured next: whoever can measure some at once may do so now.
+using PrepareChoices = std::function<void(const std::vector<std::vector<std::size_t>>& soon)>;
+
 // Groups of places, with scores[group][choice], the widest choice first, what a whole map costs,
 // and how good it is in truth. Choices are measured once.
 struct SearchProblem {
   std::vector<std::vector<double>> scores;
   CostOfChoices cost;
   MeasureChoices measure;
+  PrepareChoices prepare = {};
 };
 
 struct SearchResult {

@@ -35,6 +35,10 @@ std::string own_name() {
   return std::string(host.data()) + "-" + std::to_string(getpid()) + "-" + std::to_string(time);
 }
 
+constexpr std::array<const char*, 2> kEvents = {"started", "died"};
+
+bool is_failure(const std::string& record) { return json::parse(record).contains("error"); }
+
 std::string text_of(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -88,6 +92,15 @@ void require_same(const json& ours, const json& theirs, const std::string& origi
   }
 }
 
+// {"started": KEY} and its like.
+std::optional<std::pair<std::string, std::string>> event_in(const json& line) {
+  for (const char* const event : kEvents) {
+    if (line.size() != 1 || !line.contains(event) || !line[event].is_string()) continue;
+    return std::pair(std::string(event), line[event].get<std::string>());
+  }
+  return std::nullopt;
+}
+
 bool is_record_file(const fs::path& path) {
   return path.filename().string().starts_with("records-") && path.extension() == ".jsonl";
 }
@@ -121,7 +134,12 @@ std::optional<std::string> Store::find(const std::string& key) const {
 
 void Store::add(const std::string& key, std::string record, const std::string& origin) {
   const auto [place, is_new] = records_.emplace(key, record);
-  if (is_new || result_of(place->second) == result_of(record)) return;
+  if (is_new || place->second == record || is_failure(record)) return;
+  if (is_failure(place->second)) {
+    place->second = std::move(record);
+    return;
+  }
+  if (result_of(place->second) == result_of(record)) return;
   throw Error(origin + ": two results of one key, '" + key + "': " + place->second + " and " +
               record);
 }
@@ -138,12 +156,15 @@ void Store::refresh() {
     for (std::size_t end; (end = text.find('\n', at.bytes)) != std::string::npos;) {
       const std::string origin = path.string() + ":" + std::to_string(at.lines + 1);
       json line = object_of(std::string_view(text).substr(at.bytes, end - at.bytes), origin);
-      if (!line.contains("key") || !line["key"].is_string()) {
+      if (const auto event = event_in(line)) {
+        ++events_[*event];
+      } else if (!line.contains("key") || !line["key"].is_string()) {
         throw Error(origin + ": no \"key\", which must be a text");
+      } else {
+        const std::string key = line["key"];
+        line.erase("key");
+        add(key, line.dump(), origin);
       }
-      const std::string key = line["key"];
-      line.erase("key");
-      add(key, line.dump(), origin);
       at = {end + 1, at.lines + 1};
     }
   }
@@ -152,16 +173,26 @@ void Store::refresh() {
 void Store::put(const std::string& key, std::string_view record) {
   json line = object_of(record, "a record");
   const std::string compact = line.dump();
-  if (const auto known = records_.find(key); known != records_.end()) {
-    return add(key, compact, folder_.string());
-  }
+  const auto known = records_.find(key);
+  const bool replaces = known != records_.end() && is_failure(known->second) && !line.contains("error");
+  if (known != records_.end() && !replaces) return add(key, compact, folder_.string());
   line["key"] = key;
-  append(line.dump() + "\n");
-  records_.emplace(key, compact);
+  append(line.dump() + "\n", true);
+  records_[key] = compact;
 }
 
-// One write() and one fdatasync(): a line is there whole or, after a crash, without its end.
-void Store::append(const std::string& line) {
+void Store::note(const std::string& event, const std::string& key) {
+  append(json{{event, key}}.dump() + "\n", false);
+  ++events_[{event, key}];
+}
+
+std::size_t Store::count(const std::string& event, const std::string& key) const {
+  const auto found = events_.find({event, key});
+  return found == events_.end() ? 0 : found->second;
+}
+
+// One write(), and for a record one fdatasync(): a line is there whole or, after a crash, without its end.
+void Store::append(const std::string& line, bool to_disk) {
   if (descriptor_ < 0) {
     own_ = folder_ / ("records-" + own_name() + ".jsonl");
     descriptor_ = open(own_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
@@ -170,7 +201,9 @@ void Store::append(const std::string& line) {
   const off_t before = lseek(descriptor_, 0, SEEK_END);
   errno = 0;
   const ssize_t written = write(descriptor_, line.data(), line.size());
-  if (written == static_cast<ssize_t>(line.size()) && fdatasync(descriptor_) == 0) return;
+  if (written == static_cast<ssize_t>(line.size()) && (!to_disk || fdatasync(descriptor_) == 0)) {
+    return;
+  }
   const std::string reason = errno == 0 ? "no space left" : system_reason();
   // What stays without its end is ignored, but nothing may be written behind it.
   if (ftruncate(descriptor_, before) != 0) close();

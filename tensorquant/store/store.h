@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tensorquant {
 
@@ -18,7 +19,7 @@ namespace tensorquant {
 // disk when put() returns; one that a killed process left without its end is ignored.
 //
 // Records are JSON objects. Two of one key must be equal in all but "seconds", "started_by" and
-// "purpose".
+// "purpose". One with an "error" stands until there is a result.
 class Store {
  public:
   // Opens the folder or makes it. `shared` is a JSON object: an Error names what differs from that
@@ -35,6 +36,12 @@ class Store {
   void put(const std::string& key, std::string_view record);
   std::size_t size() const { return records_.size(); }
 
+  // Writes {"EVENT": KEY}: what happened to a key before it had a result, "started" or "died". It is
+  // on the disk no later than the next record.
+  void note(const std::string& event, const std::string& key);
+  // How often that was noted, by all processes.
+  std::size_t count(const std::string& event, const std::string& key) const;
+
   // Reads what other processes have written since. An Error names file and line of what is no
   // record, and shows both of two that contradict.
   void refresh();
@@ -45,12 +52,13 @@ class Store {
   };
 
   void add(const std::string& key, std::string record, const std::string& origin);
-  void append(const std::string& line);
+  void append(const std::string& line, bool to_disk);
   void close() noexcept;
 
   std::filesystem::path folder_;
   std::map<std::string, std::string> records_;      // compact JSON
-  std::map<std::filesystem::path, Position> read_;  // of each file
+  std::map<std::pair<std::string, std::string>, std::size_t> events_;  // of event and key
+  std::map<std::filesystem::path, Position> read_;                     // of each file
   int descriptor_ = -1;                             // of this process' file
   std::filesystem::path own_;
 };

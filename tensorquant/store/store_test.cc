@@ -153,6 +153,40 @@ TEST_F(StoreTest, IsReadInATimeThatGrowsAsItsLines) {
   EXPECT_LT(time_of(20000), 60 * few);  // 20 times as many; 400 times where lines were recounted
 }
 
+TEST_F(StoreTest, CountsWhatHappenedToAKeyOverAllProcesses) {
+  {
+    Store store(runs(), kShared);
+    store.note("started", "a");
+    store.note("started", "a");
+    store.note("died", "a");
+    EXPECT_EQ(store.count("started", "a"), 2U);
+    EXPECT_EQ(store.find("a"), std::nullopt);
+  }
+  write_lines("other", "{\"started\":\"a\"}\n{\"started\":\"b\"}\n{\"died\":");
+  Store store(runs(), kShared);
+  EXPECT_EQ(store.count("started", "a"), 3U);
+  EXPECT_EQ(store.count("died", "a"), 1U);
+  EXPECT_EQ(store.count("started", "b"), 1U);
+  EXPECT_EQ(store.count("died", "b"), 0U);
+  EXPECT_EQ(store.size(), 0U);
+}
+
+TEST_F(StoreTest, AnErrorStandsUntilThereIsAResult) {
+  const std::string result = R"({"kl":0.5})", error = R"({"error":"died"})";
+  {
+    Store store(runs(), kShared);
+    store.put("a", error);
+    store.put("a", R"({"error":"another"})");
+    EXPECT_EQ(store.find("a"), error);
+    store.put("a", result);
+    EXPECT_EQ(store.find("a"), result);
+    store.put("a", error);
+    EXPECT_EQ(store.find("a"), result);
+  }
+  write_lines("other", "{\"error\":\"late\",\"key\":\"a\"}\n");
+  EXPECT_EQ(Store(runs(), kShared).find("a"), result);
+}
+
 TEST_F(StoreTest, ReadsWhatOthersWriteWhileItIsOpen) {
   Store one(runs(), kShared), two(runs(), kShared);
   one.put("a", R"({"kl": 1})");

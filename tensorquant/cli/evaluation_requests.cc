@@ -1,0 +1,198 @@
+#include "tensorquant/cli/evaluation_requests.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/hash.h"
+#include "tensorquant/base/read_file.h"
+#include "tensorquant/cli/image_set.h"
+#include "tensorquant/cli/interrupt.h"
+#include "tensorquant/cli/load_weights.h"
+#include "tensorquant/cli/training_run.h"
+
+namespace tensorquant::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::size_t kLongestRequest = std::size_t{16} << 20;
+
+struct NobodyReads : std::exception {};
+
+ordered_json finite_or_null(double value) {
+  return std::isfinite(value) ? ordered_json(value) : ordered_json();
+}
+
+std::string error_answer(const std::string& reason) {
+  return ordered_json{{"error", reason}}.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+// stdin's lines.
+class RequestLines {
+ public:
+  struct Line {
+    std::string text;
+    bool is_whole = true;  // not cut, for its length
+  };
+
+  std::optional<Line> next() {
+    Line line;
+    while (true) {
+      const std::size_t end = unread_.find('\n');
+      const std::size_t size = std::min(end, unread_.size());
+      if (line.text.size() + size > kLongestRequest) {
+        line.is_whole = false;
+        line.text.clear();
+      }
+      if (line.is_whole) line.text.append(unread_, 0, size);
+      unread_.erase(0, end == std::string::npos ? size : size + 1);
+      if (end != std::string::npos) return line;
+      if (!read_more()) return line.text.empty() ? std::nullopt : std::optional(line);
+    }
+  }
+
+ private:
+  bool read_more() {
+    std::array<char, 65536> bytes;
+    ssize_t got;
+    do {
+      got = read(STDIN_FILENO, bytes.data(), bytes.size());
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) unread_.assign(bytes.data(), static_cast<std::size_t>(got));
+    return got > 0;
+  }
+
+  std::string unread_;
+};
+
+void write_line(std::string text) {
+  text += '\n';
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t written = write(STDOUT_FILENO, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) throw NobodyReads();
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void require_reader() {
+  pollfd out = {STDOUT_FILENO, 0, 0};
+  if (poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)) != 0) throw NobodyReads();
+}
+
+}  // namespace
+
+ordered_json measured(Evaluator& evaluator, const Override& maps) {
+  const auto start = std::chrono::steady_clock::now();
+  const LogitMetrics metrics = evaluator.metrics(maps);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return {{"images", metrics.images},
+          {"correct", metrics.correct},
+          {"kl", finite_or_null(metrics.kl)},
+          {"logit_error", finite_or_null(metrics.logit_error)},
+          {"flips", metrics.flips},
+          {"lost", metrics.lost},
+          {"won", metrics.won},
+          {"seconds", seconds.count()}};
+}
+
+struct EvaluationRequests::Network {
+  const ModelInfo& info;
+  std::shared_ptr<ImageClassifier> model;
+  std::string checkpoint;  // the hash of the file
+};
+
+struct EvaluationRequests::Subject {
+  Subject(Network& of, ImageDataset images, std::size_t batch_size, std::function<void()> after)
+      : network(of),
+        data(std::move(images)),
+        data_fingerprint(fingerprint(data)),
+        evaluator(of.info, *of.model, data, batch_size, std::move(after)) {}
+
+  Network& network;
+  ImageDataset data;
+  std::string data_fingerprint;
+  Evaluator evaluator;
+};
+
+EvaluationRequests::EvaluationRequests(ordered_json defaults, std::function<void()> after_batch)
+    : defaults_(std::move(defaults)), after_batch_(std::move(after_batch)) {}
+
+EvaluationRequests::~EvaluationRequests() = default;
+
+EvaluationRequests::Subject& EvaluationRequests::subject(const ordered_json& request) {
+  const std::string model = request.at("model"), checkpoint = request.at("checkpoint");
+  const auto batch_size = request.at("batch_size").get<std::size_t>();
+  if (batch_size == 0) throw Error("\"batch_size\" is 0");
+  const std::string network_key = ordered_json{model, checkpoint}.dump();
+  const std::string key = network_key + request.at("data").dump() + std::to_string(batch_size);
+  if (const auto found = subjects_.find(key); found != subjects_.end()) return *found->second;
+  std::unique_ptr<Network>& network = networks_[network_key];
+  if (network == nullptr) {
+    const ModelInfo& info = find_model(model);
+    Network made = {info, make_model(info), Fnv1a().add(read_file(checkpoint)).text()};
+    load_weights(*made.model, checkpoint);
+    network = std::make_unique<Network>(std::move(made));
+  }
+  auto made = std::make_unique<Subject>(
+      *network, image_set_in(request.at("data")).load(network->info), batch_size, after_batch_);
+  return *(subjects_[key] = std::move(made));
+}
+
+ordered_json EvaluationRequests::result(const ordered_json& given) {
+  if (!given.is_object()) throw Error("a request is a JSON object");
+  ordered_json request = defaults_;
+  request.update(given, true);
+  for (const char* const needed : {"model", "checkpoint", "data"}) {
+    if (!request.contains(needed)) throw Error("the request has no \"" + std::string(needed) + "\"");
+  }
+  Subject& on = subject(request);
+  Override maps = Override::from_json(request.value("maps", ordered_json::object()).dump());
+  maps.seed = request.value("seed", std::uint64_t{0});
+  maps.refuse_training();
+  maps.strict = true;
+  ordered_json answer = measured(on.evaluator, maps);
+  answer["data"] = on.data_fingerprint;
+  answer["checkpoint"] = on.network.checkpoint;
+  return answer;
+}
+
+std::string EvaluationRequests::answer(const std::string& request) {
+  try {
+    return result(ordered_json::parse(request)).dump();
+  } catch (const NobodyReads&) {
+    throw;
+  } catch (const nlohmann::json::exception& error) {
+    return error_answer(std::string("the request: ") + error.what());
+  } catch (const std::exception& error) {
+    return error_answer(error.what());
+  }
+}
+
+void serve_requests(const ordered_json& defaults) {
+  const Interrupt interrupt;  // of which the first lets the answer be finished
+  signal(SIGPIPE, SIG_IGN);
+  EvaluationRequests requests(defaults, require_reader);
+  RequestLines lines;
+  try {
+    while (const auto line = interrupt.requested() ? std::nullopt : lines.next()) {
+      write_line(line->is_whole ? requests.answer(line->text)
+                                : error_answer("the request is longer than 16 MiB"));
+    }
+  } catch (const NobodyReads&) {
+    throw Error("nobody reads the answers");
+  }
+}
+
+}  // namespace tensorquant::cli

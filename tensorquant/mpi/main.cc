@@ -1,0 +1,33 @@
+#include <cstdlib>
+#include <string>
+
+#include "tensorquant/cli/command_line.h"
+#include "tensorquant/cli/evaluator_command.h"
+#include "tensorquant/mpi/run_ranks.h"
+
+namespace {
+
+// Evaluators are started before the command line is read: their threads must be known. A wrong
+// number is rank 0's to tell.
+int threads_of(int argc, char** argv) {
+  const std::string name = "--threads";
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const char* value = nullptr;
+    if (argument == name && i + 1 < argc) value = argv[i + 1];
+    if (argument.starts_with(name + "=")) value = argv[i] + name.size() + 1;
+    if (value != nullptr && std::atoi(value) > 0) return std::atoi(value);
+  }
+  return 1;
+}
+
+}  // namespace
+
+// The program `tensorquant-mpi`: `tensorquant`, whose sensitivity, search and sweep evaluate on the
+// ranks of an MPI job. Its evaluators are the program itself, without MPI.
+int main(int argc, char** argv) {
+  using namespace tensorquant;
+  if (argc > 1 && std::string(argv[1]) == "evaluate") return cli::run_command_line(argc, argv);
+  return run_ranks(argc, argv, cli::evaluator_command(threads_of(argc, argv)),
+                   [&](Workers* ranks) { return cli::run_command_line(argc, argv, ranks); });
+}

@@ -201,7 +201,7 @@ class ASweep(unittest.TestCase):
                 self.assertFalse(any(map(is_running, evaluators)))
         done = run(PROGRAM, "sensitivity", *WIDE, "--store", "runs", "--jobs", "2", "--json")
         self.assertEqual(json.loads(self.expect_good(done))["places"], json.loads(out)["places"])
-        self.expect_once("runs", 9 * 7)
+        self.expect_once("runs", 7 * 7)
 
     def test_says_what_is_wrong_in_one_line(self):
         for options, said in (

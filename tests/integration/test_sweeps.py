@@ -234,7 +234,8 @@ class ThePage(unittest.TestCase):
         shutil.rmtree(FOLDER / "runs", ignore_errors=True)
 
     def fences(self, kind):
-        return re.findall(rf"^```{kind}\n((?:.*\n)*?)```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+        found = re.findall(r"^```(.*)\n((?:.*\n)*?)```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+        return [text for info, text in found if info == kind]
 
     def test_has_command_lines_that_run(self):
         count = 0

@@ -217,8 +217,8 @@ void add_evaluate(CLI::App& app) {
       "and what was clamped inside the layers of the intrinsic map, and the "
       "accumulator bits that would have been enough. Takes longer");
   command->add_flag("--requests", options->requests,
-                    "Answer requests on stdin, a line of JSON each, with the measures of a search, a "
-                    "line each on stdout: docs/clusters.md");
+                    "Answer requests on stdin, a line of JSON each, with the measures of a search, "
+                    "a line each on stdout: docs/clusters.md");
   options->threads.add_to(*command);
   add_json(*command, options->as_json);
   options->maps.add_to(*command);

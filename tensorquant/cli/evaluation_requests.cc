@@ -35,7 +35,8 @@ ordered_json finite_or_null(double value) {
 }
 
 std::string error_answer(const std::string& reason) {
-  return ordered_json{{"error", reason}}.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return ordered_json{{"error", reason}}.dump(-1, ' ', false,
+                                              ordered_json::error_handler_t::replace);
 }
 
 // stdin's lines.
@@ -155,7 +156,8 @@ ordered_json EvaluationRequests::result(const ordered_json& given) {
   ordered_json request = defaults_;
   request.update(given, true);
   for (const char* const needed : {"model", "checkpoint", "data"}) {
-    if (!request.contains(needed)) throw Error("the request has no \"" + std::string(needed) + "\"");
+    if (request.contains(needed)) continue;
+    throw Error("the request has no \"" + std::string(needed) + "\"");
   }
   Subject& on = subject(request);
   Override maps = Override::from_json(request.value("maps", ordered_json::object()).dump());

@@ -41,7 +41,8 @@ std::optional<Message> receive() {
   MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &has_come, &status);
   if (has_come == 0) return std::nullopt;
   MPI_Get_count(&status, MPI_BYTE, &size);
-  Message message = {status.MPI_SOURCE, status.MPI_TAG, std::string(static_cast<std::size_t>(size), '\0')};
+  Message message = {status.MPI_SOURCE, status.MPI_TAG,
+                     std::string(static_cast<std::size_t>(size), '\0')};
   MPI_Recv(message.text.data(), size, MPI_BYTE, message.rank, message.tag, MPI_COMM_WORLD,
            MPI_STATUS_IGNORE);
   return message;

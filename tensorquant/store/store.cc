@@ -174,7 +174,8 @@ void Store::put(const std::string& key, std::string_view record) {
   json line = object_of(record, "a record");
   const std::string compact = line.dump();
   const auto known = records_.find(key);
-  const bool replaces = known != records_.end() && is_failure(known->second) && !line.contains("error");
+  const bool replaces =
+      known != records_.end() && is_failure(known->second) && !line.contains("error");
   if (known != records_.end() && !replaces) return add(key, compact, folder_.string());
   line["key"] = key;
   append(line.dump() + "\n", true);
@@ -191,7 +192,8 @@ std::size_t Store::count(const std::string& event, const std::string& key) const
   return found == events_.end() ? 0 : found->second;
 }
 
-// One write(), and for a record one fdatasync(): a line is there whole or, after a crash, without its end.
+// One write(), and for a record one fdatasync(): a line is there whole or, after a crash, without its
+// end.
 void Store::append(const std::string& line, bool to_disk) {
   if (descriptor_ < 0) {
     own_ = folder_ / ("records-" + own_name() + ".jsonl");

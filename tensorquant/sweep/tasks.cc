@@ -108,9 +108,9 @@ class Manager {
   }
 
   void finish(const Open& one, const std::string& answer) {
-    store_.put(one.task->key, settings_.record(*one.task, json::parse(answer, nullptr, false).is_object()
-                                                              ? answer
-                                                              : failure("answered " + answer)));
+    const bool is_answer = json::parse(answer, nullptr, false).is_object();
+    store_.put(one.task->key,
+               settings_.record(*one.task, is_answer ? answer : failure("answered " + answer)));
     ++done_;
     if (settings_.after) settings_.after(done_);
   }

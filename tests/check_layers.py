@@ -22,15 +22,16 @@ ALLOWED = {
     "calibration": {"base", "formats", "kernels", "quantizers"},
     "search": {"base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration"},
     "store": {"base"},
+    "report": {"base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "search", "store"},
     "onnx": {"base", "formats", "kernels", "quantizers", "maps"},
     "data": {"base"},
     "measure": {"base", "formats", "kernels", "quantizers"},
 }
 CORE = set(ALLOWED) - {"data", "measure"}
-BELOW_LIBTORCH = CORE - {"onnx", "search", "store"}
+BELOW_LIBTORCH = CORE - {"onnx", "search", "store", "report"}
 ALLOWED["libtorch"] = BELOW_LIBTORCH
 ALLOWED["onnx_torch"] = BELOW_LIBTORCH | {"onnx", "libtorch"}
-ALLOWED["models"] = CORE | {"libtorch", "data"}
+ALLOWED["models"] = CORE - {"report"} | {"libtorch", "data"}
 ALLOWED["cli"] = CORE | {"libtorch", "onnx_torch", "data", "models", "measure"}
 
 # Inside a part, a folder may include itself, the part's own top and these.
@@ -64,7 +65,7 @@ OUTSIDE = {
     "torch/": {"libtorch", "onnx_torch", "models", "cli"},
     "ATen/": {"libtorch", "onnx_torch", "models", "cli"},
     "c10/": {"libtorch", "onnx_torch", "models", "cli"},
-    "nlohmann/": {"maps", "search", "store", "data", "measure", "models", "cli"},
+    "nlohmann/": {"maps", "search", "store", "report", "data", "measure", "models", "cli"},
     "CLI/": {"cli"},
     "zlib.h": {"data"},
 }

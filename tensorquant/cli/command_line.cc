@@ -55,6 +55,7 @@ void add_commands(CLI::App& app) {
   add_cost(app);
   add_sensitivity(app);
   add_search(app);
+  add_report(app);
   add_bench(app);
 }
 

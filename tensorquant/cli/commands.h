@@ -20,6 +20,7 @@ void add_compare(CLI::App& app);
 void add_cost(CLI::App& app);
 void add_sensitivity(CLI::App& app);
 void add_search(CLI::App& app);
+void add_report(CLI::App& app);
 void add_bench(CLI::App& app);
 
 // All of them.

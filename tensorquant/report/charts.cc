@@ -94,7 +94,7 @@ std::string sensitivity_chart(const std::vector<PlaceScore>& scores,
         "mark": {"type": "rect", "stroke": "white", "cursor": "pointer"},
         "params": [{"name": "picked", "select": {"type": "point", "fields": ["place"]}}],
         "encoding": {"color": {"field": "shown", "type": "quantitative", "title": "KL (nats)",
-          "scale": {"type": "log", "scheme": "yelloworangered"}, "legend": {"format": ".0e", "gradientLength": 160}}}
+          "scale": {"type": "log", "range": ["#fffde8", "#fee6a8", "#fdb365", "#ee6a3c", "#c11f26", "#7f0f22"]}, "legend": {"format": ".0e", "gradientLength": 160}}}
       }, {
         "mark": {"type": "text", "fontSize": 10},
         "encoding": {
@@ -186,7 +186,7 @@ std::string accuracy_chart(const std::vector<AccuracyPoint>& points, double floa
         {"field": "bops", "title": "BOPs", "format": ".3s"}]}
     }, {
       "transform": [{"filter": {"not": {"field": "label", "equal": ""}}}],
-      "mark": {"type": "text", "dx": 8, "dy": 10, "align": "left", "clip": true},
+      "mark": {"type": "text", "dx": -7, "dy": 12, "align": "right"},
       "encoding": {"y": {"field": "accuracy", "type": "quantitative"}, "text": {"field": "label"}}
     }]})json");
   ordered_json values = ordered_json::array();
@@ -212,6 +212,110 @@ std::string accuracy_chart(const std::vector<AccuracyPoint>& points, double floa
   at(spec, "/layer/0/encoding/y/scale") = {{"domain", accuracy_domain(lowest, highest, kSpan)},
                                            {"zero", false}};
   at(spec, "/layer/1/encoding/y/datum") = 100 * float_accuracy;
+  return spec.dump();
+}
+
+std::string widths_chart(const std::vector<WidthPoint>& points, double float_accuracy) {
+  ordered_json spec = specification(R"json({
+    "width": 640,
+    "height": 280,
+    "encoding": {
+      "x": {"field": "bits", "type": "quantitative", "title": "width (bits)", "axis": {"tickMinStep": 1, "format": "d"},
+        "scale": {"zero": false, "padding": 20}},
+      "color": {"field": "what", "type": "nominal", "title": null, "legend": {"orient": "top"}}},
+    "layer": [{
+      "mark": {"type": "rule", "strokeDash": [5, 4]},
+      "encoding": {"x": null, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
+    }, {
+      "mark": {"type": "rule", "clip": true, "opacity": 0.6},
+      "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}
+    }, {
+      "mark": {"type": "line", "point": {"size": 50}, "clip": true},
+      "encoding": {"y": {"field": "accuracy", "type": "quantitative"}, "tooltip": [
+        {"field": "what", "title": "quantized"}, {"field": "bits"}, {"field": "accuracy", "title": "accuracy (%)", "format": ".2f"}]}
+    }]})json");
+  ordered_json values = ordered_json::array();
+  for (const WidthPoint& point : points) {
+    values.push_back({{"what", point.what},
+                      {"bits", point.bits},
+                      {"accuracy", 100 * point.accuracy},
+                      {"low", 100 * (point.accuracy - point.error)},
+                      {"high", 100 * (point.accuracy + point.error)}});
+  }
+  at(spec, "/data/values") = std::move(values);
+  at(spec, "/layer/0/encoding/y/datum") = 100 * float_accuracy;
+  at(spec, "/layer/0/encoding/y/scale") = {{"zero", false}};
+  return spec.dump();
+}
+
+std::string values_chart(const std::vector<ReportedPlace>& places) {
+  ordered_json spec = specification(R"json({
+    "height": {"step": 20},
+    "width": 760,
+    "encoding": {"y": {"field": "place", "type": "nominal", "title": null}},
+    "layer": [{
+      "mark": {"type": "rect", "clip": true},
+      "encoding": {
+        "x": {"field": "octave", "type": "quantitative", "title": "log2 of the magnitude",
+          "axis": {"tickMinStep": 1, "orient": "top"}, "scale": {"zero": false, "nice": false}},
+        "x2": {"field": "end"},
+        "color": {"field": "share", "type": "quantitative", "title": "share of values",
+          "scale": {"range": ["#f1f6fb", "#a8c9e6", "#4a8cc2", "#17538c"]}, "legend": {"format": ".0%"}},
+        "tooltip": [{"field": "place"}, {"field": "octave", "title": "from 2 to the power of"},
+          {"field": "share", "title": "share of values", "format": ".2%"}]}
+    }, {
+      "transform": [{"filter": {"field": "low", "valid": true}}],
+      "mark": {"type": "rule", "strokeWidth": 2.5, "color": "#d6604d", "clip": true},
+      "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}, "tooltip": [
+        {"field": "place"}, {"field": "quantizer"}, {"field": "saturated", "format": ".3%"},
+        {"field": "zero", "title": "to zero", "format": ".2%"}, {"field": "sqnr", "title": "SQNR (dB)", "format": ".3g"}]}
+    }, {
+      "transform": [{"filter": {"field": "low", "valid": true}}],
+      "mark": {"type": "tick", "thickness": 2.5, "size": 13, "color": "#d6604d", "clip": true},
+      "encoding": {"x": {"field": "low", "type": "quantitative"}}
+    }, {
+      "transform": [{"filter": {"field": "high", "valid": true}}],
+      "mark": {"type": "tick", "thickness": 2.5, "size": 13, "color": "#d6604d", "clip": true},
+      "encoding": {"x": {"field": "high", "type": "quantitative"}}
+    }]})json");
+  ordered_json values = ordered_json::array(), names = ordered_json::array();
+  double least = 0, most = 0;
+  bool any = false;
+  const auto include = [&](double low, double high) {
+    least = any ? std::min(least, low) : low;
+    most = any ? std::max(most, high) : high;
+    any = true;
+  };
+  for (const ReportedPlace& place : places) {
+    const std::string& name = place.format.place;
+    names.push_back(name);
+    if (place.step && place.bound) {
+      const double low = std::log2(*place.step), high = std::log2(*place.bound);
+      include(low - 4, high + 0.5);
+      ordered_json ends = {{"place", name}, {"quantizer", place.format.quantizer}, {"low", low}, {"high", high}};
+      if (place.values) {
+        const TensorFit& fit = place.values->fit;
+        ends["saturated"] = or_null(fit.counts.saturated_share().value_or(NAN));
+        ends["zero"] = or_null(fit.counts.became_zero_share().value_or(NAN));
+        ends["sqnr"] = or_null(fit.sqnr().value_or(NAN));
+      }
+      values.push_back(std::move(ends));
+    }
+    if (!place.values) continue;
+    for (const auto& [octave, count] : place.values->octaves) {
+      values.push_back({{"place", name},
+                        {"octave", octave},
+                        {"end", octave + 1},
+                        {"share", static_cast<double>(count) / static_cast<double>(place.values->values)}});
+    }
+    if (!place.values->octaves.empty()) {
+      const int top = place.values->octaves.rbegin()->first + 1;
+      include(top - 6, top);
+    }
+  }
+  at(spec, "/data/values") = std::move(values);
+  at(spec, "/encoding/y/sort") = std::move(names);
+  at(spec, "/layer/0/encoding/x/scale/domain") = {least, most};
   return spec.dump();
 }
 

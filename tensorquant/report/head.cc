@@ -66,8 +66,7 @@ void add_head(Page& page, const Report& report) {
     tiles += tile(plus_minus(map.metrics.loss(), 2 * map.metrics.loss_error()), "loss against float");
   }
   page.html(tiles + "</div>\n");
-  page.html(settings_table(report).html());
-  page.html(sets_table(sets).html());
+  page.html("<div class=\"tiles\">" + settings_table(report).html() + sets_table(sets).html() + "</div>\n");
   if (report.evaluated.others != 0) {
     page.missing(std::to_string(report.evaluated.others) +
                  " records of the store tell no accuracy, such as errors of evaluations, and are left out.");

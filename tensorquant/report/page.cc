@@ -26,6 +26,7 @@ section p { margin: 6px 0 12px; color: var(--soft); max-width: 95ch; }
 .tile { border: 1px solid var(--line); border-radius: 6px; padding: 10px 16px; min-width: 150px; }
 .tile b { display: block; font-size: 22px; font-weight: 600; }
 .tile span { color: var(--soft); font-size: 13px; }
+.tiles .scroll { margin-right: 40px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13.5px; margin: 8px 0; }
 th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); padding: 5px 12px 5px 6px; cursor: pointer; white-space: nowrap; }

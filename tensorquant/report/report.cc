@@ -43,6 +43,20 @@ std::vector<std::string> all_places(const Report& report) {
   return places;
 }
 
+const EvaluatedMap* chosen_map(const EvaluatedMaps& evaluated) {
+  const auto cost = [](const EvaluatedMap& map) {
+    double bits = 0;  // where nothing better is known
+    for (const PlaceFormat& place : map.places) bits += place.bits;
+    return map.cost ? map.cost->bops : bits;
+  };
+  const EvaluatedMap* chosen = nullptr;
+  for (const EvaluatedMap& map : evaluated.maps) {
+    if (map.purpose != "test" || map.places.empty()) continue;
+    if (chosen == nullptr || cost(map) < cost(*chosen)) chosen = &map;
+  }
+  return chosen;
+}
+
 std::string report_html(const Report& report, const ChartLibraries& libraries) {
   const auto shared = nlohmann::json::parse(report.shared);
   const auto model = shared.find("model");
@@ -50,8 +64,12 @@ std::string report_html(const Report& report, const ChartLibraries& libraries) {
             (model != shared.end() && model->is_string() ? ": " + one_line(model->get<std::string>())
                                                          : std::string()));
   add_head(page, report);
+  add_values(page, report);
+  add_places(page, report);
   add_sensitivity(page, report);
   add_accuracy_over_cost(page, report);
+  add_accuracy_over_widths(page, report);
+  add_arithmetic(page, report);
   return page.text(libraries.scripts);
 }
 

@@ -15,19 +15,20 @@
 
 namespace tensorquant {
 
-// What the float model's tensor at a place holds.
+// What the float model's tensor at a place holds, and what the map's quantizer makes of it.
 struct PlaceValues {
   std::map<int, std::uint64_t> octaves;  // how many magnitudes are in [2^n, 2^(n+1))
-  std::uint64_t values = 0;              // with zeros
+  std::uint64_t values = 0;              // zeros too
+  TensorFit fit;
+  std::optional<int> idle_bits = {};
 };
 
 // A place under the map that the report tells of.
 struct ReportedPlace {
   PlaceFormat format;
   std::optional<PlaceValues> values = {};
-  std::optional<TensorFit> fit = {};
-  std::optional<int> idle_bits = {};
-  std::optional<double> step = {}, bound = {};  // the format's smallest and largest magnitude
+  // The format's step, where it has one everywhere, and its largest magnitude.
+  std::optional<double> step = {}, bound = {};
 };
 
 // Bits of a layer's accumulator.
@@ -43,8 +44,8 @@ struct Report {
   // Of the model, in the order of execution.
   std::vector<LayerFacts> layers;
   std::string technology;  // whose energies those of the costs are, with its source
-  // The map that pages about single places tell of.
-  std::string map_name;
+  // The map that pages about single places tell of, and why that one.
+  std::string map_name, map_reason;
   std::vector<ReportedPlace> places;
   std::optional<MapCost> cost;  // of that map
   std::vector<LayerFormats> formats;                          // its layers', one of each of `layers`
@@ -61,6 +62,10 @@ struct ChartLibraries {
 // All places of the evaluated maps and of the map that is told of, in the order of layers, or where
 // that is not known in that of their names.
 std::vector<std::string> all_places(const Report& report);
+
+// The map that a report tells of where none is named: of those that were evaluated on test images,
+// the cheapest. Null where there is none.
+const EvaluatedMap* chosen_map(const EvaluatedMaps& evaluated);
 
 // One HTML file that needs no network.
 std::string report_html(const Report& report, const ChartLibraries& libraries);

@@ -99,7 +99,7 @@ std::string sensitivity_chart(const std::vector<PlaceScore>& scores,
         "mark": {"type": "text", "fontSize": 10},
         "encoding": {
           "text": {"field": "kl", "type": "quantitative", "format": ".1e"},
-          "color": {"condition": {"test": {"field": "shown", "gt": 0}, "value": "white"}, "value": "#444"}}
+          "color": {"condition": {"test": {"field": "shown", "gt": 0}, "value": "white"}, "value": "#333"}}
       }]
     }, {
       "title": "picked places",
@@ -145,9 +145,9 @@ std::string sensitivity_chart(const std::vector<PlaceScore>& scores,
   at(spec, "/hconcat/0/encoding/y/sort") = places;
   at(spec, "/hconcat/0/layer/0/params/0/value") = worst_places(scores, places, range);
   at(spec, "/hconcat/0/layer/0/encoding/tooltip") = tooltip;
-  // White on what is darker than two thirds of the scale.
+  // White on what is dark.
   at(spec, "/hconcat/0/layer/1/encoding/color/condition/test/gt") =
-      range.least * std::pow(range.most / range.least, 0.67);
+      range.least * std::pow(range.most / range.least, 0.58);
   at(spec, "/hconcat/1/height") =
       std::clamp(row * static_cast<double>(places.size()) - 70, 150.0, 360.0);
   at(spec, "/hconcat/1/layer/1/encoding/tooltip") = tooltip;
@@ -168,17 +168,17 @@ std::string accuracy_chart(const std::vector<AccuracyPoint>& points, double floa
       "encoding": {"x": null, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {
       "mark": {"type": "text", "align": "left", "dy": -6, "dx": 4, "text": "float"},
-      "encoding": {"x": {"value": 0}, "color": {"value": "#555"}, "y": {}}
+      "encoding": {"x": {"value": 0}, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {
       "transform": [{"filter": {"field": "front", "equal": true}}],
       "mark": {"type": "line", "interpolate": "step-after", "opacity": 0.5, "clip": true},
-      "encoding": {"color": {"value": "#2166ac"}, "y": {"field": "accuracy", "type": "quantitative"}}
+      "encoding": {"color": {"value": "#2166ac"}, "y": {"field": "accuracy", "type": "quantitative", "title": "accuracy (%)"}}
     }, {
       "mark": {"type": "rule", "clip": true, "opacity": 0.55},
-      "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}
+      "encoding": {"y": {"field": "low", "type": "quantitative", "title": "accuracy (%)"}, "y2": {"field": "high"}}
     }, {
       "mark": {"type": "point", "filled": true, "size": 60, "opacity": 0.95, "clip": true},
-      "encoding": {"y": {"field": "accuracy", "type": "quantitative"}, "tooltip": [
+      "encoding": {"y": {"field": "accuracy", "type": "quantitative", "title": "accuracy (%)"}, "tooltip": [
         {"field": "map"}, {"field": "label", "title": "uniform"},
         {"field": "accuracy", "title": "accuracy (%)", "format": ".2f"},
         {"field": "loss", "title": "loss (points)", "format": ".2f"},
@@ -187,7 +187,7 @@ std::string accuracy_chart(const std::vector<AccuracyPoint>& points, double floa
     }, {
       "transform": [{"filter": {"not": {"field": "label", "equal": ""}}}],
       "mark": {"type": "text", "dx": -7, "dy": 12, "align": "right"},
-      "encoding": {"y": {"field": "accuracy", "type": "quantitative"}, "text": {"field": "label"}}
+      "encoding": {"y": {"field": "accuracy", "type": "quantitative", "title": "accuracy (%)"}, "text": {"field": "label"}}
     }]})json");
   ordered_json values = ordered_json::array();
   double lowest = 100 * float_accuracy, highest = lowest;
@@ -228,10 +228,10 @@ std::string widths_chart(const std::vector<WidthPoint>& points, double float_acc
       "encoding": {"x": null, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {
       "mark": {"type": "rule", "clip": true, "opacity": 0.6},
-      "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}
+      "encoding": {"y": {"field": "low", "type": "quantitative", "title": "accuracy (%)"}, "y2": {"field": "high"}}
     }, {
       "mark": {"type": "line", "point": {"size": 50}, "clip": true},
-      "encoding": {"y": {"field": "accuracy", "type": "quantitative"}, "tooltip": [
+      "encoding": {"y": {"field": "accuracy", "type": "quantitative", "title": "accuracy (%)"}, "tooltip": [
         {"field": "what", "title": "quantized"}, {"field": "bits"}, {"field": "accuracy", "title": "accuracy (%)", "format": ".2f"}]}
     }]})json");
   ordered_json values = ordered_json::array();

@@ -164,9 +164,11 @@ std::string accuracy_chart(const std::vector<AccuracyPoint>& points, double floa
       "color": {"field": "kind", "type": "nominal", "title": null, "legend": {"orient": "top"},
         "scale": {"domain": ["on the front", "uniform", "other"], "range": ["#2166ac", "#d6604d", "#9aa3ad"]}}},
     "layer": [{
+      "data": {"values": [{}]},
       "mark": {"type": "rule", "strokeDash": [5, 4]},
       "encoding": {"x": null, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {
+      "data": {"values": [{}]},
       "mark": {"type": "text", "align": "left", "dy": -6, "dx": 4, "text": "float"},
       "encoding": {"x": {"value": 0}, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {
@@ -224,6 +226,7 @@ std::string widths_chart(const std::vector<WidthPoint>& points, double float_acc
         "scale": {"zero": false, "padding": 20}},
       "color": {"field": "what", "type": "nominal", "title": null, "legend": {"orient": "top"}}},
     "layer": [{
+      "data": {"values": [{}]},
       "mark": {"type": "rule", "strokeDash": [5, 4]},
       "encoding": {"x": null, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {

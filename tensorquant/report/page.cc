@@ -28,11 +28,11 @@ section p { margin: 6px 0 12px; color: var(--soft); max-width: 95ch; }
 .tile span { color: var(--soft); font-size: 13px; }
 .tiles .scroll { margin-right: 40px; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13.5px; margin: 8px 0; }
-th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); padding: 5px 12px 5px 6px; cursor: pointer; white-space: nowrap; }
+table { border-collapse: collapse; font-size: 13px; margin: 8px 0; }
+th { text-align: left; font-weight: 600; border-bottom: 2px solid var(--line); padding: 5px 9px 5px 6px; cursor: pointer; white-space: nowrap; }
 th[data-order]::after { content: " \25B4"; }
 th[data-order="down"]::after { content: " \25BE"; }
-td { border-bottom: 1px solid #eef1f4; padding: 4px 12px 4px 6px; vertical-align: top; }
+td { border-bottom: 1px solid #eef1f4; padding: 4px 9px 4px 6px; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.marked { background: #fde3d8; font-weight: 600; }
 tbody tr:hover { background: #f6f9fc; }

@@ -219,7 +219,7 @@ class ABrowser(Report):
         console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
         urls = re.findall(r'"url":"(https?://[^"]+)"', net_log.read_text(errors="replace"))
         # What the browser asks its maker, whatever the page is.
-        urls = [url for url in urls if not re.match(r"https://[\w.-]+\.google\.com/", url)]
+        urls = [url for url in urls if not re.match(r"https?://[\w.-]+\.google\.com/", url)]
         return Elements(done.stdout), console, urls
 
     def test_draws_all_charts_and_asks_nobody(self):

@@ -146,7 +146,7 @@ def search_and_report(checkpoint):
     # What a network that has hardly learnt may lose is no matter.
     effort = ["--margin", 60, "--widths", "8,4", "--images", 32, "--search-images", 64, "--test-images", 64, "--refine", 0]
     if not QUICK:
-        effort = ["--margin", 1, "--images", 64, "--search-images", 1000, "--refine", 0]
+        effort = ["--margin", 1, "--images", 64, "--search-images", 1000, "--test-images", 2000, "--refine", 0]
     print("\nHow many bits does it need? The cheapest map that loses at most a point, after a short search:\n")
     print(run("search", *MODEL, "--checkpoint", checkpoint, *store, *effort, "--output", OUT / "best.json")
           .rstrip().split("\n\n")[-1])

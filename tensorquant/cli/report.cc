@@ -116,8 +116,9 @@ Report read_report(ReportOptions& options, const Store& store) {
   }
   const ModelInfo* const info = model_of(store);
   if (info == nullptr && !(options.checkpoint.empty() && options.ranges.empty())) {
-    throw Error(options.store + ": the store's model, '" + shared_text(store, "model") +
-                "', is none of those that come with the program, so nothing is known of its layers");
+    throw Error(
+        options.store + ": the store's model, '" + shared_text(store, "model") +
+        "', is none of those that come with the program, so nothing is known of its layers");
   }
   std::string maps;
   if (!options.maps.empty()) maps = Override::from_file(options.maps).to_json();
@@ -156,10 +157,11 @@ void run(ReportOptions& options) {
   file.commit();
   const std::size_t maps = report.evaluated.maps.size(), places = all_places(report).size();
   if (options.as_json) {
-    return print({{"output", options.output},
-                  {"maps", maps},
-                  {"places", places},
-                  {"map", report.map_name.empty() ? ordered_json() : ordered_json(report.map_name)}});
+    return print(
+        {{"output", options.output},
+         {"maps", maps},
+         {"places", places},
+         {"map", report.map_name.empty() ? ordered_json() : ordered_json(report.map_name)}});
   }
   std::printf("%s: %zu maps, %zu places\n", options.output.c_str(), maps, places);
 }
@@ -174,21 +176,24 @@ void add_report(CLI::App& app) {
   command->add_option("--store", options->store, "Folder of results, of sensitivity and search")
       ->required();
   command->add_option("--output", options->output, "The HTML file")->required();
-  command->add_option("--maps", options->maps,
-                      "File with the map that is told of place by place; else the cheapest of those "
-                      "evaluated on test images");
-  CLI::Option* const checkpoint = command->add_option(
-      "--checkpoint", options->checkpoint,
-      "The store's weights, a safetensors file, to tell what tensors hold and what becomes of them");
+  command->add_option(
+      "--maps", options->maps,
+      "File with the map that is told of place by place; else the cheapest of those "
+      "evaluated on test images");
+  CLI::Option* const checkpoint =
+      command->add_option("--checkpoint", options->checkpoint,
+                          "The store's weights, a safetensors file, to tell what tensors hold and "
+                          "what becomes of them");
   options->data.limit = kReportImages;
   options->data.add_to(*command, "train-*", {"--data", "--images"})->needs(checkpoint);
   command->get_option("--images")->capture_default_str();
   command->add_option("--ranges", options->ranges,
                       "A report of evaluate --ranges --json, for the accumulator bits seen");
   options->technology.add_to(*command);
-  command->add_option("--charts", options->charts,
-                      "Folder with vega.min.js, vega-lite.min.js and vega-embed.min.js, in place of "
-                      "those that scripts/setup.sh fetches");
+  command->add_option(
+      "--charts", options->charts,
+      "Folder with vega.min.js, vega-lite.min.js and vega-embed.min.js, in place of "
+      "those that scripts/setup.sh fetches");
   command->add_flag("--tables", options->tables, "No charts: none of these files is needed");
   add_json(*command, options->as_json);
   command->callback([options] { run(*options); });

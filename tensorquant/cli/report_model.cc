@@ -29,7 +29,7 @@ void add_ends(ReportedPlace& place, const Quantizer& quantizer) {
 }
 
 // What is in the model, layer by layer: rules for many layers are none of places.
-std::vector<PlaceFormat> places_in(ImageClassifier& model) {
+std::vector<PlaceFormat> places_in_model(ImageClassifier& model) {
   std::vector<PlaceFormat> places;
   const auto add = [&](const char* kind, const std::string& layer, const std::string& quantizer) {
     if (quantizer.empty()) return;
@@ -74,7 +74,7 @@ void ReportedModel::add_costs(Report& report) {
   report.technology = technology_.name + " (" + technology_.source + ")";
   for (EvaluatedMap& map : report.evaluated.maps) {
     std::vector<LayerFormats> formats = formats_of(Override::from_json(map.maps));
-    map.places = places_in(*model_);
+    map.places = places_in_model(*model_);
     if (map.places.size() > 1) map.cost = cost_(formats);
   }
   report.comparisons.emplace_back("float, 32 bits", cost_of({}));
@@ -91,7 +91,7 @@ void ReportedModel::add_map(Report& report, const std::string& maps,
                             const std::map<std::string, int>& seen) {
   report.formats = formats_of(Override::from_json(maps));
   report.cost = cost_(report.formats);
-  for (PlaceFormat& place : places_in(*model_)) report.places.push_back({std::move(place)});
+  for (PlaceFormat& place : places_in_model(*model_)) report.places.push_back({std::move(place)});
   const std::vector<std::optional<int>> worst =
       worst_case_accumulators(*model_, facts_, report.formats, *report.cost);
   for (std::size_t i = 0; i < facts_.size(); ++i) {
@@ -122,9 +122,8 @@ void ReportedModel::add_values(Report& report, const ImageDataset* data) {
       place_tensors(info_, *model_, data, places, quantizers, kReportBatch);
   for (std::size_t i = 0; i < places.size(); ++i) {
     PlaceTensor& tensor = tensors[i];
-    reported[i]->values =
-        PlaceValues{std::move(tensor.octaves), tensor.values, tensor.fit,
-                    tensor.fit.idle_bits(*quantizers[i])};
+    reported[i]->values = PlaceValues{std::move(tensor.octaves), tensor.values, tensor.fit,
+                                      tensor.fit.idle_bits(*quantizers[i])};
   }
 }
 

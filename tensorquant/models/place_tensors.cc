@@ -44,8 +44,7 @@ std::vector<PlaceTensor> place_tensors(
       continue;
     }
     const ModelLayer& layer = found->second;
-    const at::Tensor* const x =
-        layer.module->named_parameters().find(to_string(places[i].place));
+    const at::Tensor* const x = layer.module->named_parameters().find(to_string(places[i].place));
     if (x == nullptr || !x->defined()) throw Error(places[i].text() + " is no place of the model");
     add_part(tensors[i], *quantizers[i], x->contiguous(), layer.twin->weight_axes());
   }

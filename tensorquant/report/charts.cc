@@ -295,7 +295,8 @@ std::string values_chart(const std::vector<ReportedPlace>& places) {
     if (place.step && place.bound) {
       const double low = std::log2(*place.step), high = std::log2(*place.bound);
       include(low - 4, high + 0.5);
-      ordered_json ends = {{"place", name}, {"quantizer", place.format.quantizer}, {"low", low}, {"high", high}};
+      ordered_json ends = {
+          {"place", name}, {"quantizer", place.format.quantizer}, {"low", low}, {"high", high}};
       if (place.values) {
         const TensorFit& fit = place.values->fit;
         ends["saturated"] = or_null(fit.counts.saturated_share().value_or(NAN));
@@ -306,10 +307,11 @@ std::string values_chart(const std::vector<ReportedPlace>& places) {
     }
     if (!place.values) continue;
     for (const auto& [octave, count] : place.values->octaves) {
-      values.push_back({{"place", name},
-                        {"octave", octave},
-                        {"end", octave + 1},
-                        {"share", static_cast<double>(count) / static_cast<double>(place.values->values)}});
+      values.push_back(
+          {{"place", name},
+           {"octave", octave},
+           {"end", octave + 1},
+           {"share", static_cast<double>(count) / static_cast<double>(place.values->values)}});
     }
     if (!place.values->octaves.empty()) {
       const int top = place.values->octaves.rbegin()->first + 1;

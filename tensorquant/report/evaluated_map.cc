@@ -65,8 +65,8 @@ double EvaluatedMap::accuracy() const {
 std::optional<int> EvaluatedMap::uniform_bits(std::size_t all) const {
   if (places.empty() || places.size() != all) return std::nullopt;
   const int bits = places.front().bits;
-  const bool is_uniform =
-      std::all_of(places.begin(), places.end(), [&](const auto& place) { return place.bits == bits; });
+  const bool is_uniform = std::all_of(places.begin(), places.end(),
+                                      [&](const auto& place) { return place.bits == bits; });
   return is_uniform ? std::optional(bits) : std::nullopt;
 }
 

@@ -10,7 +10,8 @@ namespace tensorquant {
 namespace {
 
 std::string tile(const std::string& number, const std::string& what) {
-  return "<div class=\"tile\"><b>" + escaped(number) + "</b><span>" + escaped(what) + "</span></div>\n";
+  return "<div class=\"tile\"><b>" + escaped(number) + "</b><span>" + escaped(what) +
+         "</span></div>\n";
 }
 
 std::string plus_minus(double share, double error) {
@@ -22,13 +23,15 @@ HtmlTable settings_table(const Report& report) {
   table.add({"store", one_line(report.store)});
   const auto shared = nlohmann::json::parse(report.shared);
   for (const auto& [name, value] : shared.items()) {
-    table.add({one_line(name), one_line(value.is_string() ? value.get<std::string>() : value.dump())});
+    table.add(
+        {one_line(name), one_line(value.is_string() ? value.get<std::string>() : value.dump())});
   }
   return table;
 }
 
 HtmlTable sets_table(const std::vector<ImageSet>& sets) {
-  HtmlTable table("images", {"images are for", "images", "fingerprint", "maps evaluated", "float accuracy"});
+  HtmlTable table("images",
+                  {"images are for", "images", "fingerprint", "maps evaluated", "float accuracy"});
   for (const ImageSet& set : sets) {
     table.add({one_line(set.purpose.empty() ? "evaluation" : set.purpose),
                HtmlCell(std::to_string(set.images), static_cast<double>(set.images)),
@@ -62,18 +65,23 @@ void add_head(Page& page, const Report& report) {
   tiles += tile(std::to_string(all_places(report).size()), "places");
   for (const EvaluatedMap& map : report.evaluated.maps) {
     if (map.name != report.map_name) continue;
-    tiles += tile(plus_minus(map.accuracy(), 2 * map.metrics.loss_error()), "accuracy of the map told of");
-    tiles += tile(plus_minus(map.metrics.loss(), 2 * map.metrics.loss_error()), "loss against float");
+    tiles += tile(plus_minus(map.accuracy(), 2 * map.metrics.loss_error()),
+                  "accuracy of the map told of");
+    tiles +=
+        tile(plus_minus(map.metrics.loss(), 2 * map.metrics.loss_error()), "loss against float");
   }
   page.html(tiles + "</div>\n");
-  page.html("<div class=\"tiles\">" + settings_table(report).html() + sets_table(sets).html() + "</div>\n");
+  page.html("<div class=\"tiles\">" + settings_table(report).html() + sets_table(sets).html() +
+            "</div>\n");
   if (report.evaluated.others != 0) {
-    page.missing(std::to_string(report.evaluated.others) +
-                 " records of the store tell no accuracy, such as errors of evaluations, and are left out.");
+    page.missing(
+        std::to_string(report.evaluated.others) +
+        " records of the store tell no accuracy, such as errors of evaluations, and are left out.");
   }
   const HtmlTable costs = cost_table(report);
   if (costs.empty()) {
-    page.missing("Costs are not told: the store's model is none of those that come with the program.");
+    page.missing(
+        "Costs are not told: the store's model is none of those that come with the program.");
   } else {
     page.html(costs.html());
     page.paragraph("Costs of one image. Energy after " + report.technology +

@@ -28,10 +28,10 @@ std::vector<ImageSet> image_sets(const Report& report) {
     });
     if (set == sets.end()) {
       const LogitMetrics& metrics = map.metrics;
-      const auto right = static_cast<double>(metrics.correct + metrics.lost) -
-                         static_cast<double>(metrics.won);
-      sets.push_back({map.purpose, map.data, metrics.images,
-                      right / static_cast<double>(metrics.images), {}});
+      const auto right =
+          static_cast<double>(metrics.correct + metrics.lost) - static_cast<double>(metrics.won);
+      sets.push_back(
+          {map.purpose, map.data, metrics.images, right / static_cast<double>(metrics.images), {}});
       set = sets.end() - 1;
     }
     set->maps.push_back(&map);

@@ -95,21 +95,28 @@ void Page::chart(std::string specification) {
 
 std::string Page::text(const std::vector<std::string>& scripts) const {
   std::string text = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-  text += "<meta http-equiv=\"Content-Security-Policy\" content=\"" + std::string(kPolicy) + "\">\n";
+  text +=
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"" + std::string(kPolicy) + "\">\n";
   text += "<link rel=\"icon\" href=\"data:,\">\n";
   text += element("title", title_);
   text += "<style>" + std::string(kStyle) + "</style>\n</head>\n<body>\n";
   text += "<header><div class=\"page\">" + element("h1", title_);
-  text += element("p", "Which formats a network needs, what they lose and what they cost") + "</div></header>\n";
+  text += element("p", "Which formats a network needs, what they lose and what they cost") +
+          "</div></header>\n";
   text += "<main class=\"page\">\n";
   if (scripts.empty() && !charts_.empty()) {
-    text += "<p class=\"missing\">This report was written without the libraries that draw charts: it has tables alone.</p>\n";
+    text +=
+        "<p class=\"missing\">This report was written without the libraries that draw charts: it "
+        "has tables alone.</p>\n";
   }
   text += body_ + (body_.empty() ? "" : "</section>\n");
-  text += "</main>\n<footer class=\"page\">Written by tensorquant report. Nothing in this file is loaded from elsewhere.</footer>\n";
+  text +=
+      "</main>\n<footer class=\"page\">Written by tensorquant report. Nothing in this file is "
+      "loaded from elsewhere.</footer>\n";
   std::string charts;
   for (const std::string& chart : charts_) charts += (charts.empty() ? "" : ",\n") + chart;
-  text += "<script type=\"application/json\" id=\"charts\">" + json_in_script("[" + charts + "]") + "</script>\n";
+  text += "<script type=\"application/json\" id=\"charts\">" + json_in_script("[" + charts + "]") +
+          "</script>\n";
   for (const std::string& script : scripts) {
     if (script.find("</script") != std::string::npos || script.find("<!--") != std::string::npos) {
       throw Error("a library that draws charts holds text that would end its element");

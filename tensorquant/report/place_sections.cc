@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kWorst = 5;
 
 constexpr const char* kNoMap =
-    "No map is told of: none was evaluated on test images, which 'tensorquant search' does in the end, and --maps names none.";
+    "No map is told of: none was evaluated on test images, which 'tensorquant search' does in the "
+    "end, and --maps names none.";
 
 std::string told_map(const Report& report) {
   return "The map is " + report.map_name + ", " + report.map_reason + ".";
@@ -58,8 +59,9 @@ class PlaceTable {
   }
 
   HtmlTable table() const {
-    HtmlTable table("places", {"place", "quantizer", "bits", "elements", "MACs", "SQNR (dB)", "saturated", "to zero",
-                               "idle bits", "KL alone", "BOPs", "of all", "energy of all"});
+    HtmlTable table("places",
+                    {"place", "quantizer", "bits", "elements", "MACs", "SQNR (dB)", "saturated",
+                     "to zero", "idle bits", "KL alone", "BOPs", "of all", "energy of all"});
     for (const std::string& place : all_places(report_)) table.add(row(place));
     return table;
   }
@@ -150,12 +152,15 @@ void add_values(Page& page, const Report& report) {
                                [](const ReportedPlace& place) { return place.values.has_value(); });
   if (!any) {
     return page.missing(
-        "What the tensors hold is not told: a store keeps results alone. 'tensorquant report --checkpoint FILE', with --data for "
+        "What the tensors hold is not told: a store keeps results alone. 'tensorquant report "
+        "--checkpoint FILE', with --data for "
         "activations, looks at them.");
   }
   page.paragraph(
-      "How the float network's magnitudes are spread, in octaves, and, as a line, what the format covers: from its step to its "
-      "largest number. What lies to the right of the line saturates; what lies more than an octave to its left becomes zero. " +
+      "How the float network's magnitudes are spread, in octaves, and, as a line, what the format "
+      "covers: from its step to its "
+      "largest number. What lies to the right of the line saturates; what lies more than an octave "
+      "to its left becomes zero. " +
       told_map(report));
   page.chart(values_chart(report.places));
   const bool all = std::all_of(report.places.begin(), report.places.end(),
@@ -168,7 +173,8 @@ void add_places(Page& page, const Report& report) {
   if (report.places.empty()) page.missing(kNoMap);
   page.html(PlaceTable(report).table().html());
   std::string text =
-      "A click on a heading sorts. KL alone: what the place loses in its format while all others are float; the worst five are "
+      "A click on a heading sorts. KL alone: what the place loses in its format while all others "
+      "are float; the worst five are "
       "marked. BOPs and energy stand with the weight that is multiplied.";
   if (!report.places.empty()) text = told_map(report) + " " + text;
   page.paragraph(text);
@@ -181,8 +187,8 @@ void add_arithmetic(Page& page, const Report& report) {
                             ? "Accumulators are not told: nothing is known of the model's layers."
                             : kNoMap);
   }
-  HtmlTable table("accumulators", {"layer", "type", "products in a sum", "weight bits", "input bits", "accumulator bits given",
-                                   "seen", "worst case"});
+  HtmlTable table("accumulators", {"layer", "type", "products in a sum", "weight bits",
+                                   "input bits", "accumulator bits given", "seen", "worst case"});
   bool any_given = false, any_seen = false;
   for (std::size_t i = 0; i < report.layers.size(); ++i) {
     const LayerFacts& facts = report.layers[i];
@@ -190,18 +196,21 @@ void add_arithmetic(Page& page, const Report& report) {
     const ReportedAccumulator& accumulator = report.accumulators[i];
     any_given = any_given || accumulator.given;
     any_seen = any_seen || accumulator.seen;
-    table.add({facts.layer, facts.type, count(static_cast<double>(facts.terms)), bits(report.formats[i].weight.bits),
-               bits(report.cost->layers[i].input.bits), bits(accumulator.given), bits(accumulator.seen),
-               bits(accumulator.worst_case)});
+    table.add({facts.layer, facts.type, count(static_cast<double>(facts.terms)),
+               bits(report.formats[i].weight.bits), bits(report.cost->layers[i].input.bits),
+               bits(accumulator.given), bits(accumulator.seen), bits(accumulator.worst_case)});
   }
   page.html(table.html());
   page.paragraph(
-      "With the bits of the worst case no input and no order of additions overflows. None is told for floats, powers of two and "
+      "With the bits of the worst case no input and no order of additions overflows. None is told "
+      "for floats, powers of two and "
       "zero points.");
-  if (!any_given) page.missing("The map rounds no arithmetic: its accumulators are as wide as they need.");
+  if (!any_given)
+    page.missing("The map rounds no arithmetic: its accumulators are as wide as they need.");
   if (!any_seen) {
     page.missing(
-        "What accumulators have needed is not told: 'tensorquant evaluate --ranges --json' measures it, and --ranges takes its report.");
+        "What accumulators have needed is not told: 'tensorquant evaluate --ranges --json' "
+        "measures it, and --ranges takes its report.");
   }
 }
 
@@ -213,16 +222,21 @@ void add_accuracy_over_widths(Page& page, const Report& report) {
     std::vector<WidthPoint> points;
     for (const EvaluatedMap* const map : set.maps) {
       std::map<std::string, std::size_t> kinds;
-      for (const PlaceFormat& place : map->places) ++kinds[place.place.substr(0, place.place.find(':'))];
-      const bool whole = std::all_of(kinds.begin(), kinds.end(), [&](const auto& kind) { return counts[kind.first] == kind.second; });
+      for (const PlaceFormat& place : map->places)
+        ++kinds[place.place.substr(0, place.place.find(':'))];
+      const bool whole = std::all_of(kinds.begin(), kinds.end(), [&](const auto& kind) {
+        return counts[kind.first] == kind.second;
+      });
       const std::optional<int> width = map->uniform_bits(map->places.size());
       if (!whole || !width || map->places.size() < 2) continue;
       std::string what;
       for (const auto& [kind, number] : kinds) what += (what.empty() ? "" : " and ") + kind + "s";
-      points.push_back({what + (kinds.size() == 1 ? " alone" : ""), *width, map->accuracy(), 2 * map->metrics.loss_error()});
+      points.push_back({what + (kinds.size() == 1 ? " alone" : ""), *width, map->accuracy(),
+                        2 * map->metrics.loss_error()});
     }
     if (points.size() < 2) continue;
-    page.paragraph("One width everywhere, on " + set.title() + ". Bars are two standard errors of the loss against float.");
+    page.paragraph("One width everywhere, on " + set.title() +
+                   ". Bars are two standard errors of the loss against float.");
     return page.chart(widths_chart(points, set.float_accuracy));
   }
   page.missing("The store holds no maps of one width everywhere for two widths or more.");

@@ -60,9 +60,9 @@ const EvaluatedMap* chosen_map(const EvaluatedMaps& evaluated) {
 std::string report_html(const Report& report, const ChartLibraries& libraries) {
   const auto shared = nlohmann::json::parse(report.shared);
   const auto model = shared.find("model");
-  Page page("TensorQuant report" +
-            (model != shared.end() && model->is_string() ? ": " + one_line(model->get<std::string>())
-                                                         : std::string()));
+  Page page("TensorQuant report" + (model != shared.end() && model->is_string()
+                                        ? ": " + one_line(model->get<std::string>())
+                                        : std::string()));
   add_head(page, report);
   add_values(page, report);
   add_places(page, report);

@@ -47,10 +47,10 @@ struct Report {
   // The map that pages about single places tell of, and why that one.
   std::string map_name, map_reason;
   std::vector<ReportedPlace> places;
-  std::optional<MapCost> cost;  // of that map
-  std::vector<LayerFormats> formats;                          // its layers', one of each of `layers`
+  std::optional<MapCost> cost;                               // of that map
+  std::vector<LayerFormats> formats;                         // its layers', one of each of `layers`
   std::vector<std::pair<std::string, MapCost>> comparisons;  // "float", "8 bits", ...
-  std::vector<ReportedAccumulator> accumulators;  // one of each of `layers`
+  std::vector<ReportedAccumulator> accumulators;             // one of each of `layers`
 };
 
 // The libraries that draw, as JavaScript: Vega, Vega-Lite and Vega-Embed. Without them a report has

@@ -21,8 +21,10 @@ void add_sensitivity(Page& page, const Report& report) {
                           [&](const PlaceScore& score) { return score.place == place; });
     });
     page.paragraph(
-        "What each place loses at each width while all others are float: the mean divergence (KL) of the network's "
-        "probabilities from those of the float network, over " + set.title() +
+        "What each place loses at each width while all others are float: the mean divergence (KL) "
+        "of the network's "
+        "probabilities from those of the float network, over " +
+        set.title() +
         ". A sum of these scores ranks maps; it is no forecast of what they lose together.");
     page.chart(sensitivity_chart(scores, places));
     return;
@@ -40,12 +42,14 @@ void add_accuracy_over_cost(Page& page, const Report& report) {
     any = true;
     page.html("<h3>" + escaped(set.title()) + "</h3>\n");
     if (points.size() > 1) page.chart(accuracy_chart(points, set.float_accuracy));
-    HtmlTable front(id, {"map", "width", "BOPs", "bits of parameters", "accuracy", "loss (points)", "± 2 standard errors", "maps"});
+    HtmlTable front(id, {"map", "width", "BOPs", "bits of parameters", "accuracy", "loss (points)",
+                         "± 2 standard errors", "maps"});
     for (const AccuracyPoint& point : points) {
       if (!point.on_front) continue;
       HtmlCell maps("");
       maps.details = one_line(point.map->maps);
-      front.add({point.name, point.uniform_bits ? std::to_string(*point.uniform_bits) + " bits" : "mixed",
+      front.add({point.name,
+                 point.uniform_bits ? std::to_string(*point.uniform_bits) + " bits" : "mixed",
                  HtmlCell(with_prefix(point.bops), point.bops),
                  HtmlCell(with_prefix(point.map->cost->bits), point.map->cost->bits),
                  HtmlCell(percent(point.accuracy, 2), point.accuracy),
@@ -56,10 +60,14 @@ void add_accuracy_over_cost(Page& page, const Report& report) {
   }
   if (any) {
     page.paragraph(
-        "Tables have the maps of the front: no map that costs as little is as accurate. Bars and errors are two "
-        "standard errors of the loss against float on the same images. The maps of a row are a file for --maps.");
+        "Tables have the maps of the front: no map that costs as little is as accurate. Bars and "
+        "errors are two "
+        "standard errors of the loss against float on the same images. The maps of a row are a "
+        "file for --maps.");
   } else {
-    page.missing("The store holds no maps of many places with known costs: 'tensorquant search' makes them.");
+    page.missing(
+        "The store holds no maps of many places with known costs: 'tensorquant search' makes "
+        "them.");
   }
 }
 

@@ -22,7 +22,7 @@ function(tensorquant_install_headers)
 endfunction()
 
 install(FILES tensorquant/tensorquant.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant)
-tensorquant_install_headers(base formats kernels quantizers maps arithmetic calibration search store sweep onnx data measure)
+tensorquant_install_headers(base formats kernels quantizers maps arithmetic calibration search store report sweep onnx data measure)
 
 if(TENSORQUANT_TORCH)
   install(EXPORT tensorquant-torch NAMESPACE tensorquant:: DESTINATION ${TENSORQUANT_CMAKE_DIR})
@@ -30,6 +30,9 @@ if(TENSORQUANT_TORCH)
   if(TARGET tensorquant-mpi)
     install(TARGETS tensorquant-mpi DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
+  # What draws the charts of reports, where scripts/setup.sh charts has been.
+  install(DIRECTORY build/charts/ DESTINATION ${CMAKE_INSTALL_DATADIR}/tensorquant/charts OPTIONAL FILES_MATCHING
+          PATTERN "node_modules" EXCLUDE PATTERN "*.min.js" PATTERN "LICENSE*")
   tensorquant_install_headers(libtorch onnx_torch models)
   install(FILES tensorquant/cli/command_line.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tensorquant/cli)
 endif()

@@ -8,6 +8,7 @@ import argparse
 import json
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -138,6 +139,22 @@ class Table:
                    "" if left is None else minutes(left)), flush=True)
 
 
+def search_and_report(checkpoint):
+    """How many bits the network needs, and all that was found on the way as one HTML file."""
+    shutil.rmtree(OUT / "runs", ignore_errors=True)  # another checkpoint's
+    store, page = ["--store", OUT / "runs"], OUT / "report.html"
+    # What a network that has hardly learnt may lose is no matter.
+    effort = ["--margin", 60, "--widths", "8,4", "--images", 32, "--search-images", 64, "--test-images", 64, "--refine", 0]
+    if not QUICK:
+        effort = ["--margin", 1, "--images", 64, "--search-images", 1000, "--test-images", 2000, "--refine", 0]
+    print("\nHow many bits does it need? The cheapest map that loses at most a point, after a short search:\n")
+    print(run("search", *MODEL, "--checkpoint", checkpoint, *store, *effort, "--output", OUT / "best.json")
+          .rstrip().split("\n\n")[-1])
+    charts = [] if (ROOT / "build" / "charts" / "vega-embed.min.js").exists() else ["--tables"]
+    run("report", *store, "--checkpoint", checkpoint, "--output", page, *charts)
+    return page
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "commands.txt").unlink(missing_ok=True)
@@ -172,13 +189,14 @@ def main():
                 "--learning-rate", FINE_TUNING_LEARNING_RATE, "--seed", 1, *few_images(), show=False)
             result = result_of("evaluate", *MODEL, "--checkpoint", tuned, *maps, *few_images(), show=False)
             table.add(("  fine-tuned", *names[1:]), result, training["seconds"], left(done))
+    page = search_and_report(checkpoint)
     seconds = time.monotonic() - STARTED
     report = {"model": "lenet", "data": plain["data"], "images": plain["images"], "libraries": plain["libraries"],
               "training_seconds": trained["seconds"], "first_row_seconds": first_row, "seconds": seconds,
               "rows": table.rows}
     (OUT / "results.json").write_text(json.dumps(report, indent=2) + "\n")
     print(f"\nThe same as JSON: build/demo/results.json; the commands: build/demo/commands.txt. First accuracy after "
-          f"{first_row:.0f} s, all after {seconds:.0f} s.")
+          f"{first_row:.0f} s, all after {seconds:.0f} s.\nThe search as a page for your browser: {page.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

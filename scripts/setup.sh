@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the project needs on Debian 12 (or a newer Debian or Ubuntu), as root or with sudo. Does nothing where all is there.
-#   scripts/setup.sh [core|wheel|python|models|fuzz]
+#   scripts/setup.sh [core|wheel|python|models|fuzz|browser]
 #       core: without libtorch; wheel: with what a PyTorch wheel needs as well;
 #       python: core, and a virtual environment in build/venv with the array libraries;
 #       fuzz: core, and clang with its libFuzzer;
+#       browser: all, and Chromium, in which a test opens a report;
 #       models: core, and one in build/models-venv with PyTorch and libraries of models for it
 set -euo pipefail
 
@@ -20,7 +21,13 @@ case "$what" in
   python) packages+=(python3-venv python3-dev dataset-fashion-mnist) ;;
   models) packages+=(python3-venv python3-dev) ;;
   wheel) packages+=(python3-venv "${with_libtorch[@]}") ;;
+  browser) packages+=("${with_libtorch[@]}" chromium) ;;
   *) packages+=("${with_libtorch[@]}") ;;
+esac
+# What draws the charts of reports comes from npm, for the program alone.
+case "$what" in
+  "" | browser | wheel) wants_charts=1; command -v npm >/dev/null || packages+=(nodejs npm) ;;
+  *) wants_charts= ;;
 esac
 
 missing=()
@@ -45,6 +52,25 @@ make_venv() {  # directory requirements
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2"
 }
 cd "$(dirname "$0")/.."
+
+# Vega, Vega-Lite and Vega-Embed, by the hashes of the lock file, into build/charts. Without them reports have tables alone.
+make_charts() {
+  local lock=tensorquant/report/npm/package-lock.json name
+  cmp -s "$lock" build/charts/package-lock.json && return
+  mkdir -p build/charts
+  cp tensorquant/report/npm/package.json build/charts/
+  cp "$lock" build/charts/npm-shrinkwrap.json
+  if ! (cd build/charts && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error >/dev/null); then
+    echo "setup: npm could not fetch what draws charts: 'tensorquant report' needs --tables until scripts/setup.sh can" >&2
+    return
+  fi
+  for name in vega vega-lite vega-embed; do
+    cp "build/charts/node_modules/$name/build/$name.min.js" build/charts/
+    cp "build/charts/node_modules/$name/LICENSE" "build/charts/LICENSE.$name"
+  done
+  cp "$lock" build/charts/package-lock.json  # all is there
+}
+[ -z "$wants_charts" ] || make_charts
 case "$what" in
   python) make_venv build/venv python/tests/requirements.txt ;;
   models) make_venv build/models-venv python/tests/pytorch_models/requirements.txt ;;

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/base/read_file.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/cost_report.h"
@@ -35,24 +34,6 @@ struct CostTable {
   std::map<std::string, int> seen;  // accumulator bits, by layer
   std::vector<std::optional<int>> worst_case;
 };
-
-// The accumulator bits that `evaluate --ranges --json` found sufficient.
-std::map<std::string, int> read_ranges(const std::string& path) {
-  std::map<std::string, int> bits;
-  if (path.empty()) return bits;
-  const std::vector<std::byte> bytes = read_file(path);
-  try {
-    const auto report = nlohmann::json::parse(
-        std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-    for (const auto& layer : report.at("ranges")) {
-      const nlohmann::json& sufficient = layer.at("sufficient_bits");
-      if (!sufficient.is_null()) bits[layer.at("layer").get<std::string>()] = sufficient.get<int>();
-    }
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(path + ": no report of evaluate --ranges --json: " + error.what());
-  }
-  return bits;
-}
 
 std::string number(const std::optional<int>& value) { return value ? std::to_string(*value) : ""; }
 
@@ -148,7 +129,7 @@ void run(CostOptions options) {
   if (!options.checkpoint.empty()) load_weights(*model, options.checkpoint);
 
   CostTable table;
-  table.seen = read_ranges(options.ranges);
+  table.seen = read_sufficient_bits(options.ranges);
   table.facts = layer_facts(info, *model);
   tensorquant::apply(*model, maps);  // layer_facts() has taken them out
   table.formats = layer_formats(*model, table.facts);

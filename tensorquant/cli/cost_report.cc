@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "tensorquant/base/error.h"
 #include "tensorquant/base/read_file.h"
 #include "tensorquant/cli/json_report.h"
 
@@ -35,6 +36,23 @@ nlohmann::ordered_json to_json(const MapCost& cost) {
           {"bops_without_zeros", or_null(cost.bops_without_zeros)},
           {"ebops", or_null(cost.ebops)},
           {"energy", cost.energy}};
+}
+
+std::map<std::string, int> read_sufficient_bits(const std::string& path) {
+  std::map<std::string, int> bits;
+  if (path.empty()) return bits;
+  const std::vector<std::byte> bytes = read_file(path);
+  try {
+    const auto report = nlohmann::json::parse(
+        std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    for (const auto& layer : report.at("ranges")) {
+      const nlohmann::json& sufficient = layer.at("sufficient_bits");
+      if (!sufficient.is_null()) bits[layer.at("layer").get<std::string>()] = sufficient.get<int>();
+    }
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(path + ": no report of evaluate --ranges --json: " + error.what());
+  }
+  return bits;
 }
 
 std::string percent_of(double part, double all) {

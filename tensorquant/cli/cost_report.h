@@ -2,6 +2,7 @@
 #define TENSORQUANT_CLI_COST_REPORT_H_
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -25,6 +26,10 @@ class TechnologyOption {
 
 // {"bits": ..., "peak": ..., "ebops": null, ...}: the totals.
 nlohmann::ordered_json to_json(const MapCost& cost);
+
+// The accumulator bits of layers that `evaluate --ranges --json` found sufficient, in its report;
+// nothing where the path is empty.
+std::map<std::string, int> read_sufficient_bits(const std::string& path);
 
 // "12.3 %"; "" of nothing.
 std::string percent_of(double part, double all);

@@ -117,6 +117,17 @@ Store::Store(fs::path folder, std::string_view shared) : folder_(std::move(folde
   if (fs::exists(path, failure) || !create_whole(path, ours.dump(2) + "\n")) {
     require_same(ours, object_of(text_of(path), path.string()), path.string());
   }
+  shared_ = ours.dump();
+  refresh();
+}
+
+Store::Store(fs::path folder) : folder_(std::move(folder)) {
+  const fs::path path = folder_ / "store.json";
+  std::error_code failure;
+  if (!fs::exists(path, failure)) {
+    throw Error(folder_.string() + ": no store, which a file store.json would tell");
+  }
+  shared_ = object_of(text_of(path), path.string()).dump();
   refresh();
 }
 

@@ -25,6 +25,8 @@ class Store {
   // Opens the folder or makes it. `shared` is a JSON object: an Error names what differs from that
   // of an older store. All records are read, see refresh().
   Store(std::filesystem::path folder, std::string_view shared);
+  // Reads the store that is there, and writes nothing. An Error where there is none.
+  explicit Store(std::filesystem::path folder);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -35,6 +37,9 @@ class Store {
   // and where it cannot be written, after which the store is as it was.
   void put(const std::string& key, std::string_view record);
   std::size_t size() const { return records_.size(); }
+  // All records by their keys, and what they share, as JSON.
+  const std::map<std::string, std::string>& records() const { return records_; }
+  const std::string& shared() const { return shared_; }
 
   // Writes {"EVENT": KEY}: what happened to a key before it had a result, "started" or "died". It is
   // on the disk no later than the next record.
@@ -56,6 +61,7 @@ class Store {
   void close() noexcept;
 
   std::filesystem::path folder_;
+  std::string shared_;
   std::map<std::string, std::string> records_;      // compact JSON
   std::map<std::pair<std::string, std::string>, std::size_t> events_;  // of event and key
   std::map<std::filesystem::path, Position> read_;                     // of each file

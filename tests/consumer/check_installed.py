@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "search", "store", "sweep", "onnx", "data", "measure"]
+CORE = ["base", "formats", "kernels", "quantizers", "maps", "arithmetic", "calibration", "search", "store", "report", "sweep", "onnx", "data", "measure"]
 TORCH = ["libtorch", "onnx_torch", "models"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 

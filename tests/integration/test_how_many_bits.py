@@ -22,6 +22,7 @@ SHORT = {
     "sensitivity": "--widths 8,3 --images 20 --threads 1",
     "evaluate": "--threads 1",
     "cost": "",
+    "report": "--tables --images 20",
 }
 
 
@@ -90,6 +91,7 @@ class ThePage(unittest.TestCase):
                 "evaluate": ["--data", "."],
                 "sensitivity": ["--score-data", "."],
                 "cost": [],
+                "report": ["--data", "."],
             }[command]
             if command == "search" and "--margin" in arguments:
                 arguments[arguments.index("--margin") + 1] = (

@@ -1,0 +1,202 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "tensorquant/base/atomic_file.h"
+#include "tensorquant/base/error.h"
+#include "tensorquant/base/hash.h"
+#include "tensorquant/base/read_file.h"
+#include "tensorquant/cli/commands.h"
+#include "tensorquant/cli/cost_report.h"
+#include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/report_model.h"
+
+namespace tensorquant::cli {
+namespace {
+
+using nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr std::size_t kReportImages = 256;
+
+struct ReportOptions {
+  std::string store, output, charts, maps, checkpoint, ranges;
+  DataOptions data;
+  TechnologyOption technology;
+  bool tables = false, as_json = false;
+};
+
+std::string whole_text(const fs::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Beside an installed program, else where scripts/setup.sh puts them.
+fs::path charts_folder() {
+  std::error_code failure;
+  const fs::path program = fs::read_symlink("/proc/self/exe", failure);
+  const fs::path installed = program.parent_path().parent_path() / "share/tensorquant/charts";
+  return !failure && fs::exists(installed, failure) ? installed : fs::path(TENSORQUANT_CHARTS);
+}
+
+ChartLibraries chart_libraries(const ReportOptions& options) {
+  ChartLibraries libraries;
+  if (options.tables) return libraries;
+  const fs::path folder = options.charts.empty() ? charts_folder() : fs::path(options.charts);
+  for (const char* const name : {"vega.min.js", "vega-lite.min.js", "vega-embed.min.js"}) {
+    std::error_code failure;
+    if (!fs::exists(folder / name, failure)) {
+      throw Error((folder / name).string() +
+                  ": is missing, and charts need it: scripts/setup.sh fetches it from npm; with "
+                  "--tables a report does without charts");
+    }
+    libraries.scripts.push_back(whole_text(folder / name));
+  }
+  return libraries;
+}
+
+std::string shared_text(const Store& store, const char* name) {
+  const auto shared = nlohmann::json::parse(store.shared());
+  const auto value = shared.find(name);
+  return value != shared.end() && value->is_string() ? value->get<std::string>() : "";
+}
+
+// Null where the store's model is none of ours.
+const ModelInfo* model_of(const Store& store) {
+  const std::string name = shared_text(store, "model");
+  for (const ModelInfo& info : all_models()) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+void require_checkpoint(const ReportOptions& options, const Store& store) {
+  const std::string ours = Fnv1a().add(read_file(options.checkpoint)).text();
+  const std::string theirs = shared_text(store, "checkpoint");
+  if (ours == theirs) return;
+  throw Error(options.checkpoint + ": is not the store's checkpoint: its fingerprint is " + ours +
+              ", not " + (theirs.empty() ? "known" : theirs));
+}
+
+// The images whose activations are told; nothing where none are named and none come with the model.
+std::optional<ImageDataset> images_of(ReportOptions& options, const ModelInfo& info) {
+  if (options.data.path.empty()) {
+    try {
+      options.data.resolve(info);
+    } catch (const CLI::ValidationError&) {
+      return std::nullopt;
+    }
+  }
+  return options.data.load(info, Split::train);
+}
+
+void add_map(Report& report, const ReportOptions& options) {
+  if (!options.maps.empty()) {
+    report.map_name = options.maps;
+    report.map_reason = "named by --maps";
+  } else if (const EvaluatedMap* const chosen = chosen_map(report.evaluated)) {
+    report.map_name = chosen->name;
+    report.map_reason = "the cheapest of those evaluated on test images";
+  }
+}
+
+Report read_report(ReportOptions& options, const Store& store) {
+  Report report;
+  report.store = options.store;
+  report.shared = store.shared();
+  report.evaluated = evaluated_maps(store);
+  if (report.evaluated.maps.empty()) {
+    throw Error(options.store + ": the store holds no evaluated map");
+  }
+  const ModelInfo* const info = model_of(store);
+  if (info == nullptr && !(options.checkpoint.empty() && options.ranges.empty())) {
+    throw Error(
+        options.store + ": the store's model, '" + shared_text(store, "model") +
+        "', is none of those that come with the program, so nothing is known of its layers");
+  }
+  std::string maps;
+  if (!options.maps.empty()) maps = Override::from_file(options.maps).to_json();
+  if (info == nullptr) {
+    add_map(report, options);
+    if (maps.empty() && !report.map_name.empty()) maps = chosen_map(report.evaluated)->maps;
+    if (!maps.empty()) {
+      for (PlaceFormat& place : places_in(maps)) report.places.push_back({std::move(place)});
+    }
+    return report;
+  }
+  const std::map<std::string, int> seen = read_sufficient_bits(options.ranges);
+  ReportedModel model(*info, options.technology.technology());
+  if (!options.checkpoint.empty()) {
+    require_checkpoint(options, store);
+    model.load(options.checkpoint);
+  }
+  model.add_costs(report);
+  add_map(report, options);
+  if (maps.empty() && !report.map_name.empty()) maps = chosen_map(report.evaluated)->maps;
+  if (maps.empty()) return report;
+  model.add_map(report, maps, seen);
+  std::optional<ImageDataset> images;
+  if (!options.checkpoint.empty()) images = images_of(options, *info);
+  model.add_values(report, images ? &*images : nullptr);
+  return report;
+}
+
+void run(ReportOptions& options) {
+  options.technology.read();
+  const Store store(options.store);
+  const ChartLibraries libraries = chart_libraries(options);
+  AtomicFile file(options.output);
+  const Report report = read_report(options, store);
+  file.write(report_html(report, libraries));
+  file.commit();
+  const std::size_t maps = report.evaluated.maps.size(), places = all_places(report).size();
+  if (options.as_json) {
+    return print(
+        {{"output", options.output},
+         {"maps", maps},
+         {"places", places},
+         {"map", report.map_name.empty() ? ordered_json() : ordered_json(report.map_name)}});
+  }
+  std::printf("%s: %zu maps, %zu places\n", options.output.c_str(), maps, places);
+}
+
+}  // namespace
+
+void add_report(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("report", "Write what a store holds as one HTML file, with charts");
+  command->footer("The file needs no network. See docs/how_many_bits.md.\n");
+  auto options = std::make_shared<ReportOptions>();
+  command->add_option("--store", options->store, "Folder of results, of sensitivity and search")
+      ->required();
+  command->add_option("--output", options->output, "The HTML file")->required();
+  command->add_option(
+      "--maps", options->maps,
+      "File with the map that is told of place by place; else the cheapest of those "
+      "evaluated on test images");
+  CLI::Option* const checkpoint =
+      command->add_option("--checkpoint", options->checkpoint,
+                          "The store's weights, a safetensors file, to tell what tensors hold and "
+                          "what becomes of them");
+  options->data.limit = kReportImages;
+  options->data.add_to(*command, "train-*", {"--data", "--images"})->needs(checkpoint);
+  command->get_option("--images")->capture_default_str();
+  command->add_option("--ranges", options->ranges,
+                      "A report of evaluate --ranges --json, for the accumulator bits seen");
+  options->technology.add_to(*command);
+  command->add_option(
+      "--charts", options->charts,
+      "Folder with vega.min.js, vega-lite.min.js and vega-embed.min.js, in place of "
+      "those that scripts/setup.sh fetches");
+  command->add_flag("--tables", options->tables, "No charts: none of these files is needed");
+  add_json(*command, options->as_json);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,130 @@
+#include "tensorquant/cli/report_model.h"
+
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "tensorquant/base/error.h"
+#include "tensorquant/cli/load_weights.h"
+#include "tensorquant/formats/bounds.h"
+#include "tensorquant/libtorch/model/apply.h"
+#include "tensorquant/libtorch/model/summary.h"
+#include "tensorquant/models/layer_costs.h"
+#include "tensorquant/models/place_tensors.h"
+
+namespace tensorquant::cli {
+namespace {
+
+constexpr std::size_t kReportBatch = 128;
+
+void add_ends(ReportedPlace& place, const Quantizer& quantizer) {
+  if (const auto fixed = operand_of(&quantizer).fixed_point; fixed) {
+    place.step = std::ldexp(1.0, -fixed->fraction);
+  }
+  if (quantizer.format() == nullptr || scaled_format(quantizer) != nullptr) return;
+  const double bound = std::visit([](const auto& f) -> double { return bounds<float>(f).highest; },
+                                  *quantizer.format());
+  if (std::isfinite(bound)) place.bound = bound;
+}
+
+// What is in the model, layer by layer: rules for many layers are none of places.
+std::vector<PlaceFormat> places_in_model(ImageClassifier& model) {
+  std::vector<PlaceFormat> places;
+  const auto add = [&](const char* kind, const std::string& layer, const std::string& quantizer) {
+    if (quantizer.empty()) return;
+    places.push_back({std::string(kind) + ":" + one_line(layer), one_line(quantizer),
+                      operand_of(make_quantizer(quantizer).get()).bits});
+  };
+  for (const LayerSummary& layer : summary(model)) {
+    add("weight", layer.layer, layer.weight);
+    add("bias", layer.layer, layer.bias);
+    add("output", layer.layer, layer.output);
+  }
+  return places;
+}
+
+}  // namespace
+
+ReportedModel::ReportedModel(const ModelInfo& info, Technology technology)
+    : info_(info),
+      technology_(std::move(technology)),
+      model_(make_model(info)),
+      facts_(layer_facts(info, *model_)),
+      cost_(facts_, technology_) {}
+
+void ReportedModel::load(const std::string& checkpoint) {
+  load_weights(*model_, checkpoint);
+  has_weights_ = true;
+}
+
+std::vector<LayerFormats> ReportedModel::formats_of(const Override& maps) {
+  tensorquant::apply(*model_, maps);
+  std::vector<LayerFormats> formats = layer_formats(*model_, facts_);
+  if (!has_weights_) {  // these weights tell nothing
+    for (LayerFormats& layer : formats) layer.weights = std::nullopt;
+  }
+  return formats;
+}
+
+MapCost ReportedModel::cost_of(const Override& maps) { return cost_(formats_of(maps)); }
+
+void ReportedModel::add_costs(Report& report) {
+  report.layers = facts_;
+  report.technology = technology_.name + " (" + technology_.source + ")";
+  for (EvaluatedMap& map : report.evaluated.maps) {
+    std::vector<LayerFormats> formats = formats_of(Override::from_json(map.maps));
+    map.places = places_in_model(*model_);
+    if (map.places.size() > 1) map.cost = cost_(formats);
+  }
+  report.comparisons.emplace_back("float, 32 bits", cost_of({}));
+  for (const int bits : {16, 8}) {  // whatever the fraction is
+    const std::string quantizer = "\"nearest," + std::to_string(bits) + ",0\"";
+    report.comparisons.emplace_back(
+        "all weights and outputs, " + std::to_string(bits) + " bits",
+        cost_of(Override::from_json("{\"weights\": {\"\": {\"weight\": " + quantizer +
+                                    "}}, \"extrinsic\": " + quantizer + "}")));
+  }
+}
+
+void ReportedModel::add_map(Report& report, const std::string& maps,
+                            const std::map<std::string, int>& seen) {
+  report.formats = formats_of(Override::from_json(maps));
+  report.cost = cost_(report.formats);
+  for (PlaceFormat& place : places_in_model(*model_)) report.places.push_back({std::move(place)});
+  const std::vector<std::optional<int>> worst =
+      worst_case_accumulators(*model_, facts_, report.formats, *report.cost);
+  for (std::size_t i = 0; i < facts_.size(); ++i) {
+    const auto found = seen.find(facts_[i].layer);
+    report.accumulators.push_back(
+        {report.formats[i].accumulator,
+         found == seen.end() ? std::nullopt : std::optional(found->second), worst[i]});
+  }
+}
+
+void ReportedModel::add_values(Report& report, const ImageDataset* data) {
+  std::vector<LayerPlace> places;
+  std::vector<std::shared_ptr<const Quantizer>> quantizers;
+  std::vector<ReportedPlace*> reported;
+  for (ReportedPlace& place : report.places) {
+    std::shared_ptr<const Quantizer> quantizer = make_quantizer(place.format.quantizer);
+    if (quantizer == nullptr) continue;
+    add_ends(place, *quantizer);
+    const std::string kind = place.format.place.substr(0, place.format.place.find(':'));
+    const bool is_tensor = kind == "weight" || kind == "bias" || kind == "output";
+    if (!has_weights_ || !is_tensor || (kind == "output" && data == nullptr)) continue;
+    places.push_back(layer_place(place.format.place));
+    quantizers.push_back(std::move(quantizer));
+    reported.push_back(&place);
+  }
+  if (places.empty()) return;
+  std::vector<PlaceTensor> tensors =
+      place_tensors(info_, *model_, data, places, quantizers, kReportBatch);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    PlaceTensor& tensor = tensors[i];
+    reported[i]->values = PlaceValues{std::move(tensor.octaves), tensor.values, tensor.fit,
+                                      tensor.fit.idle_bits(*quantizers[i])};
+  }
+}
+
+}  // namespace tensorquant::cli

@@ -1,0 +1,76 @@
+#include "tensorquant/report/image_sets.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tensorquant {
+namespace {
+
+constexpr std::array<const char*, 4> kPurposes = {"test", "search", "", "score"};
+
+std::size_t rank_of(const std::string& purpose) {
+  const auto found = std::find(kPurposes.begin(), kPurposes.end(), purpose);
+  return found == kPurposes.end() ? 2 : static_cast<std::size_t>(found - kPurposes.begin());
+}
+
+}  // namespace
+
+std::string ImageSet::title() const {
+  const std::string name = purpose.empty() ? "images" : purpose + " images";
+  return std::to_string(images) + " " + name;
+}
+
+std::vector<ImageSet> image_sets(const Report& report) {
+  std::vector<ImageSet> sets;
+  for (const EvaluatedMap& map : report.evaluated.maps) {
+    auto set = std::find_if(sets.begin(), sets.end(), [&](const ImageSet& one) {
+      return one.data == map.data && one.images == map.metrics.images;
+    });
+    if (set == sets.end()) {
+      const LogitMetrics& metrics = map.metrics;
+      const auto right =
+          static_cast<double>(metrics.correct + metrics.lost) - static_cast<double>(metrics.won);
+      sets.push_back(
+          {map.purpose, map.data, metrics.images, right / static_cast<double>(metrics.images), {}});
+      set = sets.end() - 1;
+    }
+    set->maps.push_back(&map);
+  }
+  std::stable_sort(sets.begin(), sets.end(), [](const ImageSet& a, const ImageSet& b) {
+    return rank_of(a.purpose) < rank_of(b.purpose);
+  });
+  return sets;
+}
+
+std::vector<PlaceScore> place_scores(const ImageSet& set) {
+  std::vector<PlaceScore> scores;
+  for (const EvaluatedMap* const map : set.maps) {
+    if (map->places.size() != 1) continue;
+    const PlaceFormat& only = map->places.front();
+    scores.push_back({only.place, only.quantizer, only.bits, map->metrics});
+  }
+  return scores;
+}
+
+std::vector<AccuracyPoint> accuracy_points(const ImageSet& set, std::size_t places) {
+  std::vector<AccuracyPoint> points;
+  for (const EvaluatedMap* const map : set.maps) {
+    if (map->places.size() < 2 || !map->cost) continue;
+    const std::optional<int> uniform = map->uniform_bits(places);
+    points.push_back({map->name, uniform ? "uniform" : "other", map->accuracy(),
+                      2 * map->metrics.loss_error(), map->metrics.loss(), map->cost->bops, uniform,
+                      map});
+  }
+  std::stable_sort(points.begin(), points.end(), [](const auto& a, const auto& b) {
+    return a.bops != b.bops ? a.bops < b.bops : a.accuracy > b.accuracy;
+  });
+  double best = -1;
+  for (AccuracyPoint& point : points) {
+    point.on_front = point.accuracy > best;
+    best = std::max(best, point.accuracy);
+    if (point.on_front && !point.uniform_bits) point.kind = "on the front";
+  }
+  return points;
+}
+
+}  // namespace tensorquant

@@ -1,0 +1,34 @@
+#ifndef TENSORQUANT_REPORT_IMAGE_SETS_H_
+#define TENSORQUANT_REPORT_IMAGE_SETS_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "tensorquant/report/charts.h"
+#include "tensorquant/report/report.h"
+
+namespace tensorquant {
+
+// The maps that were evaluated on the same images.
+struct ImageSet {
+  std::string purpose, data;
+  std::size_t images;
+  double float_accuracy;  // of these images
+  std::vector<const EvaluatedMap*> maps;
+
+  std::string title() const;  // "search images (400)"
+};
+
+// In the order test, search, others, score.
+std::vector<ImageSet> image_sets(const Report& report);
+
+// The choices of one place alone.
+std::vector<PlaceScore> place_scores(const ImageSet& set);
+// Maps of more than one place whose cost is known, the cheapest first; those that nothing as cheap
+// beats are the front.
+std::vector<AccuracyPoint> accuracy_points(const ImageSet& set, std::size_t places);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_REPORT_IMAGE_SETS_H_

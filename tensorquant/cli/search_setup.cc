@@ -135,8 +135,8 @@ StoredEvaluations SearchSetup::evaluations_on(const ImageDataset& data, const Im
                                               const std::string& purpose,
                                               std::function<void(std::size_t)> after) {
   return {*store,
-          {info, *model, options_.model, options_.checkpoint, checkpoint_hash_,
-           options_.batch_size, interrupt, options_.jobs.workers(), options_.jobs.retry},
+          {info, *model, options_.model, options_.checkpoint, checkpoint_hash_, options_.batch_size,
+           interrupt, options_.jobs.workers(), options_.jobs.retry},
           data,
           set,
           purpose,

@@ -68,9 +68,9 @@ Task StoredEvaluations::task(const Override& maps) const {
 
 std::string StoredEvaluations::answer(const std::string& request) {
   if (evaluator_ == nullptr) {
-    evaluator_ = std::make_unique<Evaluator>(network_.info, network_.model, data_,
-                                             network_.batch_size,
-                                             [this] { network_.interrupt.check(); });
+    evaluator_ =
+        std::make_unique<Evaluator>(network_.info, network_.model, data_, network_.batch_size,
+                                    [this] { network_.interrupt.check(); });
   }
   try {
     Override maps = Override::from_json(ordered_json::parse(request).at("maps").dump());
@@ -117,8 +117,8 @@ std::vector<StoredEvaluations::Result> StoredEvaluations::results(std::span<cons
     const ordered_json record = ordered_json::parse(store_.find(key).value());
     Result& result = found.emplace_back();
     if (record.contains("error")) {
-      result.error = record["error"].is_string() ? record["error"].get<std::string>()
-                                                 : record["error"].dump();
+      result.error =
+          record["error"].is_string() ? record["error"].get<std::string>() : record["error"].dump();
     } else {
       result.metrics = metrics_in(record, key);
     }

@@ -140,8 +140,7 @@ void run(SweepOptions& options) {
   Progress progress(wanted.size());
   StoredEvaluations evaluate = setup.evaluations_on(
       images, {options.data.path, Split::test, 0, images.count}, "sweep", [&](std::size_t done) {
-        progress.update(done,
-                        "map " + std::to_string(done) + "/" + std::to_string(wanted.size()));
+        progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(wanted.size()));
       });
   const std::vector<StoredEvaluations::Result> found = evaluate.results(wanted);
   if (options.shard.is_whole()) {
@@ -151,8 +150,8 @@ void run(SweepOptions& options) {
   std::size_t errors = 0;
   for (const StoredEvaluations::Result& one : found) errors += !one.error.empty();
   if (errors == 0) return;
-  const auto first = std::find_if(found.begin(), found.end(),
-                                  [](const auto& one) { return !one.error.empty(); });
+  const auto first =
+      std::find_if(found.begin(), found.end(), [](const auto& one) { return !one.error.empty(); });
   std::fflush(stdout);
   throw Error(std::to_string(errors) + " of " + std::to_string(found.size()) +
               " maps have no result; the first, " +

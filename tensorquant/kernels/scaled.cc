@@ -267,19 +267,17 @@ class ScaledTensor {
     const std::size_t block = std::min(grouping_.block, length);
     const std::size_t width =
         std::max(kFewestColumns, kTile / block / kFewestColumns * kFewestColumns);
-    const std::size_t first_group = plane / length * grouping_.blocks();
     for (std::size_t k = 0; k < length; k += block) {
       const std::size_t rows = std::min(block, length - k);
       for (std::size_t i = begin; i < end; i += width) {
         const std::size_t columns = std::min(width, end - i);
-        const bool is_last = i + columns == end;
-        body(Unit{.first_group = first_group + k / block * inner + i,
+        body(Unit{.first_group = plane / length * grouping_.blocks() + k / block * inner + i,
                   .groups = columns,
                   .begin = plane + k * inner + i,
                   .length = rows,
                   .stride = inner,
                   .elements = rows * columns,
-                  .next = is_last ? begin + rows * inner - i : columns});
+                  .next = i + columns < end ? columns : begin + rows * inner - i});
       }
     }
   }

@@ -11,8 +11,8 @@ namespace tensorquant {
 
 // Runs `manage` on rank 0 of the MPI job that this process belongs to, with the other ranks as its
 // workers, or null where it is alone. Each of them keeps an evaluator, a process of the command
-// `evaluator`. Returns what `manage` does on rank 0, 0 on the others. Where a rank dies MPI ends the
-// job.
+// `evaluator`. Returns what `manage` does on rank 0, 0 on the others. Where a rank dies MPI ends
+// the job.
 int run_ranks(int argc, char** argv, const std::vector<std::string>& evaluator,
               const std::function<int(Workers* ranks)>& manage);
 

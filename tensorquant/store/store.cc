@@ -203,8 +203,8 @@ std::size_t Store::count(const std::string& event, const std::string& key) const
   return found == events_.end() ? 0 : found->second;
 }
 
-// One write(), and for a record one fdatasync(): a line is there whole or, after a crash, without its
-// end.
+// One write(), and for a record one fdatasync(): a line is there whole or, after a crash, without
+// its end.
 void Store::append(const std::string& line, bool to_disk) {
   if (descriptor_ < 0) {
     own_ = folder_ / ("records-" + own_name() + ".jsonl");

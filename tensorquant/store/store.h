@@ -41,8 +41,8 @@ class Store {
   const std::map<std::string, std::string>& records() const { return records_; }
   const std::string& shared() const { return shared_; }
 
-  // Writes {"EVENT": KEY}: what happened to a key before it had a result, "started" or "died". It is
-  // on the disk no later than the next record.
+  // Writes {"EVENT": KEY}: what happened to a key before it had a result, "started" or "died". It
+  // is on the disk no later than the next record.
   void note(const std::string& event, const std::string& key);
   // How often that was noted, by all processes.
   std::size_t count(const std::string& event, const std::string& key) const;
@@ -62,10 +62,10 @@ class Store {
 
   std::filesystem::path folder_;
   std::string shared_;
-  std::map<std::string, std::string> records_;      // compact JSON
+  std::map<std::string, std::string> records_;                         // compact JSON
   std::map<std::pair<std::string, std::string>, std::size_t> events_;  // of event and key
   std::map<std::filesystem::path, Position> read_;                     // of each file
-  int descriptor_ = -1;                             // of this process' file
+  int descriptor_ = -1;                                                // of this process' file
   std::filesystem::path own_;
 };
 

@@ -1,5 +1,7 @@
-// An evaluator that sleeps, for tests of who hands out work: simulated_evaluator LOG. Answers {"task": N, "milliseconds": M} by
-// {"value": N * N}, after a line "N PID PARENT" in LOG. With "dies" it aborts first, with "takes_all" it kills its parent too.
+// An evaluator that sleeps, for tests of who hands out work: simulated_evaluator LOG. Answers
+// {"task": N, "milliseconds": M} by
+// {"value": N * N}, after a line "N PID PARENT" in LOG. With "dies" it aborts first, with
+// "takes_all" it kills its parent too.
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>

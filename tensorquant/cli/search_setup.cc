@@ -8,9 +8,11 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/hash.h"
 #include "tensorquant/base/read_file.h"
+#include "tensorquant/cli/all_but_one.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/progress.h"
+#include "tensorquant/models/fisher.h"
 #include "tensorquant/models/layer_costs.h"
 
 namespace tensorquant::cli {
@@ -83,6 +85,12 @@ void SearchOptions::add_to(CLI::App& command) {
                   "ones that with the least squared error; cover: the first of these")
       ->check(CLI::IsMember({"best", "cover"}))
       ->capture_default_str();
+  command
+      .add_option("--metric", metric,
+                  "The score. kl and logit_error: of an evaluation a place and choice; fisher: "
+                  "their estimate for small changes, of one backward pass a class for all of them")
+      ->check(CLI::IsMember({"kl", "logit_error", "fisher"}))
+      ->capture_default_str();
   score_data.limit = kScoreImages;
   score_data.add_to(command, "train-*", {"--score-data", "--images"});
   command.get_option("--images")->capture_default_str();
@@ -111,7 +119,24 @@ std::vector<int> widths_of(const std::string& text) {
 }
 
 SearchSetup::SearchSetup(SearchOptions& options)
-    : info(find_model(options.model)), batch_size_(options.batch_size) {
+    : info(find_model(options.model)),
+      batch_size_(options.batch_size),
+      metric_(options.metric) {
+  const ChoiceOptions wanted = load(options);
+  choices = choices_for(info, *model, score_data, places, wanted);
+}
+
+SearchSetup::SearchSetup(SearchOptions& options, const Override& maps)
+    : info(find_model(options.model)),
+      batch_size_(options.batch_size),
+      metric_(options.metric) {
+  const ChoiceOptions wanted = load(options);
+  QuantizedPlaces found = quantized_places(*model, places, maps);
+  places = std::move(found.places);
+  choices = choices_of(info, *model, score_data, places, found.quantizers, wanted);
+}
+
+ChoiceOptions SearchSetup::load(SearchOptions& options) {
   ChoiceOptions wanted;
   wanted.quantizers = quantizers_of(options.choices);
   if (options.choices.empty()) wanted.widths = widths_of(options.widths);
@@ -125,25 +150,63 @@ SearchSetup::SearchSetup(SearchOptions& options)
   places = places_of(facts, *model, options.places);
   score_data = options.score_data.load(info, Split::train);
   store = std::make_unique<Store>(options.store, shared_settings(options));
-  choices = choices_for(info, *model, score_data, places, wanted);
+  return wanted;
 }
 
-std::vector<std::vector<LogitMetrics>> SearchSetup::scores() {
-  std::size_t all = 0;
-  for (const auto& of_place : choices) all += of_place.size();
+std::vector<LogitMetrics> SearchSetup::evaluate_scores(std::span<const Override> maps) {
+  const std::size_t all = maps.size();
   Progress progress(all);
   Evaluator evaluator(info, *model, score_data, batch_size_, [this] { interrupt.check(); });
   StoredEvaluations evaluate(*store, evaluator, score_data, "score", [&](std::size_t done) {
     progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(all));
   });
-  std::vector<std::vector<LogitMetrics>> scores(places.size());
+  std::vector<LogitMetrics> found;
+  for (const Override& one : maps) found.push_back(evaluate(one));
+  evaluations = evaluate.evaluations();
+  return found;
+}
+
+std::vector<std::vector<LogitMetrics>> SearchSetup::scores() {
+  std::vector<Override> maps;
   for (std::size_t i = 0; i < places.size(); ++i) {
     for (const PlaceChoice& choice : choices[i]) {
-      scores[i].push_back(evaluate(maps_of({&places[i], 1}, {&choice.quantizer, 1})));
+      maps.push_back(maps_of({&places[i], 1}, {&choice.quantizer, 1}));
     }
   }
-  evaluations = evaluate.evaluations();
+  const std::vector<LogitMetrics> found = evaluate_scores(maps);
+  std::vector<std::vector<LogitMetrics>> scores;
+  auto next = found.begin();
+  for (const std::vector<PlaceChoice>& of_place : choices) {
+    scores.emplace_back(next, next + static_cast<std::ptrdiff_t>(of_place.size()));
+    next += static_cast<std::ptrdiff_t>(of_place.size());
+  }
   return scores;
+}
+
+std::vector<std::vector<double>> SearchSetup::fisher() {
+  std::vector<std::vector<std::shared_ptr<const Quantizer>>> quantizers(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const PlaceChoice& choice : choices[i]) quantizers[i].push_back(choice.quantizer);
+  }
+  Progress progress(score_data.count);
+  return fisher_scores(info, *model, score_data, facts, places, quantizers,
+                       [&](std::size_t images) {
+                         interrupt.check();
+                         progress.update(images, "image " + std::to_string(images) + "/" +
+                                                     std::to_string(score_data.count));
+                       });
+}
+
+std::vector<std::vector<double>> SearchSetup::scores_by_metric() {
+  if (metric_ == "fisher") return fisher();
+  std::vector<std::vector<double>> values;
+  for (const std::vector<LogitMetrics>& of_place : scores()) {
+    std::vector<double>& row = values.emplace_back();
+    for (const LogitMetrics& one : of_place) {
+      row.push_back(metric_ == "kl" ? one.kl : one.logit_error);
+    }
+  }
+  return values;
 }
 
 }  // namespace tensorquant::cli

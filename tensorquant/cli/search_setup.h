@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct SearchOptions {
   std::string widths = "2:8";
   std::vector<std::string> choices;  // quantizer strings in place of widths
   std::string fraction = "best";
+  std::string metric = "kl";
   DataOptions score_data;
   std::size_t batch_size = 128;
   ThreadOptions threads;
@@ -37,6 +39,8 @@ class SearchSetup {
  public:
   // Faults of options and files come first, then the choices of all places are looked for.
   explicit SearchSetup(SearchOptions& options);
+  // The same for places that the maps quantize, and as only choice what they give to each.
+  SearchSetup(SearchOptions& options, const Override& maps);
 
   const Interrupt interrupt;
   const ModelInfo& info;
@@ -47,12 +51,22 @@ class SearchSetup {
   std::vector<LayerPlace> places;
   std::vector<std::vector<PlaceChoice>> choices;  // from the widest to the narrowest
 
+  std::size_t batch_size() const { return batch_size_; }
   // The metrics of each choice where all other places are float.
   std::vector<std::vector<LogitMetrics>> scores();
-  std::size_t evaluations = 0;  // that scores() had to make
+  // Those of any maps, on the score images.
+  std::vector<LogitMetrics> evaluate_scores(std::span<const Override> maps);
+  std::size_t evaluations = 0;  // that these had to make
+  // See models/fisher.h: no evaluation, and nothing that the store keeps.
+  std::vector<std::vector<double>> fisher();
+  // What --metric says each choice costs in accuracy.
+  std::vector<std::vector<double>> scores_by_metric();
 
  private:
+  ChoiceOptions load(SearchOptions& options);
+
   std::size_t batch_size_;
+  std::string metric_;
 };
 
 }  // namespace tensorquant::cli

@@ -6,6 +6,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/training_run.h"
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/libtorch/model/observers.h"
 #include "tensorquant/models/evaluation.h"

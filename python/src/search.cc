@@ -80,14 +80,16 @@ std::vector<LayerFormats> formats_of(
   std::vector<LayerFormats> formats(facts.size());
   for (const auto& [text, spec] : specs) {
     const LayerPlace place = layer_place(text);
-    const auto fact = std::find_if(facts.begin(), facts.end(),
-                                   [&](const LayerFacts& one) { return one.layer == place.layer; });
-    if (fact == facts.end()) throw Error("there are no facts about layer '" + place.layer + "'");
-    LayerFormats& layer = formats[static_cast<std::size_t>(fact - facts.begin())];
     const Operand operand = operand_of(make_quantizer(spec).get());
-    if (place.place == Place::weight) layer.weight = operand;
-    if (place.place == Place::bias) layer.bias = operand;
-    if (place.place == Place::output) layer.output = operand;
+    bool is_known = false;
+    for (std::size_t i = 0; i < facts.size(); ++i) {  // a layer may be called more than once
+      if (facts[i].layer != place.layer) continue;
+      is_known = true;
+      if (place.place == Place::weight) formats[i].weight = operand;
+      if (place.place == Place::bias) formats[i].bias = operand;
+      if (place.place == Place::output) formats[i].output = operand;
+    }
+    if (!is_known) throw Error("there are no facts about layer '" + place.layer + "'");
   }
   return formats;
 }
@@ -108,7 +110,14 @@ void bind_costs(nb::module_& module) {
           "inputs"_a = 0, "outputs"_a = 0, "sources"_a = std::vector<std::string>(),
           "moves_values"_a = false)
       .def_ro("layer", &LayerFacts::layer)
-      .def_ro("macs", &LayerFacts::macs);
+      .def_ro("macs", &LayerFacts::macs)
+      .def_ro("terms", &LayerFacts::terms)
+      .def_ro("weights", &LayerFacts::weights)
+      .def_ro("biases", &LayerFacts::biases)
+      .def_ro("inputs", &LayerFacts::inputs)
+      .def_ro("outputs", &LayerFacts::outputs)
+      .def_ro("sources", &LayerFacts::sources)
+      .def_ro("moves_values", &LayerFacts::moves_values);
   nb::class_<CostFunction>(module, "CostFunction")
       .def(
           "__init__",

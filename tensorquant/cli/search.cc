@@ -7,6 +7,7 @@
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
+#include "tensorquant/cli/accumulators.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/cost_report.h"
 #include "tensorquant/cli/json_report.h"
@@ -30,6 +31,9 @@ struct MapSearchOptions {
   std::string cost = "bops", output;
   double margin = 0, budget = 0;
   int rounds = 1;
+  bool accumulators = false;
+  int accumulator_fraction = 0;
+  bool has_fraction = false;
   bool as_json = false;
 };
 
@@ -55,7 +59,10 @@ class SearchedMaps {
     return maps_of(setup_.places, quantizers);
   }
 
-  MapCost full_cost(std::span<const std::size_t> choices) const {
+  const CostFunction& cost_function() const { return cost_; }
+
+  MapCost full_cost(std::span<const std::size_t> choices,
+                    const Accumulators& accumulators = {}) const {
     std::vector<LayerFormats> formats = float_formats_;
     for_each_place(choices, [&](std::size_t place, const PlaceChoice& choice) {
       LayerFormats& layer = formats[layers_.at(setup_.places[place].layer)];
@@ -72,6 +79,9 @@ class SearchedMaps {
           layer.output = operand;
       }
     });
+    for (const Accumulator& one : accumulators) {
+      if (one.fraction) formats[layers_.at(one.layer)].accumulator = one.bits;
+    }
     return cost_(formats);
   }
   double cost(std::span<const std::size_t> choices) const {
@@ -79,13 +89,12 @@ class SearchedMaps {
   }
 
   // Those of places added up.
-  std::vector<std::vector<double>> scores(
-      const std::vector<std::vector<LogitMetrics>>& of_places) const {
+  std::vector<std::vector<double>> scores(const std::vector<std::vector<double>>& of_places) const {
     std::vector<std::vector<double>> sums;
     for (const std::vector<std::size_t>& group : groups_) {
       std::vector<double>& sum = sums.emplace_back(setup_.choices[group.front()].size(), 0.0);
       for (const std::size_t place : group) {
-        for (std::size_t c = 0; c < sum.size(); ++c) sum[c] += of_places[place][c].kl;
+        for (std::size_t c = 0; c < sum.size(); ++c) sum[c] += of_places[place][c];
       }
     }
     return sums;
@@ -174,14 +183,6 @@ ordered_json report_of(const LogitMetrics& metrics) {
           {"kl", metrics.kl}};
 }
 
-ordered_json report_of(const SearchedMaps& maps, const Choices& choices, const LogitMetrics& search,
-                       const LogitMetrics& test) {
-  return {{"cost", to_json(maps.full_cost(choices))},
-          {"search", report_of(search)},
-          {"test", report_of(test)},
-          {"maps", to_json(maps.maps(choices))}};
-}
-
 ordered_json report_of(const SearchedMaps& maps, const std::vector<PathStep>& path, double widest) {
   ordered_json steps = ordered_json::array();
   for (const PathStep& step : path) {
@@ -224,6 +225,9 @@ void print_search(const MapSearchOptions& options, const ordered_json& report) {
   std::printf("\n");
   print_map("found", report["found"], options.cost, widest);
   if (!report["uniform"].is_null()) print_map("uniform", report["uniform"], options.cost, widest);
+  if (report.contains("accumulators")) {
+    std::printf("\n%s\n", table_of_accumulators(report["accumulators"]).c_str());
+  }
   std::printf("evaluations %zu\n", report["evaluations"].get<std::size_t>());
 }
 
@@ -239,7 +243,7 @@ class MapSearch {
   }
 
   ordered_json run() {
-    const auto scores = setup_.scores();
+    const auto scores = setup_.scores_by_metric();
     evaluations_ = setup_.evaluations;
     StoredEvaluations search = setup_.evaluations_on(images_, image_set_, "search");
     const SearchProblem problem = {
@@ -272,14 +276,33 @@ class MapSearch {
                                : search_budget(problem, budget(widest), options_.rounds);
   }
 
-  // Test images are read here, when all is decided.
+  // None unless they are asked for.
+  Accumulators accumulators_of(const SearchResult& result, StoredEvaluations& search) {
+    if (!options_.accumulators) return {};
+    const Override maps = maps_.maps(result.choices);
+    const std::optional<int> fraction =
+        options_.has_fraction ? std::optional(options_.accumulator_fraction) : std::nullopt;
+    Accumulators accumulators = wide_accumulators(setup_, maps_.cost_function(), maps, fraction);
+    see_sums(setup_, images_, maps, accumulators);
+    if (options_.margin > 0) {
+      narrow([&](const Override& one) { return search(one); }, maps, options_.margin / 100,
+             accumulators);
+    }
+    return accumulators;
+  }
+
   ordered_json report_of(const SearchResult& result, StoredEvaluations& search, double widest) {
+    const Accumulators accumulators = accumulators_of(result, search);
+    // Test images are read here, when all is decided.
     const ImageDataset test_images = options_.test_data.load(setup_.info, Split::test);
     StoredEvaluations test = setup_.evaluations_on(
         test_images, {options_.test_data.path, Split::test, 0, test_images.count}, "test");
-    const auto told = [&](const Choices& choices) {
-      const Override maps = maps_.maps(choices);
-      return cli::report_of(maps_, choices, search(maps), test(maps));
+    const auto told = [&](const Choices& choices, const Accumulators& inside) -> ordered_json {
+      const Override maps = with_accumulators(maps_.maps(choices), inside);
+      return {{"cost", to_json(maps_.full_cost(choices, inside))},
+              {"search", cli::report_of(search(maps))},
+              {"test", cli::report_of(test(maps))},
+              {"maps", to_json(maps)}};
     };
     ordered_json report = {
         {"model", options_.setup.model},
@@ -292,11 +315,12 @@ class MapSearch {
         {"widest", widest},
         {"path_cost", maps_.cost(result.path_choices)},
         {"steps", result.steps},
-        {"found", told(result.choices)},
+        {"found", told(result.choices, accumulators)},
         {"uniform", nullptr}};
+    if (options_.accumulators) report["accumulators"] = to_json(accumulators);
     const std::size_t choices = setup_.choices.front().size();
     if (const auto uniform = next_uniform(maps_, choices, result.cost)) {
-      report["uniform"] = told(Choices(maps_.groups().size(), *uniform));
+      report["uniform"] = told(Choices(maps_.groups().size(), *uniform), {});
     }
     report["path"] = cli::report_of(maps_, result.path, widest);
     evaluations_ += test.evaluations();
@@ -391,6 +415,15 @@ void add_search(CLI::App& app, Workers* ranks) {
       ->capture_default_str();
   options->search_data.add_to(*command, "train-*", {"--search-data", "--search-images"});
   options->test_data.add_to(*command, "t10k-*", {"--data", "--test-images"});
+  CLI::Option* const inside = command->add_flag(
+      "--accumulators", options->accumulators,
+      "Also choose the accumulator bits of each layer: enough for the sums of the search images, "
+      "then fewer as long as the margin holds");
+  add_number(*command, "--accumulator-fraction", options->accumulator_fraction,
+             "Bits right of the point in all accumulators, those of exact products if left out",
+             {-64, 64})
+      ->needs(inside)
+      ->each([options](const std::string&) { options->has_fraction = true; });
   command->add_option("--output", options->output, "Where to write the maps; stdout if left out");
   add_json(*command, options->as_json);
   command->callback([options] { run(*options); });

@@ -96,6 +96,118 @@ TEST_F(SearchCommands, SensitivityIsThatOfEvaluatingEachMapAlone) {
   EXPECT_NEAR(choice["loss"].get<double>() * 60, correct({}) - correct({"--maps", maps}), 1e-9);
 }
 
+TEST_F(SearchCommands, SensitivityTakesFormatsWithScalesForWeightsOutputsAndTheInput) {
+  std::vector<std::string> all = arguments("sensitivity", "runs", {"--places",
+                                                                   "weights,outputs,input"});
+  all.erase(std::find(all.begin(), all.end(), "--widths"),
+            std::find(all.begin(), all.end(), "--score-data"));
+  for (const char* choice : {"fp16", "int,8,per=channel,scale=max", "e4m3fn", "float,4,3"}) {
+    all.insert(all.end(), {"--choices", choice});
+  }
+  all.emplace_back("--json");
+  const Result result = run(all);
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json table = json::parse(result.out);
+  ASSERT_EQ(table["places"].size(), 10U);
+  EXPECT_EQ(table["places"][0]["place"], "output:input");
+  for (const json& place : table["places"]) {
+    ASSERT_EQ(place["choices"].size(), 4U);
+    EXPECT_EQ(place["choices"][0]["quantizer"], "fp16");  // the widest first
+    for (const json& choice : place["choices"]) EXPECT_LT(choice["noise"], 0.01) << place;
+    // 11 bits of significand against 4.
+    EXPECT_LE(place["choices"][0]["noise"], place["choices"][3]["noise"]);
+  }
+}
+
+TEST_F(SearchCommands, FisherScoresNeedNoEvaluationAndRankAsTheKl) {
+  const json fisher = report("sensitivity", "runs", {"--metric", "fisher"});
+  EXPECT_FALSE(fisher.contains("evaluations"));
+  const json kl = report("sensitivity", "runs", {});
+  ASSERT_EQ(fisher["places"].size(), kl["places"].size());
+  for (std::size_t i = 0; i < kl["places"].size(); ++i) {
+    const json one = fisher["places"][i]["choices"], other = kl["places"][i]["choices"];
+    ASSERT_EQ(one.size(), other.size());
+    EXPECT_EQ(one[0]["quantizer"], other[0]["quantizer"]);
+    EXPECT_LT(one[0]["fisher"], one[3]["fisher"]);
+  }
+  const json found =
+      report("search", "runs", {"--metric", "fisher", "--budget", "0.5", "--refine", "0"});
+  EXPECT_LE(found["found"]["cost"]["bops"], 0.5 * found["widest"].get<double>());
+  EXPECT_THAT(run(arguments("sensitivity", "runs", {"--metric", "fisher"})).out,
+              HasSubstr("Fisher"));
+}
+
+TEST_F(SearchCommands, SensitivityOfAllButOnePlaceIsThatOfTheMapsWithoutIt) {
+  const std::string maps = write_file(
+      "maps.json",
+      R"({"weights": {"conv": "nearest,3,2", "fc": {"weight": "nearest,4,3"}}, "extrinsic": {"relu2": "nearest,3,1"}})");
+  const json found = report("sensitivity", "runs", {"--mode", "but", "--maps", maps});
+  std::vector<std::string> places;
+  for (const json& place : found["places"]) {
+    places.push_back(place["place"]);
+    ASSERT_EQ(place["choices"].size(), 1U);
+    const json& choice = place["choices"][0];
+    EXPECT_EQ(choice["kl_saved"], found["whole"]["kl"].get<double>() - choice["kl"].get<double>());
+  }
+  EXPECT_THAT(places,
+              testing::ElementsAre("weight:conv1", "weight:conv2", "output:relu2", "weight:conv3",
+                                   "weight:fc1", "weight:fc2"));
+  EXPECT_EQ(found["evaluations"], 7);
+  // Without conv2's weight, written by hand; the biases of the first rule stay.
+  const std::string by_hand = write_file(
+      "hand.json",
+      R"({"weights": {"=conv2": {"bias": "nearest,3,2"}, "conv": "nearest,3,2", "fc": {"weight": "nearest,4,3"}},)"
+      R"( "extrinsic": {"relu2": "nearest,3,1"}})");
+  const json hand = report("sensitivity", "other", {"--mode", "but", "--maps", by_hand});
+  EXPECT_EQ(hand["whole"]["kl"], found["places"][1]["choices"][0]["kl"]);
+  EXPECT_THAT(run(arguments("sensitivity", "runs", {"--mode", "but", "--maps", maps})).out,
+              HasSubstr("KL saved"));
+}
+
+TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
+  const std::string best = file("best.json");
+  const json found =
+      report("search", "runs", {"--places", "weights,outputs,input", "--margin", "5", "--refine",
+                                "0", "--accumulators", "--output", best});
+  ASSERT_EQ(found["accumulators"].size(), 5U);
+  const json intrinsic = json::parse(text_of("best.json"))["intrinsic"];
+  for (const json& one : found["accumulators"]) {
+    const std::string layer = one["layer"];
+    EXPECT_EQ(intrinsic["=" + layer]["accumulator"],
+              "nearest," + one["given"].dump() + "," + one["fraction"].dump());
+    EXPECT_LE(one["given"], one["seen"]) << layer;
+    EXPECT_LE(one["seen"], one["worst_case"]) << layer;
+  }
+  EXPECT_LE(found["found"]["search"]["loss"].get<double>() +
+                found["found"]["search"]["loss_error"].get<double>(),
+            0.05);
+  // evaluate and cost say the same of that file.
+  const json evaluated = json::parse(evaluate("net", {"--maps", best, "--json"}).out);
+  EXPECT_EQ(evaluated["accuracy"], found["found"]["test"]["accuracy"]);
+  const json cost = json::parse(
+      run({"cost", "--model", "lenet5", "--checkpoint", file("net"), "--maps", best, "--json"})
+          .out);
+  EXPECT_EQ(cost["cost"], found["found"]["cost"]);
+  // One bit less in the first layer tried does not hold it, or is none at all.
+  std::vector<std::string> again = {"--places", "weights,outputs,input", "--margin", "5",
+                                    "--refine", "0", "--accumulators"};
+  EXPECT_EQ(report("search", "runs", again)["accumulators"], found["accumulators"]);
+  again.insert(again.end(), {"--accumulator-fraction", "3"});
+  for (const json& one : report("search", "runs", again)["accumulators"]) {
+    EXPECT_EQ(one["fraction"], 3);
+  }
+}
+
+TEST_F(SearchCommands, AccumulatorsOfABudgetSaturateNothingThatWasSeen) {
+  const json found = report("search", "runs", {"--budget", "0.6", "--refine", "0",
+                                               "--accumulators"});
+  for (const json& one : found["accumulators"]) {
+    EXPECT_EQ(one["given"], one["seen"]);
+    // conv1 reads the float input.
+    EXPECT_EQ(one["fraction"].is_null(), one["layer"] == "conv1") << one;
+  }
+}
+
 TEST_F(SearchCommands, SearchKeepsTheMarginAndWritesTheMap) {
   const std::string best = file("best.json");
   const json found = report("search", "runs", {"--margin", "5", "--output", best});
@@ -206,6 +318,14 @@ TEST_F(SearchCommands, WrongSettingsAreOneLine) {
   wrong("search", {"--margin", "1", "--tie", "nothing"}, 1, "nothing");
   wrong("sensitivity", {"--places", "weight:fc9"}, 1, "weight:fc9");
   wrong("sensitivity", {"--choices", "nearest,8"}, 2, "");
+  wrong("sensitivity", {"--mode", "but"}, 2, "--maps");
+  wrong("sensitivity", {"--mode", "but", "--maps", file("none.json")}, 1, "none.json");
+  const std::string biases =
+      write_file("biases.json", R"({"weights": {"fc1": {"bias": "nearest,8,4"}}})");
+  wrong("sensitivity", {"--mode", "but", "--maps", biases}, 1, "none of the places");
+  wrong("sensitivity", {"--maps", biases}, 2, "--maps");
+  wrong("search", {"--margin", "1", "--metric", "hessian"}, 2, "hessian");
+  wrong("search", {"--margin", "1", "--accumulator-fraction", "4"}, 2, "--accumulators");
   const std::vector<std::string> other = {"sensitivity", "--model", "lenet",     "--checkpoint",
                                           file("net"),   "--store", file("runs")};
   expect_one_line(run(other), 1);

@@ -8,9 +8,11 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/hash.h"
 #include "tensorquant/base/read_file.h"
+#include "tensorquant/cli/all_but_one.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/progress.h"
+#include "tensorquant/models/fisher.h"
 #include "tensorquant/models/layer_costs.h"
 
 namespace tensorquant::cli {
@@ -83,6 +85,12 @@ void SearchOptions::add_to(CLI::App& command, Workers* ranks) {
                   "ones that with the least squared error; cover: the first of these")
       ->check(CLI::IsMember({"best", "cover"}))
       ->capture_default_str();
+  command
+      .add_option("--metric", metric,
+                  "The score. kl and logit_error: of an evaluation a place and choice; fisher: "
+                  "their estimate for small changes, of one backward pass a class for all of them")
+      ->check(CLI::IsMember({"kl", "logit_error", "fisher"}))
+      ->capture_default_str();
   score_data.limit = kScoreImages;
   score_data.add_to(command, "train-*", {"--score-data", "--images"});
   command.get_option("--images")->capture_default_str();
@@ -113,6 +121,19 @@ std::vector<int> widths_of(const std::string& text) {
 
 SearchSetup::SearchSetup(SearchOptions& options)
     : info(find_model(options.model)), options_(options) {
+  const ChoiceOptions wanted = load(options);
+  choices = choices_for(info, *model, score_data, places, wanted);
+}
+
+SearchSetup::SearchSetup(SearchOptions& options, const Override& maps)
+    : info(find_model(options.model)), options_(options) {
+  const ChoiceOptions wanted = load(options);
+  QuantizedPlaces found = quantized_places(*model, places, maps);
+  places = std::move(found.places);
+  choices = choices_of(info, *model, score_data, places, found.quantizers, wanted);
+}
+
+ChoiceOptions SearchSetup::load(SearchOptions& options) {
   ChoiceOptions wanted;
   wanted.quantizers = quantizers_of(options.choices);
   if (options.choices.empty()) wanted.widths = widths_of(options.widths);
@@ -128,7 +149,7 @@ SearchSetup::SearchSetup(SearchOptions& options)
   if (!places.empty()) score_data = options.score_data.load(info, Split::train);
   checkpoint_hash_ = Fnv1a().add(read_file(options.checkpoint)).text();
   store = std::make_unique<Store>(options.store, shared_settings(options, checkpoint_hash_));
-  choices = choices_for(info, *model, score_data, places, wanted);
+  return wanted;
 }
 
 StoredEvaluations SearchSetup::evaluations_on(const ImageDataset& data, const ImageSet& set,
@@ -184,6 +205,32 @@ void SearchSetup::make_scores(const ShardOption& part) {
     if (part.has(task++)) maps.push_back(std::move(one));
   }
   evaluate_scores(maps);
+}
+
+std::vector<std::vector<double>> SearchSetup::fisher() {
+  std::vector<std::vector<std::shared_ptr<const Quantizer>>> quantizers(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const PlaceChoice& choice : choices[i]) quantizers[i].push_back(choice.quantizer);
+  }
+  Progress progress(score_data.count);
+  return fisher_scores(
+      info, *model, score_data, facts, places, quantizers, [&](std::size_t images) {
+        interrupt.check();
+        progress.update(images,
+                        "image " + std::to_string(images) + "/" + std::to_string(score_data.count));
+      });
+}
+
+std::vector<std::vector<double>> SearchSetup::scores_by_metric() {
+  if (options_.metric == "fisher") return fisher();
+  std::vector<std::vector<double>> values;
+  for (const std::vector<LogitMetrics>& of_place : scores()) {
+    std::vector<double>& row = values.emplace_back();
+    for (const LogitMetrics& one : of_place) {
+      row.push_back(options_.metric == "kl" ? one.kl : one.logit_error);
+    }
+  }
+  return values;
 }
 
 }  // namespace tensorquant::cli

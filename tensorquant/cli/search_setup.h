@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct SearchOptions {
   std::string widths = "2:8";
   std::vector<std::string> choices;  // quantizer strings in place of widths
   std::string fraction = "best";
+  std::string metric = "kl";
   DataOptions score_data;
   std::size_t batch_size = 128;
   ThreadOptions threads;
@@ -40,6 +42,8 @@ class SearchSetup {
  public:
   // Faults of options and files come first, then the choices of all places are looked for.
   explicit SearchSetup(SearchOptions& options);
+  // The same for places that the maps quantize, and as only choice what they give to each.
+  SearchSetup(SearchOptions& options, const Override& maps);
 
   const Interrupt interrupt;
   const ModelInfo& info;
@@ -50,13 +54,20 @@ class SearchSetup {
   std::vector<LayerPlace> places;
   std::vector<std::vector<PlaceChoice>> choices;  // from the widest to the narrowest
 
+  std::size_t batch_size() const { return options_.batch_size; }
   // A map for each place and choice, all other places float, in their order.
   std::vector<Override> score_maps() const;
   // The metrics of each of them.
   std::vector<std::vector<LogitMetrics>> scores();
   // Sees to it that the store has those of a part.
   void make_scores(const ShardOption& part);
-  std::size_t evaluations = 0;  // that scores() had to make
+  // Those of any maps, on the score images.
+  std::vector<LogitMetrics> evaluate_scores(std::span<const Override> maps);
+  std::size_t evaluations = 0;  // that these had to make
+  // See models/fisher.h: no evaluation, and nothing that the store keeps.
+  std::vector<std::vector<double>> fisher();
+  // What --metric says each choice costs in accuracy.
+  std::vector<std::vector<double>> scores_by_metric();
 
   // Of the images that `set` names.
   StoredEvaluations evaluations_on(const ImageDataset& data, const ImageSet& set,
@@ -64,7 +75,7 @@ class SearchSetup {
                                    std::function<void(std::size_t)> after = {});
 
  private:
-  std::vector<LogitMetrics> evaluate_scores(std::span<const Override> maps);
+  ChoiceOptions load(SearchOptions& options);
 
   const SearchOptions& options_;
   std::string checkpoint_hash_;

@@ -155,6 +155,25 @@ std::vector<Quantizers> fixed_point_quantizers(const TensorTour& tour,
   return best;
 }
 
+std::vector<std::vector<PlaceChoice>> fitted(const TensorTour& tour,
+                                             const std::vector<LayerPlace>& places,
+                                             const std::vector<Quantizers>& quantizers) {
+  std::vector<std::vector<PlaceChoice>> choices(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const auto& quantizer : quantizers[i]) choices[i].push_back({quantizer, {}, {}});
+  }
+  tour([&](std::size_t place, std::span<const float> part, const Context& context) {
+    for (PlaceChoice& choice : choices[place]) {
+      choice.fit.add(*choice.quantizer, part, context);
+      if (places[place].place == Place::output) continue;
+      std::vector<float> quantized(part.size());
+      choice.quantizer->quantize(part, quantized, context);
+      choice.codes = count_codes(choice.quantizer.get(), quantized);
+    }
+  });
+  return choices;
+}
+
 }  // namespace
 
 std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ImageClassifier& model,
@@ -192,20 +211,14 @@ std::vector<std::vector<PlaceChoice>> choices_for(const ModelInfo& info, ImageCl
   const std::vector<Quantizers> quantizers =
       options.quantizers.empty() ? fixed_point_quantizers(tour, places, options)
                                  : std::vector<Quantizers>(places.size(), options.quantizers);
-  std::vector<std::vector<PlaceChoice>> choices(places.size());
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    for (const auto& quantizer : quantizers[i]) choices[i].push_back({quantizer, {}, {}});
-  }
-  tour([&](std::size_t place, std::span<const float> part, const Context& context) {
-    for (PlaceChoice& choice : choices[place]) {
-      choice.fit.add(*choice.quantizer, part, context);
-      if (places[place].place == Place::output) continue;
-      std::vector<float> quantized(part.size());
-      choice.quantizer->quantize(part, quantized, context);
-      choice.codes = count_codes(choice.quantizer.get(), quantized);
-    }
-  });
-  return choices;
+  return fitted(tour, places, quantizers);
+}
+
+std::vector<std::vector<PlaceChoice>> choices_of(
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+    const std::vector<LayerPlace>& places, const std::vector<Quantizers>& quantizers,
+    const ChoiceOptions& options) {
+  return fitted(TensorTour(info, model, data, places, options), places, quantizers);
 }
 
 }  // namespace tensorquant

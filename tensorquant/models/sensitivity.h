@@ -44,6 +44,13 @@ std::vector<std::vector<PlaceChoice>> choices_for(const ModelInfo& info, ImageCl
                                                   const std::vector<LayerPlace>& places,
                                                   const ChoiceOptions& options);
 
+// The same for quantizers that are given for each place.
+std::vector<std::vector<PlaceChoice>> choices_of(
+    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
+    const std::vector<LayerPlace>& places,
+    const std::vector<std::vector<std::shared_ptr<const Quantizer>>>& quantizers,
+    const ChoiceOptions& options);
+
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_MODELS_SENSITIVITY_H_

@@ -16,6 +16,7 @@ constexpr int kUnknownAccumulator = 32;
 // Where a layer's output is read, by indices into the facts.
 struct Flow {
   const std::vector<std::vector<std::size_t>>&sources, &readers;
+  const std::vector<bool>& is_repeated;
 };
 
 const Operand& wider(const Operand& a, const Operand& b) {
@@ -40,13 +41,14 @@ class CountedMap {
     LayerCost cost;
     const double weight_bits = static_cast<double>(facts.weights) * formats.weight.stored_bits;
     const double bias_bits = static_cast<double>(facts.biases) * formats.bias.stored_bits;
-    cost.parameter_bits = weight_bits + bias_bits;
+    const double parameter_bits = weight_bits + bias_bits;
+    cost.parameter_bits = flow_.is_repeated[i] ? 0 : parameter_bits;
     if (facts.macs == 0) return cost;
     cost.input = input_of(i);
     cost.input_bits = static_cast<double>(facts.inputs) * cost.input.stored_bits;
     const std::size_t stored = stored_as(i);
     cost.output_bits = static_cast<double>(facts_[stored].outputs) * outputs_[stored].stored_bits;
-    cost.traffic = cost.parameter_bits + cost.input_bits + cost.output_bits;
+    cost.traffic = parameter_bits + cost.input_bits + cost.output_bits;
     const double input_bits = cost.input.bits;
     cost.bops = static_cast<double>(facts.macs) * formats.weight.bits * input_bits;
     if (formats.weights) {
@@ -149,9 +151,7 @@ CostFunction::CostFunction(std::vector<LayerFacts> facts, Technology technology,
       readers_[source->second].push_back(i);
     }
     require_possible(facts_[i]);
-    if (!index.emplace(facts_[i].layer, i).second) {
-      throw Error("there are two layers '" + facts_[i].layer + "'");
-    }
+    is_repeated_.push_back(!index.insert_or_assign(facts_[i].layer, i).second);
   }
 }
 
@@ -160,7 +160,7 @@ MapCost CostFunction::operator()(std::span<const LayerFormats> formats) const {
     throw Error("there are " + std::to_string(facts_.size()) + " layers and formats for " +
                 std::to_string(formats.size()));
   }
-  const CountedMap model(facts_, formats, {sources_, readers_}, model_input_);
+  const CountedMap model(facts_, formats, {sources_, readers_, is_repeated_}, model_input_);
   MapCost total;
   total.bops_without_zeros = 0;
   total.ebops = 0;

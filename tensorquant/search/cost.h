@@ -46,8 +46,10 @@ struct MapCost {
   double energy = 0;
 };
 
-// Costs of maps of one model: facts in the order of execution, and the format of its input. Throws
-// an Error for layers in another order, two of one name and counts that cannot be.
+// Costs of maps of one model: facts in the order of execution, and the format of its input. A layer
+// that is called again has facts of its own for each call, whose parameters lie in memory once; its
+// name as a source is that of the last call before. Throws an Error for layers in another order and
+// counts that cannot be.
 //
 // A layer reads its input in the format in which the quantizer before it left it. An output that
 // nothing quantizes and that a single layer without products reads, such as a batch norm's, never
@@ -67,6 +69,7 @@ class CostFunction {
   Technology technology_;
   Operand model_input_;
   std::vector<std::vector<std::size_t>> sources_, readers_;  // of each layer, by number
+  std::vector<bool> is_repeated_;                            // called before
 };
 
 // What a search can save step by step, so not the peak, a maximum: "bits", "traffic", "bops",

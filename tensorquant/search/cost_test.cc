@@ -110,7 +110,24 @@ TEST(Cost, RefusesFactsThatCannotBe) {
   refuses([](auto& facts) { facts[4].weights = 0; });
   refuses([](auto& facts) { facts[1].outputs = -80; });
   refuses([](auto& facts) { facts[4].macs = -1; });
-  refuses([](auto& facts) { facts[1].layer = "conv"; });
+}
+
+TEST(Cost, OfALayerThatIsCalledTwiceHasItsParametersOnce) {
+  // Two passes through one 10 x 10 matrix and one ReLU.
+  const std::vector<LayerFacts> facts = {
+      {"fc", "Linear", 100, 10, 100, 10, 10, 10, {}, false},
+      {"relu", "ReLU", 0, 0, 0, 0, 10, 10, {"fc"}, true},
+      {"fc", "Linear", 100, 10, 100, 10, 10, 10, {"relu"}, false},
+      {"relu", "ReLU", 0, 0, 0, 0, 10, 10, {"fc"}, true}};
+  std::vector<LayerFormats> formats(4);
+  formats[0].weight = formats[2].weight = fixed(4);
+  formats[0].bias = formats[2].bias = fixed(8);
+  formats[1].output = formats[3].output = fixed(6);
+  const MapCost cost = cost_of(facts, formats, technology(), fixed(5));
+  EXPECT_EQ(cost.bits, 100 * 4 + 10 * 8);
+  EXPECT_EQ(cost.bops, 100 * 4 * 5 + 100 * 4 * 6);
+  // Each pass reads them, and writes what the ReLU behind it leaves.
+  EXPECT_EQ(cost.traffic, 2 * 480 + 10 * 5 + 10 * 6 + 10 * 6 + 10 * 6);
 }
 
 TEST(Cost, OfSumsWhoseWorstCaseNothingTellsIsThatOf32Bits) {

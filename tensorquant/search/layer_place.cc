@@ -62,6 +62,24 @@ Override maps_of(std::span<const LayerPlace> places,
   return maps;
 }
 
+Override without(const Override& maps, const LayerPlace& place, const NamedLayer& layer) {
+  const MapKind kind = place.place == Place::output ? MapKind::extrinsic : MapKind::weights;
+  const Rule* const rule = maps[kind].find_rule(layer);
+  if (rule == nullptr || rule->value[place.place] == nullptr) return maps;
+  RuleValue value = rule->value;
+  value[place.place] = nullptr;
+  // The first rule that hits wins, and so does an exact name that stands before all others.
+  const std::string key = "=" + layer.name;
+  QuantizerMap changed({}, kind);
+  changed.add(key, std::move(value));
+  for (const Rule& other : maps[kind].rules()) {
+    if (other.pattern.key() != key) changed.add(other.pattern.key(), other.value);
+  }
+  Override result = maps;
+  result[kind] = std::move(changed);
+  return result;
+}
+
 std::vector<std::vector<std::size_t>> groups_of(std::span<const LayerPlace> places,
                                                 std::span<const std::string> ties) {
   std::vector<std::vector<std::size_t>> groups;

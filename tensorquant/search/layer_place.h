@@ -30,6 +30,9 @@ LayerPlace layer_place(std::string_view text);
 Override maps_of(std::span<const LayerPlace> places,
                  std::span<const std::shared_ptr<const Quantizer>> quantizers);
 
+// Maps that leave the place of this layer alone and do all else as `maps` does.
+Override without(const Override& maps, const LayerPlace& place, const NamedLayer& layer);
+
 // Which places must have one width: numbers of places, in the order of their first ones. The places
 // that a tie hits are one group; a place that two of them hit is an
 // Error, as is a tie that hits none. A tie is "weights", "biases", "outputs" or a regular

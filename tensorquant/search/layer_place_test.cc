@@ -31,6 +31,27 @@ TEST(LayerPlace, GetsARuleByItsLayersFullName) {
   EXPECT_THROW(maps_of(kPlaces, std::span(quantizers).first(3)), Error);
 }
 
+TEST(MapsWithoutAPlace, LeaveItAloneAndNothingElse) {
+  const Override maps = Override::from_json(
+      R"({"weights": {"conv": "nearest,4,2", "fc": {"weight": "nearest,3,1"}}, "extrinsic": "nearest,6,3"})");
+  const Override weight = without(maps, {Place::weight, "conv1"}, "conv1");
+  for (const char* layer : {"conv1", "conv2", "fc"}) {
+    const RuleValue was = maps.weights.find_rule(layer)->value;
+    const RuleValue is = weight.weights.find_rule(layer)->value;
+    EXPECT_EQ(is.bias == nullptr, was.bias == nullptr) << layer;
+    EXPECT_EQ(is.weight == nullptr, layer == std::string("conv1")) << layer;
+  }
+  EXPECT_EQ(weight.extrinsic, maps.extrinsic);
+  const Override output = without(maps, {Place::output, "fc"}, "fc");
+  EXPECT_EQ(output.extrinsic.find("fc"), nullptr);
+  EXPECT_EQ(output.extrinsic.find("conv1")->spec(), "nearest,6,3");
+  EXPECT_EQ(output.weights, maps.weights);
+  // Where there is nothing nothing changes; a second place of the layer goes with the first.
+  EXPECT_EQ(without(maps, {Place::bias, "fc"}, "fc"), maps);
+  EXPECT_EQ(without(weight, {Place::bias, "conv1"}, "conv1").weights.find_rule("conv1")->text,
+            "null");
+}
+
 TEST(Groups, AreThePlacesThatATieHits) {
   const auto groups = [](const std::vector<std::string>& ties) { return groups_of(kPlaces, ties); };
   EXPECT_THAT(groups({}),

@@ -50,6 +50,12 @@ def kernel_axes(equation):
     return Axes(_neighbours(equation, made, "outputs"), _neighbours(equation, summed, "sum"))
 
 
+def kernel_channels(equation, shape):
+    """How many outputs have weights of their own in a kernel of that shape."""
+    _, kernel, output = _parts(equation)
+    return math.prod(size for letter, size in zip(kernel, shape) if letter in output)
+
+
 def _neighbours(equation, axes, what):
     """The range of some axes; an empty one of none."""
     if not axes:

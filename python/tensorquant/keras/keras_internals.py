@@ -21,10 +21,12 @@ __all__ = [
     "attention_regularizer",
     "backend_core",
     "every_layer",
+    "functional_of",
     "get_keras_mask",
     "get_tensor_attribute",
     "held_layers",
     "is_training",
+    "operations_of",
     "own_trainable_variables",
     "public_name",
     "rematerializes_activation",
@@ -149,6 +151,21 @@ def attention_parts(layer):
         dropout=layer._dropout_layer,
         masks_its_output=is_multi_head,
     )
+
+
+def functional_of(model):
+    """The Functional that a model is or, being Sequential and built, has; else None."""
+    if isinstance(model, keras.Sequential):
+        return model._functional
+    return model if isinstance(model, Functional) else None
+
+
+def operations_of(functional):
+    """What a Functional does, in order: triples of an operation, its input and its output tensors."""
+    depths = functional._nodes_by_depth
+    for depth in sorted(depths, reverse=True):
+        for node in depths[depth]:
+            yield node.operation, node.input_tensors, node.output_tensors
 
 
 def attention_regularizer(layer):

@@ -85,7 +85,7 @@ void require_checkpoint(const ReportOptions& options, const Store& store) {
 }
 
 // The images whose activations are told; nothing where none are named and none come with the model.
-std::optional<ImageDataset> images_of(ReportOptions& options, const ModelInfo& info) {
+std::optional<ImageDataset> activation_images(ReportOptions& options, const ModelInfo& info) {
   if (options.data.path.empty()) {
     try {
       options.data.resolve(info);
@@ -142,7 +142,7 @@ Report read_report(ReportOptions& options, const Store& store) {
   if (maps.empty()) return report;
   model.add_map(report, maps, seen);
   std::optional<ImageDataset> images;
-  if (!options.checkpoint.empty()) images = images_of(options, *info);
+  if (!options.checkpoint.empty()) images = activation_images(options, *info);
   model.add_values(report, images ? &*images : nullptr);
   return report;
 }

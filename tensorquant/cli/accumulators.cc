@@ -39,8 +39,7 @@ Accumulators wide_accumulators(SearchSetup& setup, const CostFunction& cost, con
   apply(*setup.model, maps);
   const std::vector<LayerFormats> formats = layer_formats(*setup.model, setup.facts);
   const MapCost costs = cost(formats);
-  const auto worst_case =
-      worst_case_accumulators(*setup.model, setup.facts, formats, costs);
+  const auto worst_case = worst_case_accumulators(*setup.model, setup.facts, formats, costs);
   strip(*setup.model);
   Accumulators all;
   for (std::size_t i = 0; i < setup.facts.size(); ++i) {
@@ -68,8 +67,8 @@ Override with_accumulators(Override maps, const Accumulators& accumulators) {
 void see_sums(SearchSetup& setup, const ImageDataset& images, const Override& maps,
               Accumulators& accumulators) {
   const Override wide = with_accumulators(maps, accumulators);
-  const std::string key = ordered_json{
-      {"data", fingerprint(images)}, {"maps", to_json(wide)}, {"ranges", true}}.dump();
+  const std::string key =
+      ordered_json{{"data", fingerprint(images)}, {"maps", to_json(wide)}, {"ranges", true}}.dump();
   std::optional<std::string> record = setup.store->find(key);
   if (!record) {
     apply(*setup.model, wide);

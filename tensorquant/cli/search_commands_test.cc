@@ -97,8 +97,8 @@ TEST_F(SearchCommands, SensitivityIsThatOfEvaluatingEachMapAlone) {
 }
 
 TEST_F(SearchCommands, SensitivityTakesFormatsWithScalesForWeightsOutputsAndTheInput) {
-  std::vector<std::string> all = arguments("sensitivity", "runs", {"--places",
-                                                                   "weights,outputs,input"});
+  std::vector<std::string> all =
+      arguments("sensitivity", "runs", {"--places", "weights,outputs,input"});
   all.erase(std::find(all.begin(), all.end(), "--widths"),
             std::find(all.begin(), all.end(), "--score-data"));
   for (const char* choice : {"fp16", "int,8,per=channel,scale=max", "e4m3fn", "float,4,3"}) {
@@ -149,9 +149,8 @@ TEST_F(SearchCommands, SensitivityOfAllButOnePlaceIsThatOfTheMapsWithoutIt) {
     const json& choice = place["choices"][0];
     EXPECT_EQ(choice["kl_saved"], found["whole"]["kl"].get<double>() - choice["kl"].get<double>());
   }
-  EXPECT_THAT(places,
-              testing::ElementsAre("weight:conv1", "weight:conv2", "output:relu2", "weight:conv3",
-                                   "weight:fc1", "weight:fc2"));
+  EXPECT_THAT(places, testing::ElementsAre("weight:conv1", "weight:conv2", "output:relu2",
+                                           "weight:conv3", "weight:fc1", "weight:fc2"));
   EXPECT_EQ(found["evaluations"], 7);
   // Without conv2's weight, written by hand; the biases of the first rule stay.
   const std::string by_hand = write_file(
@@ -166,9 +165,9 @@ TEST_F(SearchCommands, SensitivityOfAllButOnePlaceIsThatOfTheMapsWithoutIt) {
 
 TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
   const std::string best = file("best.json");
-  const json found =
-      report("search", "runs", {"--places", "weights,outputs,input", "--margin", "5", "--refine",
-                                "0", "--accumulators", "--output", best});
+  const json found = report("search", "runs",
+                            {"--places", "weights,outputs,input", "--margin", "5", "--refine", "0",
+                             "--accumulators", "--output", best});
   ASSERT_EQ(found["accumulators"].size(), 5U);
   const json intrinsic = json::parse(text_of("best.json"))["intrinsic"];
   for (const json& one : found["accumulators"]) {
@@ -189,8 +188,8 @@ TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
           .out);
   EXPECT_EQ(cost["cost"], found["found"]["cost"]);
   // One bit less in the first layer tried does not hold it, or is none at all.
-  std::vector<std::string> again = {"--places", "weights,outputs,input", "--margin", "5",
-                                    "--refine", "0", "--accumulators"};
+  std::vector<std::string> again = {
+      "--places", "weights,outputs,input", "--margin", "5", "--refine", "0", "--accumulators"};
   EXPECT_EQ(report("search", "runs", again)["accumulators"], found["accumulators"]);
   again.insert(again.end(), {"--accumulator-fraction", "3"});
   for (const json& one : report("search", "runs", again)["accumulators"]) {
@@ -199,8 +198,8 @@ TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
 }
 
 TEST_F(SearchCommands, AccumulatorsOfABudgetSaturateNothingThatWasSeen) {
-  const json found = report("search", "runs", {"--budget", "0.6", "--refine", "0",
-                                               "--accumulators"});
+  const json found =
+      report("search", "runs", {"--budget", "0.6", "--refine", "0", "--accumulators"});
   for (const json& one : found["accumulators"]) {
     EXPECT_EQ(one["given"], one["seen"]);
     // conv1 reads the float input.

@@ -50,7 +50,7 @@ at::Tensor parameter_of(const ModelLayer& layer, const std::string& name) {
 // The model on some images: what each layer gave, and what the gradients there are.
 struct FloatRun {
   std::map<std::string, at::Tensor> outputs;
-  at::Tensor probabilities;                                 // (images, classes), double
+  at::Tensor probabilities;                                  // (images, classes), double
   std::map<std::string, std::vector<at::Tensor>> gradients;  // of each class
 };
 
@@ -134,10 +134,9 @@ class FisherScores {
     const at::Tensor& x = run.outputs.at(source_of(place.layer));
     const at::Tensor weight = parameter_of(layer, "weight"), bias = parameter_of(layer, "bias");
     const TensorAxes axes = layer.twin->weight_axes();
-    const at::Tensor changed =
-        place.place == Place::weight
-            ? product_of(layer, x, quantized(weight, quantizer, axes), bias)
-            : product_of(layer, x, weight, quantized(bias, quantizer, axes));
+    const at::Tensor changed = place.place == Place::weight
+                                   ? product_of(layer, x, quantized(weight, quantizer, axes), bias)
+                                   : product_of(layer, x, weight, quantized(bias, quantizer, axes));
     return changed - product_of(layer, x, weight, bias);
   }
 

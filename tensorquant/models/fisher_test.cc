@@ -38,8 +38,7 @@ TEST(FisherScores, OfTheLastLayerAreHalfTheVarianceOfTheChange) {
       const Override maps = maps_of({&places[i], 1}, {&quantizer, 1});
       const at::Tensor d = evaluator.logits(maps).to(at::kDouble) - logits;
       const at::Tensor mean = (p * d).sum(1);
-      const double expected =
-          ((p * d.square()).sum(1) - mean.square()).mean().item<double>() / 2;
+      const double expected = ((p * d.square()).sum(1) - mean.square()).mean().item<double>() / 2;
       EXPECT_NEAR(scores[i][c], expected, 1e-5 * expected) << places[i].text();
     }
   }

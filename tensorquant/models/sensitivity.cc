@@ -214,10 +214,11 @@ std::vector<std::vector<PlaceChoice>> choices_for(const ModelInfo& info, ImageCl
   return fitted(tour, places, quantizers);
 }
 
-std::vector<std::vector<PlaceChoice>> choices_of(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    const std::vector<LayerPlace>& places, const std::vector<Quantizers>& quantizers,
-    const ChoiceOptions& options) {
+std::vector<std::vector<PlaceChoice>> choices_of(const ModelInfo& info, ImageClassifier& model,
+                                                 const ImageDataset& data,
+                                                 const std::vector<LayerPlace>& places,
+                                                 const std::vector<Quantizers>& quantizers,
+                                                 const ChoiceOptions& options) {
   return fitted(TensorTour(info, model, data, places, options), places, quantizers);
 }
 

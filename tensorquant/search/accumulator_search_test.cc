@@ -22,7 +22,8 @@ TEST(AccumulatorSearch, TakesBitsInTheOrderGivenAsLongAsTheMarginHolds) {
   };
   const std::vector<std::size_t> order = {2, 0, 1};
   // All of the margin goes to the first layer.
-  EXPECT_THAT(narrow_accumulators({20, 20, 20}, order, measure, 0.021).bits, ElementsAre(12, 9, 12));
+  EXPECT_THAT(narrow_accumulators({20, 20, 20}, order, measure, 0.021).bits,
+              ElementsAre(12, 9, 12));
   EXPECT_THAT(narrow_accumulators({20, 20, 20}, order, measure, 0).bits, ElementsAre(12, 9, 14));
   // What does not hold to begin with stays.
   EXPECT_THAT(narrow_accumulators({20, 20, 10}, order, measure, 0.021).bits,
@@ -69,7 +70,11 @@ TEST(AccumulatorSearch, IsTheFirstOfAllMapsByTheOrder) {
     }
     const std::vector<std::size_t> order = {0, 1, 2};
     const auto found = narrow_accumulators(
-        {6, 6, 6}, order, [&](auto bits) { return Measurement{0, loss_of(bits), 0}; }, 10);
+        {6, 6, 6}, order,
+        [&](auto bits) {
+          return Measurement{0, loss_of(bits), 0};
+        },
+        10);
     EXPECT_EQ(found.bits, best);
     EXPECT_EQ(found.measured.loss, loss_of(best));
   }

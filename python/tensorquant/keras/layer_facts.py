@@ -146,7 +146,9 @@ def _products_of(found, call, shapes):
 def _elements(x):
     sizes = x.shape[1:]
     if None in sizes:
-        raise Error(f"the size of '{x.name}' is not known, {tuple(x.shape)}: give keras.Input a shape")
+        raise Error(
+            f"the size of '{x.name}' is not known, {tuple(x.shape)}: give keras.Input a shape"
+        )
     return math.prod(sizes)
 
 

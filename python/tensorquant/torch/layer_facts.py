@@ -56,7 +56,9 @@ def layer_facts(model: nn.Module, inputs: Any) -> list[LayerFacts]:
     try:
         for place in walk(model):
             if not place.is_parameter:
-                hooks.append(place.layer.register_forward_hook(flow.seen_by(place), with_kwargs=True))
+                hooks.append(
+                    place.layer.register_forward_hook(flow.seen_by(place), with_kwargs=True)
+                )
         with without_quantizers(model), in_inference(model), torch.enable_grad():
             model(*(flow.begin(x) for x in arguments))
     finally:

@@ -31,7 +31,11 @@ def test_lenet_has_the_products_of_the_command_line():
     assert sum(one.macs for one in facts) == macs
     assert rows_of(model)[3] == ("Conv2", 196 * 50 * 500, 500, ["pool1"])
     # Pools move values, so Conv2 and Dense3 read what the convolutions before them leave.
-    specs = {"output:input": "nearest,8,7", "output:Conv1": "nearest,4,2", "output:Conv2": "nearest,5,2"}
+    specs = {
+        "output:input": "nearest,8,7",
+        "output:Conv1": "nearest,4,2",
+        "output:Conv2": "nearest,5,2",
+    }
     assert tqs.cost_of(facts)(specs) == 32 * (
         784 * 20 * 25 * 8 + 196 * 50 * 500 * 4 + 2450 * 500 * 5 + 500 * 10 * 32
     )
@@ -39,7 +43,9 @@ def test_lenet_has_the_products_of_the_command_line():
 
 def test_a_graph_is_followed_through_operations_models_and_layers_that_are_called_twice():
     inner_input = keras.Input((6, 6, 4))
-    inner = keras.Model(inner_input, layers.Conv2D(4, 3, padding="same", name="conv")(inner_input), name="block")
+    inner = keras.Model(
+        inner_input, layers.Conv2D(4, 3, padding="same", name="conv")(inner_input), name="block"
+    )
     x = keras.Input((6, 6, 4))
     relu = layers.ReLU(name="relu")
     y = relu(inner(x))
@@ -70,7 +76,9 @@ def test_layers_have_the_products_of_their_definitions():
     ]
     for layer, shape, macs, terms in cases:
         x = keras.Input(shape)
-        [fact] = [one for one in tqk.layer_facts(keras.Model(x, layer(x))) if one.layer == layer.name]
+        [fact] = [
+            one for one in tqk.layer_facts(keras.Model(x, layer(x))) if one.layer == layer.name
+        ]
         assert fact.macs == macs, layer
         if not isinstance(layer, layers.Conv2DTranspose):
             assert fact.terms == terms, layer
@@ -80,7 +88,9 @@ def test_quantized_models_have_the_same_facts():
     x = keras.Input((4,))
     model = keras.Model(x, layers.Dense(2, name="fc")(x))
     before = rows_of(model)
-    assert rows_of(tqk.quantize_model(model, weights="nearest,4,3", extrinsic="nearest,4,2")) == before
+    assert (
+        rows_of(tqk.quantize_model(model, weights="nearest,4,3", extrinsic="nearest,4,2")) == before
+    )
 
 
 def test_what_cannot_be_counted_is_an_error_that_names_it():

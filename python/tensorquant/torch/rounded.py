@@ -44,7 +44,7 @@ _ROUNDED_LAYERS = {
     ),
     *(nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.Softmax, nn.Softmax2d, nn.LogSoftmax),
     *(nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid, nn.Hardswish),
-    *(nn.LeakyReLU, nn.GLU, nn.MultiheadAttention),
+    *(nn.LeakyReLU, nn.ELU, nn.GLU, nn.MultiheadAttention),
 }
 
 

@@ -71,6 +71,14 @@ def _leaky_relu(rounding, input, negative_slope=0.01, inplace=False):
     return torch.where(input > 0, input, multiply(rounding, input, negative_slope))
 
 
+def _elu(rounding, input, alpha=1.0, inplace=False):
+    """x, or P(alpha A(P(exp(x)) - 1)) below 0."""
+    below = torch.where(input > 0, 0.0, input)  # whose gradient is a number
+    y = _elementwise(rounding, "exp", (below,), torch.exp)
+    y = _subtract_tensors(rounding, y, 1)
+    return torch.where(input > 0, input, y if alpha == 1 else multiply(rounding, y, alpha))
+
+
 def _glu(rounding, input, dim=-1):
     a, b = input.chunk(2, dim)
     gate = _elementwise(rounding.part("gate"), "sigmoid", (b,), torch.sigmoid)
@@ -316,6 +324,7 @@ FUNCTIONS = {
     "silu": _silu,
     "softplus": _softplus,
     "leaky_relu": _leaky_relu,
+    "elu": _elu,
     "glu": _glu,
     **dict.fromkeys(("add", "__radd__", "__iadd__"), add),
     **dict.fromkeys(("sub", "subtract", "__sub__", "__isub__"), _subtract),

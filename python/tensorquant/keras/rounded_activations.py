@@ -5,6 +5,7 @@ import functools
 from keras import activations, layers, ops
 
 from tensorquant._core import Error
+from tensorquant.frontend import activations as several
 from tensorquant.keras.moving import numbers_of_activation
 from tensorquant.keras.rounded_values import binary, function, softmax
 from tensorquant.keras.twin import float_class
@@ -18,11 +19,17 @@ def _leaky_relu(rounding, x, slope=0.2):
     return ops.where(x > 0, x, binary(rounding, "multiply", x, slope))
 
 
+class _Functions:
+    """Those that activations of several operations are made of."""
+
+    function = staticmethod(function)
+    binary = staticmethod(binary)
+    where = staticmethod(ops.where)
+    absolute = staticmethod(ops.abs)
+
+
 def _elu(rounding, x, alpha=1.0):
-    """x, or P(alpha A(P(exp(x)) - 1)) below 0."""
-    y = function(rounding, "exp", ops.where(x > 0, 0.0, x))  # whose gradient is a number
-    y = binary(rounding, "subtract", y, 1)
-    return ops.where(x > 0, x, y if alpha == 1 else binary(rounding, "multiply", y, alpha))
+    return several.elu(_Functions, rounding, x, alpha)
 
 
 def _glu(rounding, x):
@@ -50,6 +57,18 @@ _ACTIVATIONS = {  # by the function of keras.activations
     activations.leaky_relu: _leaky_relu,
     activations.elu: _elu,
     activations.glu: _glu,
+    **{
+        getattr(activations, name): functools.partial(getattr(several, name), _Functions)
+        for name in (
+            "celu",
+            "log_sigmoid",
+            "mish",
+            "selu",
+            "soft_shrink",
+            "softsign",
+            "tanh_shrink",
+        )
+    },
 }
 
 

@@ -77,25 +77,38 @@ def _paddings(padding, sizes, kernel, stride, dilation):
 def _convolution(layer, rounding, inputs, kernel, groups):
     """`kernel`: an Operand of (spatial..., channels / groups, outputs)."""
     axes = _Axes.of(layer, inputs)
+    x = axes.channels_first(Operand.of(inputs))
+    y = _convolved(layer, rounding, axes, x, kernel, groups, layer.bias if layer.use_bias else None)
+    return activated(layer, rounding, axes.as_layer(y))
+
+
+def _convolved(layer, rounding, axes, x, kernel, groups, bias):
+    """The sums of a convolution with the strides, dilation and padding of a layer.
+
+    Args:
+        layer: The layer.
+        rounding: A Rounding.
+        axes: The layer's _Axes.
+        x: An Operand of (batch, channels, spatial...), as the result is.
+        kernel: An Operand of (spatial..., channels / groups, outputs).
+        groups: Into how many the channels are cut.
+        bias: A tensor or None.
+    """
     window = tuple(kernel.tensor.shape[:-2])
     stride, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
-    begin, end = _paddings(layer.padding, axes.sizes(inputs), window, stride, dilation)
+    begin, end = _paddings(layer.padding, tuple(x.tensor.shape[2:]), window, stride, dilation)
     rank = axes.spatial
-    outputs = rounding.run(
+    return rounding.run(
         "convolution",
-        (
-            axes.channels_first(Operand.of(inputs)),
-            kernel.transposed((rank + 1, rank, *range(rank))),
-        ),
+        (x, kernel.transposed((rank + 1, rank, *range(rank)))),
         _float_convolution(stride, dilation, begin, end, groups),
-        _bias(layer.bias if layer.use_bias else None),
+        _bias(bias),
         stride=stride,
         dilation=dilation,
         padding_begin=begin,
         padding_end=end,
         groups=groups,
     )
-    return activated(layer, rounding, axes.as_layer(outputs))
 
 
 @functools.lru_cache(maxsize=4096)  # the same function for the same layer: JAX compiles it once
@@ -129,6 +142,98 @@ def _depthwise_conv(layer, rounding, inputs):
     *window, channels, each = layer.kernel.shape
     kernel = Operand.of(layer.kernel).reshaped((*window, 1, channels * each))
     return _convolution(layer, rounding, inputs, kernel, channels)
+
+
+def _separable_conv(layer, rounding, inputs):
+    """A sum for each channel, and one over these sums."""
+    axes = _Axes.of(layer, inputs)
+    *window, channels, each = layer.depthwise_kernel.shape
+    kernel = Operand.of(layer.depthwise_kernel).reshaped((*window, 1, channels * each))
+    x = axes.channels_first(Operand.of(inputs))
+    x = _convolved(layer, rounding.part("depthwise"), axes, x, kernel, channels, None)
+    nothing, ones = (0,) * axes.spatial, (1,) * axes.spatial
+    rank = axes.spatial
+    y = rounding.run(
+        "convolution",
+        (Operand(x), Operand.of(layer.pointwise_kernel).transposed((rank + 1, rank, *range(rank)))),
+        _float_convolution(ones, ones, nothing, nothing, 1),
+        _bias(layer.bias if layer.use_bias else None),
+        stride=ones,
+        dilation=ones,
+        padding_begin=nothing,
+        padding_end=nothing,
+        groups=1,
+    )
+    return activated(layer, rounding, axes.as_layer(y))
+
+
+def _transposed_conv(layer, rounding, inputs):
+    axes = _Axes.of(layer, inputs)
+    rank = axes.spatial
+    kernel = Operand.of(layer.kernel)  # (spatial..., outputs, inputs)
+    window = tuple(kernel.tensor.shape[:-2])
+    stride, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
+    padding, more, rest = _transposed_paddings(layer, window)
+    y = rounding.run(
+        "convolution",
+        (
+            axes.channels_first(Operand.of(inputs)),
+            kernel.transposed((rank + 1, rank, *range(rank))),
+        ),
+        _float_transposed_convolution(stride, dilation, padding, more),
+        _bias(layer.bias if layer.use_bias else None),
+        stride=stride,
+        dilation=dilation,
+        padding_begin=padding,
+        padding_end=padding,
+        transposed=True,
+        output_padding=more,
+    )
+    if any(rest):
+        y = y[(..., *(slice(None, -n if n else None) for n in rest))]
+    return activated(layer, rounding, axes.as_layer(y))
+
+
+def _transposed_paddings(layer, window):
+    """What is cut off on both sides of each spatial dimension, added behind, and cut off there then.
+
+    As TensorFlow and JAX have it; on PyTorch Keras has others in some cases, of which it warns.
+    """
+    told = layer.output_padding
+    told = (told,) * len(window) if told is None or isinstance(told, int) else tuple(told)
+    paddings = []
+    for taps, stride, dilation, asked in zip(window, layer.strides, layer.dilation_rate, told):
+        extent = (taps - 1) * dilation + 1
+        # Of the whole result, (size - 1) stride + extent, so much is too long.
+        if layer.padding == "valid":
+            total = -max(stride - extent, 0) if asked is None else -asked
+        else:
+            total = extent - (stride if asked is None else extent % 2 + asked)
+        paddings.append((max(total // 2, 0), max(-total, 0), max(total, 0) % 2))
+    return tuple(zip(*paddings))
+
+
+@functools.lru_cache(maxsize=4096)
+def _float_transposed_convolution(stride, dilation, padding, more):
+    rank = len(stride)
+
+    def convolve(x, w, bias=None):
+        x = ops.transpose(x, (0, *range(2, rank + 2), 1))
+        y = ops.conv_transpose(
+            x,
+            ops.transpose(w, (*range(2, rank + 2), 1, 0)),
+            strides=stride,
+            padding="valid",
+            output_padding=0,
+            data_format="channels_last",
+            dilation_rate=dilation,
+        )
+        y = ops.transpose(y, (0, rank + 1, *range(1, rank + 1)))
+        y = ops.pad(y, [(0, 0), (0, 0), *((0, n) for n in more)])
+        y = y[(..., *(slice(n, -n if n else None) for n in padding))]
+        return y if bias is None else y + ops.reshape(bias, (-1, *(1,) * rank))
+
+    return convolve
 
 
 def _average_pooling(layer, rounding, inputs):
@@ -199,13 +304,17 @@ def refuse_masks(layer):
 _MASKED = "a global average over a mask cannot be rounded"
 _PLAIN_CONVS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 _DEPTHWISE_CONVS = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-CONVS = (*_PLAIN_CONVS, *_DEPTHWISE_CONVS)
+_SEPARABLE_CONVS = (layers.SeparableConv1D, layers.SeparableConv2D)
+_TRANSPOSED_CONVS = tuple(getattr(layers, f"Conv{n}DTranspose") for n in (1, 2, 3))
+CONVS = (*_PLAIN_CONVS, *_DEPTHWISE_CONVS, *_SEPARABLE_CONVS, *_TRANSPOSED_CONVS)
 GLOBAL_POOLS = tuple(getattr(layers, f"GlobalAveragePooling{n}D") for n in (1, 2, 3))
 LAYERS = {
     layers.Dense: _dense,
     layers.EinsumDense: einsum_dense,
     **dict.fromkeys(_PLAIN_CONVS, _conv),
     **dict.fromkeys(_DEPTHWISE_CONVS, _depthwise_conv),
+    **dict.fromkeys(_SEPARABLE_CONVS, _separable_conv),
+    **dict.fromkeys(_TRANSPOSED_CONVS, _transposed_conv),
     **{getattr(layers, f"AveragePooling{n}D"): _average_pooling for n in (1, 2, 3)},
     **dict.fromkeys(GLOBAL_POOLS, _global_average_pooling),
 }

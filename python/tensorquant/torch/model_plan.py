@@ -4,6 +4,7 @@ import torch
 
 from tensorquant._core import Error
 from tensorquant.frontend.override_argument import warn_of_idle
+from tensorquant.ops.torch import Spare
 from tensorquant.torch import quantized_optimizers
 from tensorquant.torch.inference import in_inference
 from tensorquant.torch.twin import attached
@@ -23,6 +24,7 @@ class ModelPlan:
         gradients: ParameterGradients, for optimizers.
         ranges: A RangeRecorder that counts, or None.
         observer: Gets the names and tensors of outputs and operations; or None.
+        spare: The Spare of large parameters, one after the other.
     """
 
     def __init__(self, steps, operations, strict, keeps_scales=False):
@@ -32,6 +34,7 @@ class ModelPlan:
         self.gradients = []
         self.observer = self.ranges = None
         self.keeps_scales = keeps_scales
+        self.spare = Spare()
         self._strict = strict
         self._has_run = self._is_rehearsal = self._has_told = False
         self._missing = set()  # ModulePlans of modules that were told to be gone

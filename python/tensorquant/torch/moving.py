@@ -11,7 +11,8 @@ _OF_SIZES = (
     *("ReflectionPad", "ReplicationPad", "ZeroPad", "ConstantPad", "CircularPad"),
 )
 LAYERS = {
-    *(nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Threshold, nn.Embedding, nn.Identity, nn.Dropout),
+    *(nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.Hardshrink, nn.Threshold, nn.Embedding),
+    *(nn.Identity, nn.Dropout),
     *(nn.Flatten, nn.Unflatten, nn.Unfold, nn.PixelShuffle, nn.PixelUnshuffle),
     *(nn.ChannelShuffle, nn.UpsamplingNearest2d),
     *(
@@ -33,7 +34,7 @@ _FUNCTIONS = re.compile(
     "|double|float|half|bfloat16|to|type|type_as|cpu|copy"
     "|empty|empty_like|full|full_like|new_empty|new_full|new_ones|new_tensor|new_zeros|ones"
     "|ones_like|tensor|zeros|zeros_like|fill|zero"
-    "|abs|clamp|clamp_max|clamp_min|clip|dropout[123]?d?|hardtanh|relu|relu6|threshold|maximum"
+    "|abs|clamp|clamp_max|clamp_min|clip|dropout[123]?d?|hardshrink|hardtanh|relu|relu6|threshold|maximum"
     "|minimum|max|min|amax|amin|neg|negative|__neg__|where|masked_fill|topk|sort"
     "|(?:adaptive_)?max_pool[123]d|embedding|one_hot|pad|constant_pad_nd)_?"
 )

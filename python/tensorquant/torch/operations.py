@@ -24,6 +24,7 @@ FUNCTIONS = {
             *("relu", "relu6", "gelu", "silu", "tanh", "sigmoid", "layer_norm", "rms_norm"),
             *("hardtanh", "hardswish", "hardsigmoid", "group_norm", "batch_norm", "interpolate"),
             *("leaky_relu", "prelu", "elu", "celu", "selu", "mish", "softplus", "glu"),
+            *("log_sigmoid", "softsign", "tanhshrink", "softshrink", "softmin"),
             *("exp", "log", "log1p", "logsumexp", "sqrt", "square", "reciprocal", "sin", "cos"),
             *("erf", "instance_norm", "normalize", "var", "std", "prod", "cumsum", "index_add"),
             *("scatter_add", "addcmul", "addcdiv", "lerp"),

@@ -52,11 +52,12 @@ class ParameterPlan:
             return self._tensor.quantize(parameter, steps)
         if self.layer.model.ranges is not None:
             self._count(self.layer.model.ranges, parameter, steps)
+        spare = self.layer.model.spare
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False), torch.no_grad():
-                quantized = self._tensor.quantize(parameter, steps)
+                quantized = self._tensor.quantize(parameter, steps, spare=spare)
         else:
-            quantized = self._tensor.quantize(parameter, steps)
+            quantized = self._tensor.quantize(parameter, steps, spare=spare)
         if parameter.requires_grad and not quantized.requires_grad:
             quantized.requires_grad_()
         return quantized

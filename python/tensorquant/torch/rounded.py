@@ -16,7 +16,7 @@ from tensorquant.frontend.rounding import Rounding as FrontendRounding
 from tensorquant.numbers.quantizer import Quantizer
 from tensorquant.ops.common import traits
 from tensorquant.ops.torch import arithmetic
-from tensorquant.torch import rounded_attention, rounded_values
+from tensorquant.torch import rounded_activations, rounded_attention, rounded_values
 from tensorquant.torch.autocast import as_autocast_casts
 from tensorquant.torch.moving import LAYERS as MOVING
 from tensorquant.torch.moving import is_moving
@@ -44,7 +44,8 @@ _ROUNDED_LAYERS = {
     ),
     *(nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.Softmax, nn.Softmax2d, nn.LogSoftmax),
     *(nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.Hardsigmoid, nn.Hardswish),
-    *(nn.LeakyReLU, nn.ELU, nn.GLU, nn.MultiheadAttention),
+    *(nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.Mish, nn.LogSigmoid, nn.Softsign),
+    *(nn.Tanhshrink, nn.Softshrink, nn.Softmin, nn.GLU, nn.MultiheadAttention),
 }
 
 
@@ -337,6 +338,7 @@ _PRODUCTS = {
 }
 _FUNCTIONS = {
     **rounded_values.FUNCTIONS,
+    **rounded_activations.FUNCTIONS,
     **_PRODUCTS,
     **{f"avg_pool{n}d": _average_pool(n) for n in _SIZES},
     **{f"adaptive_avg_pool{n}d": _adaptive_pool(n) for n in _SIZES},

@@ -42,6 +42,11 @@ def _elementwise(rounding, name, operands, float_function):
     return on_tensors(rounding, "elementwise", operands, float_function, function=name)
 
 
+def function(rounding, name, x):
+    """P(f(x)), of a function that the core knows by this name."""
+    return _elementwise(rounding, name, (x,), _OF_TORCH[name])
+
+
 def _function(name, of_torch):
     def rounded(rounding, input, *, inplace=False):
         if not input.is_floating_point():
@@ -67,24 +72,6 @@ def _silu(rounding, input, inplace=False):
     return _elementwise(rounding, "silu", (input,), F.silu)
 
 
-def _leaky_relu(rounding, input, negative_slope=0.01, inplace=False):
-    return torch.where(input > 0, input, multiply(rounding, input, negative_slope))
-
-
-def _elu(rounding, input, alpha=1.0, inplace=False):
-    """x, or P(alpha A(P(exp(x)) - 1)) below 0."""
-    below = torch.where(input > 0, 0.0, input)  # whose gradient is a number
-    y = _elementwise(rounding, "exp", (below,), torch.exp)
-    y = _subtract_tensors(rounding, y, 1)
-    return torch.where(input > 0, input, y if alpha == 1 else multiply(rounding, y, alpha))
-
-
-def _glu(rounding, input, dim=-1):
-    a, b = input.chunk(2, dim)
-    gate = _elementwise(rounding.part("gate"), "sigmoid", (b,), torch.sigmoid)
-    return multiply(rounding, a, gate)
-
-
 def _binary(name, of_torch):
     def rounded(rounding, a, b):
         kind = torch.result_type(a, b)
@@ -102,22 +89,22 @@ def _binary(name, of_torch):
     return rounded
 
 
-_add_tensors = _binary("add", torch.add)
-_subtract_tensors = _binary("subtract", torch.sub)
+add_tensors = _binary("add", torch.add)
+subtract_tensors = _binary("subtract", torch.sub)
 multiply = _binary("multiply", torch.mul)
-_divide_tensors = _binary("divide", torch.true_divide)
+divide_tensors = _binary("divide", torch.true_divide)
 
 
 def add(rounding, input, other, *, alpha=1):
     if alpha != 1:
         other = multiply(rounding.part("alpha"), other, alpha)
-    return _add_tensors(rounding, input, other)
+    return add_tensors(rounding, input, other)
 
 
 def _subtract(rounding, input, other, *, alpha=1):
     if alpha != 1:
         other = multiply(rounding.part("alpha"), other, alpha)
-    return _subtract_tensors(rounding, input, other)
+    return subtract_tensors(rounding, input, other)
 
 
 def _reflected_subtract(rounding, input, other, *, alpha=1):
@@ -127,11 +114,11 @@ def _reflected_subtract(rounding, input, other, *, alpha=1):
 def _divide(rounding, input, other, *, rounding_mode=None):
     if rounding_mode is not None:
         raise Error("a division to whole numbers cannot be rounded")
-    return _divide_tensors(rounding, input, other)
+    return divide_tensors(rounding, input, other)
 
 
 def _reflected_divide(rounding, input, other):
-    return _divide_tensors(rounding, other, input)
+    return divide_tensors(rounding, other, input)
 
 
 def _power(rounding, input, exponent):
@@ -310,10 +297,14 @@ def _batch_norm(
     return on_tensors(rounding, "batch_norm", operands, float_function, epsilon=eps)
 
 
-_OF_ONE = {
-    name: _function(name, getattr(torch, name))
-    for name in ("exp", "log", "sqrt", "rsqrt", "reciprocal", "erf", "tanh", "sigmoid")
+_OF_TORCH = {
+    **{
+        name: getattr(torch, name)
+        for name in ("exp", "log", "sqrt", "rsqrt", "reciprocal", "erf", "tanh", "sigmoid")
+    },
+    "softplus": F.softplus,
 }
+_OF_ONE = {name: _function(name, f) for name, f in _OF_TORCH.items() if name != "softplus"}
 
 FUNCTIONS = {
     **_OF_ONE,
@@ -323,9 +314,6 @@ FUNCTIONS = {
     "gelu": _gelu,
     "silu": _silu,
     "softplus": _softplus,
-    "leaky_relu": _leaky_relu,
-    "elu": _elu,
-    "glu": _glu,
     **dict.fromkeys(("add", "__radd__", "__iadd__"), add),
     **dict.fromkeys(("sub", "subtract", "__sub__", "__isub__"), _subtract),
     **dict.fromkeys(("rsub", "__rsub__"), _reflected_subtract),

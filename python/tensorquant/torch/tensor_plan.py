@@ -37,13 +37,14 @@ class TensorPlan:
         its = traits(self._spec)
         return its.is_elementwise and not its.is_random
 
-    def quantize(self, x, steps, axes=None, stream=None):
+    def quantize(self, x, steps, axes=None, stream=None, spare=None):
         """A quantized tensor.
 
         Args:
             x: The tensor.
             steps: A tensor of the steps of the model's layers.
             axes, stream: Those of x, if they are not the Context's.
+            spare: A Spare, whose memory the result may have where it keeps no scales.
         """
         if not torch.compiler.is_compiling():
             refuse_shared_out(x)
@@ -52,9 +53,10 @@ class TensorPlan:
         context = self._context_at(steps, axes)
         if stream is not None:
             context = context._replace(stream=stream)
+        if not self._keeps_scales:
+            return quantize_in(x, self._spec, context, spare)
         y = quantize_in(x, self._spec, context)
-        if self._keeps_scales:
-            mark(y, find(x, self._spec, context.axes))
+        mark(y, find(x, self._spec, context.axes))
         return y
 
     def quantize_last(self, box, steps, axes=None):

@@ -88,6 +88,16 @@ def elu(x, alpha):
     return np.where(x > 0, x, y if alpha == 1 else product(alpha * y))
 
 
+def selu(x):
+    scale, factor = np.float32(1.0507009873554804934193349852946), np.float32(1.7580993408473766)
+    y = accumulated(product(np.exp(np.minimum(x, 0))) - 1)
+    return np.where(x > 0, product(x * np.float64(scale)), product(y * np.float64(factor)))
+
+
+def mish(x):
+    return product(x * product(np.tanh(product(np.log1p(np.exp(x))))))
+
+
 def attention(query, key, value, scale, visible=None):
     """Of tensors (..., rows, columns)."""
     scores = product(matmul(query, np.swapaxes(key, -1, -2)) * np.float32(scale).astype(np.float64))

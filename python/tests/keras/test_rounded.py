@@ -1,5 +1,6 @@
 """The intrinsic map: golden bits, and the bits of the core's functions in each layout."""
 
+import by_hand
 import cases
 import golden
 import keras
@@ -183,6 +184,96 @@ def test_convolutions_have_the_bits_of_convolve(case, data_format):
     assert cases.same_bits(np.ascontiguousarray(found), wanted)
 
 
+TRANSPOSED = [
+    (lambda **o: L.Conv1DTranspose(3, 3, strides=2, **o), (2, 4, 2)),
+    (lambda **o: L.Conv1DTranspose(3, 2, strides=3, padding="valid", **o), (2, 4, 2)),
+    (lambda **o: L.Conv1DTranspose(3, 4, strides=2, padding="same", **o), (2, 4, 2)),
+    (lambda **o: L.Conv1DTranspose(3, 1, strides=2, padding="same", **o), (2, 4, 2)),
+    (lambda **o: L.Conv1DTranspose(2, 3, dilation_rate=2, padding="same", **o), (2, 5, 2)),
+    (lambda **o: L.Conv2DTranspose(3, (3, 2), strides=(1, 2), padding="same", **o), (2, 3, 4, 2)),
+    (lambda **o: L.Conv2DTranspose(3, 3, strides=2, output_padding=1, **o), (1, 3, 2, 2)),
+    (lambda **o: L.Conv3DTranspose(2, 2, strides=2, **o), (1, 2, 3, 2, 2)),
+]
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("case", range(len(TRANSPOSED)))
+def test_exact_transposed_convolutions_are_the_float_layers(case, data_format):
+    """Of small integers, which float32 adds up exactly."""
+    if data_format == "channels_first" and keras.backend.backend() == "tensorflow":
+        pytest.skip("TensorFlow has no such convolution on the CPU")
+    make, shape = TRANSPOSED[case]
+    layer = make(data_format=data_format, name="it")
+    if data_format == "channels_first":
+        shape = (shape[0], shape[-1], *shape[1:-1])
+    layer.build(shape)
+    numbers = cases.rng()
+    layer.set_weights([numbers.integers(-9, 10, v.shape).astype(v.dtype) for v in layer.weights])
+    x = numbers.integers(-9, 10, shape).astype(np.float32)
+    wanted = keras.ops.convert_to_numpy(layer(x))
+    tqk.quantize_model(layer, intrinsic={"": {"product": "none", "accumulator": "none"}})
+    assert cases.same_bits(keras.ops.convert_to_numpy(layer(x)), wanted)
+
+
+def test_a_transposed_convolution_adds_up_step_by_step():
+    """Over all taps of each channel: those that meet no input are zeros."""
+    x = cases.normal(2, 4, 3)
+    layer = L.Conv1DTranspose(2, 3, strides=2, padding="same", use_bias=False, name="it")
+    found, (kernel,) = _rounded(layer, x, by_hand.VALUE)
+    wanted = np.zeros((2, 8, 2))
+    for n, place, output in np.ndindex(wanted.shape):
+        total = 0.0
+        for channel in range(3):
+            for tap in range(3):
+                row, rest = divmod(place - tap, 2)  # of (4 - 1) * 2 + 3 places the last is cut off
+                if rest == 0 and 0 <= row < 4:
+                    product = np.float64(x[n, row, channel]) * kernel[tap, output, channel]
+                    total = by_hand.accumulated(total + by_hand.product(product))
+        wanted[n, place, output] = total
+    assert cases.same_bits(found, wanted.astype(np.float32))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    "make, shape, padding",
+    [
+        (lambda **o: L.SeparableConv1D(4, 3, depth_multiplier=2, **o), (2, 6, 3), [(0, 0)]),
+        (lambda **o: L.SeparableConv2D(4, 3, padding="same", **o), (2, 4, 5, 3), [(1, 1)] * 2),
+    ],
+)
+def test_a_separable_convolution_is_two_convolutions(make, shape, padding, data_format):
+    layer = make(data_format=data_format, name="it")
+    if data_format == "channels_first":
+        shape = (shape[0], shape[-1], *shape[1:-1])
+    x = cases.normal(*shape)
+    found, (depthwise, pointwise, bias) = _rounded(layer, x, FORMATS)
+    if data_format == "channels_last":
+        x, found = np.moveaxis(x, -1, 1), np.moveaxis(found, -1, 1)
+    channels = depthwise.shape[-2]
+    kernels = depthwise.reshape(*depthwise.shape[:-2], 1, -1), pointwise
+    first, second = (np.ascontiguousarray(np.moveaxis(k, (-1, -2), (0, 1))) for k in kernels)
+    x = np.ascontiguousarray(x)
+    x = tq.convolve(x, first, None, padding=padding, groups=channels, **FORMATS)
+    wanted = tq.convolve(x, second, bias, **FORMATS)
+    assert cases.same_bits(np.ascontiguousarray(found), wanted)
+
+
+def test_both_sums_of_a_separable_convolution_have_random_numbers_of_their_own():
+    x = cases.normal(2, 6, 3)
+    found, (depthwise, pointwise, bias) = _rounded(
+        L.SeparableConv1D(4, 3, name="it"), x, RANDOM, seed=4
+    )
+    x = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    first = np.ascontiguousarray(np.moveaxis(depthwise, (-1, -2), (1, 0)))
+    streams = {
+        f"{part}_stream": tq.stream_of("it.depthwise", part) for part in ("product", "accumulator")
+    }
+    x = tq.convolve(x, first, None, groups=3, seed=4, **{**RANDOM, **streams})
+    second = np.ascontiguousarray(np.moveaxis(pointwise, (-1, -2), (0, 1)))
+    wanted = tq.convolve(x, second, bias, **_context(RANDOM, seed=4))
+    assert cases.same_bits(np.ascontiguousarray(np.moveaxis(found, -1, 1)), wanted)
+
+
 @pytest.mark.parametrize(
     "layer, shape, kernel, stride, padding",
     [
@@ -212,7 +303,11 @@ def test_average_pools_have_the_bits_of_average_pool(layer, shape, kernel, strid
 
 
 @pytest.mark.parametrize(
-    "case", ["dense", "conv1d", "conv2d", "conv3d", "depthwise", "average_pool"]
+    "case",
+    [
+        *("dense", "conv1d", "conv2d", "conv3d", "depthwise", "average_pool"),
+        *("separable", "transpose"),
+    ],
 )
 def test_gradients_are_those_of_the_float_layer(case):
     model, x = cases.make(case)
@@ -242,11 +337,11 @@ def test_layers_that_only_move_values_are_shown_so():
     "layer",
     [
         L.ReLU(negative_slope=0.25, max_value=1.0, name="it"),
-        L.Activation("mish", name="it"),
+        L.Activation("squareplus", name="it"),
         L.Activation(lambda x: 2 * x, name="it"),
         L.UpSampling2D(interpolation="bilinear", name="it"),
     ],
-    ids=["leaky", "mish", "function", "bilinear"],
+    ids=["leaky", "squareplus", "function", "bilinear"],
 )
 def test_layers_that_compute_are_not_taken_for_such(layer):
     with pytest.raises(tq.Error, match=r"cannot be rounded: 'it'"):

@@ -134,6 +134,25 @@ OF_VALUES = {
     "softmax": (lambda: L.Activation("softmax"), lambda x: by_hand.softmax(x)),
     "elu": (lambda: L.Activation("elu"), lambda x: by_hand.elu(x, 1)),
     "elu of an alpha": (lambda: L.ELU(0.7), lambda x: by_hand.elu(x, np.float32(0.7))),
+    "celu": (lambda: L.Activation("celu"), lambda x: by_hand.elu(x, 1)),
+    "selu": (lambda: L.Activation("selu"), lambda x: by_hand.selu(x)),
+    "mish": (lambda: L.Activation("mish"), lambda x: by_hand.mish(x)),
+    "log sigmoid": (
+        lambda: L.Activation("log_sigmoid"),
+        lambda x: -by_hand.product(np.log1p(np.exp(-x))),
+    ),
+    "softsign": (
+        lambda: L.Activation("softsign"),
+        lambda x: by_hand.product(x / by_hand.accumulated(1 + np.abs(x))),
+    ),
+    "tanh shrink": (
+        lambda: L.Activation("tanh_shrink"),
+        lambda x: by_hand.accumulated(x - by_hand.product(np.tanh(x))),
+    ),
+    "soft shrink": (
+        lambda: L.Activation("soft_shrink"),
+        lambda x: np.where(np.abs(x) <= 0.5, 0, by_hand.accumulated(x - np.sign(x) / 2)),
+    ),
     "leaky relu": (
         lambda: L.LeakyReLU(0.3),
         lambda x: np.where(x > 0, x, by_hand.product(x * np.float64(np.float32(0.3)))),
@@ -389,8 +408,11 @@ def test_random_parts_of_a_layer_have_streams_of_their_own():
 @pytest.mark.parametrize(
     "make, reason",
     [
-        (lambda: L.Dense(2, activation="mish", name="it"), "its activation 'mish' cannot be round"),
-        (lambda: L.Activation("mish", name="it"), "cannot be rounded: 'it'"),
+        (
+            lambda: L.Dense(2, activation="squareplus", name="it"),
+            "its activation 'squareplus' cannot be round",
+        ),
+        (lambda: L.Activation("squareplus", name="it"), "cannot be rounded: 'it'"),
         (lambda: L.ReLU(negative_slope=0.5, threshold=1, name="it"), "cannot be rounded: 'it'"),
         (lambda: L.BatchNormalization(renorm=True, name="it"), "batch renormalization"),
         (

@@ -17,9 +17,10 @@ from tensorquant.ops.torch.functions import (
     scales,
     scales_in,
 )
-from tensorquant.ops.torch.memory import version
+from tensorquant.ops.torch.memory import Spare, version
 
 __all__ = [
+    "Spare",
     "arithmetic",
     "has_numbers",
     "has_scales",

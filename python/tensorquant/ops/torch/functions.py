@@ -113,9 +113,11 @@ def quantize_last(
     return quantize_last_in(box, spec, context)
 
 
-def quantize_in(x: torch.Tensor, spec: str, context: Context) -> torch.Tensor:
-    """quantize() in a Context, which is not checked but for its step."""
-    return _quantized(x, spec, context, in_place=False)
+def quantize_in(
+    x: torch.Tensor, spec: str, context: Context, spare: memory.Spare | None = None
+) -> torch.Tensor:
+    """quantize() in a Context, which is not checked but for its step; in a Spare's memory, if told."""
+    return _quantized(x, spec, context, in_place=False, spare=spare)
 
 
 def quantize_last_in(box: list[torch.Tensor], spec: str, context: Context) -> torch.Tensor:
@@ -134,7 +136,7 @@ def _context_of(x, spec, seed, stream, step, *axes):
     return context_of(seed, stream, step, spec_of(spec), *axes, x.dim())
 
 
-def _quantized(x, spec, context, in_place):
+def _quantized(x, spec, context, in_place, spare=None):
     spec = spec_of(spec)
     its = traits(spec)
     check(x)
@@ -147,10 +149,11 @@ def _quantized(x, spec, context, in_place):
         return function.apply(*arguments)[0]
     in_place = in_place and not x.requires_grad and memory.is_in_any_order(x, its)
     if not are_ops_recorded() and is_plain(x):  # past the dispatcher, which takes longer
-        if not in_place:
+        y = x if in_place else spare and spare.like(x)
+        if y is None:
             return quantize_on_cpu(*arguments)
-        quantize_memory(x, *arguments)
-        return x
+        quantize_memory(x, y, *arguments[1:])
+        return y
     if not in_place:
         return quantize_op(*arguments)
     quantize_in_place_op(*arguments)

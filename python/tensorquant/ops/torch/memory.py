@@ -62,6 +62,60 @@ UNSEEN = {
 }
 
 
+class Spare:
+    """Memory for one large result after the other, as long as nobody holds the one before.
+
+    Fresh memory of such a size comes from the operating system each time, page by page, which takes
+    longer than a quantizer. A tensor that somebody still holds, or looks at in whatever way PyTorch
+    counts, is never overwritten: then the next has fresh memory, and that is kept instead.
+    """
+
+    LEAST = 2**25  # bytes; what is smaller the C library keeps for the next one itself
+
+    def __init__(self):
+        self._kept = []  # nothing or a tensor, which nobody gets; taken by one thread at a time
+
+    def __reduce__(self):  # copies have memory of their own
+        return Spare, ()
+
+    def like(self, x: torch.Tensor) -> torch.Tensor | None:
+        """A tensor without numbers, alike and in C order; None for those that get none."""
+        size = x.numel() * x.element_size()
+        if size < self.LEAST or not x.is_contiguous() or x.is_neg() or _counts_nothing():
+            return None
+        try:
+            kept = self._kept.pop()
+        except IndexError:
+            kept = None
+        if kept is None or kept.numel() < size or not _is_unseen(kept):
+            kept = torch.empty(size, dtype=torch.uint8)
+        # Its own tensor, and no view: counted by PyTorch with the memory, of which it is the second.
+        y = torch.empty(0, dtype=x.dtype)
+        y.set_(kept.untyped_storage(), 0, x.shape, x.stride())
+        self._kept[:] = [kept]
+        return y
+
+
+def _counts_nothing() -> bool:
+    return _storage_use_count is None or torch.is_inference_mode_enabled()
+
+
+def _is_unseen(kept: torch.Tensor) -> bool:
+    storage = kept.untyped_storage()
+    if storage.is_shared() or not storage.resizable() or vars(storage):
+        return False
+    return (sys.getrefcount(storage), _storage_use_count(storage._cdata)) == _UNSEEN_KEPT
+
+
+def _holders_of_kept() -> tuple:
+    kept = torch.empty(4, dtype=torch.uint8)
+    storage = kept.untyped_storage()
+    return sys.getrefcount(storage), _storage_use_count(storage._cdata)
+
+
+_UNSEEN_KEPT = None if _storage_use_count is None else _holders_of_kept()
+
+
 def is_in_any_order(x: torch.Tensor, traits: common.Traits) -> bool:
     """Whether the core can take x's memory from its begin to its end."""
     if x.is_neg():

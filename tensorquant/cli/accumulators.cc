@@ -97,7 +97,7 @@ void see_sums(SearchSetup& setup, const ImageDataset& images, const Override& ma
   }
 }
 
-void narrow(const std::function<LogitMetrics(const Override&)>& evaluate, const Override& maps,
+bool narrow(const std::function<LogitMetrics(const Override&)>& evaluate, const Override& maps,
             double margin, Accumulators& accumulators) {
   std::vector<std::size_t> order, numbers;
   std::vector<int> bits;
@@ -118,7 +118,9 @@ void narrow(const std::function<LogitMetrics(const Override&)>& evaluate, const 
     const LogitMetrics metrics = evaluate(with_accumulators(maps, accumulators));
     return Measurement{metrics.kl, metrics.loss(), metrics.loss_error()};
   };
-  set(narrow_accumulators(bits, order, measure, margin).bits);
+  const AccumulatorWidths found = narrow_accumulators(bits, order, measure, margin);
+  set(found.bits);
+  return found.holds;
 }
 
 ordered_json to_json(const Accumulators& accumulators) {

@@ -39,8 +39,9 @@ Override with_accumulators(Override maps, const Accumulators& accumulators);
 void see_sums(SearchSetup& setup, const ImageDataset& images, const Override& maps,
               Accumulators& accumulators);
 
-// Takes bits from them as narrow_accumulators() does, the layers with most products first.
-void narrow(const std::function<LogitMetrics(const Override&)>& evaluate, const Override& maps,
+// Takes bits from them as narrow_accumulators() does, the layers with most products first. Returns
+// whether the margin holds.
+bool narrow(const std::function<LogitMetrics(const Override&)>& evaluate, const Override& maps,
             double margin, Accumulators& accumulators);
 
 // [{"layer": ..., "macs": ..., "fraction": ..., "given": ..., "seen": ..., "worst_case": ...}]

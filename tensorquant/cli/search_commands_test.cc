@@ -166,7 +166,7 @@ TEST_F(SearchCommands, SensitivityOfAllButOnePlaceIsThatOfTheMapsWithoutIt) {
 TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
   const std::string best = file("best.json");
   const json found = report("search", "runs",
-                            {"--places", "weights,outputs,input", "--margin", "5", "--refine", "0",
+                            {"--places", "weights,outputs,input", "--margin", "20", "--refine", "0",
                              "--accumulators", "--output", best});
   ASSERT_EQ(found["accumulators"].size(), 5U);
   const json intrinsic = json::parse(text_of("best.json"))["intrinsic"];
@@ -179,7 +179,7 @@ TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
   }
   EXPECT_LE(found["found"]["search"]["loss"].get<double>() +
                 found["found"]["search"]["loss_error"].get<double>(),
-            0.05);
+            0.2);
   // evaluate and cost say the same of that file.
   const json evaluated = json::parse(evaluate("net", {"--maps", best, "--json"}).out);
   EXPECT_EQ(evaluated["accuracy"], found["found"]["test"]["accuracy"]);
@@ -189,7 +189,7 @@ TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
   EXPECT_EQ(cost["cost"], found["found"]["cost"]);
   // One bit less in the first layer tried does not hold it, or is none at all.
   std::vector<std::string> again = {
-      "--places", "weights,outputs,input", "--margin", "5", "--refine", "0", "--accumulators"};
+      "--places", "weights,outputs,input", "--margin", "20", "--refine", "0", "--accumulators"};
   EXPECT_EQ(report("search", "runs", again)["accumulators"], found["accumulators"]);
   again.insert(again.end(), {"--accumulator-fraction", "3"});
   for (const json& one : report("search", "runs", again)["accumulators"]) {

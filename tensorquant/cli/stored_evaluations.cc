@@ -63,6 +63,7 @@ StoredEvaluations::StoredEvaluations(Store& store, EvaluatedNetwork network,
 Task StoredEvaluations::task(const Override& maps) const {
   ordered_json request = request_;
   request["maps"] = to_json(maps);
+  request["strict"] = maps.strict;
   return {ordered_json{{"data", images_}, {"maps", to_json(maps)}}.dump(), request.dump()};
 }
 
@@ -73,8 +74,9 @@ std::string StoredEvaluations::answer(const std::string& request) {
                                     [this] { network_.interrupt.check(); });
   }
   try {
-    Override maps = Override::from_json(ordered_json::parse(request).at("maps").dump());
-    maps.strict = true;
+    const ordered_json asked = ordered_json::parse(request);
+    Override maps = Override::from_json(asked.at("maps").dump());
+    maps.strict = asked.at("strict");
     return measured(*evaluator_, maps).dump();
   } catch (const Error& error) {
     network_.interrupt.check();

@@ -136,7 +136,10 @@ void run(SweepOptions& options) {
     if (options.shard.has(i)) part.push_back(maps[i]);
   }
   std::vector<Override> wanted;
-  for (const NamedMaps& one : part) wanted.push_back(one.maps);
+  for (const NamedMaps& one : part) {
+    wanted.push_back(one.maps);
+    wanted.back().strict = true;
+  }
   Progress progress(wanted.size());
   StoredEvaluations evaluate = setup.evaluations_on(
       images, {options.data.path, Split::test, 0, images.count}, "sweep", [&](std::size_t done) {

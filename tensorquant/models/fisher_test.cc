@@ -56,7 +56,7 @@ TEST(FisherScores, AreTheKlOfSmallChanges) {
                         : std::vector<std::string>{"weight:conv1", "output:layer2.0.relu1",
                                                    "weight:layer3.0.conv2"};
     const std::vector<LayerPlace> places = places_of(facts, *model, names);
-    const auto found = choices_for(info, *model, data, places, {.widths = {9}});
+    const auto found = choices_for(info, *model, data, places, {.widths = {12}});
     Choices choices;
     for (const auto& one : found) choices.push_back({one.front().quantizer});
     const auto scores = fisher_scores(info, *model, data, facts, places, choices);

@@ -10,16 +10,17 @@ AccumulatorWidths narrow_accumulators(std::vector<int> bits, std::span<const std
   const auto holds = [&](const Measurement& measured) {
     return std::isfinite(measured.kl) && measured.loss + measured.loss_error <= margin;
   };
-  AccumulatorWidths found = {std::move(bits), {}};
+  AccumulatorWidths found = {std::move(bits), {}, false};
   found.measured = measure(found.bits);
-  if (!holds(found.measured)) return found;
+  found.holds = holds(found.measured);
+  if (!found.holds) return found;
   for (const std::size_t layer : order) {
     while (found.bits[layer] > 1) {
       std::vector<int> narrower = found.bits;
       --narrower[layer];
       const Measurement measured = measure(narrower);
       if (!holds(measured)) break;
-      found = {std::move(narrower), measured};
+      found = {std::move(narrower), measured, true};
     }
   }
   return found;

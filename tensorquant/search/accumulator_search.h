@@ -15,6 +15,7 @@ using MeasureAccumulators = std::function<Measurement(std::span<const int> bits)
 struct AccumulatorWidths {
   std::vector<int> bits;
   Measurement measured;
+  bool holds = false;  // the margin
 };
 
 // Accumulators of fewer bits than those given, which are enough for all sums: one layer after the

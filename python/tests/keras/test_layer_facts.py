@@ -71,7 +71,7 @@ def test_layers_have_the_products_of_their_definitions():
         (layers.Conv2DTranspose(5, 3, strides=2), (4, 4, 2), 16 * 2 * 5 * 9, 5),
         (layers.DepthwiseConv2D(3, depth_multiplier=2), (5, 5, 3), 9 * 6 * 9, 9),
         (layers.SeparableConv1D(7, 4), (9, 3), 6 * 3 * 4 + 6 * 7 * 3, 3),
-        (layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 5)), (4, 3), 4 * 10 * 3, 3),
+        (layers.EinsumDense("abc,cde->abde", output_shape=(4, 2, 5)), (4, 3), 4 * 10 * 3, 3),
         (layers.Conv1D(4, 3, dilation_rate=2), (11, 2), 7 * 4 * 6, 6),
     ]
     for layer, shape, macs, terms in cases:

@@ -30,13 +30,19 @@ constexpr std::size_t kLongestRequest = std::size_t{16} << 20;
 
 struct NobodyReads : std::exception {};
 
+// No checkpoint or no images: whatever the map, and perhaps on this machine alone.
+struct NothingToEvaluate : Error {
+  using Error::Error;
+};
+
 ordered_json finite_or_null(double value) {
   return std::isfinite(value) ? ordered_json(value) : ordered_json();
 }
 
-std::string error_answer(const std::string& reason) {
-  return ordered_json{{"error", reason}}.dump(-1, ' ', false,
-                                              ordered_json::error_handler_t::replace);
+std::string error_answer(const std::string& reason, bool has_subject = true) {
+  ordered_json answer = {{"error", reason}};
+  if (!has_subject) answer["has_subject"] = false;
+  return answer.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 // stdin's lines.
@@ -151,6 +157,14 @@ EvaluationRequests::Subject& EvaluationRequests::subject(const ordered_json& req
   return *(subjects_[key] = std::move(made));
 }
 
+EvaluationRequests::Subject& EvaluationRequests::subject_or_none(const ordered_json& request) {
+  try {
+    return subject(request);
+  } catch (const std::exception& error) {
+    throw NothingToEvaluate(error.what());
+  }
+}
+
 ordered_json EvaluationRequests::result(const ordered_json& given) {
   if (!given.is_object()) throw Error("a request is a JSON object");
   ordered_json request = defaults_;
@@ -159,7 +173,7 @@ ordered_json EvaluationRequests::result(const ordered_json& given) {
     if (request.contains(needed)) continue;
     throw Error("the request has no \"" + std::string(needed) + "\"");
   }
-  Subject& on = subject(request);
+  Subject& on = subject_or_none(request);
   Override maps = Override::from_json(request.value("maps", ordered_json::object()).dump());
   maps.seed = request.value("seed", std::uint64_t{0});
   maps.refuse_training();
@@ -175,6 +189,8 @@ std::string EvaluationRequests::answer(const std::string& request) {
     return result(ordered_json::parse(request)).dump();
   } catch (const NobodyReads&) {
     throw;
+  } catch (const NothingToEvaluate& error) {
+    return error_answer(error.what(), false);
   } catch (const nlohmann::json::exception& error) {
     return error_answer(std::string("the request: ") + error.what());
   } catch (const std::exception& error) {

@@ -34,6 +34,7 @@ class EvaluationRequests {
 
   nlohmann::ordered_json result(const nlohmann::ordered_json& request);
   Subject& subject(const nlohmann::ordered_json& request);
+  Subject& subject_or_none(const nlohmann::ordered_json& request);
 
   nlohmann::ordered_json defaults_;
   std::function<void()> after_batch_;

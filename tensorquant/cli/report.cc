@@ -67,8 +67,12 @@ std::string shared_text(const Store& store, const char* name) {
   return value != shared.end() && value->is_string() ? value->get<std::string>() : "";
 }
 
-// Null where the store's model is none of ours.
+// Null where the store's model is none of ours. A store that another program made may have its
+// name.
 const ModelInfo* model_of(const Store& store) {
+  if (shared_text(store, "checkpoint").empty() || shared_text(store, "tensorquant").empty()) {
+    return nullptr;
+  }
   const std::string name = shared_text(store, "model");
   for (const ModelInfo& info : all_models()) {
     if (info.name == name) return &info;
@@ -186,15 +190,16 @@ void add_report(CLI::App& app) {
                           "what becomes of them");
   options->data.limit = kReportImages;
   options->data.add_to(*command, "train-*", {"--data", "--images"})->needs(checkpoint);
-  command->get_option("--images")->capture_default_str();
+  command->get_option("--images")->capture_default_str()->needs(checkpoint);
   command->add_option("--ranges", options->ranges,
                       "A report of evaluate --ranges --json, for the accumulator bits seen");
   options->technology.add_to(*command);
-  command->add_option(
+  CLI::Option* const charts = command->add_option(
       "--charts", options->charts,
       "Folder with vega.min.js, vega-lite.min.js and vega-embed.min.js, in place of "
       "those that scripts/setup.sh fetches");
-  command->add_flag("--tables", options->tables, "No charts: none of these files is needed");
+  command->add_flag("--tables", options->tables, "No charts: none of these files is needed")
+      ->excludes(charts);
   add_json(*command, options->as_json);
   command->callback([options] { run(*options); });
 }

@@ -174,11 +174,14 @@ void run_but(SensitivityOptions& options) {
                  joined<std::string>({"KL saved"}, kMetricColumns));
 }
 
-void run(SensitivityOptions& options) {
+void run(const CLI::App& command, SensitivityOptions& options) {
   options.shard.read();
   const bool makes_scores = options.mode == "only" && options.search.metric != "fisher";
   if (!options.shard.is_whole() && !makes_scores) {
     throw CLI::ValidationError("--shard", "is for --mode only and a metric of whole evaluations");
+  }
+  if (options.search.metric == "fisher" && options.search.jobs.jobs > 0) {
+    throw CLI::ValidationError("--jobs", "is not for --metric fisher, which evaluates no maps");
   }
   if (options.mode == "only") {
     if (!options.maps.empty()) throw CLI::ExcludesError("--maps", "--mode only");
@@ -186,6 +189,9 @@ void run(SensitivityOptions& options) {
   }
   if (options.maps.empty()) throw CLI::RequiredError("--maps");
   if (options.search.metric != "kl") throw CLI::ExcludesError("--metric", "--mode but");
+  for (const char* const name : {"--widths", "--choices", "--fraction"}) {
+    if (command.count(name) != 0) throw CLI::ExcludesError(name, "--mode but");
+  }
   run_but(options);
 }
 
@@ -210,7 +216,7 @@ void add_sensitivity(CLI::App& app, Workers* ranks) {
       ->capture_default_str();
   command->add_option("--maps", options->maps, "The map file of --mode but");
   add_json(*command, options->as_json);
-  command->callback([options] { run(*options); });
+  command->callback([options, command] { run(*command, *options); });
 }
 
 }  // namespace tensorquant::cli

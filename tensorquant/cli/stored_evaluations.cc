@@ -64,7 +64,9 @@ Task StoredEvaluations::task(const Override& maps) const {
   ordered_json request = request_;
   request["maps"] = to_json(maps);
   request["strict"] = maps.strict;
-  return {ordered_json{{"data", images_}, {"maps", to_json(maps)}}.dump(), request.dump()};
+  ordered_json key = {{"data", images_}, {"maps", to_json(maps)}};
+  if (maps.strict) key["strict"] = true;  // then there may be no result
+  return {key.dump(), request.dump()};
 }
 
 std::string StoredEvaluations::answer(const std::string& request) {
@@ -78,7 +80,7 @@ std::string StoredEvaluations::answer(const std::string& request) {
     Override maps = Override::from_json(asked.at("maps").dump());
     maps.strict = asked.at("strict");
     return measured(*evaluator_, maps).dump();
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     network_.interrupt.check();
     return ordered_json{{"error", error.what()}}.dump();
   }
@@ -86,6 +88,9 @@ std::string StoredEvaluations::answer(const std::string& request) {
 
 std::string StoredEvaluations::record(const Task& task, const std::string& answer) const {
   ordered_json made = ordered_json::parse(answer);
+  if (!made.value("has_subject", true)) {
+    throw Error("an evaluator has nothing to evaluate: " + made["error"].get<std::string>());
+  }
   require_same(made, "data", images_);
   require_same(made, "checkpoint", network_.checkpoint_hash);
   made.erase("data");

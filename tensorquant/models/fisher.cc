@@ -64,7 +64,11 @@ class FisherScores {
     for (ModelLayer& layer : layers_of(model_)) layers_.emplace(layer.name(), layer);
     for (const LayerFacts& one : facts) facts_.emplace(one.layer, one);
     for (const LayerPlace& place : places_) {
-      if (place.place != Place::output) source_of(place.layer);
+      if (place.place == Place::output) continue;
+      if (facts_.at(place.layer).macs == 0) {
+        throw Error(place.text() + ": Fisher scores are for parameters of layers with products");
+      }
+      source_of(place.layer);
     }
   }
 

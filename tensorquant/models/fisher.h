@@ -21,7 +21,8 @@ namespace tensorquant {
 // model runs are those of parts of kFisherImages images.
 //
 // scores[place][choice]. The model runs without quantizers and stays without. Throws an Error where
-// a layer with products reads more than one layer's output.
+// a layer with products reads more than one layer's output, and where a layer with parameters has
+// none.
 std::vector<std::vector<double>> fisher_scores(
     const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
     const std::vector<LayerFacts>& facts, const std::vector<LayerPlace>& places,

@@ -105,8 +105,7 @@ std::optional<int> worst_case_of(const ModelLayer& layer, const LayerFacts& fact
   if (facts.macs == 0) return std::nullopt;
   const QuantizedParameter weight = quantized_parameter(layer, "weight");
   const QuantizedParameter bias = quantized_parameter(layer, "bias");
-  const bool bias_is_fixed = !bias.values.defined() || formats.bias.fixed_point.has_value();
-  if (!formats.weights || !operand.fixed_point || !input.fixed_point || !bias_is_fixed) {
+  if (!formats.weights || !operand.fixed_point || !input.fixed_point) {
     return worst_case_bits(facts.terms, operand, input);
   }
   const int fraction = operand.fixed_point->fraction;

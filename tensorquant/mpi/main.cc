@@ -1,24 +1,27 @@
-#include <cstdlib>
+#include <algorithm>
 #include <string>
 
 #include "tensorquant/cli/command_line.h"
 #include "tensorquant/cli/evaluator_command.h"
+#include "tensorquant/cli/number_option.h"
 #include "tensorquant/mpi/run_ranks.h"
 
 namespace {
 
-// Evaluators are started before the command line is read: their threads must be known. A wrong
-// number is rank 0's to tell.
+// Evaluators are started before the command line is read: their threads must be known. The last
+// number counts; a wrong one is rank 0's to tell.
 int threads_of(int argc, char** argv) {
+  using namespace tensorquant;
   const std::string name = "--threads";
+  int threads = 1;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const char* value = nullptr;
     if (argument == name && i + 1 < argc) value = argv[i + 1];
     if (argument.starts_with(name + "=")) value = argv[i] + name.size() + 1;
-    if (value != nullptr && std::atoi(value) > 0) return std::atoi(value);
+    if (value != nullptr) threads = cli::read_whole<int>(value).value_or(threads);
   }
-  return 1;
+  return std::max(threads, 1);
 }
 
 }  // namespace

@@ -93,6 +93,7 @@ EvaluatedMaps evaluated_maps(const Store& store) {
   EvaluatedMaps read;
   for (const auto& [key, text] : store.records()) {
     const ordered_json record = ordered_json::parse(text);
+    if (record.contains("sufficient_bits")) continue;  // what `search --accumulators` saw
     try {
       EvaluatedMap map;
       map.name = Fnv1a().add(key).text();

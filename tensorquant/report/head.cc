@@ -1,4 +1,5 @@
 // The first page: what was evaluated, and in short what came out.
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "tensorquant/base/error.h"
@@ -65,8 +66,9 @@ void add_head(Page& page, const Report& report) {
   tiles += tile(std::to_string(all_places(report).size()), "places");
   for (const EvaluatedMap& map : report.evaluated.maps) {
     if (map.name != report.map_name) continue;
-    tiles += tile(plus_minus(map.accuracy(), 2 * map.metrics.loss_error()),
-                  "accuracy of the map told of");
+    const double accuracy = map.accuracy();
+    const double variance = accuracy * (1 - accuracy) / static_cast<double>(map.metrics.images);
+    tiles += tile(plus_minus(accuracy, 2 * std::sqrt(variance)), "accuracy of the map told of");
     tiles +=
         tile(plus_minus(map.metrics.loss(), 2 * map.metrics.loss_error()), "loss against float");
   }

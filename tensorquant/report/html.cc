@@ -13,12 +13,18 @@ std::string printed(const char* format, double value) {
   return text.data();
 }
 
+// As JavaScript's parseFloat() reads it.
+std::string number_for_script(double value) {
+  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+  return printed("%.17g", value);
+}
+
 std::string cell_html(const HtmlCell& cell) {
   std::string html = "<td";
   std::string classes = cell.is_number ? "number" : "";
   if (cell.is_marked) classes += classes.empty() ? "marked" : " marked";
   if (!classes.empty()) html += " class=\"" + classes + "\"";
-  if (cell.value) html += " data-value=\"" + printed("%.17g", *cell.value) + "\"";
+  if (cell.value) html += " data-value=\"" + number_for_script(*cell.value) + "\"";
   html += ">" + escaped(cell.text);
   if (!cell.details.empty()) {
     html += "<details><summary>show</summary><code>" + escaped(cell.details) + "</code></details>";
@@ -87,7 +93,7 @@ std::string percent(std::optional<double> share, int decimals) {
 }
 
 std::string HtmlTable::html() const {
-  std::string html = "<div class=\"scroll\"><table id=\"" + id_ + "\"><thead><tr>";
+  std::string html = "<div class=\"scroll\"><table id=\"" + escaped(id_) + "\"><thead><tr>";
   for (std::size_t i = 0; i < headings_.size(); ++i) {
     const bool is_number = !rows_.empty() && rows_.front()[i].is_number;
     html += is_number ? "<th class=\"number\">" : "<th>";

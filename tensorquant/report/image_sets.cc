@@ -52,8 +52,10 @@ std::vector<PlaceScore> place_scores(const ImageSet& set) {
   return scores;
 }
 
-std::vector<AccuracyPoint> accuracy_points(const ImageSet& set, std::size_t places) {
+std::vector<AccuracyPoint> accuracy_points(const ImageSet& set) {
   std::vector<AccuracyPoint> points;
+  std::size_t places = 0;  // of a map of all that were searched
+  for (const EvaluatedMap* const map : set.maps) places = std::max(places, map->places.size());
   for (const EvaluatedMap* const map : set.maps) {
     if (map->places.size() < 2 || !map->cost) continue;
     const std::optional<int> uniform = map->uniform_bits(places);

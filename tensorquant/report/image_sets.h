@@ -27,7 +27,7 @@ std::vector<ImageSet> image_sets(const Report& report);
 std::vector<PlaceScore> place_scores(const ImageSet& set);
 // Maps of more than one place whose cost is known, the cheapest first; those that nothing as cheap
 // beats are the front.
-std::vector<AccuracyPoint> accuracy_points(const ImageSet& set, std::size_t places);
+std::vector<AccuracyPoint> accuracy_points(const ImageSet& set);
 
 }  // namespace tensorquant
 

@@ -214,16 +214,28 @@ void add_arithmetic(Page& page, const Report& report) {
   }
 }
 
+namespace {
+
+std::map<std::string, std::size_t> numbers_of_kinds(const EvaluatedMap& map) {
+  std::map<std::string, std::size_t> kinds;
+  for (const PlaceFormat& one : map.places) ++kinds[one.place.substr(0, one.place.find(':'))];
+  return kinds;
+}
+
+}  // namespace
+
 void add_accuracy_over_widths(Page& page, const Report& report) {
   page.section("Accuracy over widths");
-  std::map<std::string, std::size_t> counts;
-  for (const std::string& place : all_places(report)) ++counts[place.substr(0, place.find(':'))];
   for (const ImageSet& set : image_sets(report)) {
+    std::map<std::string, std::size_t> counts;  // of maps that have all that were searched
+    for (const EvaluatedMap* const map : set.maps) {
+      for (const auto& [kind, number] : numbers_of_kinds(*map)) {
+        counts[kind] = std::max(counts[kind], number);
+      }
+    }
     std::vector<WidthPoint> points;
     for (const EvaluatedMap* const map : set.maps) {
-      std::map<std::string, std::size_t> kinds;
-      for (const PlaceFormat& place : map->places)
-        ++kinds[place.place.substr(0, place.place.find(':'))];
+      const std::map<std::string, std::size_t> kinds = numbers_of_kinds(*map);
       const bool whole = std::all_of(kinds.begin(), kinds.end(), [&](const auto& kind) {
         return counts[kind.first] == kind.second;
       });

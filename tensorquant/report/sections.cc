@@ -36,7 +36,7 @@ void add_accuracy_over_cost(Page& page, const Report& report) {
   page.section("Accuracy over cost");
   bool any = false;
   for (const ImageSet& set : image_sets(report)) {
-    const std::vector<AccuracyPoint> points = accuracy_points(set, all_places(report).size());
+    const std::vector<AccuracyPoint> points = accuracy_points(set);
     if (points.empty()) continue;
     const std::string id = "front" + std::string(any ? one_line(set.data) : "");
     any = true;

@@ -193,8 +193,8 @@ void Store::put(const std::string& key, std::string_view record) {
   records_[key] = compact;
 }
 
-void Store::note(const std::string& event, const std::string& key) {
-  append(json{{event, key}}.dump() + "\n", false);
+void Store::note(const std::string& event, const std::string& key, bool to_disk) {
+  append(json{{event, key}}.dump() + "\n", to_disk);
   ++events_[{event, key}];
 }
 

@@ -42,8 +42,8 @@ class Store {
   const std::string& shared() const { return shared_; }
 
   // Writes {"EVENT": KEY}: what happened to a key before it had a result, "started" or "died". It
-  // is on the disk no later than the next record.
-  void note(const std::string& event, const std::string& key);
+  // is on the disk when this returns, or else no later than the next record.
+  void note(const std::string& event, const std::string& key, bool to_disk);
   // How often that was noted, by all processes.
   std::size_t count(const std::string& event, const std::string& key) const;
 

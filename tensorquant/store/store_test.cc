@@ -156,9 +156,9 @@ TEST_F(StoreTest, IsReadInATimeThatGrowsAsItsLines) {
 TEST_F(StoreTest, CountsWhatHappenedToAKeyOverAllProcesses) {
   {
     Store store(runs(), kShared);
-    store.note("started", "a");
-    store.note("started", "a");
-    store.note("died", "a");
+    store.note("started", "a", false);
+    store.note("started", "a", false);
+    store.note("died", "a", false);
     EXPECT_EQ(store.count("started", "a"), 2U);
     EXPECT_EQ(store.find("a"), std::nullopt);
   }

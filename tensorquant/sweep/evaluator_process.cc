@@ -36,7 +36,12 @@ pid_t spawn(std::vector<std::string>& command, int socket) {
   posix_spawn_file_actions_adddup2(&files, socket, STDOUT_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+  sigset_t by_default;
+  sigemptyset(&by_default);
+  sigaddset(&by_default, SIGINT);
+  sigaddset(&by_default, SIGTERM);
+  posix_spawnattr_setsigdefault(&attributes, &by_default);
   posix_spawnattr_setpgroup(&attributes, 0);
   pid_t process = -1;
   const int failure =

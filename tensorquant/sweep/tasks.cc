@@ -20,8 +20,11 @@ constexpr std::size_t kDeaths = 3;               // of evaluators, that a task m
 constexpr std::size_t kLostStarts = 10;          // whose outcome nobody lived to tell
 constexpr std::size_t kAlone = 3;                // such starts, after which a task runs by itself
 constexpr std::chrono::milliseconds kLook{100};  // between looks at `ends`
+constexpr std::chrono::seconds kRefresh{1};      // between looks at others' records
 
-std::string failure(const std::string& reason) { return json{{"error", reason}}.dump(); }
+std::string failure(const std::string& reason) {
+  return json{{"error", reason}}.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 class Manager {
  public:
@@ -39,8 +42,10 @@ class Manager {
       open_.push_back(one);
     }
     done_ = all_ - open_.size();
-    std::stable_sort(open_.begin(), open_.end(),
-                     [this](const Open& a, const Open& b) { return starts(a) < starts(b); });
+    // By all starts, those before a retry, too: what took the job along once may do it again.
+    std::stable_sort(open_.begin(), open_.end(), [this](const Open& a, const Open& b) {
+      return count("started", *a.task) < count("started", *b.task);
+    });
   }
 
   std::size_t run() {
@@ -69,10 +74,24 @@ class Manager {
   // Where the whole job ends its tasks are all suspects; only one that runs by itself is found out.
   bool is_suspect(const Open& one) const { return starts(one) >= deaths(one) + kAlone; }
 
+  // By another manager on the same store, meanwhile.
+  bool was_done_elsewhere(const Open& one) {
+    if (const auto now = std::chrono::steady_clock::now(); now - refreshed_ > kRefresh) {
+      store_.refresh();
+      refreshed_ = now;
+    }
+    return store_.find(one.task->key).has_value() && !has_failed(store_, one.task->key);
+  }
+
   void give_out() {
     for (std::size_t worker = 0; worker < at_.size(); ++worker) {
       while (!at_[worker] && !open_.empty()) {
         const Open one = open_.front();
+        if (was_done_elsewhere(one)) {
+          open_.pop_front();
+          ++done_;
+          continue;
+        }
         if (running_ > 0 && (is_alone_ || is_suspect(one))) return;
         open_.pop_front();
         is_alone_ = is_suspect(one);
@@ -81,7 +100,7 @@ class Manager {
                               " times, and each time all ended before it had a result"));
           continue;
         }
-        store_.note("started", one.task->key);
+        store_.note("started", one.task->key, true);
         workers_.give(worker, one.task->request);
         at_[worker] = one;
         ++running_;
@@ -97,7 +116,7 @@ class Manager {
       has_answers_ = true;
       return finish(one, outcome.text);
     }
-    store_.note("died", one.task->key);
+    store_.note("died", one.task->key, false);
     if (deaths(one) < kDeaths) return open_.push_back(one);
     finish(one, failure("its evaluator died " + std::to_string(kDeaths) + " times, at last " +
                         outcome.text));
@@ -120,6 +139,7 @@ class Manager {
   Workers& workers_;
   std::vector<std::optional<Open>> at_;  // each worker
   std::deque<Open> open_;
+  std::chrono::steady_clock::time_point refreshed_ = std::chrono::steady_clock::now();
   std::size_t all_ = 0, done_ = 0, running_ = 0, evaluations_ = 0, killers_ = 0;
   bool has_answers_ = false, is_alone_ = false;
 };

@@ -98,7 +98,7 @@ class ThePage(unittest.TestCase):
                     "60"  # of a network that has hardly learnt
                 )
             short = SHORT[command]
-            if "--choices" in arguments:
+            if "--choices" in arguments or "--mode" in arguments:
                 short = short.replace("--widths 8,3 ", "")
             if "--accumulators" in arguments:  # an evaluation a bit
                 short = short.replace("--search-images 30", "--search-images 3")

@@ -42,7 +42,7 @@ def all_layers(bits):
 def write_store(folder, model="mine", layers=LAYERS, more=()):
     """Scores of all places; uniform maps on the search images; one of them on the test images, where 90 of 100 are right in float."""
     folder.mkdir(exist_ok=True)
-    (folder / "store.json").write_text(json.dumps({"model": model, "checkpoint": "0123456789abcdef"}))
+    (folder / "store.json").write_text(json.dumps({"model": model, "checkpoint": "0123456789abcdef", "tensorquant": "0"}))
     lines = []
     for i, layer in enumerate(layers):
         for bits in WIDTHS:
@@ -143,7 +143,7 @@ class ThePage(Report):
         (settings,) = [row[1] for row in page.cells("settings") if row[0] == "checkpoint"]
         self.assertEqual(settings, "0123456789abcdef")
         text = "".join(page.text)
-        self.assertIn("86.00 % ± 5.60 %", text)  # 2 sqrt(6 + 2 - (6 - 2)^2 / 100) = 2 * 2.8 of 100 images
+        self.assertIn("86.00 % ± 6.94 %", text)  # 2 sqrt(0.86 * 0.14 / 100)
         self.assertTrue(all(row[1] == "nearest,6,5" for row in page.cells("places")))
         self.assertEqual({row[0]: row[4] for row in page.cells("images")}["test"], "90.00 %")
 

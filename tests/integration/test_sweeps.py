@@ -89,7 +89,9 @@ class AnEvaluator(unittest.TestCase):
             answer.pop("seconds", None)
         for i, answer in enumerate(found):
             if i % 2:
-                self.assertEqual(list(answer), ["error"], bad[i // 2][:80])
+                # Without images, or a checkpoint, there is no map's result to be had.
+                keys = ["error", "has_subject"] if "/nowhere" in bad[i // 2] else ["error"]
+                self.assertEqual(list(answer), keys, bad[i // 2][:80])
             else:
                 self.assertEqual(answer, found[0])
         self.assertIn("nowhere", found[9]["error"])

@@ -35,10 +35,21 @@ class Products:
         return cls(outputs * terms, terms)
 
     @classmethod
-    def of_inputs(cls, inputs, outputs, weights, channels):
-        """Of a transposed convolution, in which each input meets the weights of its channel."""
-        macs = inputs * (weights // channels)
-        return cls(macs, math.ceil(macs / outputs))
+    def of_inputs(cls, inputs, weights, channels, groups, window):
+        """Of a transposed convolution, in which each input meets the weights of its channel.
+
+        Args:
+            inputs: How many numbers it gets.
+            weights: How many it has.
+            channels: Of its input.
+            groups: Of these.
+            window: Size, stride and dilation of the kernel along each axis.
+        """
+        met = (
+            math.ceil(size / (stride // math.gcd(stride, dilation)))
+            for size, stride, dilation in window
+        )
+        return cls(inputs * (weights // channels), channels // groups * math.prod(met))
 
 
 @dataclasses.dataclass
@@ -94,6 +105,21 @@ def facts_of(calls: Iterable[LayerCall], inputs: int) -> list[LayerFacts]:
             )
         )
     return facts
+
+
+def refuse_earlier_call(text, source):
+    """Raises an Error for a layer that reads what an earlier call of another layer returned.
+
+    Facts name layers, and a name stands for the last call.
+
+    Args:
+        text: The layer, for people.
+        source: The other layer's name.
+    """
+    raise Error(
+        f"layer {text} reads an earlier call of '{source}', which is called again; give the LayerFacts"
+        " yourself, see docs/how_many_bits.md"
+    )
 
 
 def refuse_uncounted(text):

@@ -6,7 +6,14 @@ import keras
 from keras import layers, tree
 
 from tensorquant._core import Error
-from tensorquant.frontend.layer_facts import INPUT, LayerCall, Products, facts_of, refuse_uncounted
+from tensorquant.frontend.layer_facts import (
+    INPUT,
+    LayerCall,
+    Products,
+    facts_of,
+    refuse_earlier_call,
+    refuse_uncounted,
+)
 from tensorquant.keras import einsum
 from tensorquant.keras.keras_internals import functional_of, operations_of
 from tensorquant.keras.layers import walk
@@ -58,7 +65,7 @@ def layer_facts(model: keras.Model) -> list[LayerFacts]:
     if function is None:
         _refuse_model(model.name, model)
     tensors = tree.flatten(function.inputs)
-    graph.follow(function, [[INPUT]] * len(tensors))
+    graph.follow(function, [[(INPUT, -1)]] * len(tensors))
     return facts_of(graph.calls, sum(map(_elements, tensors)))
 
 
@@ -74,7 +81,7 @@ class _Graph:
 
         Args:
             function: The model's graph.
-            sources: The names of the layers that its inputs are made of, for each input.
+            sources: Names and calls of the layers that its inputs are made of, for each input.
 
         Returns:
             The same for each output.
@@ -91,14 +98,21 @@ class _Graph:
     def _results(self, operation, inputs, outputs, names, made_of):
         found = self._found.get(id(operation))
         if found is not None:
-            self.calls.append(_call_of(found, inputs, outputs, names))
-            return [[found.name]] * len(outputs)
+            number = len(self.calls)
+            self.calls.append(_call_of(found, inputs, outputs, self._sources(found, names)))
+            return [[(found.name, number)]] * len(outputs)
         inner = functional_of(operation)
         if inner is not None:
             return self.follow(inner, [made_of[id(x)] for x in inputs])
         if isinstance(operation, layers.Layer):
             _refuse_model(operation.name, operation)
         return [names] * len(outputs)
+
+    def _sources(self, found, names):
+        for name, number in names:
+            if any(call.name == name for call in self.calls[number + 1 :]):
+                refuse_earlier_call(str(found), name)
+        return [name for name, _ in names]
 
 
 def _call_of(found, inputs, outputs, names):
@@ -127,13 +141,14 @@ def _products_of(found, call, shapes):
     if isinstance(layer, (layers.Dense, *_CONVS)) and len(shapes) == 1:
         return Products.of_outputs(call.outputs, call.weights, shapes[0][-1])
     if isinstance(layer, _TRANSPOSED):
-        return Products.of_inputs(call.inputs, call.outputs, call.weights, shapes[0][-1])
+        window = zip(layer.kernel_size, layer.strides, layer.dilation_rate)
+        return Products.of_inputs(call.inputs, call.weights, shapes[0][-1], 1, window)
     if isinstance(layer, _DEPTHWISE):
         return Products.of_outputs(call.outputs, call.weights, math.prod(shapes[0][-2:]))
     if isinstance(layer, _SEPARABLE):
         window, channels = math.prod(shapes[0][:-2]), math.prod(shapes[0][-2:])
         places = call.outputs // shapes[1][-1]
-        return Products(places * channels * window + call.outputs * channels, channels)
+        return Products(places * channels * window + call.outputs * channels, max(window, channels))
     if isinstance(layer, layers.EinsumDense) and len(shapes) == 1:
         return Products.of_outputs(
             call.outputs, call.weights, einsum.kernel_channels(layer.equation, shapes[0])

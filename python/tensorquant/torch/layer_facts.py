@@ -5,7 +5,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from tensorquant.frontend.layer_facts import INPUT, LayerCall, Products, facts_of, refuse_uncounted
+from tensorquant.frontend.layer_facts import (
+    INPUT,
+    LayerCall,
+    Products,
+    facts_of,
+    refuse_earlier_call,
+    refuse_uncounted,
+)
 from tensorquant.numbers.checks import checked, wrong
 from tensorquant.search.costs import LayerFacts
 from tensorquant.torch import rounded
@@ -92,7 +99,7 @@ class _Flow:
                 place.name,
                 inputs=self._elements(taken),
                 outputs=self._elements(floats_in(output)),
-                sources=list(dict.fromkeys(self._name(n) for n in numbers)) or [INPUT],
+                sources=self._sources(place, numbers),
                 moves_values=rounded.arithmetic_of(layer) == "nothing",
             )
             for parameter in place.parameters:
@@ -107,6 +114,12 @@ class _Flow:
             return map_tensors(lambda x: self._made(x, number), output)
 
         return hook
+
+    def _sources(self, place, numbers):
+        for n in numbers:
+            if n >= 0 and any(call.name == self.calls[n].name for call in self.calls[n + 1 :]):
+                refuse_earlier_call(str(place), self.calls[n].name)
+        return list(dict.fromkeys(self._name(n) for n in numbers)) or [INPUT]
 
     def _name(self, number):
         return INPUT if number < 0 else self.calls[number].name
@@ -142,7 +155,10 @@ def _products_of(place, call):
     if isinstance(layer, _CONVS):
         return Products.of_outputs(call.outputs, call.weights, layer.out_channels)
     if isinstance(layer, _TRANSPOSED):
-        return Products.of_inputs(call.inputs, call.outputs, call.weights, layer.in_channels)
+        window = zip(layer.kernel_size, layer.stride, layer.dilation)
+        return Products.of_inputs(
+            call.inputs, call.weights, layer.in_channels, layer.groups, window
+        )
     shapes = [getattr(parameter.owner, parameter.attribute).dim() for parameter in place.parameters]
     if max(shapes, default=0) > 1 and not isinstance(layer, _WITHOUT_PRODUCTS):
         refuse_uncounted(str(place))

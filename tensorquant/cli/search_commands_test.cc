@@ -28,10 +28,14 @@ class SearchCommands : public ModelCommands {
 
   std::vector<std::string> arguments(const std::string& command, const std::string& store,
                                      std::vector<std::string> more) const {
-    std::vector<std::string> all = {
-        command,   "--model",   "lenet5",   "--checkpoint", file("net"),
-        "--store", file(store), "--images", "60",           "--threads",
-        "1",       "--widths",  "2,3,4,6",  "--score-data", folder.string()};
+    std::vector<std::string> all = {command,     "--model",   "lenet5",    "--checkpoint",
+                                    file("net"), "--store",   file(store), "--images",
+                                    "60",        "--threads", "1"};
+    // Maps that are given have formats of their own.
+    if (std::find(more.begin(), more.end(), "but") == more.end()) {
+      all.insert(all.end(), {"--widths", "2,3,4,6"});
+    }
+    all.insert(all.end(), {"--score-data", folder.string()});
     if (command == "search") {
       all.insert(all.end(), {"--data", folder.string(), "--search-images", "80"});
     }

@@ -15,24 +15,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// JSON has no infinity: null.
-double number_in(const ordered_json& record, const char* name) {
-  const ordered_json& value = record.at(name);
-  return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
-}
-
-LogitMetrics metrics_in(const ordered_json& record, const std::string& key) {
+LogitMetrics metrics_in(const std::string& record, const std::string& key) {
   try {
-    LogitMetrics metrics;
-    metrics.images = record.at("images");
-    metrics.correct = record.at("correct");
-    metrics.kl = number_in(record, "kl");
-    metrics.logit_error = number_in(record, "logit_error");
-    metrics.flips = record.at("flips");
-    metrics.lost = record.at("lost");
-    metrics.won = record.at("won");
-    return metrics;
-  } catch (const nlohmann::json::exception& error) {
+    return logit_metrics_in(record);
+  } catch (const Error& error) {
     throw Error("the store's record of '" + key + "': " + error.what());
   }
 }
@@ -97,8 +83,9 @@ std::string StoredEvaluations::record(const Task& task, const std::string& answe
   made.erase("checkpoint");
   made["maps"] = ordered_json::parse(task.key).at("maps");
   made["purpose"] = purpose_;
-  if (!made.contains("error")) static_cast<void>(metrics_in(made, task.key));
-  return made.dump();
+  std::string record = made.dump();
+  if (!made.contains("error")) static_cast<void>(metrics_in(record, task.key));
+  return record;
 }
 
 void StoredEvaluations::make(std::span<const Override> maps) {
@@ -127,7 +114,7 @@ std::vector<StoredEvaluations::Result> StoredEvaluations::results(std::span<cons
       result.error =
           record["error"].is_string() ? record["error"].get<std::string>() : record["error"].dump();
     } else {
-      result.metrics = metrics_in(record, key);
+      result.metrics = metrics_in(record.dump(), key);
     }
   }
   return found;

@@ -17,6 +17,7 @@
 #include "tensorquant/libtorch/model/walk.h"
 #include "tensorquant/libtorch/tensors/tensor_layout.h"
 #include "tensorquant/libtorch/tensors/tensor_ops.h"
+#include "tensorquant/models/tensor_tour.h"
 
 namespace tensorquant {
 namespace {
@@ -58,10 +59,9 @@ class FisherScores {
  public:
   FisherScores(const ModelInfo& info, ImageClassifier& model, const std::vector<LayerFacts>& facts,
                const std::vector<LayerPlace>& places)
-      : info_(info), model_(model), places_(places) {
+      : info_(info), model_(model), places_(places), layers_(layers_by_name(model)) {
     strip(model_);
     model_.eval();
-    for (ModelLayer& layer : layers_of(model_)) layers_.emplace(layer.name(), layer);
     for (const LayerFacts& one : facts) facts_.emplace(one.layer, one);
     for (const LayerPlace& place : places_) {
       if (place.place == Place::output) continue;

@@ -15,6 +15,7 @@
 #include "tensorquant/libtorch/model/walk.h"
 #include "tensorquant/libtorch/tensors/tensor_layout.h"
 #include "tensorquant/libtorch/tensors/tensor_ops.h"
+#include "tensorquant/models/tensor_tour.h"
 #include "tensorquant/search/accumulator_width.h"
 
 namespace tensorquant {
@@ -62,12 +63,6 @@ void count_parameters(torch::nn::Module& module, LayerFacts& facts) {
   if (!multiplies_weights(module)) return;
   facts.terms = module.named_parameters()["weight"][0].numel();
   facts.macs = facts.outputs * facts.terms;
-}
-
-std::map<std::string, ModelLayer> layers_by_name(ImageClassifier& model) {
-  std::map<std::string, ModelLayer> layers;
-  for (ModelLayer& layer : layers_of(model)) layers.emplace(layer.name(), layer);
-  return layers;
 }
 
 // The layer's parameter of that name as its quantizer makes it, and that quantizer.

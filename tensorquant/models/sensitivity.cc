@@ -7,10 +7,8 @@
 #include <map>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/libtorch/model/apply.h"
-#include "tensorquant/libtorch/model/observers.h"
 #include "tensorquant/libtorch/model/walk.h"
-#include "tensorquant/libtorch/tensors/tensor_layout.h"
+#include "tensorquant/models/tensor_tour.h"
 
 namespace tensorquant {
 namespace {
@@ -30,87 +28,6 @@ bool is_named(const LayerPlace& place, const LayerFacts& facts, const std::strin
   if (name == "input") return place.place == Place::output && place.layer == "input";
   return layer_place(name) == place;
 }
-
-using Layers = std::map<std::string, ModelLayer>;
-
-Layers layers_by_place(ImageClassifier& model) {
-  Layers layers;
-  for (ModelLayer& layer : layers_of(model)) layers.emplace(layer.name(), layer);
-  return layers;
-}
-
-// Called with the number of a place and a part of the float tensor there, and what is to be known
-// of the part's axes.
-using SeePart =
-    std::function<void(std::size_t place, std::span<const float> part, const Context& context)>;
-
-// Shows each place's tensor to `see`: parameters whole, outputs image by image, images in order.
-class TensorTour {
- public:
-  TensorTour(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-             const std::vector<LayerPlace>& places, const ChoiceOptions& options)
-      : info_(info),
-        model_(model),
-        data_(data),
-        places_(places),
-        options_(options),
-        layers_(layers_by_place(model)) {
-    strip(model_);
-    model_.eval();
-  }
-
-  void operator()(const SeePart& see) const {
-    const at::NoGradGuard no_grad;
-    std::map<std::string, std::size_t> outputs;
-    for (std::size_t i = 0; i < places_.size(); ++i) {
-      if (places_[i].place == Place::output) {
-        outputs[places_[i].layer] = i;
-      } else {
-        see_parameter(i, see);
-      }
-    }
-    if (outputs.empty()) return;
-    set_output_observer(model_, [&](const std::string& layer, const at::Tensor& output) {
-      const auto place = outputs.find(layer);
-      if (place != outputs.end()) see_output(place->second, output, see);
-    });
-    for (std::size_t image = 0; image < data_.count; image += options_.batch_size) {
-      model_.forward(preprocess(info_, data_, batch_indices(data_, image, options_.batch_size)));
-      if (options_.after_batch) options_.after_batch();
-    }
-    set_output_observer(model_, {});
-  }
-
- private:
-  void see_parameter(std::size_t i, const SeePart& see) const {
-    const ModelLayer& layer = layers_.at(places_[i].layer);
-    const at::Tensor x = layer.module->named_parameters()[to_string(places_[i].place)].contiguous();
-    see(i, numbers(x), context_of(layer.twin->weight_axes(), x.sizes()));
-  }
-
-  void see_output(std::size_t i, const at::Tensor& output, const SeePart& see) const {
-    const at::Tensor all = output.contiguous();
-    const int channel = layers_.at(places_[i].layer).twin->output_axis();
-    for (std::int64_t image = 0; image < all.size(0); ++image) {
-      const at::Tensor one = all.narrow(0, image, 1);
-      see(i, numbers(one), context_of({channel, channel}, one.sizes()));
-    }
-  }
-
-  static Context context_of(TensorAxes axes, at::IntArrayRef sizes) {
-    return {0, 0, 0, layout_of(sizes, axes)};
-  }
-  static std::span<const float> numbers(const at::Tensor& x) {
-    return {x.data_ptr<float>(), static_cast<std::size_t>(x.numel())};
-  }
-
-  const ModelInfo& info_;
-  ImageClassifier& model_;
-  const ImageDataset& data_;
-  const std::vector<LayerPlace>& places_;
-  const ChoiceOptions& options_;
-  Layers layers_;
-};
 
 using Quantizers = std::vector<std::shared_ptr<const Quantizer>>;
 
@@ -178,7 +95,7 @@ std::vector<std::vector<PlaceChoice>> fitted(const TensorTour& tour,
 
 std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ImageClassifier& model,
                                   const std::vector<std::string>& names) {
-  const Layers layers = layers_by_place(model);
+  const std::map<std::string, ModelLayer> layers = layers_by_name(model);
   std::vector<LayerPlace> places;
   std::vector<bool> used(names.size(), false);
   for (const LayerFacts& layer : facts) {
@@ -207,7 +124,7 @@ std::vector<std::vector<PlaceChoice>> choices_for(const ModelInfo& info, ImageCl
                                                   const ImageDataset& data,
                                                   const std::vector<LayerPlace>& places,
                                                   const ChoiceOptions& options) {
-  const TensorTour tour(info, model, data, places, options);
+  const TensorTour tour(info, model, &data, places, options.batch_size, options.after_batch);
   const std::vector<Quantizers> quantizers =
       options.quantizers.empty() ? fixed_point_quantizers(tour, places, options)
                                  : std::vector<Quantizers>(places.size(), options.quantizers);
@@ -219,7 +136,8 @@ std::vector<std::vector<PlaceChoice>> choices_of(const ModelInfo& info, ImageCla
                                                  const std::vector<LayerPlace>& places,
                                                  const std::vector<Quantizers>& quantizers,
                                                  const ChoiceOptions& options) {
-  return fitted(TensorTour(info, model, data, places, options), places, quantizers);
+  return fitted(TensorTour(info, model, &data, places, options.batch_size, options.after_batch),
+                places, quantizers);
 }
 
 }  // namespace tensorquant

@@ -51,19 +51,18 @@ std::optional<Message> receive() {
 // The other ranks, seen from rank 0: rank 1 is worker 0.
 class Ranks : public Workers {
  public:
-  explicit Ranks(int ranks) : busy_(static_cast<std::size_t>(ranks - 1), false) {}
+  explicit Ranks(int ranks) : count_(static_cast<std::size_t>(ranks - 1)) {}
 
   // Those that are at work give up.
   ~Ranks() override {
-    for (std::size_t i = 0; i < busy_.size(); ++i) send(static_cast<int>(i) + 1, kStop, "");
+    for (std::size_t i = 0; i < count_; ++i) send(static_cast<int>(i) + 1, kStop, "");
     while (running_ > 0) wait(std::chrono::milliseconds(1000));
   }
 
-  std::size_t count() const override { return busy_.size(); }
+  std::size_t count() const override { return count_; }
 
   void give(std::size_t worker, const std::string& request) override {
     send(static_cast<int>(worker) + 1, kRequest, request);
-    busy_[worker] = true;
     ++running_;
   }
 
@@ -72,7 +71,6 @@ class Ranks : public Workers {
     do {
       if (auto message = receive()) {
         const auto worker = static_cast<std::size_t>(message->rank - 1);
-        busy_[worker] = false;
         --running_;
         return Outcome{worker, message->tag == kDeath, std::move(message->text)};
       }
@@ -82,7 +80,7 @@ class Ranks : public Workers {
   }
 
  private:
-  std::vector<bool> busy_;
+  std::size_t count_;
   std::size_t running_ = 0;
 };
 

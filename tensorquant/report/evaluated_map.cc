@@ -1,7 +1,6 @@
 #include "tensorquant/report/evaluated_map.h"
 
 #include <algorithm>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "tensorquant/base/error.h"
@@ -12,24 +11,6 @@ namespace tensorquant {
 namespace {
 
 using nlohmann::ordered_json;
-
-// JSON has no infinity: null.
-double number_in(const ordered_json& record, const char* name) {
-  const ordered_json& value = record.at(name);
-  return value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
-}
-
-LogitMetrics metrics_in(const ordered_json& record) {
-  LogitMetrics metrics;
-  metrics.images = record.at("images");
-  metrics.correct = record.at("correct");
-  metrics.kl = number_in(record, "kl");
-  metrics.logit_error = number_in(record, "logit_error");
-  metrics.flips = record.at("flips");
-  metrics.lost = record.at("lost");
-  metrics.won = record.at("won");
-  return metrics;
-}
 
 int bits_of(const std::string& quantizer) {
   try {
@@ -97,7 +78,7 @@ EvaluatedMaps evaluated_maps(const Store& store) {
     try {
       EvaluatedMap map;
       map.name = Fnv1a().add(key).text();
-      map.metrics = metrics_in(record);
+      map.metrics = logit_metrics_in(text);
       if (map.metrics.images == 0) throw Error("no images");
       map.maps = record.at("maps").dump();
       map.places = places_in(map.maps);

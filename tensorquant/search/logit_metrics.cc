@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tensorquant/base/error.h"
@@ -75,6 +77,27 @@ LogitMetrics compare_logits(std::span<const float> float_logits, std::span<const
   metrics.kl = kl / static_cast<double>(metrics.images);
   metrics.logit_error = error / power;
   return metrics;
+}
+
+LogitMetrics logit_metrics_in(std::string_view record) {
+  try {
+    const auto json = nlohmann::json::parse(record);
+    const auto number = [&](const char* name) {  // JSON has no infinity
+      return json.at(name).is_null() ? std::numeric_limits<double>::infinity()
+                                     : json.at(name).get<double>();
+    };
+    LogitMetrics metrics;
+    metrics.images = json.at("images");
+    metrics.correct = json.at("correct");
+    metrics.kl = number("kl");
+    metrics.logit_error = number("logit_error");
+    metrics.flips = json.at("flips");
+    metrics.lost = json.at("lost");
+    metrics.won = json.at("won");
+    return metrics;
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(error.what());
+  }
 }
 
 }  // namespace tensorquant

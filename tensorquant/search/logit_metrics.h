@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace tensorquant {
 
@@ -29,6 +30,10 @@ struct LogitMetrics {
 // order. Throws an Error where sizes do not fit.
 LogitMetrics compare_logits(std::span<const float> float_logits, std::span<const float> logits,
                             std::size_t classes, std::span<const std::int64_t> labels);
+
+// Those that a store's record tells, a JSON object with their names as `evaluate --requests`
+// answers them; null for a number that is not finite. Throws an Error where one is missing.
+LogitMetrics logit_metrics_in(std::string_view record);
 
 }  // namespace tensorquant
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tensorquant/kernels/simd_target.h"
+#include "tests/difference.h"
 #include "tests/floats.h"
 
 namespace tensorquant {
@@ -37,15 +38,6 @@ std::size_t outputs_of(const AveragePoolShape& shape) {
   std::int64_t count = shape.planes;
   for (const std::int64_t size : shape.output()) count *= size;
   return static_cast<std::size_t>(count);
-}
-
-std::string difference(const std::vector<float>& found, const std::vector<float>& wanted) {
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (to_bits(found[i]) == to_bits(wanted[i])) continue;
-    return "output " + std::to_string(i) + ": found " + hex(found[i]) + ", wanted " +
-           hex(wanted[i]);
-  }
-  return "";
 }
 
 // One scale for all.

@@ -14,6 +14,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/simd_target.h"
+#include "tests/difference.h"
 #include "tests/floats.h"
 
 namespace tensorquant {
@@ -139,15 +140,6 @@ void fill(Problem& p, std::mt19937& generator) {
   p.sums.y = p.y.data();
   p.sums.rows = multiples(p.rows, p.columns);
   p.sums.columns = multiples(p.columns, 1);
-}
-
-std::string difference(const std::vector<float>& found, const std::vector<float>& wanted) {
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (to_bits(found[i]) == to_bits(wanted[i])) continue;
-    return "output " + std::to_string(i) + ": found " + hex(found[i]) + ", wanted " +
-           hex(wanted[i]);
-  }
-  return "";
 }
 
 TEST(AlignedAndTwoLevelSums, EqualTheReferenceOnEveryTarget) {

@@ -17,6 +17,7 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tensorquant/quantizers/format_list.h"
+#include "tests/difference.h"
 #include "tests/floats.h"
 #include "tests/hostile_float_environment.h"
 
@@ -117,15 +118,6 @@ std::vector<float> compute_reference(const Arithmetic& arithmetic, const Problem
 }
 
 // The first output that differs, for people to read; empty where none does.
-std::string difference(const std::vector<float>& found, const std::vector<float>& wanted) {
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (to_bits(found[i]) == to_bits(wanted[i])) continue;
-    return "output " + std::to_string(i) + ": found " + hex(found[i]) + ", wanted " +
-           hex(wanted[i]);
-  }
-  return "";
-}
-
 constexpr const char* kProducts[] = {"none",
                                      "nearest,8,4",
                                      "even,8,4",

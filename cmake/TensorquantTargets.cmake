@@ -32,17 +32,22 @@ function(tensorquant_unity_build target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${TENSORQUANT_UNITY} UNITY_BUILD_BATCH_SIZE 12)
 endfunction()
 
-# tensorquant_test(<name> SOURCES ... LIBRARIES ... LABELS ...): one GoogleTest program, one CTest test.
+# tensorquant_test(<name> [LIBTORCH] SOURCES ... LIBRARIES ... LABELS ...): one GoogleTest program, one CTest test.
+# LIBTORCH: its sources include libtorch's headers; of the minute that each took, the tests' own code runs for less than it is optimized.
 # Tests find the repository in TENSORQUANT_SOURCE_DIR and the developers' data, where they exist, beside it in ../shared.
 function(tensorquant_test name)
   if(NOT TENSORQUANT_TESTS)
     return()
   endif()
-  cmake_parse_arguments(TEST "" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "LIBTORCH" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
   tensorquant_configure(${name})
   target_compile_definitions(${name} PRIVATE TENSORQUANT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} GTest::gmock GTest::gtest_main)
+  if(TEST_LIBTORCH)
+    tensorquant_unity_build(${name})
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 1800)
 endfunction()

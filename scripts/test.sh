@@ -83,10 +83,11 @@ pytorch_models() {
   pytest -q -rs python/tests/pytorch_models
 }
 
-# Into the virtual environment that goes first; again, though the version be the same.
+# Into the virtual environment that goes first; again, though the version be the same. The flags are those of the release, whose
+# objects ccache has.
 install_package() {  # build folder
   pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
-    --config-settings=build-dir="$1" .
+    --config-settings=build-dir="$1" --config-settings=cmake.define.TENSORQUANT_WERROR=ON .
 }
 
 # The distribution's libtorch and the wheel's have different interfaces; both must do.

@@ -12,8 +12,6 @@
 namespace tensorquant {
 namespace {
 
-Override maps_of(const std::string& json) { return Override::from_json(json); }
-
 TEST(Evaluator, GivesTheBitsOfAnEvaluationWhateverCameBefore) {
   const ModelInfo& info = find_model("resnet20");
   const auto model = make_model(info), other = make_model(info);
@@ -21,11 +19,12 @@ TEST(Evaluator, GivesTheBitsOfAnEvaluationWhateverCameBefore) {
   Evaluator evaluator(info, *model, data, 2);
   const std::vector<Override> all = {
       {},
-      maps_of(R"({"weights": {"layer3.2": "nearest,4,3"}})"),
-      maps_of(R"({"weights": {"layer3.2": "nearest,3,2"}})"),
-      maps_of(R"({"extrinsic": {"=layer2.1.relu1": "stochastic,5,3"}})"),
-      maps_of(R"({"weights": {"=linear": "nearest,2,1"}, "extrinsic": {"input": "nearest,4,1"}})"),
-      maps_of(R"({"weights": {"=linear": "nearest,2,1"}})"),
+      Override::from_json(R"({"weights": {"layer3.2": "nearest,4,3"}})"),
+      Override::from_json(R"({"weights": {"layer3.2": "nearest,3,2"}})"),
+      Override::from_json(R"({"extrinsic": {"=layer2.1.relu1": "stochastic,5,3"}})"),
+      Override::from_json(
+          R"({"weights": {"=linear": "nearest,2,1"}, "extrinsic": {"input": "nearest,4,1"}})"),
+      Override::from_json(R"({"weights": {"=linear": "nearest,2,1"}})"),
       {}};
   for (const Override& maps : all) {
     apply(*other, maps);
@@ -43,7 +42,7 @@ TEST(Evaluator, ThatWasInterruptedBeginsAnew) {
     if (++batches == 3) throw std::runtime_error("interrupted");
   });
   evaluator.logits({});
-  const Override maps = maps_of(R"({"weights": {"conv1": "nearest,3,2"}})");
+  const Override maps = Override::from_json(R"({"weights": {"conv1": "nearest,3,2"}})");
   EXPECT_THROW(evaluator.logits(maps), std::runtime_error);
   EXPECT_TRUE(evaluator.logits({}).equal(evaluate(info, *other, data, 2).logits));
 }
@@ -54,7 +53,7 @@ TEST(Evaluator, MetricsAreThoseOfTheTwoLogits) {
   const ImageDataset data = test_images(info, 6);
   Evaluator evaluator(info, *model, data, 4);
   EXPECT_EQ(evaluator.metrics({}).kl, 0);
-  const Override maps = maps_of(R"({"weights": "nearest,3,4"})");
+  const Override maps = Override::from_json(R"({"weights": "nearest,3,4"})");
   const LogitMetrics metrics = evaluator.metrics(maps);
   const at::Tensor p0 = evaluator.logits({}).to(at::kDouble).log_softmax(1);
   const at::Tensor p = evaluator.logits(maps).to(at::kDouble).log_softmax(1);

@@ -36,8 +36,6 @@ struct NetImpl : torch::nn::Cloneable<NetImpl> {
 };
 TORCH_MODULE(Net);
 
-Override override_of(const std::string& json) { return Override::from_json(json); }
-
 std::string weight_of(ModelRef model, const std::string& layer) {
   for (const LayerSummary& row : summary(model)) {
     if (row.layer == layer) return row.weight;
@@ -53,7 +51,7 @@ const Tensor& image() {
 
 TEST(Apply, PutsQuantizersWhereTheRulesSay) {
   Net net;
-  const auto report = apply(net, override_of(R"({
+  const auto report = apply(net, Override::from_json(R"({
       "weights": {"conv": "nearest,8,4", "fc1": {"weight": "nearest,8,6"}, "": "ternary"},
       "extrinsic": {"=features.relu1": "nearest,8,2", "re:fc[0-9]": null}})"));
   EXPECT_THAT(report.warnings, IsEmpty());
@@ -74,7 +72,7 @@ TEST(Apply, PutsQuantizersWhereTheRulesSay) {
 }
 
 TEST(Apply, TakesAModelHoweverItIsHeld) {
-  const Override maps = override_of(R"({"weights": "nearest,8,4"})");
+  const Override maps = Override::from_json(R"({"weights": "nearest,8,4"})");
   NetImpl on_the_stack;
   apply(on_the_stack, maps);
   const auto shared = std::make_shared<NetImpl>();
@@ -91,14 +89,14 @@ TEST(Apply, TakesAModelHoweverItIsHeld) {
 TEST(Apply, ReplacesWhatWasThere) {
   Net net;
   const Tensor plain = net(image());
-  apply(net, override_of(R"({"weights": "nearest,8,2", "extrinsic": "nearest,8,2"})"));
+  apply(net, Override::from_json(R"({"weights": "nearest,8,2", "extrinsic": "nearest,8,2"})"));
   const Tensor quantized = net(image());
   EXPECT_FALSE(torch::equal(quantized, plain));
-  apply(net, override_of(R"({"weights": {"fc1": "nearest,8,4"}})"));
+  apply(net, Override::from_json(R"({"weights": {"fc1": "nearest,8,4"}})"));
   EXPECT_EQ(weight_of(net, "fc2"), "");
   apply(net, Override());
   EXPECT_TRUE(torch::equal(net(image()), plain));
-  apply(net, override_of(R"({"weights": "nearest,8,2", "extrinsic": "nearest,8,2"})"));
+  apply(net, Override::from_json(R"({"weights": "nearest,8,2", "extrinsic": "nearest,8,2"})"));
   EXPECT_TRUE(torch::equal(net(image()), quantized));
   strip(net);
   EXPECT_TRUE(torch::equal(net(image()), plain));
@@ -107,23 +105,23 @@ TEST(Apply, ReplacesWhatWasThere) {
 
 TEST(Apply, NamesAllLayersThatAreNotQuantizableAndChangesNothing) {
   nn::Sequential model(nn::Linear(2, 2), torch::nn::Linear(2, 2), torch::nn::Tanh());
-  apply(model, override_of(R"({"weights": {"=0": "nearest,8,4"}})"));
-  EXPECT_THAT([&] { apply(model, override_of(R"({"weights": "nearest,8,2"})")); },
+  apply(model, Override::from_json(R"({"weights": {"=0": "nearest,8,4"}})"));
+  EXPECT_THAT([&] { apply(model, Override::from_json(R"({"weights": "nearest,8,2"})")); },
               ThrowsMessage<Error>(AllOf(HasSubstr("'1' (Linear)"), HasSubstr("'2' (Tanh)"),
                                          Not(HasSubstr("'0'")))));
   EXPECT_EQ(weight_of(model, "0"), "nearest,8,4");
-  EXPECT_THROW(apply(model, override_of(R"({"extrinsic": {"1": "nearest,8,2"}})")), Error);
-  EXPECT_THROW(apply(model, override_of(R"({"intrinsic": {"1": "nearest,8,2"}})")), Error);
-  apply(model, override_of(R"({"weights": {"1": null, "2": "none", "": "nearest,8,2"}})"));
+  EXPECT_THROW(apply(model, Override::from_json(R"({"extrinsic": {"1": "nearest,8,2"}})")), Error);
+  EXPECT_THROW(apply(model, Override::from_json(R"({"intrinsic": {"1": "nearest,8,2"}})")), Error);
+  apply(model, Override::from_json(R"({"weights": {"1": null, "2": "none", "": "nearest,8,2"}})"));
   EXPECT_EQ(weight_of(model, "0"), "nearest,8,2");
   EXPECT_FALSE(summary(model)[1].quantizable);
 }
 
 TEST(Apply, RefusesTheMapsOfTrainingAndChangesNothing) {
   Net net;
-  apply(net, override_of(R"({"weights": "fp16"})"));
+  apply(net, Override::from_json(R"({"weights": "fp16"})"));
   EXPECT_THAT(
-      [&] { apply(net, override_of(R"({"weights": "bf16", "optimizer": "bf16"})")); },
+      [&] { apply(net, Override::from_json(R"({"weights": "bf16", "optimizer": "bf16"})")); },
       ThrowsMessage<Error>("line 1, column 34: the optimizer map is for tensorquant.torch in "
                            "Python; here nothing of training is quantized"));
   EXPECT_EQ(weight_of(net, "fc1"), "fp16");
@@ -132,27 +130,28 @@ TEST(Apply, RefusesTheMapsOfTrainingAndChangesNothing) {
 TEST(Apply, ReportsRulesThatDoNothing) {
   Net net;
   Override maps =
-      override_of(R"({"weights": {"fc": "nearest,8,4", "fc1": "ternary", "typo": "binary"},
+      Override::from_json(R"({"weights": {"fc": "nearest,8,4", "fc1": "ternary", "typo": "binary"},
                                   "extrinsic": {"features": "nearest,8,4"}})");
   const auto report = apply(net, maps);
   EXPECT_THAT(report.warnings,
               ElementsAre(AllOf(HasSubstr("fc1"), HasSubstr("fc")), HasSubstr("typo")));
   maps.strict = true;
   EXPECT_THAT([&] { apply(net, maps); }, ThrowsMessage<Error>(HasSubstr("typo")));
-  EXPECT_EQ(apply(net, override_of(R"({"extrinsic": {"=features": "binary"}})")).warnings.size(),
-            1U)
+  EXPECT_EQ(
+      apply(net, Override::from_json(R"({"extrinsic": {"=features": "binary"}})")).warnings.size(),
+      1U)
       << "a container is not a layer";
 }
 
 TEST(Apply, GivesTheModelsInputAQuantizer) {
   Net net;
-  const auto report = apply(net, override_of(R"({"extrinsic": {"input": "nearest,8,2"}})"));
+  const auto report = apply(net, Override::from_json(R"({"extrinsic": {"input": "nearest,8,2"}})"));
   EXPECT_THAT(report.warnings, IsEmpty());
   EXPECT_EQ(report.input(torch::full({1}, 0.3F)).item<float>(), 0.25F);
   EXPECT_EQ(input_quantizer(net)(torch::full({1}, 0.3F)).item<float>(), 0.25F);
   EXPECT_EQ(input_quantizer(clone(net)).quantizer()->spec(), "nearest,8,2");
   // The other maps have nothing to do with the input.
-  EXPECT_THAT(apply(net, override_of(R"({"weights": {"input": "nearest,8,2"}})")).warnings,
+  EXPECT_THAT(apply(net, Override::from_json(R"({"weights": {"input": "nearest,8,2"}})")).warnings,
               SizeIs(1));
   EXPECT_FALSE(input_quantizer(net));
   EXPECT_EQ(input_quantizer(net)(torch::full({1}, 0.3F)).item<float>(), 0.3F);
@@ -161,7 +160,8 @@ TEST(Apply, GivesTheModelsInputAQuantizer) {
 TEST(Apply, LeavesTheInputToALayerOfThatName) {
   nn::Sequential model;
   model->push_back("input", nn::Identity());
-  const auto report = apply(model, override_of(R"({"extrinsic": {"input": "nearest,8,2"}})"));
+  const auto report =
+      apply(model, Override::from_json(R"({"extrinsic": {"input": "nearest,8,2"}})"));
   EXPECT_FALSE(report.input);
   EXPECT_EQ(model->forward(torch::full({1}, 0.3F)).item<float>(), 0.25F);
 }
@@ -171,17 +171,17 @@ TEST(Apply, NamesASharedLayerByItsFirstName) {
   nn::Sequential model;
   model->push_back("a", shared);
   model->push_back("b", shared);
-  apply(model, override_of(R"({"weights": "nearest,8,4"})"));
+  apply(model, Override::from_json(R"({"weights": "nearest,8,4"})"));
   ASSERT_THAT(summary(model), SizeIs(1));
   EXPECT_EQ(weight_of(model, "a"), "nearest,8,4");
-  EXPECT_THAT([&] { apply(model, override_of(R"({"weights": {"b": "nearest,8,2"}})")); },
+  EXPECT_THAT([&] { apply(model, Override::from_json(R"({"weights": {"b": "nearest,8,2"}})")); },
               ThrowsMessage<Error>(AllOf(HasSubstr("'a' and 'b'"), HasSubstr("different rules"))));
-  apply(model, override_of(R"({"weights": {"b": "ternary", "a": "ternary"}})"));
+  apply(model, Override::from_json(R"({"weights": {"b": "ternary", "a": "ternary"}})"));
 }
 
 TEST(Clone, KeepsQuantizersThatTheUsersParentLoses) {
   Net net;
-  apply(net, override_of(R"({"weights": "nearest,8,2", "extrinsic": "stochastic,8,2"})"));
+  apply(net, Override::from_json(R"({"weights": "nearest,8,2", "extrinsic": "stochastic,8,2"})"));
   net(image());
   Net copy = clone(net);
   const std::shared_ptr<NetImpl> second = clone(net.ptr());
@@ -198,11 +198,11 @@ TEST(Clone, KeepsQuantizersThatTheUsersParentLoses) {
 
 TEST(Archives, AreThoseOfTheFloatModel) {
   Net net, other;
-  apply(net, override_of(R"({"weights": "nearest,8,2"})"));
+  apply(net, Override::from_json(R"({"weights": "nearest,8,2"})"));
   std::stringstream archive;
   torch::save(net, archive);
   torch::load(other, archive);
-  apply(other, override_of(R"({"weights": "nearest,8,2"})"));
+  apply(other, Override::from_json(R"({"weights": "nearest,8,2"})"));
   EXPECT_TRUE(torch::equal(net(image()), other(image())));
   strip(net);
   strip(other);
@@ -212,7 +212,7 @@ TEST(Archives, AreThoseOfTheFloatModel) {
 TEST(Training, MovesTheFloatParametersOfAQuantizedModel) {
   torch::manual_seed(1);
   Net net;
-  apply(net, override_of(R"({"weights": "nearest,8,4", "extrinsic": "nearest,8,4"})"));
+  apply(net, Override::from_json(R"({"weights": "nearest,8,4", "extrinsic": "nearest,8,4"})"));
   torch::optim::SGD optimizer(net->parameters(), 0.1);
   const Tensor x = torch::randn({16, 1, 6, 6}), labels = torch::arange(16).remainder(3);
   const auto loss = [&] { return torch::nn::functional::cross_entropy(net(x), labels); };
@@ -239,7 +239,7 @@ TEST(Observer, SeesEachOutputWithAndWithoutQuantizers) {
   set_output_observer(net, watch);
   EXPECT_TRUE(torch::equal(net(image()), last));
   EXPECT_THAT(names, ElementsAre("features.conv1", "features.relu1", "fc1", "fc2"));
-  apply(net, override_of(R"({"extrinsic": "nearest,8,2"})"));
+  apply(net, Override::from_json(R"({"extrinsic": "nearest,8,2"})"));
   const Tensor y = net(image());
   EXPECT_TRUE(torch::equal(y, last));
   EXPECT_TRUE(torch::equal(y, torch::round(y * 4) / 4));

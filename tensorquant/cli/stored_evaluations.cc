@@ -46,13 +46,17 @@ StoredEvaluations::StoredEvaluations(Store& store, EvaluatedNetwork network,
       purpose_(std::move(purpose)),
       after_(std::move(after)) {}
 
-Task StoredEvaluations::task(const Override& maps) const {
+std::string StoredEvaluations::request(const Override& maps) const {
   ordered_json request = request_;
   request["maps"] = to_json(maps);
   request["strict"] = maps.strict;
+  return request.dump();
+}
+
+Task StoredEvaluations::task(const Override& maps) const {
   ordered_json key = {{"data", images_}, {"maps", to_json(maps)}};
   if (maps.strict) key["strict"] = true;  // then there may be no result
-  return {key.dump(), request.dump()};
+  return {key.dump(), request(maps)};
 }
 
 std::string StoredEvaluations::answer(const std::string& request) {
@@ -95,6 +99,7 @@ void StoredEvaluations::make(std::span<const Override> maps) {
   OwnProcess own([this](const std::string& request) { return answer(request); });
   TaskSettings settings;
   settings.record = [this](const Task& of, const std::string& text) { return record(of, text); };
+  settings.harmless = request({});
   settings.ends = [this] { return network_.interrupt.requested(); };
   if (after_) settings.after = [this](std::size_t done) { after_(answers_ + done); };
   settings.retry = network_.retry;

@@ -8,6 +8,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/evaluation_requests.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/training_run.h"
 
 namespace tensorquant::cli {
@@ -83,8 +84,8 @@ std::string StoredEvaluations::record(const Task& task, const std::string& answe
   }
   require_same(made, "data", images_);
   require_same(made, "checkpoint", network_.checkpoint_hash);
-  made.erase("data");
-  made.erase("checkpoint");
+  require_same(made, "numerics", to_line(numeric_libraries()));
+  for (const char* const same : {"data", "checkpoint", "numerics"}) made.erase(same);
   made["maps"] = ordered_json::parse(task.key).at("maps");
   made["purpose"] = purpose_;
   std::string record = made.dump();

@@ -36,6 +36,7 @@ using Scores = std::vector<std::vector<double>>;
 using Cost = std::function<double(const Choices&)>;
 // KL, loss and its standard error.
 using Measure = std::function<std::tuple<double, double, double>(const Choices&)>;
+using Prepare = std::function<void(const std::vector<Choices>&)>;
 
 CostOfChoices cost_of(const Cost& cost) {
   return [&cost](std::span<const std::size_t> choices) {
@@ -43,11 +44,14 @@ CostOfChoices cost_of(const Cost& cost) {
   };
 }
 
-SearchProblem problem_of(const Scores& scores, const Cost& cost, const Measure& measure) {
-  return {scores, cost_of(cost), [&measure](std::span<const std::size_t> choices) {
+SearchProblem problem_of(const Scores& scores, const Cost& cost, const Measure& measure,
+                         const Prepare& prepare) {
+  return {scores, cost_of(cost),
+          [&measure](std::span<const std::size_t> choices) {
             const auto [kl, loss, error] = measure(Choices(choices.begin(), choices.end()));
             return Measurement{kl, loss, error};
-          }};
+          },
+          prepare};
 }
 
 // nearest,bits,F of the least squared error, or the finest that covers all values.
@@ -176,14 +180,18 @@ void bind_algorithms(nb::module_& module) {
       "scores"_a, "cost"_a);
   module.def(
       "search_margin",
-      [](const Scores& scores, const Cost& cost, const Measure& measure, double margin,
-         int rounds) { return search_margin(problem_of(scores, cost, measure), margin, rounds); },
-      "scores"_a, "cost"_a, "measure"_a, "margin"_a, "rounds"_a);
+      [](const Scores& scores, const Cost& cost, const Measure& measure, const Prepare& prepare,
+         double margin, int rounds) {
+        return search_margin(problem_of(scores, cost, measure, prepare), margin, rounds);
+      },
+      "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "margin"_a, "rounds"_a);
   module.def(
       "search_budget",
-      [](const Scores& scores, const Cost& cost, const Measure& measure, double budget,
-         int rounds) { return search_budget(problem_of(scores, cost, measure), budget, rounds); },
-      "scores"_a, "cost"_a, "measure"_a, "budget"_a, "rounds"_a);
+      [](const Scores& scores, const Cost& cost, const Measure& measure, const Prepare& prepare,
+         double budget, int rounds) {
+        return search_budget(problem_of(scores, cost, measure, prepare), budget, rounds);
+      },
+      "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "budget"_a, "rounds"_a);
   module.def(
       "maps_of_places",
       [](const std::vector<std::tuple<std::string, std::string>>& specs) {

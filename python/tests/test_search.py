@@ -1,7 +1,7 @@
 """tensorquant.search against brute force and NumPy."""
 
-import concurrent.futures
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -63,11 +63,6 @@ def test_widths_get_the_fraction_of_the_least_squared_error(table):
             for other in range(fraction - 2, fraction + 2):
                 q = tq.Quantizer(f"nearest,{bits},{other}")(weight)
                 assert error <= ((q.astype(np.float64) - weight) ** 2).sum()
-
-
-def test_an_executor_changes_nothing(table):
-    with concurrent.futures.ThreadPoolExecutor(3) as executor:
-        assert tqs.sensitivity(evaluate, PLACES, widths=[2, 3, 4, 6], executor=executor) == table
 
 
 def test_a_store_has_what_was_evaluated(table, tmp_path):
@@ -136,12 +131,18 @@ def test_search_keeps_margins_and_budgets(table):
         )
 
 
-def test_an_error_inside_evaluate_goes_through(table):
+def test_an_error_inside_evaluate_is_told_with_the_maps(table):
     def broken(maps):
-        raise RuntimeError("no power")
+        if maps.to_json() != "{}":
+            raise RuntimeError("no power")
+        return evaluate(maps)
 
-    with pytest.raises(RuntimeError, match="no power"):
+    widest = re.escape(table.maps([0, 0, 0]).to_json())
+    with pytest.raises(
+        tq.Error, match=f"no result of maps {widest}: RuntimeError: no power"
+    ) as caught:
         tqs.search(broken, table, tqs.cost_of(FACTS), margin=0.1)
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_logits_of_a_wrong_shape_are_an_error():

@@ -7,7 +7,8 @@ from typing import Any
 from tensorquant import _core
 from tensorquant.maps.override import Override
 from tensorquant.search.costs import Cost
-from tensorquant.search.sensitivity import Evaluate, Judge, Metrics, Table
+from tensorquant.search.evaluations import Evaluate, Judge, Metrics
+from tensorquant.search.sensitivity import Table
 from tensorquant.search.store import Store
 
 
@@ -81,6 +82,7 @@ def search(
     refine: int = 1,
     labels: Any = None,
     store: Store | None = None,
+    executor: Any = None,
 ) -> Found:
     """The cheapest map found that keeps the accuracy, or the best one within a budget.
 
@@ -93,19 +95,23 @@ def search(
         refine: Rounds in which single changes are evaluated, two a place.
         labels: Of the images; without them the float model's answers count as right.
         store: Has the results of earlier calls.
+        executor: A concurrent.futures.Executor that runs `evaluate`, for the single changes of a round at once; the result does not depend on it.
 
     Raises:
-        Error: No map of the path holds the margin or the budget.
+        Error: No map of the path holds the margin or the budget, or `evaluate` failed, with its exception as the cause.
     """
     if (margin is None) == (budget is None):
         raise _core.Error("search() takes a margin or a budget")
-    judge = Judge(evaluate, labels, store)
+    judge = Judge(evaluate, labels, store, executor, "search")
 
     def measure(choices: Sequence[int]) -> tuple[float, float, float]:
         metrics = judge(table.maps(choices))
         return metrics.kl, metrics.loss, metrics.loss_error
 
-    arguments = (table.scores, _by_choices(table, cost), measure)
+    def prepare(soon: Sequence[Sequence[int]]) -> None:
+        judge.all([table.maps(choices) for choices in soon])
+
+    arguments = (table.scores, _by_choices(table, cost), measure, prepare)
     found = (
         _core.search_budget(*arguments, budget, refine)
         if margin is None

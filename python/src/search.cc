@@ -18,6 +18,7 @@
 
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
+#include "python/src/technology_named.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/search/cost.h"
 #include "tensorquant/search/layer_place.h"
@@ -68,13 +69,6 @@ std::string best_fixed_point(const In<float>& x, int bits, bool cover) {
   for (const auto& candidate : candidates) errors.push_back(squared_error(*candidate, values));
   const auto least = std::min_element(errors.begin(), errors.end()) - errors.begin();
   return candidates[static_cast<std::size_t>(least)]->spec();
-}
-
-const Technology& technology_named(const std::string& name) {
-  for (const Technology& one : all_technologies()) {
-    if (one.name == name) return one;
-  }
-  throw Error("unknown technology '" + name + "': 45nm or 7nm");
 }
 
 // The formats of maps that give places such as "weight:conv1" these quantizers.
@@ -207,6 +201,13 @@ void bind_algorithms(nb::module_& module) {
 }
 
 }  // namespace
+
+const Technology& technology_named(const std::string& name) {
+  for (const Technology& one : all_technologies()) {
+    if (one.name == name) return one;
+  }
+  throw Error("unknown technology '" + name + "': 45nm or 7nm");
+}
 
 void bind_search(nb::module_& module) {
   bind_costs(module);

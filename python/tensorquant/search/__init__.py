@@ -7,6 +7,7 @@ from tensorquant.search.best_maps import Found, Step, path, search
 from tensorquant.search.costs import Cost, LayerFacts, cost_names, cost_of
 from tensorquant.search.evaluations import Metrics, sweep
 from tensorquant.search.exact import exact
+from tensorquant.search.report import report
 from tensorquant.search.sensitivity import Table, sensitivity
 from tensorquant.search.store import Store
 
@@ -22,6 +23,7 @@ __all__ = [
     "cost_of",
     "exact",
     "path",
+    "report",
     "search",
     "sensitivity",
     "sweep",

@@ -180,7 +180,8 @@ TEST(Technology, OfAFileIsCheckedAsItIsRead) {
   fails("{\"name\"", "\"name\"");
 }
 
-// Table 2 of N. Jouppi et al., ISCA 2021, as osmarks.net/accel transcribes it: 45 nm is Horowitz'.
+// Table 2 of N. Jouppi et al., ISCA 2021, as the article "Deep learning accelerator architecture"
+// (2024) transcribes it: its 45 nm are Horowitz'.
 TEST(Technology, HasTheNumbersOfTheTableThatSourcesQuote) {
   using Row = std::vector<double>;
   const auto row = [](const Technology& one) {

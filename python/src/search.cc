@@ -186,6 +186,7 @@ void bind_algorithms(nb::module_& module) {
         return search_budget(problem_of(scores, cost, measure, prepare), budget, rounds);
       },
       "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "budget"_a, "rounds"_a);
+  module.def("images_factor", &images_factor, "loss_error"_a, "margin"_a);
   module.def(
       "maps_of_places",
       [](const std::vector<std::tuple<std::string, std::string>>& specs) {

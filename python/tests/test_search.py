@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -129,6 +130,28 @@ def test_search_keeps_margins_and_budgets(table):
             cost,
             margin=0.1,
         )
+
+
+def test_few_images_for_a_margin_are_told():
+    """One of 100 images is lost and one is won: no loss, +- sqrt(2)/100, and twice as many are needed for half of 2 points."""
+    labels = np.zeros(100, int)
+
+    def evaluate_one(maps):
+        answers = labels.copy()
+        answers[0 if "a" in maps.to_json() else 1] = 1
+        return np.eye(2, dtype=np.float32)[answers]
+
+    metrics = tqs.Metrics(100, 99, 0, 0, 2, 1, 1)
+    table = tqs.Table(("weight:a",), (("nearest,8,7", "nearest,4,3"),), ((metrics, metrics),))
+    cost = tqs.cost_of(FACTS, "bits")
+    with pytest.warns(UserWarning) as told:
+        tqs.search(evaluate_one, table, cost, margin=0.02, labels=labels)
+    assert [str(one.message) for one in told] == [
+        "100 search images tell a loss to +- 1.41%, more than half the margin: about 200 would do"
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tqs.search(evaluate_one, table, cost, margin=0.03, labels=labels)
 
 
 def test_an_error_inside_evaluate_is_told_with_the_maps(table):

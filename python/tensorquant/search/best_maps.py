@@ -1,6 +1,7 @@
 """From scores and costs to maps."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +91,8 @@ def search(
         evaluate: A function from maps to logits, best of other images than the table's.
         table: Of sensitivity().
         cost: Such as cost_of(facts).
-        margin: The share of accuracy that may be lost, with the standard error of that loss.
+        margin: The share of accuracy that may be lost, with the standard error of that loss. Where the error alone is more than half of it, a
+            warning says how many images would do.
         budget: What the map may cost, in place of a margin.
         refine: Rounds in which single changes are evaluated, two a place.
         labels: Of the images; without them the float model's answers count as right.
@@ -118,4 +120,18 @@ def search(
         else _core.search_margin(*arguments, margin, refine)
     )
     maps = table.maps(found.choices)
-    return Found(maps, tuple(found.choices), found.cost, judge(maps))
+    metrics = judge(maps)
+    if margin is not None:
+        _warn_of_few_images(metrics, margin)
+    return Found(maps, tuple(found.choices), found.cost, metrics)
+
+
+def _warn_of_few_images(metrics: Metrics, margin: float) -> None:
+    if not 0 < margin < 2 * metrics.loss_error:
+        return
+    images = _core.images_factor(metrics.loss_error, margin) * metrics.images
+    warnings.warn(
+        f"{metrics.images} search images tell a loss to +- {metrics.loss_error:.2%}, more than half"
+        f" the margin: about {images:.0f} would do",
+        stacklevel=3,
+    )

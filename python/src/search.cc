@@ -186,6 +186,14 @@ void bind_algorithms(nb::module_& module) {
         return search_budget(problem_of(scores, cost, measure, prepare), budget, rounds);
       },
       "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "budget"_a, "rounds"_a);
+  module.def(
+      "groups_of",
+      [](const std::vector<std::string>& texts, const std::vector<std::string>& ties) {
+        std::vector<LayerPlace> places;
+        for (const std::string& text : texts) places.push_back(layer_place(text));
+        return groups_of(places, ties);
+      },
+      "places"_a, "ties"_a);
   module.def("images_factor", &images_factor, "loss_error"_a, "margin"_a);
   module.def(
       "maps_of_places",

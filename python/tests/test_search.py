@@ -112,6 +112,35 @@ def test_path_ends_at_the_narrowest_and_each_step_is_a_map(table):
     assert " -> " in steps[0].why
 
 
+def test_tied_places_share_a_choice_and_add_their_scores(table):
+    cost = tqs.cost_of(FACTS)
+    steps = tqs.path(table, cost, tie=["weight:[ac]"])
+    for step in steps:
+        a, _, c = step.choices
+        assert a == c
+        assert step.cost == cost(table.specs(step.choices))
+        assert step.score == pytest.approx(
+            sum(row[c] for row, c in zip(table.scores, step.choices))
+        )
+    first = next(step for step in steps if "weight:a" in step.why)
+    assert re.fullmatch(r"weight:a nearest,6,\d -> \S+, weight:c nearest,6,\d -> \S+", first.why)
+    found = tqs.search(evaluate, table, cost, margin=0.3, tie="weights")
+    assert found.choices in [(c, c, c) for c in range(4)]
+    # The narrowest uniform map that holds the margin, since one group has no other ones.
+    holds = [
+        c
+        for c in range(4)
+        for [one] in [tqs.sweep(evaluate, [table.maps([c, c, c])])]
+        if one.loss + one.loss_error <= 0.3
+    ]
+    assert found.choices[0] == max(holds)
+    with pytest.raises(tq.Error, match="'outputs'"):
+        tqs.path(table, cost, tie="outputs")
+    uneven = tqs.Table(table.places, (table.choices[0][:2], *table.choices[1:]), table.metrics)
+    with pytest.raises(tq.Error, match="weight:a and weight:b are tied, and have 2 and 4 choices"):
+        tqs.path(uneven, cost, tie="weights")
+
+
 def test_search_keeps_margins_and_budgets(table):
     cost = tqs.cost_of(FACTS)
     found = tqs.search(evaluate, table, cost, margin=0.2)

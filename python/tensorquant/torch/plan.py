@@ -7,6 +7,7 @@ import torch
 from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import numbered
+from tensorquant.ops.torch import in_transform
 from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
 from tensorquant.torch.operations import (
@@ -58,7 +59,7 @@ class ParameterPlan:
                 quantized = self._tensor.quantize(parameter, steps, spare=spare)
         else:
             quantized = self._tensor.quantize(parameter, steps, spare=spare)
-        if parameter.requires_grad and not quantized.requires_grad:
+        if parameter.requires_grad and not quantized.requires_grad and not in_transform():
             quantized.requires_grad_()
         return quantized
 

@@ -41,6 +41,7 @@ class ParameterPlan:
         self._role = role
         self.quantizers = quantizers
         self.layer = layer
+        self.key = tensor.key
         self._tensor = tensor
 
     def quantized(self, parameter, steps):

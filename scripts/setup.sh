@@ -19,7 +19,7 @@ with_libtorch=(libtorch-dev libopenblas0-openmp libcli11-dev dataset-fashion-mni
 case "$what" in
   core) ;;
   fuzz) packages+=(clang libclang-rt-14-dev) ;;
-  arm) packages+=(g++-aarch64-linux-gnu qemu-user {libhwy,libgtest,libgmock,zlib1g}-dev:arm64) ;;
+  arm) packages+=(g++-aarch64-linux-gnu qemu-user {libhwy,libgtest,libgmock,zlib1g}-dev:arm64 libgomp1:arm64) ;;
   python) packages+=(python3-venv python3-dev dataset-fashion-mnist) ;;
   models) packages+=(python3-venv python3-dev) ;;
   wheel) packages+=(python3-venv "${with_libtorch[@]}") ;;

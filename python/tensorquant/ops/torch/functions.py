@@ -260,7 +260,11 @@ def arithmetic(
     if not operation.is_random:
         step_tensor = None
     needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    may_need_it = float_function is not None and (in_transform() or in_forward_mode())
+    may_need_it = (
+        float_function is not None
+        and not torch.compiler.is_dynamo_compiling()  # which cannot look at either
+        and (in_transform() or in_forward_mode())
+    )
     if not needs_gradient and not may_need_it:
         return arithmetic_op(list(inputs), operation.text, False, step_tensor)[0]
     if float_function is None:

@@ -26,26 +26,29 @@ function(tensorquant_library part)
   set_property(GLOBAL APPEND PROPERTY TENSORQUANT_LIBRARIES tensorquant_${part})
 endfunction()
 
-# Compiles the sources of a target a dozen at a time: of the seconds that one with libtorch takes, most go to the headers.
-# Their names share a namespace then, the anonymous ones too.
+# Compiles the sources of a target a dozen at a time: of the seconds that one with the headers of libtorch, or GoogleTest and JSON, takes,
+# most go to these. Their names share a namespace then, the anonymous ones too.
 function(tensorquant_unity_build target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${TENSORQUANT_UNITY} UNITY_BUILD_BATCH_SIZE 12)
 endfunction()
 
-# tensorquant_test(<name> [LIBTORCH] SOURCES ... LIBRARIES ... LABELS ...): one GoogleTest program, one CTest test.
-# LIBTORCH: its sources include libtorch's headers; of the minute that each took, the tests' own code runs for less than it is optimized.
+# tensorquant_test(<name> [LIBTORCH] [APART] SOURCES ... LIBRARIES ... LABELS ...): one GoogleTest program, one CTest test.
+# LIBTORCH: its sources include libtorch's headers; the tests' own code runs for less than it is optimized. APART: its sources use a name for
+# different things and are compiled one by one.
 # Tests find the repository in TENSORQUANT_SOURCE_DIR and the developers' data, where they exist, beside it in ../shared.
 function(tensorquant_test name)
   if(NOT TENSORQUANT_TESTS)
     return()
   endif()
-  cmake_parse_arguments(TEST "LIBTORCH" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "LIBTORCH;APART" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
   tensorquant_configure(${name})
   target_compile_definitions(${name} PRIVATE TENSORQUANT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} GTest::gmock GTest::gtest_main)
-  if(TEST_LIBTORCH)
+  if(NOT TEST_APART)
     tensorquant_unity_build(${name})
+  endif()
+  if(TEST_LIBTORCH)
     target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
   add_test(NAME ${name} COMMAND ${name})

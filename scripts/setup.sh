@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the project needs on Debian 12 (or a newer Debian or Ubuntu), as root or with sudo. Does nothing where all is there.
-#   scripts/setup.sh [core|wheel|python|models|fuzz|browser]
+#   scripts/setup.sh [core|wheel|python|models|fuzz|arm|browser]
 #       core: without libtorch; wheel: with what a PyTorch wheel needs as well;
 #       python: core, and a virtual environment in build/venv with the array libraries;
 #       fuzz: core, and clang with its libFuzzer;
+#       arm: core, and what compiles it for 64-bit Arm and runs it: compiler, libraries, qemu;
 #       browser: all, and Chromium, in which a test opens a report;
 #       models: core, and one in build/models-venv with PyTorch and libraries of models for it
 set -euo pipefail
@@ -18,6 +19,7 @@ with_libtorch=(libtorch-dev libopenblas0-openmp libcli11-dev dataset-fashion-mni
 case "$what" in
   core) ;;
   fuzz) packages+=(clang libclang-rt-14-dev) ;;
+  arm) packages+=(g++-aarch64-linux-gnu qemu-user {libhwy,libgtest,libgmock,zlib1g}-dev:arm64 libgomp1:arm64) ;;
   python) packages+=(python3-venv python3-dev dataset-fashion-mnist) ;;
   models) packages+=(python3-venv python3-dev) ;;
   wheel) packages+=(python3-venv "${with_libtorch[@]}") ;;
@@ -42,6 +44,7 @@ install_missing() {
     as_root=(sudo)
   fi
   echo "setup: installing ${missing[*]}"
+  [ "$what" != arm ] || "${as_root[@]}" dpkg --add-architecture arm64
   "${as_root[@]}" apt-get update -qq
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }

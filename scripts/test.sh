@@ -11,6 +11,7 @@
 #   scripts/test.sh pytorch-models  the models of torchvision, timm, transformers and diffusers, and the trainers around them,
 #                              in a virtual environment of their own, build/models-venv
 #   scripts/test.sh wheel      C++ with the libtorch of the current PyTorch wheel
+#   scripts/test.sh arm        C++: the core compiled for 64-bit Arm, its tests under qemu
 #   scripts/test.sh fuzz       each fuzz target for a minute (that nothing found so far comes back, every build tests by their corpora)
 #   scripts/test.sh kills [N]  sweeps whose evaluators, ranks, manager and mpirun are killed, in N rounds, a hundred if left out
 #   scripts/test.sh exhaustive every float32 through kernel and reference, for all strings: about an hour
@@ -33,6 +34,11 @@ cpp() {
 core() {
   scripts/setup.sh core
   run_preset core
+}
+
+arm() {
+  scripts/setup.sh arm
+  run_preset arm
 }
 
 asan() {
@@ -123,8 +129,8 @@ exhaustive() {
 
 case "$half" in
   all) cpp; python ;;
-  cpp | python | core | asan | wheel | fuzz | exhaustive) "$half" ;;
+  cpp | python | core | asan | arm | wheel | fuzz | exhaustive) "$half" ;;
   kills) kills "${2:-100}" ;;
   pytorch-models) pytorch_models ;;
-  *) echo "usage: scripts/test.sh [cpp|python|core|asan|wheel|pytorch-models|fuzz|kills|exhaustive]" >&2; exit 2 ;;
+  *) echo "usage: scripts/test.sh [cpp|python|core|asan|arm|wheel|pytorch-models|fuzz|kills|exhaustive]" >&2; exit 2 ;;
 esac

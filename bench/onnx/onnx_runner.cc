@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/base/kept_memory.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/data/npy.h"
 #include "tensorquant/libtorch/model/apply.h"
@@ -112,6 +113,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: onnx_runner MODEL.onnx INPUT.npy OUTPUT.npy\n");
     return 2;
   }
+  tensorquant::keep_freed_memory();  // as the program tensorquant does
   try {
     tensorquant::bench::serve(argv[1], argv[2], argv[3]);
     return 0;

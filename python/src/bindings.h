@@ -10,6 +10,7 @@ void bind_maps(nanobind::module_& module);
 void bind_assign(nanobind::module_& module);
 void bind_arithmetic(nanobind::module_& module);
 void bind_calibration(nanobind::module_& module);
+void bind_report(nanobind::module_& module);
 void bind_search(nanobind::module_& module);
 void bind_c_api(nanobind::module_& module);
 void bind_device_formats(nanobind::module_& module);

@@ -31,6 +31,7 @@ NB_MODULE(_core, module) {
   tensorquant::python::bind_arithmetic(module);
   tensorquant::python::bind_calibration(module);
   tensorquant::python::bind_search(module);
+  tensorquant::python::bind_report(module);
   tensorquant::python::bind_c_api(module);
   tensorquant::python::bind_device_formats(module);
   tensorquant::python::bind_onnx(module);

@@ -18,6 +18,7 @@
 
 #include "python/src/arrays.h"
 #include "python/src/bindings.h"
+#include "python/src/technology_named.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/search/cost.h"
 #include "tensorquant/search/layer_place.h"
@@ -36,6 +37,7 @@ using Scores = std::vector<std::vector<double>>;
 using Cost = std::function<double(const Choices&)>;
 // KL, loss and its standard error.
 using Measure = std::function<std::tuple<double, double, double>(const Choices&)>;
+using Prepare = std::function<void(const std::vector<Choices>&)>;
 
 CostOfChoices cost_of(const Cost& cost) {
   return [&cost](std::span<const std::size_t> choices) {
@@ -43,11 +45,14 @@ CostOfChoices cost_of(const Cost& cost) {
   };
 }
 
-SearchProblem problem_of(const Scores& scores, const Cost& cost, const Measure& measure) {
-  return {scores, cost_of(cost), [&measure](std::span<const std::size_t> choices) {
+SearchProblem problem_of(const Scores& scores, const Cost& cost, const Measure& measure,
+                         const Prepare& prepare) {
+  return {scores, cost_of(cost),
+          [&measure](std::span<const std::size_t> choices) {
             const auto [kl, loss, error] = measure(Choices(choices.begin(), choices.end()));
             return Measurement{kl, loss, error};
-          }};
+          },
+          prepare};
 }
 
 // nearest,bits,F of the least squared error, or the finest that covers all values.
@@ -64,13 +69,6 @@ std::string best_fixed_point(const In<float>& x, int bits, bool cover) {
   for (const auto& candidate : candidates) errors.push_back(squared_error(*candidate, values));
   const auto least = std::min_element(errors.begin(), errors.end()) - errors.begin();
   return candidates[static_cast<std::size_t>(least)]->spec();
-}
-
-const Technology& technology_named(const std::string& name) {
-  for (const Technology& one : all_technologies()) {
-    if (one.name == name) return one;
-  }
-  throw Error("unknown technology '" + name + "': 45nm or 7nm");
 }
 
 // The formats of maps that give places such as "weight:conv1" these quantizers.
@@ -176,14 +174,27 @@ void bind_algorithms(nb::module_& module) {
       "scores"_a, "cost"_a);
   module.def(
       "search_margin",
-      [](const Scores& scores, const Cost& cost, const Measure& measure, double margin,
-         int rounds) { return search_margin(problem_of(scores, cost, measure), margin, rounds); },
-      "scores"_a, "cost"_a, "measure"_a, "margin"_a, "rounds"_a);
+      [](const Scores& scores, const Cost& cost, const Measure& measure, const Prepare& prepare,
+         double margin, int rounds) {
+        return search_margin(problem_of(scores, cost, measure, prepare), margin, rounds);
+      },
+      "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "margin"_a, "rounds"_a);
   module.def(
       "search_budget",
-      [](const Scores& scores, const Cost& cost, const Measure& measure, double budget,
-         int rounds) { return search_budget(problem_of(scores, cost, measure), budget, rounds); },
-      "scores"_a, "cost"_a, "measure"_a, "budget"_a, "rounds"_a);
+      [](const Scores& scores, const Cost& cost, const Measure& measure, const Prepare& prepare,
+         double budget, int rounds) {
+        return search_budget(problem_of(scores, cost, measure, prepare), budget, rounds);
+      },
+      "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "budget"_a, "rounds"_a);
+  module.def(
+      "groups_of",
+      [](const std::vector<std::string>& texts, const std::vector<std::string>& ties) {
+        std::vector<LayerPlace> places;
+        for (const std::string& text : texts) places.push_back(layer_place(text));
+        return groups_of(places, ties);
+      },
+      "places"_a, "ties"_a);
+  module.def("images_factor", &images_factor, "loss_error"_a, "margin"_a);
   module.def(
       "maps_of_places",
       [](const std::vector<std::tuple<std::string, std::string>>& specs) {
@@ -199,6 +210,13 @@ void bind_algorithms(nb::module_& module) {
 }
 
 }  // namespace
+
+const Technology& technology_named(const std::string& name) {
+  for (const Technology& one : all_technologies()) {
+    if (one.name == name) return one;
+  }
+  throw Error("unknown technology '" + name + "': 45nm or 7nm");
+}
 
 void bind_search(nb::module_& module) {
   bind_costs(module);

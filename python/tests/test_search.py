@@ -1,7 +1,8 @@
 """tensorquant.search against brute force and NumPy."""
 
-import concurrent.futures
 import itertools
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -65,11 +66,6 @@ def test_widths_get_the_fraction_of_the_least_squared_error(table):
                 assert error <= ((q.astype(np.float64) - weight) ** 2).sum()
 
 
-def test_an_executor_changes_nothing(table):
-    with concurrent.futures.ThreadPoolExecutor(3) as executor:
-        assert tqs.sensitivity(evaluate, PLACES, widths=[2, 3, 4, 6], executor=executor) == table
-
-
 def test_a_store_has_what_was_evaluated(table, tmp_path):
     calls = []
 
@@ -116,6 +112,35 @@ def test_path_ends_at_the_narrowest_and_each_step_is_a_map(table):
     assert " -> " in steps[0].why
 
 
+def test_tied_places_share_a_choice_and_add_their_scores(table):
+    cost = tqs.cost_of(FACTS)
+    steps = tqs.path(table, cost, tie=["weight:[ac]"])
+    for step in steps:
+        a, _, c = step.choices
+        assert a == c
+        assert step.cost == cost(table.specs(step.choices))
+        assert step.score == pytest.approx(
+            sum(row[c] for row, c in zip(table.scores, step.choices))
+        )
+    first = next(step for step in steps if "weight:a" in step.why)
+    assert re.fullmatch(r"weight:a nearest,6,\d -> \S+, weight:c nearest,6,\d -> \S+", first.why)
+    found = tqs.search(evaluate, table, cost, margin=0.3, tie="weights")
+    assert found.choices in [(c, c, c) for c in range(4)]
+    # The narrowest uniform map that holds the margin, since one group has no other ones.
+    holds = [
+        c
+        for c in range(4)
+        for [one] in [tqs.sweep(evaluate, [table.maps([c, c, c])])]
+        if one.loss + one.loss_error <= 0.3
+    ]
+    assert found.choices[0] == max(holds)
+    with pytest.raises(tq.Error, match="'outputs'"):
+        tqs.path(table, cost, tie="outputs")
+    uneven = tqs.Table(table.places, (table.choices[0][:2], *table.choices[1:]), table.metrics)
+    with pytest.raises(tq.Error, match="weight:a and weight:b are tied, and have 2 and 4 choices"):
+        tqs.path(uneven, cost, tie="weights")
+
+
 def test_search_keeps_margins_and_budgets(table):
     cost = tqs.cost_of(FACTS)
     found = tqs.search(evaluate, table, cost, margin=0.2)
@@ -136,12 +161,40 @@ def test_search_keeps_margins_and_budgets(table):
         )
 
 
-def test_an_error_inside_evaluate_goes_through(table):
-    def broken(maps):
-        raise RuntimeError("no power")
+def test_few_images_for_a_margin_are_told():
+    """One of 100 images is lost and one is won: no loss, +- sqrt(2)/100, and twice as many are needed for half of 2 points."""
+    labels = np.zeros(100, int)
 
-    with pytest.raises(RuntimeError, match="no power"):
+    def evaluate_one(maps):
+        answers = labels.copy()
+        answers[0 if "a" in maps.to_json() else 1] = 1
+        return np.eye(2, dtype=np.float32)[answers]
+
+    metrics = tqs.Metrics(100, 99, 0, 0, 2, 1, 1)
+    table = tqs.Table(("weight:a",), (("nearest,8,7", "nearest,4,3"),), ((metrics, metrics),))
+    cost = tqs.cost_of(FACTS, "bits")
+    with pytest.warns(UserWarning) as told:
+        tqs.search(evaluate_one, table, cost, margin=0.02, labels=labels)
+    assert [str(one.message) for one in told] == [
+        "100 search images tell a loss to +- 1.41%, more than half the margin: about 200 would do"
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tqs.search(evaluate_one, table, cost, margin=0.03, labels=labels)
+
+
+def test_an_error_inside_evaluate_is_told_with_the_maps(table):
+    def broken(maps):
+        if maps.to_json() != "{}":
+            raise RuntimeError("no power")
+        return evaluate(maps)
+
+    widest = re.escape(table.maps([0, 0, 0]).to_json())
+    with pytest.raises(
+        tq.Error, match=f"no result of maps {widest}: RuntimeError: no power"
+    ) as caught:
         tqs.search(broken, table, tqs.cost_of(FACTS), margin=0.1)
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_logits_of_a_wrong_shape_are_an_error():

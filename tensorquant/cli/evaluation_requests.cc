@@ -19,6 +19,7 @@
 #include "tensorquant/cli/image_set.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/load_weights.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/training_run.h"
 
 namespace tensorquant::cli {
@@ -27,6 +28,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kLongestRequest = std::size_t{16} << 20;
+constexpr int kLookForEnd = 200;  // milliseconds
 
 struct NobodyReads : std::exception {};
 
@@ -45,9 +47,11 @@ std::string error_answer(const std::string& reason, bool has_subject = true) {
   return answer.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-// stdin's lines.
+// stdin's lines, until an end is asked for.
 class RequestLines {
  public:
+  explicit RequestLines(const Interrupt& interrupt) : interrupt_(interrupt) {}
+
   struct Line {
     std::string text;
     bool is_whole = true;  // not cut, for its length
@@ -65,12 +69,19 @@ class RequestLines {
       if (line.is_whole) line.text.append(unread_, 0, size);
       unread_.erase(0, end == std::string::npos ? size : size + 1);
       if (end != std::string::npos) return line;
-      if (!read_more()) return line.text.empty() ? std::nullopt : std::optional(line);
+      if (!read_more()) break;
     }
+    if (interrupt_.requested() || line.text.empty()) return std::nullopt;
+    return line;
   }
 
  private:
   bool read_more() {
+    // A signal may end another thread's wait than this one's: it is looked for now and then.
+    pollfd in = {STDIN_FILENO, POLLIN, 0};
+    while (poll(&in, 1, kLookForEnd) <= 0) {
+      if (interrupt_.requested()) return false;
+    }
     std::array<char, 65536> bytes;
     ssize_t got;
     do {
@@ -80,6 +91,7 @@ class RequestLines {
     return got > 0;
   }
 
+  const Interrupt& interrupt_;
   std::string unread_;
 };
 
@@ -181,6 +193,7 @@ ordered_json EvaluationRequests::result(const ordered_json& given) {
   ordered_json answer = measured(on.evaluator, maps);
   answer["data"] = on.data_fingerprint;
   answer["checkpoint"] = on.network.checkpoint;
+  answer["numerics"] = to_line(numeric_libraries());
   return answer;
 }
 
@@ -202,7 +215,7 @@ void serve_requests(const ordered_json& defaults) {
   const Interrupt interrupt;  // of which the first lets the answer be finished
   signal(SIGPIPE, SIG_IGN);
   EvaluationRequests requests(defaults, require_reader);
-  RequestLines lines;
+  RequestLines lines(interrupt);
   try {
     while (const auto line = interrupt.requested() ? std::nullopt : lines.next()) {
       write_line(line->is_whole ? requests.answer(line->text)

@@ -82,4 +82,9 @@ std::string to_text(const NumericLibraries& libraries, int width) {
   return text;
 }
 
+std::string to_line(const NumericLibraries& libraries) {
+  return "libtorch " + libraries.libtorch + " " + libraries.libtorch_target + ", " +
+         libraries.blas + ", oneDNN " + libraries.onednn;
+}
+
 }  // namespace tensorquant::cli

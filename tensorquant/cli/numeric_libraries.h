@@ -22,6 +22,9 @@ NumericLibraries numeric_libraries();
 // {"libtorch": "1.13.1", "blas": null, "blas_file": "/usr/lib/...", ...}
 nlohmann::ordered_json to_json(const NumericLibraries& libraries);
 
+// What bits depend on, as a text that is the same where they must be.
+std::string to_line(const NumericLibraries& libraries);
+
 // Lines of a name in at least `width` columns and what it is.
 std::string to_text(const NumericLibraries& libraries, int width);
 

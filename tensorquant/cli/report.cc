@@ -16,6 +16,7 @@
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/report_model.h"
+#include "tensorquant/report/stored_report.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -32,33 +33,12 @@ struct ReportOptions {
   bool tables = false, as_json = false;
 };
 
-std::string whole_text(const fs::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // Beside an installed program, else where scripts/setup.sh puts them.
 fs::path charts_folder() {
   std::error_code failure;
   const fs::path program = fs::read_symlink("/proc/self/exe", failure);
   const fs::path installed = program.parent_path().parent_path() / "share/tensorquant/charts";
   return !failure && fs::exists(installed, failure) ? installed : fs::path(TENSORQUANT_CHARTS);
-}
-
-ChartLibraries chart_libraries(const ReportOptions& options) {
-  ChartLibraries libraries;
-  if (options.tables) return libraries;
-  const fs::path folder = options.charts.empty() ? charts_folder() : fs::path(options.charts);
-  for (const char* const name : {"vega.min.js", "vega-lite.min.js", "vega-embed.min.js"}) {
-    std::error_code failure;
-    if (!fs::exists(folder / name, failure)) {
-      throw Error((folder / name).string() +
-                  ": is missing, and charts need it: scripts/setup.sh fetches it from npm; with "
-                  "--tables a report does without charts");
-    }
-    libraries.scripts.push_back(whole_text(folder / name));
-  }
-  return libraries;
 }
 
 std::string shared_text(const Store& store, const char* name) {
@@ -100,38 +80,22 @@ std::optional<ImageDataset> activation_images(ReportOptions& options, const Mode
   return options.data.load(info, Split::train);
 }
 
-void add_map(Report& report, const ReportOptions& options) {
-  if (!options.maps.empty()) {
-    report.map_name = options.maps;
-    report.map_reason = "named by --maps";
-  } else if (const EvaluatedMap* const chosen = chosen_map(report.evaluated)) {
-    report.map_name = chosen->name;
-    report.map_reason = "the cheapest of those evaluated on test images";
-  }
+std::optional<NamedMaps> named_maps(const ReportOptions& options) {
+  if (options.maps.empty()) return std::nullopt;
+  return NamedMaps{options.maps, "named by --maps", Override::from_file(options.maps).to_json()};
 }
 
 Report read_report(ReportOptions& options, const Store& store) {
-  Report report;
-  report.store = options.store;
-  report.shared = store.shared();
-  report.evaluated = evaluated_maps(store);
-  if (report.evaluated.maps.empty()) {
-    throw Error(options.store + ": the store holds no evaluated map");
-  }
+  Report report = stored_report(store, options.store);
   const ModelInfo* const info = model_of(store);
   if (info == nullptr && !(options.checkpoint.empty() && options.ranges.empty())) {
     throw Error(
         options.store + ": the store's model, '" + shared_text(store, "model") +
         "', is none of those that come with the program, so nothing is known of its layers");
   }
-  std::string maps;
-  if (!options.maps.empty()) maps = Override::from_file(options.maps).to_json();
+  const std::optional<NamedMaps> named = named_maps(options);
   if (info == nullptr) {
-    add_map(report, options);
-    if (maps.empty() && !report.map_name.empty()) maps = chosen_map(report.evaluated)->maps;
-    if (!maps.empty()) {
-      for (PlaceFormat& place : places_in(maps)) report.places.push_back({std::move(place)});
-    }
+    add_rules(report, tell_of(report, named));
     return report;
   }
   const std::map<std::string, int> seen = read_sufficient_bits(options.ranges);
@@ -141,8 +105,7 @@ Report read_report(ReportOptions& options, const Store& store) {
     model.load(options.checkpoint);
   }
   model.add_costs(report);
-  add_map(report, options);
-  if (maps.empty() && !report.map_name.empty()) maps = chosen_map(report.evaluated)->maps;
+  const std::string maps = tell_of(report, named);
   if (maps.empty()) return report;
   model.add_map(report, maps, seen);
   std::optional<ImageDataset> images;
@@ -154,7 +117,11 @@ Report read_report(ReportOptions& options, const Store& store) {
 void run(ReportOptions& options) {
   options.technology.read();
   const Store store(options.store);
-  const ChartLibraries libraries = chart_libraries(options);
+  const ChartLibraries libraries =
+      options.tables
+          ? ChartLibraries()
+          : chart_libraries(options.charts.empty() ? charts_folder() : fs::path(options.charts),
+                            "with --tables a report does without charts");
   AtomicFile file(options.output);
   const Report report = read_report(options, store);
   file.write(report_html(report, libraries));

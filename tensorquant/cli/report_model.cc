@@ -12,6 +12,7 @@
 #include "tensorquant/libtorch/model/summary.h"
 #include "tensorquant/models/layer_costs.h"
 #include "tensorquant/models/place_tensors.h"
+#include "tensorquant/report/stored_report.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -77,13 +78,8 @@ void ReportedModel::add_costs(Report& report) {
     map.places = places_in_model(*model_);
     if (map.places.size() > 1) map.cost = cost_(formats);
   }
-  report.comparisons.emplace_back("float, 32 bits", cost_of({}));
-  for (const int bits : {16, 8}) {  // whatever the fraction is
-    const std::string quantizer = "\"nearest," + std::to_string(bits) + ",0\"";
-    report.comparisons.emplace_back(
-        "all weights and outputs, " + std::to_string(bits) + " bits",
-        cost_of(Override::from_json("{\"weights\": {\"\": {\"weight\": " + quantizer +
-                                    "}}, \"extrinsic\": " + quantizer + "}")));
+  for (const auto& [name, compared] : compared_maps()) {
+    report.comparisons.emplace_back(name, cost_of(compared));
   }
 }
 

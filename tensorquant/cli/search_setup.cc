@@ -11,6 +11,7 @@
 #include "tensorquant/cli/all_but_one.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/number_option.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/models/fisher.h"
 #include "tensorquant/models/layer_costs.h"
@@ -52,6 +53,7 @@ std::string shared_settings(const SearchOptions& options, const std::string& che
                         {"checkpoint", checkpoint_hash},
                         {"batch_size", options.batch_size},
                         {"threads", options.threads.threads},
+                        {"numerics", to_line(numeric_libraries())},
                         {"tensorquant", TENSORQUANT_VERSION}}
       .dump();
 }

@@ -8,6 +8,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/evaluation_requests.h"
 #include "tensorquant/cli/json_report.h"
+#include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/training_run.h"
 
 namespace tensorquant::cli {
@@ -46,13 +47,17 @@ StoredEvaluations::StoredEvaluations(Store& store, EvaluatedNetwork network,
       purpose_(std::move(purpose)),
       after_(std::move(after)) {}
 
-Task StoredEvaluations::task(const Override& maps) const {
+std::string StoredEvaluations::request(const Override& maps) const {
   ordered_json request = request_;
   request["maps"] = to_json(maps);
   request["strict"] = maps.strict;
+  return request.dump();
+}
+
+Task StoredEvaluations::task(const Override& maps) const {
   ordered_json key = {{"data", images_}, {"maps", to_json(maps)}};
   if (maps.strict) key["strict"] = true;  // then there may be no result
-  return {key.dump(), request.dump()};
+  return {key.dump(), request(maps)};
 }
 
 std::string StoredEvaluations::answer(const std::string& request) {
@@ -79,8 +84,8 @@ std::string StoredEvaluations::record(const Task& task, const std::string& answe
   }
   require_same(made, "data", images_);
   require_same(made, "checkpoint", network_.checkpoint_hash);
-  made.erase("data");
-  made.erase("checkpoint");
+  require_same(made, "numerics", to_line(numeric_libraries()));
+  for (const char* const same : {"data", "checkpoint", "numerics"}) made.erase(same);
   made["maps"] = ordered_json::parse(task.key).at("maps");
   made["purpose"] = purpose_;
   std::string record = made.dump();
@@ -95,6 +100,7 @@ void StoredEvaluations::make(std::span<const Override> maps) {
   OwnProcess own([this](const std::string& request) { return answer(request); });
   TaskSettings settings;
   settings.record = [this](const Task& of, const std::string& text) { return record(of, text); };
+  settings.harmless = request({});
   settings.ends = [this] { return network_.interrupt.requested(); };
   if (after_) settings.after = [this](std::size_t done) { after_(answers_ + done); };
   settings.retry = network_.retry;

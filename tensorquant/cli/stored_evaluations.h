@@ -53,6 +53,7 @@ class StoredEvaluations {
   std::size_t evaluations() const { return evaluations_; }  // those made now
 
  private:
+  std::string request(const Override& maps) const;
   Task task(const Override& maps) const;
   std::string record(const Task& task, const std::string& answer) const;
   std::string answer(const std::string& request);

@@ -170,12 +170,15 @@ void add_sweep(CLI::App& app, Workers* ranks) {
   auto options = std::make_shared<SweepOptions>();
   command->add_option("--maps", options->maps, "JSON files with maps, a result each");
   command->add_option("--list", options->list, "A file with maps as JSON, a line each");
-  command->add_option("--uniform", options->uniform,
-                      "Widths of fixed point, A:B or A,B,..., each at all --places");
+  CLI::Option* const uniform = command->add_option(
+      "--uniform", options->uniform, "Widths of fixed point, A:B or A,B,..., each at all --places");
   options->data.add_to(*command, "t10k-*", {"--data", "--limit"});
   options->setup.add_to(*command, ranks);
-  for (const char* const other : {"--widths", "--choices"}) {
+  for (const char* const other : {"--widths", "--choices", "--metric"}) {
     command->remove_option(command->get_option(other));
+  }
+  for (const char* const of_uniform : {"--places", "--fraction", "--score-data", "--images"}) {
+    command->get_option(of_uniform)->needs(uniform);
   }
   options->shard.add_to(*command);
   add_json(*command, options->as_json);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "tensorquant/base/parallel.h"
 #include "tensorquant/cli/command_line.h"
 #include "tensorquant/cli/evaluator_command.h"
 #include "tensorquant/cli/number_option.h"
@@ -31,6 +32,8 @@ int threads_of(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace tensorquant;
   if (argc > 1 && std::string(argv[1]) == "evaluate") return cli::run_command_line(argc, argv);
-  return run_ranks(argc, argv, cli::evaluator_command(threads_of(argc, argv)),
+  const int threads = threads_of(argc, argv);
+  set_num_threads(threads);  // of a rank that is alone, too
+  return run_ranks(argc, argv, cli::evaluator_command(threads),
                    [&](Workers* ranks) { return cli::run_command_line(argc, argv, ranks); });
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "tensorquant/libtorch/nn/nn.h"
@@ -191,6 +192,30 @@ class BatchNormLayer : public QLayer<BatchNormImpl, BatchNormLayer> {
   std::string type() const override { return "BatchNormalization"; }
 };
 
+// The twins, which while they are plain overwrite inputs that nobody else holds.
+class ReluLayer : public nn::ReLUImpl {
+ public:
+  at::Tensor forward(at::Tensor x) {
+    if (is_active() || !may_overwrite(x, x.sizes())) return nn::ReLUImpl::forward(std::move(x));
+    begin_call(is_training());
+    return x.relu_();
+  }
+};
+
+class AddLayer : public nn::AddImpl {
+ public:
+  at::Tensor forward(const at::Tensor& a, const at::Tensor& b) {
+    const bool is_plain = !is_active() && a.is_floating_point() &&
+                          a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes();
+    for (const auto& [x, other] : {std::tie(a, b), std::tie(b, a)}) {
+      if (!is_plain || !may_overwrite(x, x.sizes())) continue;
+      begin_call(is_training());
+      return x.add_(other);
+    }
+    return nn::AddImpl::forward(a, b);
+  }
+};
+
 template <class Module>
 BuiltLayer of_one_input(std::shared_ptr<Module> module) {
   return {module, [module](const Tensors& in) { return Tensors{module->forward(in[0])}; }};
@@ -242,9 +267,10 @@ BuiltLayer build_conv(const Windows& windows, const NodeView& node, const at::Te
         *scales, 0, 1);
   }
   const BuiltLayer conv = build_product<Conv, Impl>(options, weight, bias, sums);
-  if (symmetric) return conv;
-  return {conv.module, [windows, run = conv.forward](const Tensors& in) {
-            return run({at::constant_pad_nd(in[0], windows.margins(in[0]), 0)});
+  return {conv.module,
+          [windows, symmetric, channels = weight.size(0), run = conv.forward](const Tensors& in) {
+            windows.check_convolution(in[0], channels);
+            return run(symmetric ? in : Tensors{padded(in[0], windows.margins(in[0]), 0)});
           }};
 }
 
@@ -252,18 +278,21 @@ template <class Conv, std::size_t D>
 BuiltLayer build_conv_transpose(const Windows& windows, const NodeView& node,
                                 const at::Tensor& bias) {
   const at::Tensor weight = node.constant(1);
-  const std::int64_t groups = groups_of(node);
-  auto options =
-      torch::nn::ConvTransposeOptions<D>(weight.size(0), weight.size(1) * groups, windows.kernel)
-          .stride(windows.stride)
-          .padding(windows.begin)
-          .output_padding(node.integers("output_padding", Integers(D, 0)))
-          .dilation(windows.dilation)
-          .groups(groups)
-          .bias(bias.defined());
+  const std::int64_t groups = groups_of(node), channels = weight.size(1) * groups;
+  const Integers extra = output_padding_of(node);
+  auto options = torch::nn::ConvTransposeOptions<D>(weight.size(0), channels, windows.kernel)
+                     .stride(windows.stride)
+                     .padding(windows.begin)
+                     .output_padding(extra.empty() ? Integers(D, 0) : extra)
+                     .dilation(windows.dilation)
+                     .groups(groups)
+                     .bias(bias.defined());
   const Conv conv(options);
   set_parameters(*conv, weight, bias);
-  return of_one_input(conv.ptr());
+  return {conv.ptr(), [windows, channels, module = conv.ptr()](const Tensors& in) {
+            windows.check_transposed(in[0], channels);
+            return Tensors{module->forward(in[0])};
+          }};
 }
 
 // The mean of all is that of a global pool, bit for bit, which adds up in another order.
@@ -357,9 +386,12 @@ BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::
   }
   if (type == "Gemm" || type == "MatMul") return build_linear(node, bias, scales);
   if (type == "BatchNormalization") return build_batch_norm(node);
-  if (type == "Relu") return of_one_input(nn::ReLU().ptr());
+  if (type == "Relu") {
+    auto relu = std::make_shared<ReluLayer>();
+    return {relu, [relu](Tensors in) { return Tensors{relu->forward(std::move(in[0]))}; }};
+  }
   if (type == "Add") {
-    auto sum = nn::Add().ptr();
+    auto sum = std::make_shared<AddLayer>();
     return {sum, [sum](const Tensors& in) { return Tensors{sum->forward(in[0], in[1])}; }};
   }
   return {};
@@ -407,7 +439,7 @@ std::string weight_name(const std::string& op_type, std::size_t input) {
 
 BuiltLayer build_passing_layer(const std::string& type) {
   auto module = std::make_shared<PassingLayer>(type);
-  return {module, [module](const Tensors& in) { return module->forward(in).tensors; }};
+  return {module, [module](Tensors in) { return module->forward(std::move(in)).tensors; }};
 }
 
 BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Function& function,
@@ -432,10 +464,9 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
   auto module = std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node),
                                                 parameters_of(node, layer, bias, bias_place),
                                                 weight_axes_of(layer), onnx::output_axis(layer));
-  return {module, [module, adds_behind](const Tensors& in) {
-            Tensors inputs = in;
-            if (adds_behind) inputs.emplace_back();
-            return module->forward(std::move(inputs)).tensors;
+  return {module, [module, adds_behind](Tensors in) {
+            if (adds_behind) in.emplace_back();
+            return module->forward(std::move(in)).tensors;
           }};
 }
 

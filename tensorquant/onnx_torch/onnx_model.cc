@@ -303,8 +303,8 @@ class OnnxModelBuilder {
     const std::string& type = layer.node->op_type;
     onnx_torch::BuiltLayer built = onnx_torch::build_passing_layer(type);
     step.run = step.branches.empty()
-                   ? [move = std::move(step.run),
-                      pass = std::move(built.forward)](const Tensors& in) { return pass(move(in)); }
+                   ? [move = std::move(step.run), pass = std::move(built.forward)](
+                         Tensors in) { return pass(move(std::move(in))); }
                    : std::move(built.forward);
     add_layer({layer.name, type, NamedLayer::Kind::mover}, built.module);
   }
@@ -395,7 +395,7 @@ std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     at::Tensor& slot = slots[slot_of(plan_->inputs[i])];
     slot = std::move(inputs[i]);
-    if (plan_->pass_inputs[i]) slot = plan_->pass_inputs[i]({slot}).front();
+    if (plan_->pass_inputs[i]) slot = std::move(plan_->pass_inputs[i]({slot}).front());
   }
   run_steps(plan_->steps, slots);
   Tensors outputs;

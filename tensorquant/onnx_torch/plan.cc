@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <unordered_set>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 
@@ -85,9 +86,9 @@ void release(const std::vector<ValueId>& ids, Tensors& slots) {
 
 Tensors results_of(const Step& step, Tensors& slots) {
   if (step.branches.empty()) {
-    const Tensors given = values_of(step.inputs, slots);
-    release(step.last_read, slots);
-    return step.run(given);
+    Tensors given = values_of(step.inputs, slots);
+    release(step.last_read, slots);  // so that the step may overwrite them
+    return step.run(std::move(given));
   }
   const at::Tensor& condition = slots[slot_of(step.inputs.front())];
   if (condition.numel() != 1) throw Error("its condition is not one truth value");

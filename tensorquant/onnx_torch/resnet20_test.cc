@@ -59,6 +59,14 @@ const char* const kEightBits =
     R"({"weights": {"": "nearest,8,6"}, "extrinsic": {"": "nearest,8,4"}})";
 const char* const kScaled = R"({
   "weights": {"": "int,8,per=channel,scale=max"}, "extrinsic": {"": "int,8,scale=max"}})";
+// The zeros around a shortcut are a layer of ours, and Pad in a file, which "" does not hit: a
+// scale of the shortcut is found in half of the rows and columns.
+const char* const kScaledWithPad = R"({
+  "weights": {"": "int,8,per=channel,scale=max"},
+  "extrinsic": {"": "int,8,scale=max", "op:Pad": "int,8,scale=max"}})";
+const char* const kScaledWithoutShortcut = R"({
+  "weights": {"": "int,8,per=channel,scale=max"},
+  "extrinsic": {"shortcut": null, "": "int,8,scale=max"}})";
 const char* const kOnce = R"({
   "weights": {"re:conv|linear": "nearest,8,6"},
   "extrinsic": {"": "nearest,12,6"},
@@ -83,12 +91,16 @@ TEST_P(ResNet20, OfAFileWithBatchNormsIsOursToTheBit) {
   expect_same(outputs_of_ours(GetParam()), outputs_of_file("resnet20_legacy_bn", GetParam()));
 }
 
-INSTANTIATE_TEST_SUITE_P(, ResNet20, testing::Values("{}", kEightBits, kOnce),
-                         [](const auto& info) {
-                           return info.index == 0   ? "InFloat"
-                                  : info.index == 1 ? "InEightBits"
-                                                    : "WithOneRoundingASum";
-                         });
+std::string name_of_maps(const testing::TestParamInfo<const char*>& info) {
+  const char* const names[] = {"InFloat", "InEightBits", "WithScales", "WithScalesButOfShortcuts",
+                               "WithOneRoundingASum"};
+  return names[info.index];
+}
+
+INSTANTIATE_TEST_SUITE_P(, ResNet20,
+                         testing::Values("{}", kEightBits, kScaledWithPad, kScaledWithoutShortcut,
+                                         kOnce),
+                         name_of_maps);
 
 // Folded weights are others, and so are the numbers that they are quantized to.
 TEST(ResNet20Test, OfAllFilesHasTheSameClassesUnderOneMap) {

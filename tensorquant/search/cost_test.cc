@@ -180,5 +180,27 @@ TEST(Technology, OfAFileIsCheckedAsItIsRead) {
   fails("{\"name\"", "\"name\"");
 }
 
+// Table 2 of N. Jouppi et al., ISCA 2021, as the article "Deep learning accelerator architecture"
+// (2024) transcribes it: its 45 nm are Horowitz'.
+TEST(Technology, HasTheNumbersOfTheTableThatSourcesQuote) {
+  using Row = std::vector<double>;
+  const auto row = [](const Technology& one) {
+    Row numbers;
+    for (const EnergyLaw& law :
+         {one.integer_add, one.float_add, one.integer_multiply, one.float_multiply}) {
+      numbers.insert(numbers.end(), {law.narrow_bits, law.narrow, law.wide_bits, law.wide});
+    }
+    for (const auto& [kib, energy] : one.sram) numbers.insert(numbers.end(), {kib, energy});
+    numbers.push_back(one.dram);
+    return numbers;
+  };
+  EXPECT_EQ(row(all_technologies()[0]),
+            (Row{8, 0.03, 32, 0.1, 16,   0.4, 32,  0.9, 8, 0.2, 32, 3.1, 16, 1.1, 32, 3.7,  //
+                 8, 10,   32, 20,  1024, 100, 1300}));
+  EXPECT_EQ(row(all_technologies()[1]), (Row{8, 0.007, 32, 0.03, 16,   0.16, 32,  0.38,
+                                             8, 0.07,  32, 1.48, 16,   0.34, 32,  1.31,  //
+                                             8, 7.5,   32, 8.5,  1024, 14,   1300}));
+}
+
 }  // namespace
 }  // namespace tensorquant

@@ -1,6 +1,7 @@
 #include "tensorquant/store/store.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,7 +36,7 @@ std::string own_name() {
   return std::string(host.data()) + "-" + std::to_string(getpid()) + "-" + std::to_string(time);
 }
 
-constexpr std::array<const char*, 2> kEvents = {"started", "died"};
+constexpr std::array<const char*, 3> kEvents = {"started", "died", "stopped"};
 
 bool is_failure(const std::string& record) { return json::parse(record).contains("error"); }
 
@@ -101,6 +102,21 @@ std::optional<std::pair<std::string, std::string>> event_in(const json& line) {
   return std::nullopt;
 }
 
+// The lock of a file's writer, which the system drops however the process ends. Waits for those who
+// only look whether it is there.
+void lock(int descriptor) {
+  while (flock(descriptor, LOCK_EX) != 0 && errno == EINTR) {
+  }
+}
+
+bool is_locked(const fs::path& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool locked = flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  close(descriptor);
+  return locked;
+}
+
 bool is_record_file(const fs::path& path) {
   return path.filename().string().starts_with("records-") && path.extension() == ".jsonl";
 }
@@ -161,23 +177,41 @@ void Store::refresh() {
     if (is_record_file(entry.path()) && entry.path() != own_) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
-  for (const fs::path& path : files) {
-    const std::string text = text_of(path);
-    Position& at = read_[path];
-    for (std::size_t end; (end = text.find('\n', at.bytes)) != std::string::npos;) {
-      const std::string origin = path.string() + ":" + std::to_string(at.lines + 1);
-      json line = object_of(std::string_view(text).substr(at.bytes, end - at.bytes), origin);
-      if (const auto event = event_in(line)) {
-        ++events_[*event];
-      } else if (!line.contains("key") || !line["key"].is_string()) {
-        throw Error(origin + ": no \"key\", which must be a text");
-      } else {
-        const std::string key = line["key"];
-        line.erase("key");
-        add(key, line.dump(), origin);
-      }
-      at = {end + 1, at.lines + 1};
+  for (const fs::path& path : files) read(path, read_[path]);
+}
+
+void Store::read(const fs::path& path, Reading& reading) {
+  // Before its lines, so that those of a process that is gone are all there.
+  reading.writer_lives = is_locked(path);
+  const std::string text = text_of(path);
+  const auto end_one = [&reading](const std::string& key) {
+    const auto found = reading.open_starts.find(key);
+    if (found != reading.open_starts.end() && --found->second == 0) {
+      reading.open_starts.erase(found);
     }
+  };
+  for (std::size_t end; (end = text.find('\n', reading.bytes)) != std::string::npos;) {
+    const std::string origin = path.string() + ":" + std::to_string(reading.lines + 1);
+    json line =
+        object_of(std::string_view(text).substr(reading.bytes, end - reading.bytes), origin);
+    if (const auto event = event_in(line)) {
+      const auto& [name, key] = *event;
+      ++events_[*event];
+      if (name == "started") {
+        ++reading.open_starts[key];
+      } else {
+        end_one(key);
+      }
+    } else if (!line.contains("key") || !line["key"].is_string()) {
+      throw Error(origin + ": no \"key\", which must be a text");
+    } else {
+      const std::string key = line["key"];
+      line.erase("key");
+      add(key, line.dump(), origin);
+      end_one(key);
+    }
+    reading.bytes = end + 1;
+    ++reading.lines;
   }
 }
 
@@ -203,6 +237,16 @@ std::size_t Store::count(const std::string& event, const std::string& key) const
   return found == events_.end() ? 0 : found->second;
 }
 
+std::size_t Store::lost_starts(const std::string& key) const {
+  std::size_t lost = 0;
+  for (const auto& [path, reading] : read_) {
+    if (reading.writer_lives) continue;
+    const auto found = reading.open_starts.find(key);
+    if (found != reading.open_starts.end()) lost += found->second;
+  }
+  return lost;
+}
+
 // One write(), and for a record one fdatasync(): a line is there whole or, after a crash, without
 // its end.
 void Store::append(const std::string& line, bool to_disk) {
@@ -210,6 +254,7 @@ void Store::append(const std::string& line, bool to_disk) {
     own_ = folder_ / ("records-" + own_name() + ".jsonl");
     descriptor_ = open(own_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
     if (descriptor_ < 0) throw Error(own_.string() + ": " + system_reason());
+    lock(descriptor_);
   }
   const off_t before = lseek(descriptor_, 0, SEEK_END);
   errno = 0;

@@ -13,6 +13,7 @@
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/test_files.h"
+#include "tensorquant/base/test_process.h"
 
 namespace tensorquant {
 namespace {
@@ -169,6 +170,42 @@ TEST_F(StoreTest, CountsWhatHappenedToAKeyOverAllProcesses) {
   EXPECT_EQ(store.count("started", "b"), 1U);
   EXPECT_EQ(store.count("died", "b"), 0U);
   EXPECT_EQ(store.size(), 0U);
+}
+
+TEST_F(StoreTest, AStartIsLostWhereItsProcessIsGoneAndLeftNoOutcome) {
+  Store(runs(), kShared);
+  const std::string start = "{\"started\":\"a\"}\n";
+  write_lines("host-1-1", start + "{\"died\":\"a\"}\n" + start + "{\"stopped\":\"a\"}\n" + start +
+                              "{\"started\":\"b\"}\n");
+  write_lines("host-2-1", start + start + "{\"key\":\"b\",\"kl\":1}\n");
+  Store store(runs(), kShared);
+  EXPECT_EQ(store.lost_starts("a"), 3U);
+  EXPECT_EQ(store.lost_starts("b"), 1U);  // another process' record is no outcome of it
+  EXPECT_EQ(store.lost_starts("c"), 0U);
+  write_lines("host-2-1",
+              start + start + "{\"key\":\"b\",\"kl\":1}\n{\"error\":\"died\",\"key\":\"a\"}\n");
+  store.refresh();
+  EXPECT_EQ(store.lost_starts("a"), 2U);
+}
+
+TEST_F(StoreTest, NoStartOfAProcessThatLivesIsLostButAllWhenItIsKilled) {
+  TestProcess manager([this](TestProcess::Self& self) {
+    Store store(runs(), kShared);
+    store.note("started", "a", false);
+    self.ready();
+    self.wait_for_ever();
+  });
+  Store store(runs(), kShared);
+  store.note("started", "b", false);
+  for (int look = 0; look < 2; ++look) {
+    EXPECT_EQ(store.count("started", "a"), 1U);
+    EXPECT_EQ(store.lost_starts("a"), 0U);
+    store.refresh();
+  }
+  manager.end(SIGKILL);
+  store.refresh();
+  EXPECT_EQ(store.lost_starts("a"), 1U);
+  EXPECT_EQ(store.lost_starts("b"), 0U);  // its own
 }
 
 TEST_F(StoreTest, AnErrorStandsUntilThereIsAResult) {

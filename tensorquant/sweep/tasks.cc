@@ -26,6 +26,8 @@ std::string failure(const std::string& reason) {
   return json{{"error", reason}}.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+std::size_t difference(std::size_t now, std::size_t before) { return now - std::min(before, now); }
+
 class Manager {
  public:
   Manager(Store& store, std::span<const Task> tasks, Workers& workers, const TaskSettings& settings)
@@ -36,23 +38,32 @@ class Manager {
       ++all_;
       const bool has_record = store.find(task.key).has_value();
       if (has_record && !(settings.retry && has_failed(store, task.key))) continue;
-      Open one = {&task, 0, 0};
+      Open one = {.task = &task};
       // What is tried again has a clean sheet.
-      if (has_record) one = {&task, count("died", task), count("started", task)};
+      if (has_record) {
+        one.old_deaths = store.count("died", task.key);
+        one.old_lost_starts = store.lost_starts(task.key);
+      }
       open_.push_back(one);
     }
     done_ = all_ - open_.size();
-    // By all starts, those before a retry, too: what took the job along once may do it again.
-    std::stable_sort(open_.begin(), open_.end(), [this](const Open& a, const Open& b) {
-      return count("started", *a.task) < count("started", *b.task);
+    // By all starts, those before a retry, too: what took the job along once may do it again. And
+    // what another manager evaluates now may have a result when its turn comes.
+    std::stable_sort(open_.begin(), open_.end(), [&store](const Open& a, const Open& b) {
+      return store.count("started", a.task->key) < store.count("started", b.task->key);
     });
   }
 
   std::size_t run() {
-    while (done_ < all_) {
-      if (!stops()) give_out();
-      if (running_ == 0) break;
-      if (const std::optional<Outcome> outcome = workers_.wait(kLook)) take(*outcome);
+    try {
+      while (done_ < all_ || asked_) {
+        stops() ? give_back() : give_out();
+        if (running_ == 0) break;
+        if (const std::optional<Outcome> outcome = workers_.wait(kLook)) take(*outcome);
+      }
+    } catch (...) {
+      give_back();
+      throw;
     }
     if (done_ < all_) throw Error("interrupted");
     return evaluations_;
@@ -61,18 +72,21 @@ class Manager {
  private:
   struct Open {
     const Task* task;
-    std::size_t old_deaths, old_starts;
+    std::size_t old_deaths = 0, old_lost_starts = 0;
+    std::size_t unnoted_deaths = 0;  // before any evaluator has answered
+    std::string death = {};          // the last one
   };
 
   bool stops() const { return settings_.ends && settings_.ends(); }
-  std::size_t count(const char* event, const Task& task) const {
-    return store_.count(event, task.key);
+  std::size_t deaths(const Open& one) const {
+    return difference(store_.count("died", one.task->key), one.old_deaths) + one.unnoted_deaths;
   }
-  std::size_t deaths(const Open& one) const { return count("died", *one.task) - one.old_deaths; }
-  std::size_t starts(const Open& one) const { return count("started", *one.task) - one.old_starts; }
+  std::size_t lost_starts(const Open& one) const {
+    return difference(store_.lost_starts(one.task->key), one.old_lost_starts);
+  }
 
   // Where the whole job ends its tasks are all suspects; only one that runs by itself is found out.
-  bool is_suspect(const Open& one) const { return starts(one) >= deaths(one) + kAlone; }
+  bool is_suspect(const Open& one) const { return lost_starts(one) >= kAlone; }
 
   // By another manager on the same store, meanwhile.
   bool was_done_elsewhere(const Open& one) {
@@ -84,6 +98,7 @@ class Manager {
   }
 
   void give_out() {
+    if (!accused_.empty()) return ask_harmless();
     for (std::size_t worker = 0; worker < at_.size(); ++worker) {
       while (!at_[worker] && !open_.empty()) {
         const Open one = open_.front();
@@ -95,8 +110,8 @@ class Manager {
         if (running_ > 0 && (is_alone_ || is_suspect(one))) return;
         open_.pop_front();
         is_alone_ = is_suspect(one);
-        if (starts(one) >= deaths(one) + kLostStarts) {
-          finish(one, failure("started " + std::to_string(starts(one)) +
+        if (const std::size_t lost = lost_starts(one); lost >= kLostStarts) {
+          finish(one, failure("started " + std::to_string(lost) +
                               " times, and each time all ended before it had a result"));
           continue;
         }
@@ -108,22 +123,79 @@ class Manager {
     }
   }
 
+  // Of one worker, while no other gets anything new.
+  void ask_harmless() {
+    const auto free = std::find(at_.begin(), at_.end(), std::nullopt);
+    if (asked_ || free == at_.end()) return;
+    asked_ = static_cast<std::size_t>(free - at_.begin());
+    workers_.give(*asked_, settings_.harmless);
+    ++running_;
+  }
+
   void take(const Outcome& outcome) {
-    const Open one = *std::exchange(at_[outcome.worker], std::nullopt);
     --running_;
-    ++evaluations_;
-    if (!outcome.died) {
-      has_answers_ = true;
-      return finish(one, outcome.text);
-    }
-    store_.note("died", one.task->key, false);
-    if (deaths(one) < kDeaths) return open_.push_back(one);
-    finish(one, failure("its evaluator died " + std::to_string(kDeaths) + " times, at last " +
-                        outcome.text));
-    // Nothing but deaths is no fault of the tasks, unless there is but one.
-    if (!has_answers_ && ++killers_ == kDeaths) {
+    if (asked_ == outcome.worker) {
+      asked_.reset();
+      if (!outcome.died) return believe_deaths();
+      if (++harmless_deaths_ < kDeaths) return;
       throw Error("evaluators do nothing but die, at last " + outcome.text);
     }
+    ++evaluations_;
+    Open& one = *at_[outcome.worker];
+    if (!outcome.died) {
+      believe_deaths();
+      finish(one, outcome.text);
+    } else if (stops()) {
+      give_back();  // the signal may have been for the evaluator, too
+      open_.push_back(one);
+    } else {
+      ++one.unnoted_deaths;
+      one.death = outcome.text;
+      if (has_answers_) note_deaths(one, "died");
+      count_deaths(one);
+    }
+    at_[outcome.worker].reset();
+  }
+
+  void count_deaths(const Open& one) {
+    if (deaths(one) < kDeaths) return open_.push_back(one);
+    if (!has_answers_) return accused_.push_back(one);
+    finish(one, failure("its evaluator died " + std::to_string(kDeaths) + " times, at last " +
+                        one.death));
+  }
+
+  // Evaluators can answer: one that dies does so of its task.
+  void believe_deaths() {
+    if (std::exchange(has_answers_, true)) return;
+    for_each_open([this](Open& one) { note_deaths(one, "died"); });
+    for (const Open& one : std::exchange(accused_, {})) count_deaths(one);
+  }
+
+  void note_deaths(Open& one, const char* event) {
+    for (; one.unnoted_deaths > 0; --one.unnoted_deaths) store_.note(event, one.task->key, false);
+  }
+
+  // What this process starts and does not see the end of is no fault of the tasks. They may yet
+  // have results, where they are waited for.
+  void give_back() noexcept {
+    if (std::exchange(has_given_back_, true)) return;
+    try {
+      for_each_open([this](Open& one) { note_deaths(one, "stopped"); });
+      for (const std::optional<Open>& one : at_) {
+        if (one) store_.note("stopped", one->task->key, false);
+      }
+    } catch (const std::exception&) {
+      // A store that cannot be written is the error already, or that of the next result.
+    }
+  }
+
+  template <typename Function>
+  void for_each_open(Function function) {
+    for (std::optional<Open>& one : at_) {
+      if (one) function(*one);
+    }
+    for (Open& one : open_) function(one);
+    for (Open& one : accused_) function(one);
   }
 
   void finish(const Open& one, const std::string& answer) {
@@ -139,9 +211,11 @@ class Manager {
   Workers& workers_;
   std::vector<std::optional<Open>> at_;  // each worker
   std::deque<Open> open_;
+  std::vector<Open> accused_;         // of their third death, before any answer
+  std::optional<std::size_t> asked_;  // the worker that has the harmless request
   std::chrono::steady_clock::time_point refreshed_ = std::chrono::steady_clock::now();
-  std::size_t all_ = 0, done_ = 0, running_ = 0, evaluations_ = 0, killers_ = 0;
-  bool has_answers_ = false, is_alone_ = false;
+  std::size_t all_ = 0, done_ = 0, running_ = 0, evaluations_ = 0, harmless_deaths_ = 0;
+  bool has_answers_ = false, is_alone_ = false, has_given_back_ = false;
 };
 
 }  // namespace

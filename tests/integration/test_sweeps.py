@@ -107,6 +107,16 @@ class AnEvaluator(unittest.TestCase):
         options = "--model lenet --checkpoint lenet.safetensors --data . --limit 7".split()
         self.assertEqual([answer["images"] for answer in self.answers("{}", "{}", options=options)], [7, 7])
 
+    def test_ends_by_a_signal_while_it_waits(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with start(PROGRAM, "evaluate", "--requests", stdin=subprocess.PIPE) as process:
+                process.stdin.write(json.dumps(self.request) + "\n" + '{"model"')
+                process.stdin.flush()
+                self.assertEqual(json.loads(process.stdout.readline())["images"], 20)
+                process.send_signal(number)
+                self.assertEqual(process.wait(LONGEST), 0)
+                self.assertEqual((process.stdout.read(), process.stderr.read()), ("", ""))
+
     def test_ends_when_nobody_reads(self):
         process = start(PROGRAM, "evaluate", "--requests", stdin=subprocess.PIPE)
         process.stdout.close()
@@ -144,6 +154,8 @@ class ASweep(unittest.TestCase):
         if HAS_MPI:
             self.assertEqual(self.table(*MPIRUN, "-n", "3", MPI_PROGRAM, store="runs3"), alone)
             self.assertEqual(self.table(*MPIRUN, "-n", "1", MPI_PROGRAM, store="runs4"), alone)
+            # One rank has one thread, too: another number would be another store.
+            self.assertEqual(self.table(*MPIRUN, "-n", "1", MPI_PROGRAM, store="runs1"), alone | {"evaluations": 0})
 
     def test_finds_the_same_maps_whoever_evaluates(self):
         files = []
@@ -164,7 +176,6 @@ class ASweep(unittest.TestCase):
     def test_goes_on_without_a_map_that_is_wrong(self):
         (FOLDER / "list.jsonl").write_text('{"weights": {"=nowhere": "nearest,8,6"}}\n\n{"weights": "nearest,8,6"}\n')
         options = "--model lenet --checkpoint lenet.safetensors --data . --store runs --list list.jsonl".split()
-        options += ["--score-data", "."]
         for jobs in (["--threads", "1"], ["--jobs", "2"]):
             done = run(PROGRAM, "sweep", *options, *jobs, "--json")
             self.assertEqual(done.returncode, 1)
@@ -215,6 +226,20 @@ class ASweep(unittest.TestCase):
             self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1))
             self.assertIn(said, done.stderr)
         self.assertIn("--uniform", run(PROGRAM, "sweep", *NETWORK[:4], "--store", "runs").stderr)
+        for option in ("--places weights", "--fraction cover", "--score-data .", "--images 20"):
+            done = run(PROGRAM, "sweep", *NETWORK[:4], "--store", "runs", "--maps", "maps.json", *option.split())
+            self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1))
+            self.assertIn(option.split()[0] + " requires --uniform", done.stderr)
+
+    def test_refuses_a_store_of_other_numerics(self):
+        self.expect_good(run(PROGRAM, "sensitivity", *NETWORK, "--store", "runs", "--jobs", "1"))
+        shared = FOLDER / "runs" / "store.json"
+        settings = json.loads(shared.read_text())
+        self.assertIn("libtorch", settings["numerics"])
+        shared.write_text(json.dumps(settings | {"numerics": "another libtorch"}))
+        done = run(PROGRAM, "sensitivity", *NETWORK, "--store", "runs", "--jobs", "1")
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1))
+        self.assertIn("another libtorch", done.stderr)
 
 
 def is_running(process):
@@ -229,7 +254,7 @@ class ThePage(unittest.TestCase):
     short = {
         "sensitivity": "--widths 8,3 --images 20 --score-data .",
         "search": "--widths 8,3 --images 20 --search-images 30 --refine 0 --data . --score-data .",
-        "sweep": "--images 20 --limit 10 --data . --score-data .",
+        "sweep": "--limit 10 --data .",
     }
 
     def setUp(self):
@@ -251,6 +276,8 @@ class ThePage(unittest.TestCase):
                 continue
             command = next(word for word in words if word in self.short)
             more = self.short[command].split()
+            if "--uniform" in words:
+                more += ["--images", "20", "--score-data", "."]
             done = run(*words, *more)
             self.assertEqual(done.returncode, 0, f"{line}: {done.stderr}")
             count += 1

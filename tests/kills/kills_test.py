@@ -33,10 +33,13 @@ TASKS, MILLISECONDS = 60, 40
 
 
 def kill(process, number=signal.SIGKILL):
+    """Whether it lived."""
+    lived = lives(process)
     try:
         os.kill(process, number)
     except ProcessLookupError:
         pass
+    return lived
 
 
 def lives(process):
@@ -131,10 +134,12 @@ class Kills(unittest.TestCase):
     def kill_evaluators(self, mpi):
         sweep = self.sweep()
         process = sweep.start(3, mpi=mpi)
+        kills = 0
         for more in (3, 6, 11):
             sweep.wait_for(more, process)
-            kill(sweep.starts()[-1 - sweep.random.randrange(3)][1])
+            kills += kill(sweep.starts()[-1 - sweep.random.randrange(3)][1])
         self.end_of(process)
+        self.assertGreater(kills, 0)
         self.expect_whole(sweep, extra=3)
         self.expect_no_orphans(sweep)
 
@@ -142,15 +147,16 @@ class Kills(unittest.TestCase):
         """The whole sweep ends, twice, and is started again with other numbers of workers."""
         sweep = self.sweep()
         numbers = [3, 2, 4]
+        kills = 0
         for workers, more in zip(numbers, (5, 10)):
             process = sweep.start(workers, mpi=mpi)
             sweep.wait_for(more, process)
-            for one in victim(sweep, process):
-                kill(one)
+            kills += sum(map(kill, victim(sweep, process)))
             process.communicate(timeout=LONGEST)
             # Ranks may outlive mpirun, even until all is done.
             self.assertTrue(process.returncode != 0 or len(sweep.starts()) >= TASKS)
             self.expect_no_orphans(sweep)
+        self.assertGreater(kills, 0)
         self.end_of(sweep.start(numbers[-1], mpi=mpi))
         self.expect_whole(sweep, extra=numbers[0] + numbers[1] + 2)
         self.assertEqual(self.end_of(sweep.start(2, mpi=mpi))["evaluations"], 0)

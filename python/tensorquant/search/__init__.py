@@ -5,7 +5,9 @@ Works on any function from maps to logits: a model of any framework, a simulator
 
 from tensorquant.search.best_maps import Found, Step, path, search
 from tensorquant.search.costs import Cost, LayerFacts, cost_names, cost_of
+from tensorquant.search.evaluations import Metrics, sweep
 from tensorquant.search.exact import exact
+from tensorquant.search.report import report
 from tensorquant.search.sensitivity import Table, sensitivity
 from tensorquant.search.store import Store
 
@@ -13,6 +15,7 @@ __all__ = [
     "Cost",
     "Found",
     "LayerFacts",
+    "Metrics",
     "Step",
     "Store",
     "Table",
@@ -20,6 +23,8 @@ __all__ = [
     "cost_of",
     "exact",
     "path",
+    "report",
     "search",
     "sensitivity",
+    "sweep",
 ]

@@ -16,6 +16,9 @@ class Store:
         folder: Made if it is not there.
         shared: What decides all results and cannot be seen here, such as model="mine", data="val-2026": anything that JSON has.
 
+    Attributes:
+        folder: Where it lies.
+
     Raises:
         Error: The folder's records are of other settings, or contradict each other.
 
@@ -28,7 +31,8 @@ class Store:
     """
 
     def __init__(self, folder: str | os.PathLike, **shared: Any):
-        self._core = _core.Store(os.fspath(folder), json.dumps(shared))
+        self.folder = os.fspath(folder)
+        self._core = _core.Store(self.folder, json.dumps(shared))
 
     def find(self, key: str) -> dict | None:
         """The record of that key; None where there is none."""

@@ -10,6 +10,7 @@ import threading
 import torch
 from torch.overrides import handle_torch_function
 
+from tensorquant.ops.torch import in_transform
 from tensorquant.torch.torch_internals import is_watched
 
 
@@ -28,7 +29,7 @@ class Frame:
         plan: The ModulePlan of the module.
         numbers: The steps of the model's forward in training, or in inference if it is one.
         steps: Those of this module, which may be in inference alone.
-        is_root: Whether no other forward of the model runs around it.
+        below: The frame of the model's forward around it; None for the outermost, the root.
         has_mode: Whether functions are watched already.
 
     Attributes:
@@ -36,16 +37,18 @@ class Frame:
         reads_float: Whether parameters are read as they are.
     """
 
-    def __init__(self, plan, numbers, steps, is_root, has_mode):
+    def __init__(self, plan, numbers, steps, below, has_mode):
         self.plan = plan
         self.numbers = numbers
         self.steps = steps
-        self.is_root = is_root
+        self.is_root = below is None
+        self._root = self if below is None else below._root
         self.has_mode = has_mode
         self.is_quiet = False
         self.reads_float = False
         self.counts = {}  # of the operations so far, by name
         self._quantized = {}  # by the plans of parameters: the one read, and its quantized values
+        self._kept = {}  # of a root: what is read in several frames, and what of it is still as it was
 
     def read(self, plan, parameter):
         """The quantized values of a parameter: the same tensor at each reading."""
@@ -53,10 +56,25 @@ class Frame:
             return parameter
         found = self._quantized.get(plan)
         if found is None or found[0] is not parameter:
-            found = self.run_unseen(_read, plan, parameter, self.steps)
-            self._quantized[plan] = found
+            found = self._quantized[plan] = self._read(plan, parameter)
             self.notice_reading(plan.layer)
         return found[1]
+
+    def _read(self, plan, parameter):
+        """Quantizes a parameter, but once in all for one that several layers read: tied weights."""
+        key = plan.key
+        if key is None or torch.compiler.is_compiling() or in_transform():
+            return self.run_unseen(_read, plan, parameter, self.steps)
+        kept, read_again = self._root._kept, plan.layer.model.read_again
+        state = _version(parameter), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        if key in kept:
+            read_again.add(key)
+            found, its_state = kept[key]
+            if found is not None and found[0] is parameter and its_state == state:
+                return found
+        found = self.run_unseen(_read, plan, parameter, self.steps)
+        kept[key] = found if key in read_again else None, state
+        return found
 
     def notice_reading(self, layer):
         """Remembers in whose forward a parameter of a layer is read, if not in its own."""
@@ -92,13 +110,13 @@ def push(plan, training):
     """A frame for a forward that begins."""
     below = top()
     steps = plan.model.steps
-    is_root = below is None or below.plan.model is not plan.model
+    around = below if below is not None and below.plan.model is plan.model else None
     if steps is None:
         numbers = mine = None
     else:
-        numbers = steps.of_forward(training) if is_root else below.numbers
+        numbers = steps.of_forward(training) if around is None else around.numbers
         mine = numbers if training else steps.inference
-    frame = Frame(plan, numbers, mine, is_root, _has_mode(below))
+    frame = Frame(plan, numbers, mine, around, _has_mode(below))
     _stack.frames.append(frame)
     return frame
 

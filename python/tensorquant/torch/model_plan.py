@@ -24,6 +24,7 @@ class ModelPlan:
         gradients: ParameterGradients, for optimizers.
         ranges: A RangeRecorder that counts, or None.
         observer: Gets the names and tensors of outputs and operations; or None.
+        read_again: The keys of those parameters that several frames of a forward have read.
         spare: The Spare of large parameters, one after the other.
     """
 
@@ -34,6 +35,7 @@ class ModelPlan:
         self.gradients = []
         self.observer = self.ranges = None
         self.keeps_scales = keeps_scales
+        self.read_again = set()
         self.spare = Spare()
         self._strict = strict
         self._has_run = self._is_rehearsal = self._has_told = False

@@ -7,6 +7,7 @@ import torch
 from tensorquant._core import Error
 from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import numbered
+from tensorquant.ops.torch import in_transform
 from tensorquant.torch import frames, rounded
 from tensorquant.torch.axes import axes_around, output_axes, output_axis
 from tensorquant.torch.operations import (
@@ -40,6 +41,7 @@ class ParameterPlan:
         self._role = role
         self.quantizers = quantizers
         self.layer = layer
+        self.key = tensor.key
         self._tensor = tensor
 
     def quantized(self, parameter, steps):
@@ -58,7 +60,7 @@ class ParameterPlan:
                 quantized = self._tensor.quantize(parameter, steps, spare=spare)
         else:
             quantized = self._tensor.quantize(parameter, steps, spare=spare)
-        if parameter.requires_grad and not quantized.requires_grad:
+        if parameter.requires_grad and not quantized.requires_grad and not in_transform():
             quantized.requires_grad_()
         return quantized
 

@@ -37,6 +37,19 @@ class TensorPlan:
         its = traits(self._spec)
         return its.is_elementwise and not its.is_random
 
+    @property
+    def key(self):
+        """Equal for plans that make one tensor of a parameter; None if each is to make its own.
+
+        So is what autograd keeps something of: a checkpoint counts that.
+        """
+        if self._own is not None:
+            return None
+        its = traits(self._spec)
+        if its.is_random or not its.is_straight_through:
+            return None
+        return self._spec, self._context, self._keeps_scales
+
     def quantize(self, x, steps, axes=None, stream=None, spare=None):
         """A quantized tensor.
 

@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <limits>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/onnx_torch/operators/operators.h"
@@ -12,6 +14,20 @@ namespace {
 template <at::Tensor (*function)(const at::Tensor&)>
 Function activation(const NodeView&) {
   return [](const Tensors& in) { return Tensors{function(in[0])}; };
+}
+
+// The same where the input is no longer needed: the result goes there.
+template <at::Tensor (*function)(const at::Tensor&), at::Tensor& (*overwrite)(at::Tensor&)>
+Function activation(const NodeView&) {
+  return [](Tensors in) {
+    if (may_overwrite(in[0], in[0].sizes())) return Tensors{overwrite(in[0])};
+    return Tensors{function(in[0])};
+  };
+}
+
+at::Tensor clamped(at::Tensor x, const c10::optional<at::Scalar>& lowest,
+                   const c10::optional<at::Scalar>& highest) {
+  return may_overwrite(x, x.sizes()) ? x.clamp_(lowest, highest) : at::clamp(x, lowest, highest);
 }
 
 at::Tensor softplus(const at::Tensor& x) { return at::softplus(x); }
@@ -69,7 +85,9 @@ Function shrink(const NodeView& node) {
 
 Function hard_sigmoid(const NodeView& node) {
   return [alpha = node.number("alpha", 0.2), beta = node.number("beta", 0.5)](const Tensors& in) {
-    return Tensors{at::clamp(in[0] * alpha + beta, 0, 1)};
+    at::Tensor y = in[0] * alpha;
+    y = at::GradMode::is_enabled() ? y + beta : y.add_(beta);
+    return Tensors{clamped(std::move(y), 0, 1)};
   };
 }
 
@@ -79,12 +97,26 @@ Function gelu(const NodeView& node) {
   };
 }
 
+// A bound of a Clip that is known before the model runs.
+c10::optional<at::Scalar> bound_of(const NodeView& node, std::size_t i) {
+  const at::Tensor bound = node.constant(i);
+  return bound.defined() ? c10::optional<at::Scalar>(bound.item()) : c10::nullopt;
+}
+
 // The bounds are attributes before operator set 11, then inputs.
 Function clip(const NodeView& node) {
   if (node.version() < 11) {
     const double lowest = node.number("min", std::numeric_limits<float>::lowest());
     const double highest = node.number("max", std::numeric_limits<float>::max());
-    return [=](const Tensors& in) { return Tensors{at::clamp(in[0], lowest, highest)}; };
+    return [=](Tensors in) { return Tensors{clamped(std::move(in[0]), lowest, highest)}; };
+  }
+  const auto is_known = [&](std::size_t i) {
+    return !node.has_input(i) || (node.constant(i).defined() && node.constant(i).numel() == 1);
+  };
+  if (is_known(1) && is_known(2) && (node.has_input(1) || node.has_input(2))) {
+    return [lowest = bound_of(node, 1), highest = bound_of(node, 2)](Tensors in) {
+      return Tensors{clamped(std::move(in[0]), lowest, highest)};
+    };
   }
   return [](const Tensors& in) {
     at::Tensor x = in[0];
@@ -130,10 +162,10 @@ at::Tensor hardmax(const at::Tensor& x, std::int64_t axis) {
 
 Operators activation_operators() {
   return {
-      {"Relu", {activation<at::relu>, 1, 1}},
-      {"Sigmoid", {activation<at::sigmoid>, 1, 1}},
-      {"Tanh", {activation<at::tanh>, 1, 1}},
-      {"HardSwish", {activation<at::hardswish>, 1, 1}},
+      {"Relu", {activation<at::relu, at::relu_>, 1, 1}},
+      {"Sigmoid", {activation<at::sigmoid, at::sigmoid_>, 1, 1}},
+      {"Tanh", {activation<at::tanh, at::tanh_>, 1, 1}},
+      {"HardSwish", {activation<at::hardswish, at::hardswish_>, 1, 1}},
       {"Mish", {activation<at::mish>, 1, 1}},
       {"Softplus", {activation<softplus>, 1, 1}},
       {"Softsign", {activation<softsign>, 1, 1}},

@@ -20,6 +20,25 @@ Function binary(const NodeView&) {
   return [](const Tensors& in) { return Tensors{function(in[0], in[1])}; };
 }
 
+// The same for a function that may write its result over an operand.
+using InPlace = at::Tensor& (*)(at::Tensor& a, const at::Tensor& b);
+
+// Where an operand is no longer needed the result goes there: no memory is taken.
+template <Binary function, InPlace overwrite, InPlace overwrite_second = nullptr>
+Function binary(const NodeView&) {
+  return [](Tensors in) {
+    at::Tensor &a = in[0], &b = in[1];
+    if (a.is_floating_point() && a.scalar_type() == b.scalar_type()) {
+      const std::vector<std::int64_t> sizes = at::infer_size(a.sizes(), b.sizes());
+      if (may_overwrite(a, sizes)) return Tensors{overwrite(a, b)};
+      if constexpr (overwrite_second != nullptr) {
+        if (may_overwrite(b, sizes)) return Tensors{overwrite_second(b, a)};
+      }
+    }
+    return Tensors{function(a, b)};
+  };
+}
+
 // Of any number of operands.
 template <Binary function>
 Function variadic(const NodeView&) {
@@ -33,6 +52,10 @@ Function variadic(const NodeView&) {
 at::Tensor add(const at::Tensor& a, const at::Tensor& b) { return a + b; }
 at::Tensor subtract(const at::Tensor& a, const at::Tensor& b) { return a - b; }
 at::Tensor multiply(const at::Tensor& a, const at::Tensor& b) { return a * b; }
+at::Tensor& add_to(at::Tensor& a, const at::Tensor& b) { return a.add_(b); }
+at::Tensor& subtract_from(at::Tensor& a, const at::Tensor& b) { return a.sub_(b); }
+at::Tensor& multiply_by(at::Tensor& a, const at::Tensor& b) { return a.mul_(b); }
+at::Tensor& divide_by(at::Tensor& a, const at::Tensor& b) { return a.div_(b); }
 // That of integers drops the fraction. The least one by -1, which processors trap on, is itself.
 at::Tensor divide(const at::Tensor& a, const at::Tensor& b) {
   if (a.is_floating_point()) return at::div(a, b);
@@ -123,10 +146,10 @@ Function cast_like(const NodeView&) {
 
 Operators arithmetic_operators() {
   return {
-      {"Add", {binary<add>, 2, 2}},
-      {"Sub", {binary<subtract>, 2, 2}},
-      {"Mul", {binary<multiply>, 2, 2}},
-      {"Div", {binary<divide>, 2, 2}},
+      {"Add", {binary<add, add_to, add_to>, 2, 2}},
+      {"Sub", {binary<subtract, subtract_from>, 2, 2}},
+      {"Mul", {binary<multiply, multiply_by, multiply_by>, 2, 2}},
+      {"Div", {binary<divide, divide_by>, 2, 2}},
       {"Mod", {mod, 2, 2}},
       {"Pow", {binary<power>, 2, 2}},
       {"Sum", {variadic<add>, 1, kAnyNumber}},

@@ -1,12 +1,15 @@
 #include "tensorquant/onnx_torch/operators/node_view.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cstring>
 #include <optional>
 
 #include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/tensors/scaled_values.h"
+#include "tensorquant/libtorch/tensors/tensor_ops.h"
 #include "tensorquant/onnx_torch/operators/codes.h"
 
 namespace tensorquant::onnx_torch {
@@ -159,6 +162,11 @@ at::Tensor from_the_start(const at::Tensor& indices, std::int64_t size) {
   return at::where(wide < 0, wide + size, wide);
 }
 
+bool may_overwrite(const at::Tensor& x, at::IntArrayRef sizes) {
+  return !at::GradMode::is_enabled() && is_exclusive(x) && x.is_contiguous() &&
+         x.sizes() == sizes && find_scaled_values(x) == nullptr;
+}
+
 void check_size(at::IntArrayRef sizes, at::ScalarType type) {
   constexpr double kMost = 16.0 * (1 << 30);
   double bytes = static_cast<double>(c10::elementSize(type));
@@ -166,7 +174,7 @@ void check_size(at::IntArrayRef sizes, at::ScalarType type) {
     if (size < 0) {
       throw Error("sizes " + onnx::to_string({sizes.data(), sizes.size()}) + ": one is negative");
     }
-    bytes *= static_cast<double>(size);
+    bytes *= static_cast<double>(std::max<std::int64_t>(size, 1));  // none of many is many indices
   }
   if (bytes <= kMost) return;
   throw Error("a tensor of sizes " + onnx::to_string({sizes.data(), sizes.size()}) +

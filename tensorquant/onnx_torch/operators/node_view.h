@@ -16,8 +16,8 @@ namespace tensorquant::onnx_torch {
 using Integers = std::vector<std::int64_t>;
 using Tensors = std::vector<at::Tensor>;  // undefined for what is left out
 // What a node computes. Everything that does not depend on the inputs' numbers was done when it was
-// made.
-using Function = std::function<Tensors(const Tensors&)>;
+// made. It may overwrite inputs that nobody else holds: see may_overwrite().
+using Function = std::function<Tensors(Tensors)>;
 
 // A node while its function is made. An Error gives the reason alone; who makes the functions of a
 // graph adds the node.
@@ -111,6 +111,10 @@ Integers all_axes_of(Integers axes, std::int64_t rank);
 
 // Indices, which may count from the end, from the start on.
 at::Tensor from_the_start(const at::Tensor& indices, std::int64_t size);
+
+// Whether a result of x's type and of these sizes may be written over x: nobody else sees x, and no
+// gradient is to come.
+bool may_overwrite(const at::Tensor& x, at::IntArrayRef sizes);
 
 // Error if a tensor of such sizes would take more memory than any model needs: sizes that a file
 // tells are not to be believed.

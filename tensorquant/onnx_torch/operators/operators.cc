@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 
@@ -29,12 +30,11 @@ bool has_16_bits(const at::Tensor& x) {
   return x.defined() && (x.scalar_type() == at::kHalf || x.scalar_type() == at::kBFloat16);
 }
 
-Tensors compute_in_32_bits(const Function& function, const Tensors& in, at::ScalarType type) {
-  Tensors wide = in;
-  for (at::Tensor& x : wide) {
+Tensors compute_in_32_bits(const Function& function, Tensors in, at::ScalarType type) {
+  for (at::Tensor& x : in) {
     if (has_16_bits(x)) x = x.to(at::kFloat);
   }
-  Tensors results = function(wide);
+  Tensors results = function(std::move(in));
   for (at::Tensor& x : results) {
     if (x.defined() && x.scalar_type() == at::kFloat) x = x.to(type);
   }
@@ -62,10 +62,11 @@ void check_inputs_and_outputs(const Operator& op, const NodeView& node) {
 Function make_function(const Operator& op, const NodeView& node) {
   check_inputs_and_outputs(op, node);
   if (op.takes_16_bits) return op.make(node);
-  return [function = op.make(node)](const Tensors& in) {
+  return [function = op.make(node)](Tensors in) {
     const auto narrow = std::find_if(in.begin(), in.end(), has_16_bits);
-    if (narrow == in.end()) return function(in);
-    return compute_in_32_bits(function, in, narrow->scalar_type());
+    if (narrow == in.end()) return function(std::move(in));
+    const at::ScalarType type = narrow->scalar_type();
+    return compute_in_32_bits(function, std::move(in), type);
   };
 }
 

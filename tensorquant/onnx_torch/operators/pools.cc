@@ -10,35 +10,13 @@
 namespace tensorquant::onnx_torch {
 namespace {
 
-// How often a pool's window fits, as ONNX counts: one of ceil_mode that begins in the padding
-// behind the input is none.
-Integers pooled_sizes(const at::Tensor& x, const Windows& windows, const Integers& margins,
-                      bool ceil_mode) {
-  Integers sizes;
-  const std::size_t count = windows.dimensions();
-  for (std::size_t d = 0; d < count; ++d) {
-    const std::int64_t size = x.size(static_cast<std::int64_t>(d) + 2);
-    const std::int64_t before = margins[2 * (count - 1 - d)];
-    const std::int64_t behind = margins[2 * (count - 1 - d) + 1];
-    const std::int64_t reach = windows.dilation[d] * (windows.kernel[d] - 1) + 1;
-    const std::int64_t room = size + before + behind - reach;
-    if (room < 0) throw Error("the window is larger than the padded input");
-    const std::int64_t stride = windows.stride[d];
-    std::int64_t fits = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
-    if (ceil_mode && (fits - 1) * stride >= size + before) --fits;
-    sizes.push_back(fits);
-  }
-  return sizes;
-}
-
 // The elements of each window along a last axis: (n, c, windows..., elements).
 at::Tensor windowed(const at::Tensor& x, const Windows& windows, Integers margins,
                     const Integers& sizes, double value) {
   const std::size_t count = windows.dimensions();
   for (std::size_t d = 0; d < count; ++d) {  // windows of ceil_mode reach beyond the padding
     const std::size_t place = 2 * (count - 1 - d);
-    const std::int64_t reach = windows.dilation[d] * (windows.kernel[d] - 1) + 1;
-    const std::int64_t needed = (sizes[d] - 1) * windows.stride[d] + reach;
+    const std::int64_t needed = (sizes[d] - 1) * windows.stride[d] + windows.reach(d);
     const std::int64_t size = x.size(static_cast<std::int64_t>(d) + 2) + margins[place];
     margins[place + 1] = std::max(margins[place + 1], needed - size);
   }
@@ -77,7 +55,7 @@ at::Tensor averaged(const at::Tensor& x, const Windows& windows, bool ceil_mode,
   if (windows.fits_a_pool() && !windows.is_dilated()) {
     return average(x, windows, windows.begin, ceil_mode, count_padding);
   }
-  const Integers sizes = pooled_sizes(x, windows, margins, ceil_mode);
+  const Integers sizes = windows.counts(x, margins, ceil_mode);
   const auto sum = [&](const at::Tensor& of, const Integers& around) {
     return windowed(of, windows, around, sizes, 0).sum(-1);
   };
@@ -102,7 +80,7 @@ Function lp_pool(const NodeView& node) {
   const auto p = static_cast<double>(positive(node, "p", 2));
   return [=](const Tensors& in) {
     const Integers margins = windows.margins(in[0]);
-    const Integers sizes = pooled_sizes(in[0], windows, margins, ceil_mode);
+    const Integers sizes = windows.counts(in[0], margins, ceil_mode);
     const at::Tensor elements = windowed(in[0].abs().pow(p), windows, margins, sizes, 0);
     return Tensors{elements.sum(-1).pow(1 / p)};
   };
@@ -138,14 +116,14 @@ at::Tensor max_pooled(const at::Tensor& x, const Windows& windows, bool ceil_mod
   if (windows.fits_a_pool()) return largest(x, windows, windows.begin, ceil_mode);
   const Integers margins = windows.margins(x), none(windows.dimensions(), 0);
   const at::Tensor y = largest(padded(x, margins, kBelowAll), windows, none, ceil_mode);
-  return without_late_windows(y, pooled_sizes(x, windows, margins, ceil_mode));
+  return without_late_windows(y, windows.counts(x, margins, ceil_mode));
 }
 
 // With the largest elements where they stand in the whole input.
 Tensors max_pooled_with_indices(const at::Tensor& x, const Windows& windows, bool ceil_mode,
                                 bool columns_first) {
   const Integers margins = windows.margins(x);
-  const Integers sizes = pooled_sizes(x, windows, margins, ceil_mode);
+  const Integers sizes = windows.counts(x, margins, ceil_mode);
   const auto [values, places] = windowed(x, windows, margins, sizes, kBelowAll).max(-1);
   Integers space = x.sizes().slice(2).vec(), order;
   const std::int64_t plane = at::numel(x.slice(0, 0, 1).slice(1, 0, 1));

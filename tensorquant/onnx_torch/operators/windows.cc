@@ -25,11 +25,14 @@ bool Windows::fits_a_pool() const {
   return true;
 }
 
+void Windows::check_rank(const at::Tensor& x) const {
+  if (x.dim() == static_cast<std::int64_t>(dimensions()) + 2) return;
+  throw Error("expected an input of " + std::to_string(dimensions() + 2) + " dimensions, found " +
+              std::to_string(x.dim()));
+}
+
 Integers Windows::margins(const at::Tensor& x) const {
-  if (x.dim() != static_cast<std::int64_t>(dimensions()) + 2) {
-    throw Error("expected an input of " + std::to_string(dimensions() + 2) + " dimensions, found " +
-                std::to_string(x.dim()));
-  }
+  check_rank(x);
   Integers result;
   for (std::size_t d = dimensions(); d-- > 0;) {
     if (auto_pad == AutoPad::none) {
@@ -38,8 +41,8 @@ Integers Windows::margins(const at::Tensor& x) const {
     }
     const std::int64_t size = x.size(static_cast<std::int64_t>(d) + 2);
     const std::int64_t outputs = (size + stride[d] - 1) / stride[d];
-    const std::int64_t reach = (outputs - 1) * stride[d] + dilation[d] * (kernel[d] - 1) + 1;
-    const std::int64_t all = std::max<std::int64_t>(0, reach - size);
+    const std::int64_t needed = (outputs - 1) * stride[d] + reach(d);
+    const std::int64_t all = std::max<std::int64_t>(0, needed - size);
     const std::int64_t more = all - all / 2, less = all / 2;
     const bool upper = auto_pad == AutoPad::same_upper;
     result.insert(result.end(), {upper ? less : more, upper ? more : less});
@@ -47,11 +50,61 @@ Integers Windows::margins(const at::Tensor& x) const {
   return result;
 }
 
+Integers Windows::counts(const at::Tensor& x, const Integers& margins, bool ceil_mode) const {
+  Integers result;
+  for (std::size_t d = 0; d < dimensions(); ++d) {
+    const std::int64_t size = x.size(static_cast<std::int64_t>(d) + 2);
+    const std::int64_t before = margins[2 * (dimensions() - 1 - d)];
+    const std::int64_t behind = margins[2 * (dimensions() - 1 - d) + 1];
+    const std::int64_t room = size + before + behind - reach(d);
+    if (room < 0) throw Error("the window is larger than the padded input");
+    std::int64_t fits = (room + (ceil_mode ? stride[d] - 1 : 0)) / stride[d] + 1;
+    if (ceil_mode && (fits - 1) * stride[d] >= size + before) --fits;
+    result.push_back(fits);
+  }
+  return result;
+}
+
+void Windows::check_convolution(const at::Tensor& x, std::int64_t channels) const {
+  const Integers space = counts(x, margins(x), /*ceil_mode=*/false);
+  Integers sizes = {x.size(0), channels};
+  sizes.insert(sizes.end(), space.begin(), space.end());
+  check_size(sizes, x.scalar_type());
+}
+
+void Windows::check_transposed(const at::Tensor& x, std::int64_t channels) const {
+  check_rank(x);
+  Integers sizes = {x.size(0), channels};
+  for (std::size_t d = 0; d < dimensions(); ++d) {
+    const std::int64_t size = x.size(static_cast<std::int64_t>(d) + 2);
+    sizes.push_back(std::max<std::int64_t>(0, size - 1) * stride[d] + reach(d));
+  }
+  check_size(sizes, x.scalar_type());
+}
+
 WindowAttributes::WindowAttributes(const NodeView& node)
     : strides(node.integers("strides")),
       dilations(node.integers("dilations")),
       pads(node.integers("pads")),
       auto_pad(node.text("auto_pad", "NOTSET")) {}
+
+namespace {
+
+// Products of two sizes of windows, and of one with a size of an input, are far from overflow.
+constexpr std::int64_t kMostOfAWindow = std::int64_t{1} << 28;
+
+void check_range(const char* attribute, const Integers& values, std::int64_t least) {
+  for (const std::int64_t value : values) {
+    const bool is_small = value < least;
+    if (!is_small && value <= kMostOfAWindow) continue;
+    throw Error("attribute '" + std::string(attribute) + "': expected " +
+                (is_small ? std::to_string(least) + " or more"
+                          : "at most " + std::to_string(kMostOfAWindow)) +
+                ", found " + std::to_string(value));
+  }
+}
+
+}  // namespace
 
 Windows WindowAttributes::with(Integers kernel) const {
   Windows windows;
@@ -69,16 +122,11 @@ Windows WindowAttributes::with(Integers kernel) const {
   windows.kernel = std::move(kernel);
   windows.stride = list("strides", strides, count, 1);
   windows.dilation = list("dilations", dilations, count, 1);
-  for (const auto& [name, values] :
-       {std::pair("kernel_shape", &windows.kernel), std::pair("strides", &windows.stride),
-        std::pair("dilations", &windows.dilation)}) {
-    for (const std::int64_t value : *values) {
-      if (value >= 1) continue;
-      throw Error("attribute '" + std::string(name) + "': expected 1 or more, found " +
-                  std::to_string(value));
-    }
-  }
+  check_range("kernel_shape", windows.kernel, 1);
+  check_range("strides", windows.stride, 1);
+  check_range("dilations", windows.dilation, 1);
   const Integers all = list("pads", pads, 2 * count, 0);
+  check_range("pads", all, -kMostOfAWindow);
   const auto middle = all.begin() + static_cast<std::ptrdiff_t>(count);
   windows.begin.assign(all.begin(), middle);
   windows.end.assign(middle, all.end());
@@ -93,6 +141,12 @@ Windows WindowAttributes::with(Integers kernel) const {
     throw Error("auto_pad '" + auto_pad + "' is not known");
   }
   return windows;
+}
+
+Integers output_padding_of(const NodeView& node) {
+  Integers padding = node.integers("output_padding");
+  check_range("output_padding", padding, 0);
+  return padding;
 }
 
 Windows windows_of(const NodeView& node, Integers kernel) {
@@ -116,7 +170,9 @@ bool Windows::is_whole(const at::Tensor& x) const {
 std::int64_t groups_of(const NodeView& node, std::size_t weight_place) {
   const std::int64_t groups = positive(node, "group", 1);
   const at::Tensor weight = node.constant(weight_place);
-  if (weight.defined() && weight.size(0) % groups != 0) {
+  const bool fits =
+      !weight.defined() || groups == 1 || (weight.size(0) > 0 && weight.size(0) % groups == 0);
+  if (!fits) {
     throw Error("attribute 'group': a weight of size " + std::to_string(weight.size(0)) +
                 " along axis 0 has no " + std::to_string(groups) + " equal groups");
   }
@@ -185,12 +241,14 @@ Integers surplus(const Windows& windows, const at::Tensor& whole, const Integers
 
 Function conv_transpose(const NodeView& node) {
   const Integers told_sizes = node.integers("output_shape");
-  const Integers told_extra = node.integers("output_padding");
+  const Integers told_extra = output_padding_of(node);
+  check_size(told_sizes, at::kByte);
   return [=, conv_windows = ConvWindows(node), groups = groups_of(node)](const Tensors& in) {
     const Windows windows = conv_windows.of(in[1]);
     const std::size_t count = windows.dimensions();
     const Integers none(count, 0), extra = told_extra.empty() ? none : told_extra;
     const at::Tensor bias = optional_input(in, 2);
+    windows.check_transposed(in[0], in[1].size(1) * groups);
     const auto product = [&](const at::Tensor& addend, const Integers& padding) {
       return at::convolution(in[0], in[1], addend, windows.stride, padding, windows.dilation,
                              /*transposed=*/true, extra, groups);
@@ -229,13 +287,16 @@ Function columns_to_image(const NodeView& node) {
     const Integers sizes = image.of(in);
     const std::size_t count = windows.dimensions();
     if (sizes.size() != count) throw Error("image and block differ in their dimensions");
+    check_size(sizes, at::kByte);
+    check_size(windows.kernel, at::kByte);
     Integers places, weight = {1, 1}, crop, padded_sizes;
     std::int64_t elements = 1;
     for (std::size_t d = 0; d < count; ++d) {
-      check_size({sizes[d], windows.kernel[d]}, at::kByte);
-      const std::int64_t reach = windows.dilation[d] * (windows.kernel[d] - 1) + 1;
       padded_sizes.push_back(sizes[d] + windows.begin[d] + windows.end[d]);
-      places.push_back((padded_sizes[d] - reach) / windows.stride[d] + 1);
+      if (padded_sizes[d] < windows.reach(d)) {
+        throw Error("the window is larger than the padded image");
+      }
+      places.push_back((padded_sizes[d] - windows.reach(d)) / windows.stride[d] + 1);
       elements *= windows.kernel[d];
       weight.push_back(windows.kernel[d]);
     }
@@ -246,6 +307,7 @@ Function columns_to_image(const NodeView& node) {
     const std::int64_t batch = in[0].size(0), channels = in[0].size(1) / elements;
     Integers blocks = {batch * channels, elements};
     blocks.insert(blocks.end(), places.begin(), places.end());
+    check_size(padded_sizes, in[0].scalar_type());
     const Integers none(count, 0);
     at::Tensor y =
         at::convolution(in[0].reshape(blocks), at::eye(elements, in[0].options()).reshape(weight),
@@ -268,6 +330,7 @@ Convolve convolution_of(const NodeView& node, std::size_t weight) {
              const at::Tensor& input, const at::Tensor& w, const at::Tensor& bias) {
     const Windows windows = conv_windows.of(w);
     const bool symmetric = windows.is_symmetric();
+    windows.check_convolution(input, w.size(0));
     const at::Tensor x = symmetric ? input : padded(input, windows.margins(input), 0);
     const Integers none(windows.dimensions(), 0);
     return at::convolution(x, w, bias, windows.stride, symmetric ? windows.begin : none,

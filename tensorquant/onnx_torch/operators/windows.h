@@ -29,6 +29,17 @@ struct Windows {
   // For an input: numbers for constant_pad_nd(), from the last dimension on. Error if it has not
   // the dimensions of the window, and those of batch and channels before.
   Integers margins(const at::Tensor& x) const;
+  // How many elements of the input a window spans.
+  std::int64_t reach(std::size_t d) const { return dilation[d] * (kernel[d] - 1) + 1; }
+  // How often the window fits into x with those margins, as ONNX counts: one of ceil_mode that
+  // begins in the padding behind the input is none. Error if it does not fit at all.
+  Integers counts(const at::Tensor& x, const Integers& margins, bool ceil_mode) const;
+  // Errors if a convolution of x has no output, or none that memory holds.
+  void check_convolution(const at::Tensor& x, std::int64_t channels) const;
+  void check_transposed(const at::Tensor& x, std::int64_t channels) const;
+
+ private:
+  void check_rank(const at::Tensor& x) const;
 };
 
 // The same without the kernel, which may be known only with the input.
@@ -38,7 +49,8 @@ struct WindowAttributes {
   Integers strides, dilations, pads;  // empty if left out
   std::string auto_pad;
 
-  // Error unless sizes, strides and dilations are 1 or more.
+  // Error unless sizes, strides and dilations are 1 or more, and all are far below the ends of
+  // their type.
   Windows with(Integers kernel) const;
 };
 
@@ -55,6 +67,9 @@ std::int64_t groups_of(const NodeView& node, std::size_t weight = 1);
 using Convolve =
     std::function<at::Tensor(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias)>;
 Convolve convolution_of(const NodeView& node, std::size_t weight = 1);
+
+// The attribute of a transposed convolution; empty if left out.
+Integers output_padding_of(const NodeView& node);
 
 // `kernel`: of a convolution the sizes of its weight; of a pool its attribute.
 Windows windows_of(const NodeView& node, Integers kernel);

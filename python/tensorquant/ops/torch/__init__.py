@@ -3,6 +3,7 @@
 from tensorquant.ops.torch import devices  # noqa: F401 - it registers the ops
 from tensorquant.ops.torch.compiler import (
     has_numbers,
+    in_transform,
     is_in_backward_pass,
     not_compiled,
     without_gradients,
@@ -24,6 +25,7 @@ __all__ = [
     "arithmetic",
     "has_numbers",
     "has_scales",
+    "in_transform",
     "is_in_backward_pass",
     "not_compiled",
     "quantize",

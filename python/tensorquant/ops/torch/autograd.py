@@ -1,8 +1,15 @@
 """Gradients of the ops."""
 
 import torch
+from torch.autograd import forward_ad
 
+from tensorquant._core import Error
+from tensorquant.ops.torch.compiler import in_transform
 from tensorquant.ops.torch.library import arithmetic_op, gradient_op, inside_op, quantize_op
+
+# The axes' numbers are inputs a, b, c and d: PyTorch's transforms count the numbers inside a tuple as inputs, and its
+# compiler counts names.
+_OF_CONTEXT = (None,) * 8  # the gradients of all inputs but x
 
 
 class StraightThrough(torch.autograd.Function):
@@ -11,8 +18,8 @@ class StraightThrough(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, spec, seed, stream, step, axes):
-        return quantize_op(x, spec, seed, stream, step, axes)
+    def forward(x, spec, seed, stream, step, a, b, c, d):
+        return quantize_op(x, spec, seed, stream, step, (a, b, c, d))
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -20,7 +27,7 @@ class StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dy):
-        return dy, None, None, None, None, None
+        return dy, *_OF_CONTEXT
 
 
 class Clipped(torch.autograd.Function):
@@ -29,7 +36,8 @@ class Clipped(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, spec, seed, stream, step, axes):
+    def forward(x, spec, seed, stream, step, a, b, c, d):
+        axes = a, b, c, d
         return quantize_op(x, spec, seed, stream, step, axes), inside_op(x, spec, axes)
 
     @staticmethod
@@ -39,8 +47,8 @@ class Clipped(torch.autograd.Function):
     @staticmethod
     def backward(ctx, dy, _):
         if dy is None:
-            return None, None, None, None, None, None
-        return _where(ctx.saved_tensors[0], dy), None, None, None, None, None
+            return None, *_OF_CONTEXT
+        return _where(ctx.saved_tensors[0], dy), *_OF_CONTEXT
 
 
 class WithGradient(torch.autograd.Function):
@@ -52,23 +60,52 @@ class WithGradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, spec, seed, stream, step, axes):
-        y = quantize_op(x, spec, seed, stream, step, axes)
+    def forward(x, spec, seed, stream, step, a, b, c, d):
+        y = quantize_op(x, spec, seed, stream, step, (a, b, c, d))
         return y, y.clone()
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.spec, ctx.axes = inputs[1], inputs[5]
+        ctx.spec, ctx.axes = inputs[1], inputs[5:]
         _keep(ctx, output[1], inputs[0])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dy, _):
         if dy is None:
-            return None, None, None, None, None, None
+            return None, *_OF_CONTEXT
         y, x = ctx.saved_tensors
         dy = dy.to_dense() if dy.is_sparse else dy
-        return gradient_op(x, y, dy, ctx.spec, ctx.axes), None, None, None, None, None
+        return gradient_op(x, y, dy, ctx.spec, ctx.axes), *_OF_CONTEXT
+
+
+# Of those above what forward mode calls: PyTorch's compiler does not trace a class with a jvp().
+class _StraightThroughTangent(StraightThrough):
+    @staticmethod
+    def jvp(ctx, dx, *_):
+        return dx.clone()  # a tangent of its own, as y is a tensor of its own
+
+
+class _ClippedTangent(Clipped):
+    @staticmethod
+    def jvp(ctx, dx, *_):
+        return None if dx is None else _where(ctx.saved_tensors[0], dx), None
+
+
+class _NoTangent(WithGradient):
+    @staticmethod
+    def jvp(ctx, *_):
+        raise Error(
+            f"quantizer '{ctx.spec}': its own gradient goes backward alone, not in forward mode (jvp,"
+            " jacfwd, hessian); use torch.func.vjp, jacrev or grad"
+        )
+
+
+WITH_TANGENTS = {
+    StraightThrough: _StraightThroughTangent,
+    Clipped: _ClippedTangent,
+    WithGradient: _NoTangent,
+}
 
 
 def _keep(ctx, result: torch.Tensor, *inputs: torch.Tensor) -> None:
@@ -76,6 +113,7 @@ def _keep(ctx, result: torch.Tensor, *inputs: torch.Tensor) -> None:
     ctx.mark_non_differentiable(result)
     ctx.set_materialize_grads(False)  # zeros for that of the result
     ctx.save_for_backward(result, *inputs)
+    ctx.save_for_forward(result, *inputs)
 
 
 def _where(passes: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
@@ -94,35 +132,65 @@ def _where(passes: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
 
 
 class _RoundedArithmetic(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, operation, float_function, step, count, *inputs):
+    def forward(operation, float_function, step, count, *inputs):
         """The first `count` inputs have gradients, and scales have none."""
-        y, outside = arithmetic_op(list(inputs), operation.text, operation.clips_gradient, step)
+        return arithmetic_op(list(inputs), operation.text, operation.clips_gradient, step)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        operation, ctx.float_function, _, count, *tensors = inputs
         ctx.clips_gradient = operation.clips_gradient
-        ctx.float_function = float_function
-        ctx.scales = len(inputs) - count
-        ctx.save_for_backward(outside, *inputs[:count])
-        return y
+        ctx.scales = len(tensors) - count
+        _keep(ctx, output[1], *tensors[:count])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, dy):
+    def backward(ctx, dy, _):
         outside, *inputs = ctx.saved_tensors
+        needed = ctx.needs_input_grad[4 : 4 + len(inputs)]
+        if dy is None or not any(needed):
+            return (None,) * (4 + len(inputs) + ctx.scales)
         if ctx.clips_gradient:
             dy = dy.masked_fill(outside, 0)
-        needed = ctx.needs_input_grad[4:]
-        inputs = [x.detach().requires_grad_(wanted) for x, wanted in zip(inputs, needed)]
-        with torch.enable_grad():
-            y = ctx.float_function(*inputs)
+        function, wanted = _of_some(ctx.float_function, inputs, needed)
+        y, to_gradients = torch.func.vjp(function, *wanted)
         if y.shape != dy.shape:
             raise ValueError(
                 f"float_function gave a tensor of {tuple(y.shape)}, the rounded result is of "
                 f"{tuple(dy.shape)}"
             )
-        wanted = [x for x in inputs if x.requires_grad]
-        found = iter(torch.autograd.grad(y, wanted, dy, allow_unused=True))
-        gradients = [next(found) if wanted else None for _, wanted in zip(inputs, needed)]
+        found = iter(to_gradients(dy))
+        gradients = [next(found) if is_needed else None for is_needed in needed]
         return None, None, None, None, *gradients, *(None,) * ctx.scales
+
+    @staticmethod
+    def jvp(ctx, *tangents):
+        outside, *inputs = ctx.saved_tensors
+        tangents = tangents[4 : 4 + len(inputs)]
+        function, moving = _of_some(ctx.float_function, inputs, [dx is not None for dx in tangents])
+        dy = _tangent(function, moving, [dx for dx in tangents if dx is not None])
+        return dy.masked_fill(outside, 0) if ctx.clips_gradient else dy, None
+
+
+def _of_some(function, inputs, chosen):
+    """A function of the chosen inputs, whose others stay, and these inputs."""
+
+    def of_chosen(*tensors):
+        found = iter(tensors)
+        return function(*(next(found) if its else x for x, its in zip(inputs, chosen)))
+
+    return of_chosen, [x for x, its in zip(inputs, chosen) if its]
+
+
+def _tangent(function, inputs, tangents):
+    """That of a function's result, in the forward mode that runs."""
+    if in_transform():
+        return torch.func.jvp(function, tuple(inputs), tuple(tangents))[1]
+    with forward_ad._set_fwd_grad_enabled(True):  # off inside of an autograd.Function
+        return forward_ad.unpack_dual(function(*inputs)).tangent  # the inputs have theirs
 
 
 # Its way back records a graph of its own, which torch.compile does not trace.

@@ -11,6 +11,11 @@ def in_transform() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 
+def in_forward_mode() -> bool:
+    """Whether tensors may carry tangents: their requires_grad says nothing either."""
+    return torch.autograd.forward_ad._current_level >= 0
+
+
 def are_ops_recorded() -> bool:
     """Whether somebody wants to see each op that runs: a compiler, a mode, a tracer, a profiler."""
     return (

@@ -21,13 +21,14 @@ from tensorquant.ops.operation import (
 )
 from tensorquant.ops.torch import memory
 from tensorquant.ops.torch.autograd import (
+    WITH_TANGENTS,
     Clipped,
     StraightThrough,
     WithGradient,
     rounded_arithmetic,
 )
 from tensorquant.ops.torch.checks import check, step_tensor_of
-from tensorquant.ops.torch.compiler import are_ops_recorded, in_transform
+from tensorquant.ops.torch.compiler import are_ops_recorded, in_forward_mode, in_transform
 from tensorquant.ops.torch.library import (
     arithmetic_op,
     quantize_in_place_op,
@@ -142,11 +143,15 @@ def _quantized(x, spec, context, in_place, spare=None):
     check(x)
     seed, stream, step, axes = needed(context, its)
     arguments = (x, spec, as_signed(seed), stream, step_tensor_of(step), axes.numbers)
-    if (x.requires_grad and torch.is_grad_enabled()) or in_transform():
-        if its.is_straight_through:
-            return StraightThrough.apply(*arguments)
-        function = Clipped if its.clips_gradient else WithGradient
-        return function.apply(*arguments)[0]
+    needs_gradient = x.requires_grad and torch.is_grad_enabled()
+    if needs_gradient or in_transform() or in_forward_mode():
+        function = StraightThrough
+        if not its.is_straight_through:
+            function = Clipped if its.clips_gradient else WithGradient
+        if in_forward_mode():
+            function = WITH_TANGENTS[function]
+        found = function.apply(*arguments[:-1], *axes.numbers)
+        return found if its.is_straight_through else found[0]
     in_place = in_place and not x.requires_grad and memory.is_in_any_order(x, its)
     if not are_ops_recorded() and is_plain(x):  # past the dispatcher, which takes longer
         y = x if in_place else spare and spare.like(x)
@@ -255,8 +260,9 @@ def arithmetic(
     if not operation.is_random:
         step_tensor = None
     needs_gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    if not needs_gradient:
+    may_need_it = float_function is not None and (in_transform() or in_forward_mode())
+    if not needs_gradient and not may_need_it:
         return arithmetic_op(list(inputs), operation.text, False, step_tensor)[0]
     if float_function is None:
         raise ValueError("rounded arithmetic has a gradient only with a float_function")
-    return rounded_arithmetic(operation, float_function, step_tensor, count, *inputs)
+    return rounded_arithmetic(operation, float_function, step_tensor, count, *inputs)[0]

@@ -187,3 +187,22 @@ def _inside_batched(info, in_dims, x, spec, axes):
 @torch.library.register_vmap("tensorquant::scales", lib=library)
 def _scales_batched(info, in_dims, x, spec, axes):
     return torch.stack([scales_op(one, spec, axes) for one in x.unbind(in_dims[0])]), 0
+
+
+@torch.library.register_vmap("tensorquant::arithmetic", lib=library)
+def _arithmetic_batched(info, in_dims, inputs, operation, marks, step):
+    """Each layer of the batch as if it stood alone."""
+    results = [
+        arithmetic_op(
+            [_one(x, dim, index) for x, dim in zip(inputs, in_dims[0])],
+            operation,
+            marks,
+            _one(step, in_dims[3], index),
+        )
+        for index in range(info.batch_size)
+    ]
+    return tuple(map(torch.stack, zip(*results))), (0, 0)
+
+
+def _one(x, dimension, index):
+    return x if dimension is None else x.select(dimension, index)

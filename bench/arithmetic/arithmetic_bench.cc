@@ -55,7 +55,21 @@ constexpr Row kRows[] = {
     {"minifloat product and accumulator", "fp16", "fp16", "step", 1, 12},
     {"stochastic product", "stochastic,16,8", "nearest,24,8", "step"},
     {"stochastic product, 8 random bits", "stochastic,16,8,random_bits=8", "nearest,24,8", "step"},
+    {"minifloats of 24-bit factors", "fp16", "fp16", "step"},
+    {"minifloats cut", "float,5,10,rounding=zero", "float,5,10,rounding=zero", "step"},
+    {"bfloat16", "bf16", "bf16", "step", 1, 8},
+    {"E4M3", "float,4,3", "float,4,3", "step", 1, 4},
+    {"E4M3 into 22 bits", "float,4,3", "float,8,13", "step", 1, 4},
+    {"exact into 22 bits", "none", "float,8,13", "step"},
+    {"E4M3 at random", "float,4,3,rounding=stochastic", "float,8,13", "step", 1, 4},
+    {"E4M3 into sums at random", "float,4,3", "float,5,10,rounding=stochastic", "step", 1, 4},
+    {"stochastic throughout", "stochastic,16,8", "stochastic,16,6", "step"},
     {"general formats", "zero,16,8", "zero,16,6", "step"},
+    {"wrapping sums", "zero,16,8", "even,16,6,overflow=wrap", "step"},
+    {"fixed point into floats", "nearest,16,8", "fp16", "step"},
+    {"posits", "posit,8", "posit,16", "step"},
+    {"powers of two", "logarithmic", "logarithmic", "step"},
+    {"chunks", "nearest,16,8", "fp16", "chunk:16"},
     {"int8 into int32", "none", "even,32,0,overflow=wrap", "step", 1, 24,
      "int,8,per=row,scale=max"},
     {"MXINT8", "none", "none", "once", 1, 24, "mxint8"},
@@ -189,13 +203,21 @@ nlohmann::ordered_json measure(const Row& row, const Problem& p, int threads, in
           {"over_sgemm_high", measure::ratio(cases[1], cases[0], 0.75)}};
 }
 
-void benchmark(const CommonOptions& options) {
+struct Choice {
+  std::string row;  // a part of its name
+  bool only_product = false;
+  std::vector<int> threads = {1, 2};
+};
+
+void benchmark(const CommonOptions& options, const Choice& choice) {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Problem& problem : kProblems) {
-    for (const int threads : {1, 2}) {
+    if (choice.only_product && problem.is_convolution) continue;
+    for (const int threads : choice.threads) {
       if (!options.as_json) std::printf("%s, %d threads\n", problem.name, threads);
       for (const Row& row : kRows) {
         if (row.format != nullptr && problem.is_convolution) continue;
+        if (std::string(row.name).find(choice.row) == std::string::npos) continue;
         rows.push_back(measure(row, problem, threads, options.rounds));
         if (options.as_json) continue;
         std::printf("  %-36s %-14s %8.2f GMAC/s   %7.2f x sgemm\n", row.name,
@@ -218,5 +240,9 @@ int main(int argc, char** argv) {
                "arithmetic_bench");
   CommonOptions options{.rounds = 9};
   add_common_options(app, options);
-  return run(app, argc, argv, options, [&] { benchmark(options); });
+  Choice choice;
+  app.add_option("--row", choice.row, "Only rows whose name has this text");
+  app.add_flag("--product", choice.only_product, "Only the product, not the convolution");
+  app.add_option("--threads", choice.threads, "Numbers of threads")->capture_default_str();
+  return run(app, argc, argv, options, [&] { benchmark(options, choice); });
 }

@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <variant>
 #include <vector>
-
-#include "tensorquant/kernels/kernels.h"
 
 namespace tensorquant {
 namespace {
@@ -80,24 +77,6 @@ void store_floats(std::span<const float> values, std::span<const std::int64_t> p
   } else {
     for (std::size_t j = 0; j < values.size(); ++j) to[places[j]] = as_stored(values[j]);
   }
-}
-
-void round_all(const GridFormat& format, const RandomStream& random, std::uint32_t tap,
-               std::span<const std::int64_t> indices, std::span<double> values) {
-  std::visit(
-      [&](const auto& f) {
-        if constexpr (TakesDraw<std::decay_t<decltype(f)>>) {
-          if (is_random(f)) {
-            for (std::size_t i = 0; i < values.size(); ++i) {
-              const auto index = static_cast<std::uint64_t>(indices[i]);
-              values[i] = quantize_reference(f, values[i], draw(format, random, index, tap));
-            }
-            return;
-          }
-        }
-        quantize(f, std::span<const double>(values), values);
-      },
-      in_double(format));
 }
 
 void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport* report) {

@@ -74,7 +74,7 @@ SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
     }
     constants = {};
   }
-  return plan_tiles_or_reference(bounds);
+  return plan_tiles_or_reference(bounds, constants);
 }
 
 std::string to_string(SumKernel kernel) {
@@ -106,7 +106,8 @@ std::string to_string(SumKernel kernel) {
 SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
                          const SumsOfProducts<float>& sums, RangeReport* report) {
   const DefaultFloatEnvironment environment;  // looking at the numbers must not flush them
-  if (is_random(arithmetic.product) && !are_neighbours(sums.columns) && are_neighbours(sums.rows)) {
+  const bool is_at_random = is_random(arithmetic.product) || is_random(arithmetic.accumulator);
+  if (is_at_random && !are_neighbours(sums.columns) && are_neighbours(sums.rows)) {
     return sums_of_products(arithmetic, context, turned(sums), report);
   }
   SumJob job{arithmetic, context, sums, {}, {}};
@@ -129,7 +130,7 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
     // The tiles look. Where they may be wrong in a last bit, the reference has the last word.
     const bool is_reference = job.plan.kernel == SumKernel::reference;
     job.plan.kernel = SumKernel::tiles;
-    job.constants = {};  // they round at the end even what needs no rounding, to look at it
+    job.constants = {};  // they look between the loops, and at what needs no rounding at the end
     run(job, report);
     if (!is_reference) return job.plan;
     job.plan.kernel = SumKernel::reference;

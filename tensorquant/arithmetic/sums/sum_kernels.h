@@ -7,6 +7,7 @@
 #include <span>
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
+#include "tensorquant/arithmetic/sums/tile_steps.h"
 #include "tensorquant/formats/rounding.h"
 
 namespace tensorquant {
@@ -40,6 +41,9 @@ struct SumConstants {
   int product_bits = 0, product_exponent = 0;
   int sum_bits = 0, sum_exponent = 0;
   bool needs_double = false;
+  // tiles: nothing where a kernel rounds, which any numbers may be given
+  std::optional<LaneRounding> product_lanes, sum_lanes;
+  bool adds_to_odd = true;
   // Accumulate::once: false where every sum is in the format.
   bool rounds_at_the_end = true;
   bool ends_in_float32 = false;  // that format is float32, and no sum is beyond its ends

@@ -25,7 +25,7 @@ std::optional<SumPlan> plan_stochastic(const SumBounds& bounds, SumConstants& co
 std::optional<SumPlan> plan_align(const SumBounds& bounds, SumConstants& constants);
 
 // For all other sums, of any numbers: tiles, or the reference where they are not provably equal.
-SumPlan plan_tiles_or_reference(const SumBounds& bounds);
+SumPlan plan_tiles_or_reference(const SumBounds& bounds, SumConstants& constants);
 
 }  // namespace tensorquant
 

@@ -143,6 +143,8 @@ constexpr const char* kProducts[] = {"none",
                                      "bf16",
                                      "float,8,23",
                                      "float,4,3,rounding=zero",
+                                     "float,8,13,rounding=up",
+                                     "float,4,3,rounding=stochastic",
                                      "logarithmic",
                                      "logarithmic,exponent",
                                      "logarithmic,min=-6,max=3",
@@ -172,7 +174,10 @@ constexpr const char* kAccumulators[] = {"none",
                                          "fp16",
                                          "float,5,2",
                                          "float,4,3,overflow=saturate",
+                                         "float,4,3",
                                          "bf16",
+                                         "float,8,13,rounding=zero",
+                                         "float,8,13,rounding=nearest",
                                          "float,8,23,rounding=down",
                                          "logarithmic",
                                          "logarithmic,exponent",
@@ -180,7 +185,8 @@ constexpr const char* kAccumulators[] = {"none",
                                          "posit,6,1",
                                          "p3109,8,1,rounding=odd",
                                          "stochastic,20,6",
-                                         "stochastic,32,16"};
+                                         "stochastic,32,16",
+                                         "float,5,10,rounding=stochastic"};
 constexpr const char* kModes[] = {"step", "once", "chunk:3", "fused"};
 
 // All combinations are some ten thousand; each run takes those of its own remainder, and all
@@ -190,6 +196,7 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
   constexpr std::int64_t kColumns[] = {1, 3, 16, 33, 70, 150};
   std::mt19937 generator(1);
   std::map<SumKernel, std::size_t> hits;
+  std::map<std::string, std::size_t> tiles;  // by their reasons
   std::size_t outputs = 0;
   for (const char* product : kProducts) {
     for (const char* accumulator : kAccumulators) {
@@ -207,6 +214,7 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
             SumPlan plan;
             const std::vector<float> found = compute(arithmetic, p, has_bias, &plan);
             ++hits[plan.kernel];
+            if (plan.kernel == SumKernel::tiles) ++tiles[plan.reason];
             ASSERT_EQ(difference(found, wanted), "")
                 << target.name << ", " << product << " / " << accumulator << " / " << mode << ", "
                 << p.rows << " x " << p.taps << " x " << p.columns << ", kernel "
@@ -216,13 +224,16 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
       }
     }
   }
+  const std::size_t enough = 5 * simd_targets().size();
   for (const SumKernel kernel :
        {SumKernel::reference, SumKernel::tiles, SumKernel::integer, SumKernel::exact,
         SumKernel::fixed_int, SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat,
         SumKernel::stochastic}) {
-    EXPECT_GT(hits[kernel], 20u) << to_string(kernel);
+    EXPECT_GT(hits[kernel], enough) << to_string(kernel);
     RecordProperty(to_string(kernel), static_cast<int>(hits[kernel]));
   }
+  EXPECT_EQ(tiles.size(), 5u);
+  for (const auto& [reason, count] : tiles) EXPECT_GT(count, enough) << reason;
   RecordProperty("outputs", static_cast<int>(outputs));
   EXPECT_GT(outputs, 1000000u);
 }

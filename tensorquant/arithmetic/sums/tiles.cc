@@ -1,94 +1,138 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <mutex>
 #include <vector>
 
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
+#include "tensorquant/arithmetic/sums/tile_steps.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
 
 namespace tensorquant {
 namespace {
 
-constexpr std::size_t kTileRows = 4;
+constexpr std::size_t kTileOutputs = 512;
 constexpr std::size_t kTileColumns = 256;
+constexpr std::size_t kTaps = 4;  // whose products are rounded together
+
+// Columns as the loops read them.
+class PackedColumns {
+ public:
+  explicit PackedColumns(const Factor<float>& b) : b_(b) {}
+
+  void set(std::size_t first, std::size_t count) {
+    if (first == first_ && !packed_.empty()) return;
+    first_ = first;
+    stride_ = (count + kTileMargin - 1) / kTileMargin * kTileMargin;
+    packed_.resize((b_.taps.size() + 1) * stride_);
+    pack_columns(b_, first, stride_, packed_.data());
+  }
+  std::size_t stride() const { return stride_; }
+  const float* at(std::size_t tap) const { return packed_.data() + tap * stride_; }
+
+ private:
+  const Factor<float>& b_;
+  std::size_t first_ = 0, stride_ = 0;
+  std::vector<float> packed_;
+};
 
 // A block of outputs, all of which take each step together.
 class TileSum {
  public:
-  TileSum(const SumJob& job, const Tile& tile, RangeReport* report)
+  TileSum(const SumJob& job, RangeReport* report)
       : job_(job),
-        tile_(tile),
         report_(report),
         keeps_product_(is_none(job.arithmetic.product) ||
                        job.arithmetic.accumulate.mode == Accumulate::Mode::fused),
-        size_(tile.rows * tile.stride),
-        sums_(size_),
-        products_(size_),
-        chunk_(job.arithmetic.accumulate.mode == Accumulate::Mode::chunk ? size_ : 0),
-        running_(report != nullptr ? size_ : 0),
-        indices_(size_) {
-    for (std::size_t i = 0; i < tile.rows; ++i) {
-      for (std::size_t j = 0; j < tile.columns; ++j) {
-        indices_[i * tile.stride + j] =
-            job.sums.rows[tile.row + i] + job.sums.columns[tile.column + j];
-      }
-    }
-  }
+        columns_(job.sums.b) {}
 
-  void run() {
+  void run(const Tile& tile) {
+    tile_ = tile;
+    count_ = tile.rows * tile.columns;
+    size_ = (count_ + kTileMargin - 1) / kTileMargin * kTileMargin;
+    sums_.assign(size_, 0.0);
+    products_.resize(kTaps * size_ + kTileMargin);
+    if (job_.arithmetic.accumulate.mode == Accumulate::Mode::chunk) chunk_.assign(size_, 0.0);
+    if (report_ != nullptr) running_.assign(size_, 0.0);
+    columns_.set(tile.column, tile.columns);
+    set_indices();
     const auto taps = static_cast<std::uint32_t>(job_.sums.taps());
-    for (std::uint32_t k = 0; k < taps; ++k) {
-      multiply(k);
-      add(k, k + 1 == taps);
+    const std::uint32_t together = report_ != nullptr ? 1 : kTaps;
+    for (std::uint32_t k = 0; k < taps; k += together) {
+      const std::uint32_t count = std::min(together, taps - k);
+      set_products(k, count);
+      add(k, count);
     }
     if (report_ != nullptr && (job_.sums.row_bias || job_.sums.column_bias)) add_bias_to_running();
     finish_tile(job_, tile_, sums_.data(), report_);
   }
 
  private:
-  void multiply(std::uint32_t k) {
-    const Factor<float>& a = job_.sums.a;
-    const Factor<float>& b = job_.sums.b;
-    std::array<double, kTileColumns> column{};
-    for (std::size_t j = 0; j < tile_.columns; ++j) {
-      column[j] = b.data[static_cast<std::size_t>(b.lines[tile_.column + j] + b.taps[k])];
-    }
+  // Random rounding asks for them alone.
+  void set_indices() {
+    if (!is_random(job_.arithmetic.product) && !is_random(job_.arithmetic.accumulator)) return;
+    indices_.resize(count_);
     for (std::size_t i = 0; i < tile_.rows; ++i) {
-      const double factor = a.data[static_cast<std::size_t>(a.lines[tile_.row + i] + a.taps[k])];
-      double* product = products_.data() + i * tile_.stride;
-      for (std::size_t j = 0; j < tile_.columns; ++j) product[j] = factor * column[j];
+      for (std::size_t j = 0; j < tile_.columns; ++j) {
+        indices_[i * tile_.columns + j] =
+            job_.sums.rows[tile_.row + i] + job_.sums.columns[tile_.column + j];
+      }
     }
+  }
+
+  // Of the outputs, without what lies behind them.
+  std::span<double> products_of(std::size_t i) {
+    return std::span(products_).subspan(i * size_, count_);
+  }
+
+  void set_products(std::uint32_t k, std::uint32_t taps) {
+    const Factor<float>& a = job_.sums.a;
+    rows_.resize(kTaps * tile_.rows);
+    for (std::size_t i = 0; i < taps; ++i) {
+      for (std::size_t row = 0; row < tile_.rows; ++row) {
+        rows_[i * tile_.rows + row] =
+            a.data[static_cast<std::size_t>(a.lines[tile_.row + row] + a.taps[k + i])];
+      }
+    }
+    multiply({rows_.data(), columns_.at(k), taps, tile_.rows, tile_.columns, columns_.stride()},
+             job_.constants.product_lanes, size_, products_.data());
     if (report_ != nullptr) count_products();
-    if (!keeps_product_) {
-      round_all(job_.arithmetic.product, job_.context.product(), k, indices_, products_);
-    }
+    if (!keeps_product_ && !job_.constants.product_lanes) round_products(k, taps);
     if (report_ == nullptr) return;
     for_each_output([&](std::size_t i) { running_[i] += products_[i]; });
     look_at_running();
   }
 
-  void add(std::uint32_t k, bool is_last) {
+  void round_products(std::uint32_t k, std::uint32_t taps) {
+    const GridFormat& format = job_.arithmetic.product;
+    if (!is_random(format)) {
+      return round_all(format, {}, 0, {}, std::span(products_).first(taps * size_));
+    }
+    for (std::uint32_t i = 0; i < taps; ++i) {
+      round_all(format, job_.context.product(), k + i, indices_, products_of(i));
+    }
+  }
+
+  void add(std::uint32_t k, std::uint32_t taps) {
     using enum Accumulate::Mode;
     const Accumulate& accumulate = job_.arithmetic.accumulate;
     switch (accumulate.mode) {
       case once:
-        for (std::size_t i = 0; i < size_; ++i) sums_[i] += products_[i];
+        for (std::size_t i = 0; i < taps; ++i) add_exactly(products_of(i), sums_);
         return;
       case step:
       case fused:
-        add_to_odd(sums_, products_);
-        round_sums(k, is_last);
-        return;
+        return add_rounded(products_.data(), k, taps);
       case chunk: {
         const auto length = static_cast<std::uint32_t>(accumulate.chunk);
-        for (std::size_t i = 0; i < size_; ++i) chunk_[i] += products_[i];
-        if ((k + 1) % length != 0 && !is_last) return;
-        add_to_odd(sums_, chunk_);
-        round_sums(k / length, is_last);
-        std::fill(chunk_.begin(), chunk_.end(), 0.0);
+        for (std::uint32_t i = 0; i < taps; ++i) {
+          add_exactly(products_of(i), chunk_);
+          const std::uint32_t next = k + i + 1;
+          if (next % length != 0 && next != job_.sums.taps()) continue;
+          add_rounded(chunk_.data(), (k + i) / length, 1);
+          std::fill(chunk_.begin(), chunk_.end(), 0.0);
+        }
         return;
       }
       case align:  // never planned so
@@ -96,11 +140,33 @@ class TileSum {
     }
   }
 
-  void round_sums(std::uint32_t tap, bool is_last_tap) {
-    const GridFormat& format = job_.arithmetic.accumulator;
+  static void add_exactly(std::span<const double> x, std::span<double> to) {
+    for (std::size_t i = 0; i < x.size(); ++i) to[i] += x[i];
+  }
+
+  // One addend after the other, the first of which has this number.
+  void add_rounded(const double* addends, std::uint32_t number, std::uint32_t count) {
+    if (job_.constants.sum_lanes) {
+      return add_up(addends, count, size_, *job_.constants.sum_lanes, job_.constants.adds_to_odd,
+                    sums_.data());
+    }
+    const std::span<double> sums = std::span(sums_).first(count_);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      add_to_odd(sums, {addends + i * size_, count_});
+      look_at_last(sums, number + i);
+      round_all(job_.arithmetic.accumulator, job_.context.accumulator(), number + i, indices_,
+                sums);
+    }
+  }
+
+  void look_at_last(std::span<const double> sums, std::uint32_t number) {
     const bool has_bias = job_.sums.row_bias != nullptr || job_.sums.column_bias != nullptr;
-    look_at_sums(job_, tile_, sums_, is_last_tap && !has_bias, report_);
-    round_all(format, job_.context.accumulator(), tap, indices_, sums_);
+    look_at_sums(job_, tile_, sums, number + 1 == last_number() && !has_bias, report_);
+  }
+  std::size_t last_number() const {
+    const std::size_t taps = job_.sums.taps();
+    const std::size_t together = job_.arithmetic.accumulate.together(taps);
+    return (taps + together - 1) / together;
   }
 
   template <class Visit>
@@ -141,11 +207,14 @@ class TileSum {
   }
 
   const SumJob& job_;
-  const Tile tile_;
-  RangeReport* report_;
+  RangeReport* const report_;
   const bool keeps_product_;
-  const std::size_t size_;
+  PackedColumns columns_;
+  Tile tile_ = {};
+  std::size_t count_ = 0;  // of outputs
+  std::size_t size_ = 0;   // with what the loops compute behind them
   std::vector<double> sums_, products_, chunk_, running_;
+  std::vector<float> rows_;
   std::vector<std::int64_t> indices_;
 };
 
@@ -153,21 +222,21 @@ class TileSum {
 
 void run_tiles(const SumJob& job, RangeReport* report) {
   const std::size_t rows = job.sums.rows.size(), columns = job.sums.columns.size();
-  const std::size_t row_tiles = (rows + kTileRows - 1) / kTileRows;
+  const std::size_t height = std::min(rows, kTileOutputs / std::min(columns, kTileColumns));
+  const std::size_t row_tiles = (rows + height - 1) / height;
   const std::size_t column_tiles = (columns + kTileColumns - 1) / kTileColumns;
   const std::size_t work =
-      kTileRows * std::min(columns, kTileColumns) * std::max<std::size_t>(job.sums.taps(), 1);
+      height * std::min(columns, kTileColumns) * std::max<std::size_t>(job.sums.taps(), 1);
   std::mutex mutex;
   parallel_for(row_tiles * column_tiles * work, work, [&](std::size_t begin, std::size_t end) {
     const DefaultFloatEnvironment environment;
     RangeReport local;
+    TileSum sum(job, report != nullptr ? &local : nullptr);
     for (std::size_t i = begin / work; i < (end + work - 1) / work; ++i) {
-      const std::size_t row = i / column_tiles * kTileRows;
-      const std::size_t column = i % column_tiles * kTileColumns;
+      const std::size_t column = i / row_tiles * kTileColumns;
+      const std::size_t row = i % row_tiles * height;
       const std::size_t width = std::min(kTileColumns, columns - column);
-      TileSum(job, {row, std::min(kTileRows, rows - row), column, width, width},
-              report != nullptr ? &local : nullptr)
-          .run();
+      sum.run({row, std::min(height, rows - row), column, width, width});
     }
     const std::lock_guard lock(mutex);
     if (report != nullptr) report->merge(local);

@@ -1,0 +1,233 @@
+#include "tensorquant/arithmetic/sums/tile_steps.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensorquant/arithmetic/sums/tile_steps.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <cmath>
+#include <type_traits>
+#include <variant>
+
+#include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
+#include "tensorquant/arithmetic/sums/pack-inl.h"
+#include "tensorquant/kernels/rounding-inl.h"
+#include "tensorquant/kernels/scaled_rounding-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tensorquant {
+namespace HWY_NAMESPACE {
+
+using D64 = hn::ScalableTag<double>;
+using V64 = hn::Vec<D64>;
+
+struct KeepsLanes {
+  HWY_INLINE V64 operator()(V64 x) const { return x; }
+};
+
+template <Rounding rounding>
+struct FixedLanes {
+  explicit FixedLanes(const LaneRounding& r)
+      : which(r.rounding),
+        scale(hn::Set(D64(), std::ldexp(1.0, r.fraction))),
+        step(hn::Set(D64(), std::ldexp(1.0, -r.fraction))),
+        lowest(hn::Set(D64(), r.lowest)),
+        highest(hn::Set(D64(), r.highest)) {}
+
+  HWY_INLINE V64 operator()(V64 x) const {
+    const D64 d;
+    const V64 k = RoundVector<rounding>(d, hn::Mul(x, scale), which);
+    const V64 limited = hn::Max(hn::Min(k, highest), lowest);
+    return hn::MulAdd(limited, step, hn::Zero(d));  // -0 + 0 = +0
+  }
+
+  Rounding which;
+  V64 scale, step, lowest, highest;
+};
+
+template <Rounding rounding, bool overflows>
+struct FloatLanes {
+  explicit FloatLanes(const LaneRounding& r)
+      : which(r.rounding),
+        has_negative_zero(r.has_negative_zero),
+        scaled(r.highest, r.min_exponent, r.fraction),
+        highest(hn::Set(D64(), r.highest)),
+        overflow(hn::Set(D64(), r.overflow.value_or(r.highest))) {}
+
+  HWY_INLINE V64 operator()(V64 x) const {
+    const D64 d;
+    V64 y =
+        scaled(d, x, [&](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t, which); });
+    if constexpr (overflows) {
+      y = hn::IfThenElse(hn::Gt(hn::Abs(y), highest), hn::CopySign(overflow, x), y);
+    }
+    if constexpr (rounding == kRareRounding) {
+      return has_negative_zero ? hn::CopySign(y, x) : hn::Add(y, hn::Zero(d));
+    }
+    return kRoundingKeepsSign ? y : hn::CopySign(y, x);
+  }
+
+  Rounding which;
+  bool has_negative_zero;
+  ScaledRounding<!overflows, double> scaled;
+  V64 highest, overflow;
+};
+
+// run(lanes) with the lanes of the rounding.
+template <class Run>
+HWY_INLINE void WithLanes(const LaneRounding& r, const Run& run) {
+  const auto with = [&](auto rounding) HWY_ATTR {
+    if (r.is_fixed) {
+      run(FixedLanes<rounding.value>(r));
+    } else if (r.overflow) {
+      run(FloatLanes<rounding.value, true>(r));
+    } else {
+      run(FloatLanes<rounding.value, false>(r));
+    }
+  };
+  const bool is_common = r.has_negative_zero || r.is_fixed;
+  if (is_common && r.rounding == Rounding::even) {
+    with(std::integral_constant<Rounding, Rounding::even>());
+  } else if (is_common && r.rounding == Rounding::nearest) {
+    with(std::integral_constant<Rounding, Rounding::nearest>());
+  } else if (is_common && r.rounding == Rounding::zero) {
+    with(std::integral_constant<Rounding, Rounding::zero>());
+  } else {
+    with(std::integral_constant<Rounding, kRareRounding>());
+  }
+}
+
+template <class Lanes>
+HWY_NOINLINE void MultiplyBy(const Lanes& given, const TileFactors& f, std::size_t size,
+                             double* products) {
+  const Lanes lanes = given;  // in registers
+  const D64 d;
+  const hn::Rebind<float, D64> df;
+  const std::size_t count = hn::Lanes(d);
+  for (std::size_t k = 0; k < f.taps; ++k) {
+    const float* b = f.b + k * f.stride;
+    double* row = products + k * size;
+    for (std::size_t i = 0; i < f.rows; ++i, row += f.columns) {
+      const V64 a = hn::Set(d, static_cast<double>(f.a[k * f.rows + i]));
+      for (std::size_t j = 0; j < f.columns; j += count) {
+        const V64 column = hn::PromoteTo(d, hn::LoadU(df, b + j));
+        hn::StoreU(lanes(hn::Mul(a, column)), d, row + j);
+      }
+    }
+  }
+}
+
+void Multiply(const TileFactors& factors, const std::optional<LaneRounding>& rounding,
+              std::size_t size, double* products) {
+  if (!rounding) return MultiplyBy(KeepsLanes(), factors, size, products);
+  WithLanes(*rounding,
+            [&](const auto& lanes) HWY_ATTR { MultiplyBy(lanes, factors, size, products); });
+}
+
+// So many vectors of sums wait for each other's results.
+inline constexpr std::size_t kSumVectors = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
+
+template <bool to_odd, class Lanes>
+HWY_NOINLINE void AddUpBy(const Lanes& given, const double* products, std::size_t taps,
+                          std::size_t size, double* sums) {
+  const Lanes lanes = given;  // in registers
+  const D64 d;
+  const std::size_t count = hn::Lanes(d);
+  for (std::size_t i = 0; i < size; i += kSumVectors * count) {
+    V64 s[kSumVectors];
+    for (std::size_t v = 0; v < kSumVectors; ++v) s[v] = hn::LoadU(d, sums + i + v * count);
+    const double* p = products + i;
+    for (std::size_t k = 0; k < taps; ++k, p += size) {
+      HWY_UNROLL(8)
+      for (std::size_t v = 0; v < kSumVectors; ++v) {
+        const V64 product = hn::LoadU(d, p + v * count);
+        s[v] = lanes(to_odd ? AddToOdd(d, s[v], product) : hn::Add(s[v], product));
+      }
+    }
+    for (std::size_t v = 0; v < kSumVectors; ++v) hn::StoreU(s[v], d, sums + i + v * count);
+  }
+}
+
+void AddUp(const double* products, std::size_t taps, std::size_t size, const LaneRounding& rounding,
+           bool to_odd, double* sums) {
+  WithLanes(rounding, [&](const auto& lanes) HWY_ATTR {
+    to_odd ? AddUpBy<true>(lanes, products, taps, size, sums)
+           : AddUpBy<false>(lanes, products, taps, size, sums);
+  });
+}
+
+void PackAllTaps(const Factor<float>& b, std::size_t first, std::size_t stride, float* packed) {
+  for (std::size_t j = 0; j < stride; j += kMostWidth) {
+    const Columns columns(b.lines, first + j, kMostWidth);
+    for (std::size_t k = 0; k < b.taps.size(); ++k) {
+      columns.Copy(b.data.data() + b.taps[k], packed + k * stride + j);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tensorquant
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tensorquant {
+namespace {
+
+std::optional<LaneRounding> lanes_of(const FixedPoint& format, double) {
+  // Scaled numbers are normal ones.
+  if (!format.saturates() || is_random(format) || std::abs(format.fraction) > 500) return {};
+  return LaneRounding{.is_fixed = true,
+                      .rounding = format.rounding,
+                      .lowest = static_cast<double>(format.lowest_integer()),
+                      .highest = static_cast<double>(format.highest_integer()),
+                      .fraction = format.fraction};
+}
+
+std::optional<LaneRounding> lanes_of(const FloatingPoint& format, double largest) {
+  if (is_random(format)) return {};
+  LaneRounding r{.is_fixed = false,
+                 .rounding = format.rounding,
+                 .lowest = -format.largest(),
+                 .highest = format.largest(),
+                 .fraction = format.significand_bits,
+                 .min_exponent = format.min_exponent(),
+                 .has_negative_zero = format.has_negative_zero()};
+  if (format.saturates() || largest <= format.largest()) return r;
+  const double positive = overflow_value(format, false), negative = overflow_value(format, true);
+  if (positive == format.largest() && negative == -positive) return r;
+  // A sum goes on with what it has become, and may be an infinity before it is rounded.
+  const bool is_symmetric = std::isnan(positive) ? std::isnan(negative) : negative == -positive;
+  if (!is_symmetric || format.significand_bits < 2) return {};
+  r.overflow = positive;
+  return r;
+}
+
+// The others have kernels alone.
+template <class F>
+std::optional<LaneRounding> lanes_of(const F&, double) {
+  return {};
+}
+
+}  // namespace
+
+HWY_EXPORT(Multiply);
+HWY_EXPORT(AddUp);
+HWY_EXPORT(PackAllTaps);
+
+std::optional<LaneRounding> LaneRounding::of(const GridFormat& format, double largest) {
+  return std::visit([&](const auto& f) { return lanes_of(f, largest); }, in_double(format));
+}
+void multiply(const TileFactors& factors, const std::optional<LaneRounding>& rounding,
+              std::size_t size, double* products) {
+  HWY_DYNAMIC_DISPATCH(Multiply)(factors, rounding, size, products);
+}
+void add_up(const double* products, std::size_t taps, std::size_t size,
+            const LaneRounding& rounding, bool to_odd, double* sums) {
+  HWY_DYNAMIC_DISPATCH(AddUp)(products, taps, size, rounding, to_odd, sums);
+}
+void pack_columns(const Factor<float>& b, std::size_t first, std::size_t stride, float* packed) {
+  HWY_DYNAMIC_DISPATCH(PackAllTaps)(b, first, stride, packed);
+}
+
+}  // namespace tensorquant
+#endif  // HWY_ONCE

@@ -1,0 +1,57 @@
+#ifndef TENSORQUANT_ARITHMETIC_SUMS_TILE_STEPS_H_
+#define TENSORQUANT_ARITHMETIC_SUMS_TILE_STEPS_H_
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "tensorquant/arithmetic/grid_format.h"
+#include "tensorquant/arithmetic/sums/sums_of_products.h"
+
+namespace tensorquant {
+
+// The loops over the outputs of a tile, all of which take each step together.
+
+// What is read beyond the end of an array, and may be written: the loops take whole vectors.
+inline constexpr std::size_t kTileMargin = 64;
+
+// Rounding to fixed point or to a float in the loop's own vectors, of finite numbers.
+struct LaneRounding {
+  // Nothing for formats that have a kernel alone. `largest` bounds the numbers; infinite where
+  // nothing is known of them.
+  static std::optional<LaneRounding> of(const GridFormat& format, double largest);
+
+  bool is_fixed;
+  Rounding rounding;
+  double lowest, highest;  // fixed point: integers
+  int fraction = 0;        // of fixed point, or the bits of a significand
+  int min_exponent = 0;
+  bool has_negative_zero = true;
+  // Floats: what magnitudes beyond `highest` become, where that is something else.
+  std::optional<double> overflow = {};
+};
+
+// Some taps of some rows: element k of row i is a[k * rows + i].
+struct TileFactors {
+  const float* a;
+  const float* b;  // the columns of the first tap; those of the next are `stride` behind
+  std::size_t taps, rows, columns, stride;
+};
+
+// products[k * size + i * columns + j] = the product, rounded; exact without a rounding. Row by
+// row, and behind each tap's last one there may be anything.
+void multiply(const TileFactors& factors, const std::optional<LaneRounding>& rounding,
+              std::size_t size, double* products);
+
+// sums[i] = the sum and the product, rounded, for one tap after the other, where the sums in
+// float64 are exact or as good; with to_odd they are rounded to odd first. size is a multiple of
+// kTileMargin.
+void add_up(const double* products, std::size_t taps, std::size_t size,
+            const LaneRounding& rounding, bool to_odd, double* sums);
+
+// All taps of some columns, from `first` on: tap by tap, `stride` apart, a multiple of kTileMargin.
+void pack_columns(const Factor<float>& b, std::size_t first, std::size_t stride, float* packed);
+
+}  // namespace tensorquant
+
+#endif  // TENSORQUANT_ARITHMETIC_SUMS_TILE_STEPS_H_

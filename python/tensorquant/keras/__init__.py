@@ -16,6 +16,7 @@ from tensorquant.frontend.ranges import PlaceRanges
 from tensorquant.frontend.summary import LayerSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.keras.calibration import calibrate
+from tensorquant.keras.evaluator import evaluator
 from tensorquant.keras.layer_facts import layer_facts
 from tensorquant.keras.model import (
     layer_steps,
@@ -37,6 +38,7 @@ __all__ = [
     "PlaceRanges",
     "TensorQuantizer",
     "calibrate",
+    "evaluator",
     "generic_keras_override",
     "layer_facts",
     "layer_steps",

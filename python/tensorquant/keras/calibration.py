@@ -22,10 +22,11 @@ from tensorquant.frontend.override_argument import make_override, warn_of_idle
 from tensorquant.keras.application import Application
 from tensorquant.keras.backend import has_numbers, not_compiled, without_gradients
 from tensorquant.keras.container import split_inputs
+from tensorquant.keras.inference import without_quantizers
 from tensorquant.keras.keras_internals import every_layer
 from tensorquant.keras.layers import walk
 from tensorquant.keras.plan import is_float_tensor
-from tensorquant.keras.twin import attach, detach, settled
+from tensorquant.keras.twin import attach, settled
 from tensorquant.maps.override import Override
 from tensorquant.numbers.checks import checked, wrong
 
@@ -167,19 +168,11 @@ def _observe(tensors, calibrator):
 @contextlib.contextmanager
 def _watched(model, outputs):
     """The model without quantizers, its outputs watched; in the end all is as before."""
-    before = [(layer, settled(layer)) for layer in every_layer(model)]
-    try:
-        for layer, _ in before:
-            detach(layer)
+    with without_quantizers(model):
         for output in outputs:
             if output.calibrator is not None:
                 attach(output.layer, output.observer(output.calibrator))
         yield
-    finally:
-        for layer, attachment in before:
-            detach(layer)
-            if attachment is not None:
-                attach(layer, attachment)
 
 
 def _run(model, batch):

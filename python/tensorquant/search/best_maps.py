@@ -137,7 +137,7 @@ def search(
         budget: What the map may cost, in place of a margin.
         tie: Places that share a choice, as in path().
         refine: Rounds in which single changes are evaluated, two a place.
-        labels: Of the images; without them the float model's answers count as right.
+        labels: Of the images; if left out those of `evaluate.labels`, or else what the float model answers.
         store: Has the results of earlier calls.
         executor: A concurrent.futures.Executor that runs `evaluate`, for the single changes of a round at once; the result does not depend on it.
 

@@ -63,7 +63,7 @@ class Judge:
 
     Args:
         evaluate: A function from maps to logits.
-        labels: Of the images; without them the float model's answers count as right.
+        labels: Of the images; if left out those of `evaluate.labels`, or else what the float model answers.
         store: Of earlier results; without one they live as long as the judge.
         executor: A concurrent.futures.Executor; without one each evaluation waits for the last.
         purpose: What the images are for: "score", "search" or "test".
@@ -81,6 +81,8 @@ class Judge:
         self._purpose = purpose
         self._store = _Memory() if store is None else store
         self._for_all([Override()], self._set_float)
+        if labels is None:
+            labels = getattr(evaluate, "labels", None)
         self._labels = np.ascontiguousarray(
             self._float.argmax(1) if labels is None else labels, np.int64
         )
@@ -206,7 +208,7 @@ def sweep(
     Args:
         evaluate: A function from maps to logits of shape (images, classes), always of the same images.
         maps: Any; those with a seed are evaluated with it.
-        labels: Of the images; without them the float model's answers count as right.
+        labels: Of the images; if left out those of `evaluate.labels`, or else what the float model answers.
         store: Has the results of earlier calls.
         executor: A concurrent.futures.Executor that runs `evaluate`; results do not depend on it.
         purpose: What a report calls the images.

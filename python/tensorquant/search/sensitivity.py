@@ -74,7 +74,7 @@ def sensitivity(
         places: From "weight:LAYER", "bias:LAYER" or "output:LAYER" to the float tensor there, for fixed point with the fraction of the least squared
             error, or to a list of quantizer strings, the widest first.
         widths: Of fixed point.
-        labels: Of the images; without them the float model's answers count as right.
+        labels: Of the images; if left out those of `evaluate.labels`, or else what the float model answers.
         cover: Take the finest fraction that covers all values of a tensor instead.
         store: Has the results of earlier calls.
         executor: A concurrent.futures.Executor that runs `evaluate`; results do not depend on it.

@@ -16,6 +16,7 @@ from tensorquant.frontend.ranges import PlaceRanges
 from tensorquant.frontend.summary import LayerSummary, TrainingSummary
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.torch.calibration import calibrate
+from tensorquant.torch.evaluator import evaluator
 from tensorquant.torch.layer_facts import layer_facts
 from tensorquant.torch.model import (
     layer_steps,
@@ -36,6 +37,7 @@ __all__ = [
     "TensorQuantizer",
     "TrainingSummary",
     "calibrate",
+    "evaluator",
     "explain",
     "layer_facts",
     "layer_steps",

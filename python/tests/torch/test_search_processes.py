@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import multiprocessing
-import threading
 
 import torch
 from torch import nn
@@ -11,7 +10,6 @@ import tensorquant.search as tqs
 import tensorquant.torch as tqt
 
 MODEL = None
-ONE_AT_A_TIME = threading.Lock()
 
 
 def start():
@@ -23,16 +21,9 @@ def start():
             parameter.copy_(torch.randint(-9, 10, parameter.shape, generator=generator) / 8)
 
 
-def evaluate(maps):
-    x = torch.arange(300, dtype=torch.float32).remainder(17).sub(8).reshape(50, 6) / 4
-    with ONE_AT_A_TIME, torch.no_grad():
-        try:
-            return tqt.quantize_model(MODEL, maps=maps)(x).numpy()
-        finally:
-            tqt.strip(MODEL)
-
-
 def answers(executor):
+    x = torch.arange(300, dtype=torch.float32).remainder(17).sub(8).reshape(50, 6) / 4
+    evaluate = tqt.evaluator(MODEL, x)
     places = {f"weight:{n}": MODEL[n].weight.detach().numpy() for n in (0, 2)}
     table = tqs.sensitivity(evaluate, places, widths=[8, 4, 2], executor=executor)
     cost = tqs.cost_of(tqt.layer_facts(MODEL, torch.zeros(1, 6)), "bits")

@@ -224,7 +224,7 @@ TEST(SumsOfProducts, EqualTheReferenceOnEveryTarget) {
       }
     }
   }
-  const std::size_t enough = 5 * simd_targets().size();
+  const std::size_t enough = 4 * simd_targets().size();
   for (const SumKernel kernel :
        {SumKernel::reference, SumKernel::tiles, SumKernel::integer, SumKernel::exact,
         SumKernel::fixed_int, SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat,

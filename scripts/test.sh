@@ -89,10 +89,10 @@ pytorch_models() {
   pytest -q -rs python/tests/pytorch_models
 }
 
-# Into the virtual environment that goes first; again, though the version be the same. The flags are those of the release, whose
-# objects ccache has.
+# Into the virtual environment that goes first; again, though the version be the same. Compiler and flags are those of the release,
+# whose objects ccache has.
 install_package() {  # build folder
-  pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
+  CXX=c++ pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
     --config-settings=build-dir="$1" --config-settings=cmake.define.TENSORQUANT_WERROR=ON .
 }
 

@@ -167,8 +167,8 @@ HWY_INLINE void ForEachVectorOfTile(const std::uint32_t* words, std::size_t begi
 }
 
 // part.out = op(d, x, words) for all vectors x of part.in and the elements' random words; of half
-// words the upper half counts alone, the other has any bits. part.first is a multiple of two tiles
-// of either kind. These begin where the index says, so that an output that is not aligned cannot be
+// words the upper half counts alone, the other has any bits. part.first is a multiple of a tile of
+// its kind. Tiles begin where the index says, so that an output that is not aligned cannot be
 // streamed.
 template <bool halves, class T, class Special, class Op>
 HWY_INLINE void ForEachRandomVector(const Part<T>& part, const RandomStream& random,

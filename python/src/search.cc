@@ -55,6 +55,13 @@ SearchProblem problem_of(const Scores& scores, const Cost& cost, const Measure& 
           prepare};
 }
 
+// search_margin() or search_budget().
+template <auto search>
+SearchResult searched(const Scores& scores, const Cost& cost, const Measure& measure,
+                      const Prepare& prepare, double limit, int rounds) {
+  return search(problem_of(scores, cost, measure, prepare), limit, rounds);
+}
+
 // nearest,bits,F of the least squared error, or the finest that covers all values.
 std::string best_fixed_point(const In<float>& x, int bits, bool cover) {
   const std::span<const float> values = span_of(x);
@@ -172,20 +179,10 @@ void bind_algorithms(nb::module_& module) {
   module.def(
       "path", [](const Scores& scores, const Cost& cost) { return path(scores, cost_of(cost)); },
       "scores"_a, "cost"_a);
-  module.def(
-      "search_margin",
-      [](const Scores& scores, const Cost& cost, const Measure& measure, const Prepare& prepare,
-         double margin, int rounds) {
-        return search_margin(problem_of(scores, cost, measure, prepare), margin, rounds);
-      },
-      "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "margin"_a, "rounds"_a);
-  module.def(
-      "search_budget",
-      [](const Scores& scores, const Cost& cost, const Measure& measure, const Prepare& prepare,
-         double budget, int rounds) {
-        return search_budget(problem_of(scores, cost, measure, prepare), budget, rounds);
-      },
-      "scores"_a, "cost"_a, "measure"_a, "prepare"_a, "budget"_a, "rounds"_a);
+  module.def("search_margin", searched<search_margin>, "scores"_a, "cost"_a, "measure"_a,
+             "prepare"_a, "margin"_a, "rounds"_a);
+  module.def("search_budget", searched<search_budget>, "scores"_a, "cost"_a, "measure"_a,
+             "prepare"_a, "budget"_a, "rounds"_a);
   module.def(
       "groups_of",
       [](const std::vector<std::string>& texts, const std::vector<std::string>& ties) {

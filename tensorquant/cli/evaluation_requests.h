@@ -18,8 +18,8 @@ nlohmann::ordered_json measured(Evaluator& evaluator, const Override& maps);
 
 // Answers {"model": ..., "checkpoint": ..., "batch_size": ..., "data": {"path": ..., "split": ...,
 // "first": ..., "images": ...}, "maps": {...}, "seed": ..., "strict": ...} by {"images": ...,
-// "correct": ..., "kl": ..., ...}, or by {"error": ...}, with "has_subject": false where checkpoint or
-// images cannot be read. What was read for one request serves the next.
+// "correct": ..., "kl": ..., ...}, or by {"error": ...}, with "has_subject": false where checkpoint
+// or images cannot be read. What was read for one request serves the next.
 class EvaluationRequests {
  public:
   // `defaults` stand in for what a request leaves out. `after_batch` may throw to end an answer.

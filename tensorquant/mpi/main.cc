@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "tensorquant/base/kept_memory.h"
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/cli/command_line.h"
 #include "tensorquant/cli/evaluator_command.h"
@@ -31,6 +32,7 @@ int threads_of(int argc, char** argv) {
 // ranks of an MPI job. Its evaluators are the program itself, without MPI.
 int main(int argc, char** argv) {
   using namespace tensorquant;
+  keep_freed_memory();
   if (argc > 1 && std::string(argv[1]) == "evaluate") return cli::run_command_line(argc, argv);
   const int threads = threads_of(argc, argv);
   set_num_threads(threads);  // of a rank that is alone, too

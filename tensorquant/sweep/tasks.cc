@@ -100,6 +100,7 @@ class Manager {
   void give_out() {
     if (!accused_.empty()) return ask_harmless();
     for (std::size_t worker = 0; worker < at_.size(); ++worker) {
+      if (worker == asked_) continue;
       while (!at_[worker] && !open_.empty()) {
         const Open one = open_.front();
         if (was_done_elsewhere(one)) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <deque>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -23,8 +24,8 @@ using nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Workers whose outcomes come in the order of their requests, and are as a function says: an
-// answer, or nothing where the evaluator dies.
+// Workers whose outcomes come in the order of their requests, but for those that take longer, and
+// are as a function says: an answer, or nothing where the evaluator dies.
 class FakeWorkers : public Workers {
  public:
   using Evaluator = std::function<std::optional<std::string>(const std::string& request)>;
@@ -41,14 +42,18 @@ class FakeWorkers : public Workers {
   }
   std::optional<Outcome> wait(std::chrono::milliseconds) override {
     if (running_.empty()) return std::nullopt;
-    const auto [worker, request] = running_.front();
-    running_.pop_front();
+    const auto next = std::min_element(
+        running_.begin(), running_.end(),
+        [this](const auto& a, const auto& b) { return takes[a.second] < takes[b.second]; });
+    const auto [worker, request] = *next;
+    running_.erase(next);
     const std::optional<std::string> answer = evaluator_(request);
     return Outcome{worker, !answer, answer.value_or("by signal 9")};
   }
 
   std::vector<std::string> given;
   std::vector<std::size_t> beside;  // how many ran, each time that one was given
+  std::map<std::string, int> takes;
 
  private:
   std::size_t count_;
@@ -145,6 +150,22 @@ TEST_F(TasksTest, ThatKillAreToldByAHarmlessRequestWhereNothingElseIsAnswered) {
   EXPECT_TRUE(has_failed(*store, "a"));
   EXPECT_TRUE(has_failed(*store, "b"));
   EXPECT_EQ(std::count(workers.given.begin(), workers.given.end(), "harmless"), 1);
+}
+
+TEST_F(TasksTest, WaitForTheWorkerThatHasTheHarmlessRequest) {
+  int deaths = 0;
+  FakeWorkers workers(3, [&](const std::string& key) -> std::optional<std::string> {
+    if (key == "dies" || (key == "dies once" && ++deaths == 1)) return std::nullopt;
+    return kResult;
+  });
+  // The third task's answer comes while the first worker has the request, and the second task
+  // again.
+  workers.takes = {{"dies", 0}, {"dies once", 1}, {"answers", 2}, {"harmless", 3}};
+  EXPECT_EQ(run({"dies", "dies once", "answers"}, workers), 3U + 2U + 1U);
+  EXPECT_THAT(workers.given,
+              ElementsAre("dies", "dies once", "answers", "dies", "dies", "harmless", "dies once"));
+  EXPECT_TRUE(has_failed(*store, "dies"));
+  EXPECT_FALSE(has_failed(*store, "dies once"));
 }
 
 TEST_F(TasksTest, AreNotBlamedForEvaluatorsThatDoNothingButDie) {

@@ -1,11 +1,10 @@
 """tensorquant.search on a Keras model, in threads and in processes that have a model each."""
 
-import concurrent.futures
-import multiprocessing
 import threading
 
 import keras
 import numpy as np
+from searches import expect_executors_change_nothing
 
 import tensorquant.keras as tqk
 import tensorquant.search as tqs
@@ -45,11 +44,4 @@ def answers(executor):
 
 
 def test_executors_change_nothing():
-    start()
-    serial = answers(None)
-    assert serial[0].scores[0][0] < serial[0].scores[0][2]
-    with concurrent.futures.ThreadPoolExecutor(3) as executor:
-        assert answers(executor) == serial
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context, initializer=start) as executor:
-        assert answers(executor) == serial
+    expect_executors_change_nothing(answers, start)

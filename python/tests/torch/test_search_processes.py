@@ -1,9 +1,7 @@
 """tensorquant.search on a PyTorch module, in threads and in processes that have a module each."""
 
-import concurrent.futures
-import multiprocessing
-
 import torch
+from searches import expect_executors_change_nothing
 from torch import nn
 
 import tensorquant.search as tqs
@@ -32,11 +30,4 @@ def answers(executor):
 
 
 def test_executors_change_nothing():
-    start()
-    serial = answers(None)
-    assert serial[0].scores[0][0] < serial[0].scores[0][2]
-    with concurrent.futures.ThreadPoolExecutor(3) as executor:
-        assert answers(executor) == serial
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context, initializer=start) as executor:
-        assert answers(executor) == serial
+    expect_executors_change_nothing(answers, start)

@@ -153,13 +153,13 @@ class TileSum {
     const std::span<double> sums = std::span(sums_).first(count_);
     for (std::uint32_t i = 0; i < count; ++i) {
       add_to_odd(sums, {addends + i * size_, count_});
-      look_at_last(sums, number + i);
+      look_at(sums, number + i);
       round_all(job_.arithmetic.accumulator, job_.context.accumulator(), number + i, indices_,
                 sums);
     }
   }
 
-  void look_at_last(std::span<const double> sums, std::uint32_t number) {
+  void look_at(std::span<const double> sums, std::uint32_t number) {
     const bool has_bias = job_.sums.row_bias != nullptr || job_.sums.column_bias != nullptr;
     look_at_sums(job_, tile_, sums, number + 1 == last_number() && !has_bias, report_);
   }
@@ -171,9 +171,7 @@ class TileSum {
 
   template <class Visit>
   void for_each_output(const Visit& visit) const {
-    for (std::size_t i = 0; i < tile_.rows; ++i) {
-      for (std::size_t j = 0; j < tile_.columns; ++j) visit(i * tile_.stride + j);
-    }
+    for (std::size_t i = 0; i < count_; ++i) visit(i);
   }
 
   void count_products() {
@@ -200,8 +198,8 @@ class TileSum {
   void add_bias_to_running() {
     const auto& sums = job_.sums;
     for_each_output([&](std::size_t i) {
-      running_[i] += sums.row_bias != nullptr ? sums.row_bias[tile_.row + i / tile_.stride]
-                                              : sums.column_bias[tile_.column + i % tile_.stride];
+      running_[i] += sums.row_bias != nullptr ? sums.row_bias[tile_.row + i / tile_.columns]
+                                              : sums.column_bias[tile_.column + i % tile_.columns];
     });
     look_at_running();
   }

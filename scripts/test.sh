@@ -71,14 +71,14 @@ python() {
   pytest -q -rs --ignore=python/tests/ops --ignore=python/tests/torch --ignore=python/tests/pytorch_models \
     --ignore=python/tests/keras --ignore=python/tests/onnx
   pytest -q -rs python/tests/onnx
-  pytest -q -rs python/tests/ops
-  pytest -q -rs python/tests/torch
+  pytest -q -rs -n 2 python/tests/ops
+  pytest -q -rs -n 2 python/tests/torch
   # PyTorch loads Triton, if there is one, which aborts where TensorFlow or JAX came first.
   pytest -q -p tensorquant.ops.torch --doctest-modules --pyargs tensorquant
   local backend
   for backend in tensorflow torch jax; do
     echo "== Keras on $backend"
-    KERAS_BACKEND=$backend pytest -q -rs python/tests/keras
+    KERAS_BACKEND=$backend pytest -q -rs -n 2 python/tests/keras
   done
 }
 
@@ -86,7 +86,7 @@ pytorch_models() {
   scripts/setup.sh models
   local PATH=$PWD/build/models-venv/bin:$PATH
   install_package build/models-pip
-  pytest -q -rs python/tests/pytorch_models
+  pytest -q -rs -n 2 python/tests/pytorch_models
 }
 
 # Into the virtual environment that goes first; again, though the version be the same. Compiler and flags are those of the release,

@@ -35,5 +35,7 @@ refused() {  # component, reason
 refused cuda "there is no component cuda; there are core and torch"
 [ "$with_torch" = ON ] || refused torch "built without libtorch"
 consume find_package -DCMAKE_PREFIX_PATH="$scratch/prefix"
-consume add_subdirectory -DCONSUMER_SUBDIRECTORY="$source_dir" -DTENSORQUANT_OPENMP="$with_openmp"
+# Our sources' objects come from the cache of the release build, which has the same flags.
+consume add_subdirectory -DCONSUMER_SUBDIRECTORY="$source_dir" -DTENSORQUANT_OPENMP="$with_openmp" -DTENSORQUANT_WERROR=ON \
+  -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)"
 echo "consumer: good"

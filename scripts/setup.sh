@@ -56,7 +56,8 @@ make_venv() {  # directory requirements
 }
 cd "$(dirname "$0")/.."
 
-# Vega, Vega-Lite and Vega-Embed, by the hashes of the lock file, into build/charts. Without them reports have tables alone.
+# Vega, Vega-Lite and Vega-Embed, by the hashes of the lock file, into build/charts, and ajv, with which a test holds charts against
+# Vega-Lite's schema. Without them reports have tables alone.
 make_charts() {
   local lock=tensorquant/report/npm/package-lock.json name
   cmp -s "$lock" build/charts/package-lock.json && return

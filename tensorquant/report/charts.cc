@@ -166,7 +166,7 @@ std::string accuracy_chart(const std::vector<AccuracyPoint>& points, double floa
     "layer": [{
       "data": {"values": [{}]},
       "mark": {"type": "rule", "strokeDash": [5, 4]},
-      "encoding": {"x": null, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
+      "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {
       "data": {"values": [{}]},
       "mark": {"type": "text", "align": "left", "dy": -6, "dx": 4, "text": "float"},
@@ -228,7 +228,7 @@ std::string widths_chart(const std::vector<WidthPoint>& points, double float_acc
     "layer": [{
       "data": {"values": [{}]},
       "mark": {"type": "rule", "strokeDash": [5, 4]},
-      "encoding": {"x": null, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
+      "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "color": {"value": "#555"}, "y": {"type": "quantitative", "title": "accuracy (%)"}}
     }, {
       "mark": {"type": "rule", "clip": true, "opacity": 0.6},
       "encoding": {"y": {"field": "low", "type": "quantitative", "title": "accuracy (%)"}, "y2": {"field": "high"}}

@@ -56,6 +56,7 @@ void add_commands(CLI::App& app, Workers* ranks) {
   add_sensitivity(app, ranks);
   add_search(app, ranks);
   add_sweep(app, ranks);
+  add_results(app);
   add_report(app);
   add_bench(app);
 }

@@ -26,6 +26,7 @@ void add_cost(CLI::App& app);
 void add_sensitivity(CLI::App& app, Workers* ranks);
 void add_search(CLI::App& app, Workers* ranks);
 void add_sweep(CLI::App& app, Workers* ranks);
+void add_results(CLI::App& app);
 void add_report(CLI::App& app);
 void add_bench(CLI::App& app);
 

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "tensorquant/libtorch/model/summary.h"
@@ -25,6 +26,10 @@ nlohmann::ordered_json or_null(const std::optional<T>& x) {
 // The value on stdout, over several lines: what every --json writes. NaN and the infinities, for
 // which JSON has no numbers, are the strings "nan", "inf" and "-inf".
 void print(nlohmann::ordered_json value);
+
+// Objects with the same keys as CSV of RFC 4180: a line with the keys, and one for each object.
+// Numbers as print() writes them, nothing for null, objects as JSON.
+std::string csv(const std::vector<std::string>& keys, nlohmann::ordered_json objects);
 
 }  // namespace tensorquant::cli
 

@@ -9,8 +9,6 @@
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
-#include "tensorquant/base/hash.h"
-#include "tensorquant/base/read_file.h"
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/cost_report.h"
 #include "tensorquant/cli/json_report.h"
@@ -41,33 +39,6 @@ fs::path charts_folder() {
   return !failure && fs::exists(installed, failure) ? installed : fs::path(TENSORQUANT_CHARTS);
 }
 
-std::string shared_text(const Store& store, const char* name) {
-  const auto shared = nlohmann::json::parse(store.shared());
-  const auto value = shared.find(name);
-  return value != shared.end() && value->is_string() ? value->get<std::string>() : "";
-}
-
-// Null where the store's model is none of ours. A store that another program made may have its
-// name.
-const ModelInfo* model_of(const Store& store) {
-  if (shared_text(store, "checkpoint").empty() || shared_text(store, "tensorquant").empty()) {
-    return nullptr;
-  }
-  const std::string name = shared_text(store, "model");
-  for (const ModelInfo& info : all_models()) {
-    if (info.name == name) return &info;
-  }
-  return nullptr;
-}
-
-void require_checkpoint(const ReportOptions& options, const Store& store) {
-  const std::string ours = Fnv1a().add(read_file(options.checkpoint)).text();
-  const std::string theirs = shared_text(store, "checkpoint");
-  if (ours == theirs) return;
-  throw Error(options.checkpoint + ": is not the store's checkpoint: its fingerprint is " + ours +
-              ", not " + (theirs.empty() ? "known" : theirs));
-}
-
 // The images whose activations are told; nothing where none are named and none come with the model.
 std::optional<ImageDataset> activation_images(ReportOptions& options, const ModelInfo& info) {
   if (options.data.path.empty()) {
@@ -89,9 +60,7 @@ Report read_report(ReportOptions& options, const Store& store) {
   Report report = stored_report(store, options.store);
   const ModelInfo* const info = model_of(store);
   if (info == nullptr && !(options.checkpoint.empty() && options.ranges.empty())) {
-    throw Error(
-        options.store + ": the store's model, '" + shared_text(store, "model") +
-        "', is none of those that come with the program, so nothing is known of its layers");
+    throw unknown_model(options.store, store);
   }
   const std::optional<NamedMaps> named = named_maps(options);
   if (info == nullptr) {
@@ -100,10 +69,7 @@ Report read_report(ReportOptions& options, const Store& store) {
   }
   const std::map<std::string, int> seen = read_sufficient_bits(options.ranges);
   ReportedModel model(*info, options.technology.technology());
-  if (!options.checkpoint.empty()) {
-    require_checkpoint(options, store);
-    model.load(options.checkpoint);
-  }
+  if (!options.checkpoint.empty()) model.load(options.checkpoint, store);
   model.add_costs(report);
   const std::string maps = tell_of(report, named);
   if (maps.empty()) return report;

@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
-#include "tensorquant/base/error.h"
+#include "tensorquant/base/hash.h"
+#include "tensorquant/base/read_file.h"
 #include "tensorquant/cli/load_weights.h"
 #include "tensorquant/formats/bounds.h"
 #include "tensorquant/libtorch/model/apply.h"
@@ -45,16 +47,47 @@ std::vector<PlaceFormat> places_in_model(ImageClassifier& model) {
   return places;
 }
 
+std::string shared_text(const Store& store, const char* name) {
+  const auto shared = nlohmann::json::parse(store.shared());
+  const auto value = shared.find(name);
+  return value != shared.end() && value->is_string() ? value->get<std::string>() : "";
+}
+
+void require_checkpoint(const std::string& path, const Store& store) {
+  const std::string ours = Fnv1a().add(read_file(path)).text();
+  const std::string theirs = shared_text(store, "checkpoint");
+  if (ours == theirs) return;
+  throw Error(path + ": is not the store's checkpoint: its fingerprint is " + ours + ", not " +
+              (theirs.empty() ? "known" : theirs));
+}
+
 }  // namespace
+
+const ModelInfo* model_of(const Store& store) {
+  if (shared_text(store, "checkpoint").empty() || shared_text(store, "tensorquant").empty()) {
+    return nullptr;
+  }
+  const std::string name = shared_text(store, "model");
+  for (const ModelInfo& info : all_models()) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+Error unknown_model(const std::string& folder, const Store& store) {
+  return Error(folder + ": the store's model, '" + shared_text(store, "model") +
+               "', is none of those that come with the program, so nothing is known of its layers");
+}
 
 ReportedModel::ReportedModel(const ModelInfo& info, Technology technology)
     : info_(info),
-      technology_(std::move(technology)),
+      energies_(technology.name + " (" + technology.source + ")"),
       model_(make_model(info)),
       facts_(layer_facts(info, *model_)),
-      cost_(facts_, technology_) {}
+      cost_(facts_, std::move(technology)) {}
 
-void ReportedModel::load(const std::string& checkpoint) {
+void ReportedModel::load(const std::string& checkpoint, const Store& store) {
+  require_checkpoint(checkpoint, store);
   load_weights(*model_, checkpoint);
   has_weights_ = true;
 }
@@ -70,14 +103,17 @@ std::vector<LayerFormats> ReportedModel::formats_of(const Override& maps) {
 
 MapCost ReportedModel::cost_of(const Override& maps) { return cost_(formats_of(maps)); }
 
+void ReportedModel::add_costs(std::vector<EvaluatedMap>& maps) {
+  for (EvaluatedMap& map : maps) {
+    map.cost = cost_of(Override::from_json(map.maps));
+    map.places = places_in_model(*model_);
+  }
+}
+
 void ReportedModel::add_costs(Report& report) {
   report.layers = facts_;
-  report.technology = technology_.name + " (" + technology_.source + ")";
-  for (EvaluatedMap& map : report.evaluated.maps) {
-    std::vector<LayerFormats> formats = formats_of(Override::from_json(map.maps));
-    map.places = places_in_model(*model_);
-    if (map.places.size() > 1) map.cost = cost_(formats);
-  }
+  report.technology = energies_;
+  add_costs(report.evaluated.maps);
   for (const auto& [name, compared] : compared_maps()) {
     report.comparisons.emplace_back(name, cost_of(compared));
   }

@@ -73,7 +73,7 @@ void CountedLayers::add_costs(Report& report) const {
   for (EvaluatedMap& map : report.evaluated.maps) {
     Formats formats = formats_of(Override::from_json(map.maps));
     map.places = std::move(formats.places);
-    if (map.places.size() > 1) map.cost = cost_(formats.layers);
+    map.cost = cost_(formats.layers);
   }
   for (const auto& [name, maps] : compared_maps()) {
     report.comparisons.emplace_back(name, cost_(formats_of(maps).layers));

@@ -37,6 +37,33 @@ void for_each_rule(const ordered_json& maps, const char* kind, Add&& add_rule) {
   for (const auto& [key, value] : map->items()) add_rule(key, value);
 }
 
+std::string data_in(const std::string& key) {
+  const ordered_json keys = ordered_json::parse(key, nullptr, false);
+  return keys.is_object() ? keys.value("data", "") : "";
+}
+
+EvaluatedMap evaluated_map(const std::string& key, const ordered_json& record,
+                           const std::string& text) {
+  EvaluatedMap map;
+  map.name = Fnv1a().add(key).text();
+  map.metrics = logit_metrics_in(text);
+  if (map.metrics.images == 0) throw Error("no images");
+  map.maps = record.at("maps").dump();
+  map.places = places_in(map.maps);
+  map.data = data_in(key);
+  map.purpose = record.value("purpose", "");
+  const auto took = record.find("seconds");
+  if (took != record.end() && took->is_number()) map.seconds = took->get<double>();
+  return map;
+}
+
+FailedMap failed_map(const std::string& key, const ordered_json& record) {
+  const ordered_json& error = record.at("error");
+  return {Fnv1a().add(key).text(), record.contains("maps") ? record.at("maps").dump() : "",
+          data_in(key), record.value("purpose", ""),
+          error.is_string() ? error.get<std::string>() : error.dump()};
+}
+
 }  // namespace
 
 double EvaluatedMap::accuracy() const {
@@ -76,16 +103,8 @@ EvaluatedMaps evaluated_maps(const Store& store) {
     const ordered_json record = ordered_json::parse(text);
     if (record.contains("sufficient_bits")) continue;  // what `search --accumulators` saw
     try {
-      EvaluatedMap map;
-      map.name = Fnv1a().add(key).text();
-      map.metrics = logit_metrics_in(text);
-      if (map.metrics.images == 0) throw Error("no images");
-      map.maps = record.at("maps").dump();
-      map.places = places_in(map.maps);
-      const ordered_json keys = ordered_json::parse(key, nullptr, false);
-      if (keys.is_object()) map.data = keys.value("data", "");
-      map.purpose = record.value("purpose", "");
-      read.maps.push_back(std::move(map));
+      record.contains("error") ? read.failed.push_back(failed_map(key, record))
+                               : read.maps.push_back(evaluated_map(key, record, text));
     } catch (const std::exception&) {
       ++read.others;
     }

@@ -28,6 +28,7 @@ struct EvaluatedMap {
   std::string purpose;  // "score", "search", "test"; "" where none is told
   std::vector<PlaceFormat> places;
   LogitMetrics metrics;
+  std::optional<double> seconds = {};  // that the evaluation took
   std::optional<MapCost> cost = {};
 
   double accuracy() const;
@@ -35,10 +36,16 @@ struct EvaluatedMap {
   std::optional<int> uniform_bits(std::size_t places) const;
 };
 
-// In the order of their keys. Records that tell no metrics, such as errors, are left out and
-// counted.
+// A record that is an error in place of a result.
+struct FailedMap {
+  std::string name, maps, data, purpose;  // as of an EvaluatedMap; `maps` is "" where none is told
+  std::string error;
+};
+
+// In the order of their keys. Other records that tell no metrics are left out and counted.
 struct EvaluatedMaps {
   std::vector<EvaluatedMap> maps;
+  std::vector<FailedMap> failed;
   std::size_t others = 0;
 };
 EvaluatedMaps evaluated_maps(const Store& store);

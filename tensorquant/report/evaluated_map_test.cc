@@ -84,7 +84,6 @@ TEST_F(AStore, OfRecordsGivesMapsInTheOrderOfTheirKeys) {
 }
 
 TEST_F(AStore, LeavesOutAndCountsWhatTellsNoMetrics) {
-  store_.put("a", R"({"error": "died"})");
   store_.put("b", R"({"kl": 1})");
   store_.put("c", std::string("{") + kMetrics + "}");  // no maps
   store_.put("d", R"({"images": 0, "correct": 0, "kl": 0, "logit_error": 0, "flips": 0, "lost": 0,
@@ -92,9 +91,30 @@ TEST_F(AStore, LeavesOutAndCountsWhatTellsNoMetrics) {
   store_.put("e", R"({"sufficient_bits": {"fc": 17}})");  // no evaluation, and so not counted
   store_.put("f", record("{}"));                          // a key that is no JSON names no images
   const EvaluatedMaps evaluated = evaluated_maps(store_);
-  EXPECT_EQ(evaluated.others, 4U);
+  EXPECT_EQ(evaluated.others, 3U);
   ASSERT_EQ(evaluated.maps.size(), 1U);
   EXPECT_EQ(evaluated.maps[0].data, "");
+}
+
+TEST_F(AStore, TellsOfErrorsByThemselves) {
+  store_.put(R"({"data":"aa","maps":{}})",
+             R"({"error": "died\nthrice", "maps": {}, "purpose": "test"})");
+  store_.put("b", R"({"error": {"code": 7}})");
+  store_.put("c", record("{}", R"(, "seconds": 0.5)"));
+  const EvaluatedMaps evaluated = evaluated_maps(store_);
+  EXPECT_EQ(evaluated.others, 0U);
+  ASSERT_EQ(evaluated.maps.size(), 1U);
+  EXPECT_EQ(evaluated.maps[0].seconds, 0.5);
+  ASSERT_EQ(evaluated.failed.size(), 2U);
+  const FailedMap& unknown = evaluated.failed[0];
+  EXPECT_EQ(unknown.error, "{\"code\":7}");
+  EXPECT_EQ(unknown.maps, "");
+  const FailedMap& died = evaluated.failed[1];
+  EXPECT_EQ(died.error, "died\nthrice");
+  EXPECT_EQ(died.maps, "{}");
+  EXPECT_EQ(died.data, "aa");
+  EXPECT_EQ(died.purpose, "test");
+  EXPECT_EQ(died.name.size(), 16U);
 }
 
 TEST(AMap, IsUniformWhereAllPlacesHaveOneWidth) {

@@ -60,7 +60,7 @@ HtmlTable cost_table(const Report& report) {
 
 void add_head(Page& page, const Report& report) {
   page.section("What was evaluated");
-  const std::vector<ImageSet> sets = image_sets(report);
+  const std::vector<ImageSet> sets = image_sets(report.evaluated.maps);
   std::string tiles = "<div class=\"tiles\">\n";
   tiles += tile(std::to_string(report.evaluated.maps.size()), "maps evaluated");
   tiles += tile(std::to_string(all_places(report).size()), "places");
@@ -75,9 +75,10 @@ void add_head(Page& page, const Report& report) {
   page.html(tiles + "</div>\n");
   page.html("<div class=\"tiles\">" + settings_table(report).html() + sets_table(sets).html() +
             "</div>\n");
-  if (report.evaluated.others != 0) {
+  const std::size_t no_accuracy = report.evaluated.failed.size() + report.evaluated.others;
+  if (no_accuracy != 0) {
     page.missing(
-        std::to_string(report.evaluated.others) +
+        std::to_string(no_accuracy) +
         " records of the store tell no accuracy, such as errors of evaluations, and are left out.");
   }
   const HtmlTable costs = cost_table(report);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+
+#include "tensorquant/search/front.h"
 
 namespace tensorquant {
 namespace {
@@ -20,9 +23,9 @@ std::string ImageSet::title() const {
   return std::to_string(images) + " " + name;
 }
 
-std::vector<ImageSet> image_sets(const Report& report) {
+std::vector<ImageSet> image_sets(const std::vector<EvaluatedMap>& maps) {
   std::vector<ImageSet> sets;
-  for (const EvaluatedMap& map : report.evaluated.maps) {
+  for (const EvaluatedMap& map : maps) {
     auto set = std::find_if(sets.begin(), sets.end(), [&](const ImageSet& one) {
       return one.data == map.data && one.images == map.metrics.images;
     });
@@ -63,14 +66,17 @@ std::vector<AccuracyPoint> accuracy_points(const ImageSet& set) {
                       2 * map->metrics.loss_error(), map->metrics.loss(), map->cost->bops, uniform,
                       map});
   }
-  std::stable_sort(points.begin(), points.end(), [](const auto& a, const auto& b) {
-    return a.bops != b.bops ? a.bops < b.bops : a.accuracy > b.accuracy;
+  const auto costed = [](const AccuracyPoint& point) {
+    return CostAndAccuracy{point.bops, point.accuracy};
+  };
+  std::stable_sort(points.begin(), points.end(), [&](const auto& a, const auto& b) {
+    return comes_before(costed(a), costed(b));
   });
-  double best = -1;
-  for (AccuracyPoint& point : points) {
-    point.on_front = point.accuracy > best;
-    best = std::max(best, point.accuracy);
-    if (point.on_front && !point.uniform_bits) point.kind = "on the front";
+  std::vector<CostAndAccuracy> all;
+  std::transform(points.begin(), points.end(), std::back_inserter(all), costed);
+  for (const std::size_t i : front(all)) {
+    points[i].on_front = true;
+    if (!points[i].uniform_bits) points[i].kind = "on the front";
   }
   return points;
 }

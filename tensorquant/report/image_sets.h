@@ -17,11 +17,11 @@ struct ImageSet {
   double float_accuracy;  // of these images
   std::vector<const EvaluatedMap*> maps;
 
-  std::string title() const;  // "search images (400)"
+  std::string title() const;  // "400 search images"
 };
 
 // In the order test, search, others, score.
-std::vector<ImageSet> image_sets(const Report& report);
+std::vector<ImageSet> image_sets(const std::vector<EvaluatedMap>& maps);
 
 // The choices of one place alone.
 std::vector<PlaceScore> place_scores(const ImageSet& set);

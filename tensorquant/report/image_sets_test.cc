@@ -34,13 +34,12 @@ std::vector<PlaceFormat> both(int a, int b) {
 }
 
 TEST(ImageSets, AreByImagesTestFirstAndScoreLast) {
-  Report report;
-  report.evaluated.maps = {evaluated("1", "score", "aa", 90, 4, 2, {}, 0),
-                           evaluated("2", "", "bb", 50, 0, 0, {}, 0),
-                           evaluated("3", "search", "cc", 80, 0, 5, {}, 0),
-                           evaluated("4", "test", "dd", 70, 10, 0, {}, 0),
-                           evaluated("5", "score", "aa", 88, 6, 2, {}, 0)};
-  const std::vector<ImageSet> sets = image_sets(report);
+  const std::vector<EvaluatedMap> maps = {evaluated("1", "score", "aa", 90, 4, 2, {}, 0),
+                                          evaluated("2", "", "bb", 50, 0, 0, {}, 0),
+                                          evaluated("3", "search", "cc", 80, 0, 5, {}, 0),
+                                          evaluated("4", "test", "dd", 70, 10, 0, {}, 0),
+                                          evaluated("5", "score", "aa", 88, 6, 2, {}, 0)};
+  const std::vector<ImageSet> sets = image_sets(maps);
   ASSERT_EQ(sets.size(), 4U);
   EXPECT_EQ(sets[0].title(), "100 test images");
   EXPECT_EQ(sets[1].title(), "100 search images");

@@ -27,7 +27,7 @@ HtmlCell count(std::optional<double> value) { return {with_prefix(value), value}
 // The first scores there are, by place and quantizer.
 std::map<std::pair<std::string, std::string>, double> kl_alone(const Report& report) {
   std::map<std::pair<std::string, std::string>, double> kls;
-  for (const ImageSet& set : image_sets(report)) {
+  for (const ImageSet& set : image_sets(report.evaluated.maps)) {
     for (const PlaceScore& score : place_scores(set)) {
       kls.emplace(std::pair(score.place, score.quantizer), score.metrics.kl);
     }
@@ -226,7 +226,7 @@ std::map<std::string, std::size_t> numbers_of_kinds(const EvaluatedMap& map) {
 
 void add_accuracy_over_widths(Page& page, const Report& report) {
   page.section("Accuracy over widths");
-  for (const ImageSet& set : image_sets(report)) {
+  for (const ImageSet& set : image_sets(report.evaluated.maps)) {
     std::map<std::string, std::size_t> counts;  // of maps that have all that were searched
     for (const EvaluatedMap* const map : set.maps) {
       for (const auto& [kind, number] : numbers_of_kinds(*map)) {

@@ -12,7 +12,7 @@ namespace tensorquant {
 
 void add_sensitivity(Page& page, const Report& report) {
   page.section("Sensitivity");
-  for (const ImageSet& set : image_sets(report)) {
+  for (const ImageSet& set : image_sets(report.evaluated.maps)) {
     const std::vector<PlaceScore> scores = place_scores(set);
     if (scores.empty()) continue;
     std::vector<std::string> places = all_places(report);
@@ -35,7 +35,7 @@ void add_sensitivity(Page& page, const Report& report) {
 void add_accuracy_over_cost(Page& page, const Report& report) {
   page.section("Accuracy over cost");
   bool any = false;
-  for (const ImageSet& set : image_sets(report)) {
+  for (const ImageSet& set : image_sets(report.evaluated.maps)) {
     const std::vector<AccuracyPoint> points = accuracy_points(set);
     if (points.empty()) continue;
     const std::string id = "front" + std::string(any ? one_line(set.data) : "");

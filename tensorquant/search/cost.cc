@@ -193,13 +193,16 @@ const std::vector<std::string>& cost_names() {
   return names;
 }
 
-double cost_named(const MapCost& cost, std::string_view name) {
+std::optional<double> known_cost(const MapCost& cost, std::string_view name) {
   for (const Named& known : named_costs()) {
-    if (known.name != name) continue;
-    if (const std::optional<double> value = known.value(cost)) return *value;
-    throw Error("ebops need the weights' codes, which scales that are no powers of two hide");
+    if (known.name == name) return known.value(cost);
   }
   throw Error("unknown cost '" + std::string(name) + "'");
+}
+
+double cost_named(const MapCost& cost, std::string_view name) {
+  if (const std::optional<double> value = known_cost(cost, name)) return *value;
+  throw Error("ebops need the weights' codes, which scales that are no powers of two hide");
 }
 
 }  // namespace tensorquant

@@ -75,7 +75,9 @@ class CostFunction {
 // What a search can save step by step, so not the peak, a maximum: "bits", "traffic", "bops",
 // "ebops", "energy".
 const std::vector<std::string>& cost_names();
-// That number. Throws an Error for another name, and where it is not known.
+// That number; nothing where it is not known. Throws an Error for another name.
+std::optional<double> known_cost(const MapCost& cost, std::string_view name);
+// Throws an Error where it is not known, too.
 double cost_named(const MapCost& cost, std::string_view name);
 
 }  // namespace tensorquant

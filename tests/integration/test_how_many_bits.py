@@ -22,6 +22,7 @@ SHORT = {
     "sensitivity": "--widths 8,3 --images 20 --threads 1",
     "evaluate": "--threads 1",
     "cost": "",
+    "results": "",
     "report": "--tables --images 20",
 }
 
@@ -91,6 +92,7 @@ class ThePage(unittest.TestCase):
                 "evaluate": ["--data", "."],
                 "sensitivity": ["--score-data", "."],
                 "cost": [],
+                "results": [],
                 "report": ["--data", "."],
             }[command]
             if command == "search" and "--margin" in arguments:

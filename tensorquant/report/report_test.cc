@@ -154,6 +154,16 @@ TEST(CountedLayers, FollowRulesOfManyLayersAndTellWorstCases) {
   EXPECT_EQ(report.cost->layers[1].input.bits, 6);
 }
 
+TEST(CountedLayers, TellCostsOfMapsOfOnePlaceToo) {
+  Report report;
+  report.evaluated.maps = {
+      evaluated("one", "test", R"({"weights":{"=fc":{"weight":"nearest,4,2"}}})"),
+      evaluated("two", "test", of_weights(8, 8))};
+  CountedLayers(facts(), all_technologies().front()).add_costs(report);
+  EXPECT_EQ(report.evaluated.maps[0].cost->bops, 400 * 32 * 32 + 60 * 4 * 32);
+  EXPECT_EQ(chosen_map(report.evaluated)->name, "two");
+}
+
 TEST(AReport, TakesNoLibraryThatWouldEndItsElement) {
   const std::string page = report_html(small_report(), {{"/* a library */"}});
   EXPECT_TRUE(has(page, "<script>/* a library */</script>"));

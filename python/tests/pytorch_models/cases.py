@@ -53,7 +53,7 @@ def _cases(library):
 
 def _missing(name):
     """Which library is not installed, that of this name or one that it needs; or None."""
-    _declare_torchvision_ops()
+    declare_torchvision_ops()
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -65,7 +65,7 @@ def _missing(name):
 
 
 @functools.cache
-def _declare_torchvision_ops():
+def declare_torchvision_ops():
     """Lets torchvision be imported where its own library cannot be: with PyTorch for CPUs alone."""
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):

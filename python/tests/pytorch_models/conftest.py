@@ -6,11 +6,15 @@ import sys
 import pytest
 
 torch = pytest.importorskip("torch")
+from cases import declare_torchvision_ops
+
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "torch"))  # for hands.py
 torch.set_num_threads(1)  # the tensors are small
 
 
 def pytest_configure(config):
+    # In the process, too, that only hands out tests and imports what their warnings are made of.
+    declare_torchvision_ops()
     # Of models that are there for it: their layers' weights are read by the modules around them.
     config.addinivalue_line("filterwarnings", "ignore:layer '.*' was not called")
 

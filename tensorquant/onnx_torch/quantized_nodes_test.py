@@ -392,6 +392,42 @@ def test_exact_sums(program):
     assert report["sums"] == "exact" and len(report["exact_layers"]) == 1, report
 
 
+def add_gemm(model, rng, constants):
+    """A Gemm of small integers with factors of eighths, whose sums are exact in float32."""
+    m, k, n = (int(size) for size in rng.integers(1, 6, 3))
+    alpha, beta = (float(rng.choice([1, 1, -1, 0, 2, 0.5, -1.25, 3.375])) for _ in range(2))
+    turns = {"transA": int(rng.integers(2)), "transB": int(rng.integers(2))}
+    a, b = rng.integers(-9, 10, (m, k)), rng.integers(-9, 10, (k, n))
+    shapes = [None, (), (1,), (n,), (1, 1), (m, 1), (1, n), (m, n)]
+    shape = shapes[rng.integers(len(shapes))]
+    c = None if shape is None else rng.integers(-9, 10, shape)
+    names = []
+    for name, array, turn in (("a", a, "transA"), ("b", b, "transB"), ("c", c, None)):
+        if array is None:
+            continue
+        array = f32(array.T if turn and turns[turn] else array)
+        is_constant = name in constants and rng.integers(4) > 0
+        port = f"{name}_{len(model.nodes)}"
+        names.append(model.constant(array, T.FLOAT) if is_constant else model.input(port, array))
+    product = [[sum(Fraction(int(x * y)) for x, y in zip(row, col)) for col in b.T] for row in a]
+    added = np.broadcast_to(0 if c is None else c, (m, n))
+    expected = [
+        [float(Fraction(alpha) * p + Fraction(beta) * int(q)) for p, q in zip(row, more)]
+        for row, more in zip(product, added)
+    ]
+    model.expect(model.node("Gemm", names, alpha=alpha, beta=beta, **turns), f32(expected))
+
+
+def test_products_with_factors_and_biases_of_every_shape(program):
+    rng = np.random.default_rng(11)
+    for constants in ("", "a", "bc", "abc"):
+        model = Model(13)
+        model.input("aside", f32([1, 2, 3, 4, 5, 6, 7]))  # another number of rows: one run of all
+        for _ in range(150):
+            add_gemm(model, rng, constants)
+        model.check(program)
+
+
 def test_the_range_of_a_tensor_and_zero(program):
     model = Model(17)
     for name, x in (("x", near_ties(0.5, 40)[:-7]), ("y", f32([3, 7])), ("z", f32([0, 0]))):

@@ -20,6 +20,7 @@
 #include "python/src/override_of.h"
 #include "tensorquant/base/error.h"
 #include "tensorquant/onnx/export/export_model.h"
+#include "tensorquant/onnx/export/kept_maps.h"
 #include "tensorquant/onnx/graph/flat_model.h"
 #include "tensorquant/onnx/graph/graph.h"
 #include "tensorquant/onnx/names/axes.h"
@@ -47,6 +48,7 @@ struct OnnxLayer {
 struct OnnxFile {
   std::vector<OnnxLayer> layers;
   std::string flat;  // the model's bytes
+  std::string maps;  // of its metadata, as JSON; empty: it has none
 };
 
 std::string name_of(const onnx::Graph& graph, onnx::ValueId id) {
@@ -102,8 +104,9 @@ class Teller {
 
 OnnxFile file_of(onnx::ModelProto model, const std::string& source) {
   const std::int64_t ir_version = model.ir_version;
-  const onnx::Graph graph = onnx::make_graph(std::move(model), source);
   OnnxFile file;
+  if (const auto maps = onnx::take_maps(model, source)) file.maps = maps->to_json();
+  const onnx::Graph graph = onnx::make_graph(std::move(model), source);
   const Teller teller(graph);
   for (const onnx::Layer& layer : onnx::layers_of(graph)) file.layers.push_back(teller.tell(layer));
   file.flat = onnx::serialize_model(onnx::flat_model(graph, ir_version));
@@ -148,7 +151,8 @@ void bind_onnx(nb::module_& module) {
       .def_prop_ro(
           "flat",
           [](const OnnxFile& file) { return nb::bytes(file.flat.data(), file.flat.size()); },
-          "The model without functions, as protobuf; all constants are initializers.");
+          "The model without functions, as protobuf; all constants are initializers.")
+      .def_ro("maps", &OnnxFile::maps, "Those of its metadata, as JSON; empty: it has none.");
   module.def(
       "read_onnx",
       [](const std::filesystem::path& path) {

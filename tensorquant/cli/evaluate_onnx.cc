@@ -24,6 +24,7 @@
 #include "tensorquant/libtorch/model/summary.h"
 #include "tensorquant/models/evaluation.h"
 #include "tensorquant/models/tensor_array.h"
+#include "tensorquant/onnx/export/kept_maps.h"
 #include "tensorquant/onnx_torch/onnx_model.h"
 
 namespace tensorquant::cli {
@@ -255,7 +256,6 @@ std::vector<const char*> OnnxEvaluation::names() {
 }
 
 void OnnxEvaluation::run(const Command& command) const {
-  const Override override_maps = command.maps.read(command.data.seed);
   const at::NoGradGuard no_gradients;
   Results results;
   results.file.sha256 = sha256(read_file(command.model));
@@ -263,6 +263,8 @@ void OnnxEvaluation::run(const Command& command) const {
   results.file.producer =
       file.producer_name + (file.producer_version.empty() ? "" : " ") + file.producer_version;
   results.file.operator_sets = file.operator_sets;
+  const std::optional<Override> kept = onnx::take_maps(file, command.model);
+  const Override override_maps = maps_of_file(command.maps, command.data.seed, kept, command.model);
   const std::shared_ptr<OnnxModel> network =
       make_onnx_model(std::move(file), command.model,
                       {names_of_nodes.source(), sums == "exact" ? Sums::exact : Sums::floats});

@@ -56,9 +56,9 @@ Layers named_layers(const std::string& path) {
   return layers;
 }
 
-Layers layers_of_file(const ExplainOptions& options) {
+Layers layers_of_file(std::vector<OnnxLayer> found) {
   Layers layers;
-  layers.file = read_onnx_layers(options.model, options.names.source());
+  layers.file = std::move(found);
   for (const OnnxLayer& layer : layers.file) layers.keys.push_back(layer.key);
   return layers;
 }
@@ -119,11 +119,7 @@ std::vector<LayerSummary> rows_of(const Layers& layers, const Explanation& expla
   return rows;
 }
 
-void explain_maps(const ExplainOptions& options) {
-  const Override maps = options.maps.read(0);
-  const Layers found = options.model.empty()         ? named_layers(options.layers)
-                       : is_onnx_file(options.model) ? layers_of_file(options)
-                                                     : layers_of_network(options, maps);
+void explain_maps(const ExplainOptions& options, const Override& maps, const Layers& found) {
   const Explanation explanation = tensorquant::explain(maps, found.keys);
   const std::vector<LayerSummary> layers = rows_of(found, explanation);
 
@@ -150,8 +146,7 @@ void explain_maps(const ExplainOptions& options) {
 }
 
 // What the file of an ONNX model says of its layers.
-void explain_file(const ExplainOptions& options) {
-  const std::vector<OnnxLayer> layers = read_onnx_layers(options.model, options.names.source());
+void print_layers(const ExplainOptions& options, const std::vector<OnnxLayer>& layers) {
   if (!options.as_json) {
     std::printf("%s", to_table(layers).c_str());
     return;
@@ -161,15 +156,25 @@ void explain_file(const ExplainOptions& options) {
   print({{"model", options.model}, {"layers", rows}});
 }
 
+void explain_file(const ExplainOptions& options) {
+  OnnxLayers file = read_onnx_layers(options.model, options.names.source());
+  if (!options.maps.given() && !file.kept) return print_layers(options, file.layers);
+  const Override maps = maps_of_file(options.maps, 0, file.kept, options.model);
+  explain_maps(options, maps, layers_of_file(std::move(file.layers)));
+}
+
 void run(const ExplainOptions& options) {
   if (options.suggest.bits != 0) {
     suggest(options.model, options.names, options.suggest);
   } else if (options.model.empty() && options.layers.empty()) {
     throw CLI::RequiredError("--model or --layers");
-  } else if (is_onnx_file(options.model) && !options.maps.given()) {
+  } else if (is_onnx_file(options.model)) {
     explain_file(options);
   } else {
-    explain_maps(options);
+    const Override maps = options.maps.read(0);
+    explain_maps(
+        options, maps,
+        options.model.empty() ? named_layers(options.layers) : layers_of_network(options, maps));
   }
 }
 

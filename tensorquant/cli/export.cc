@@ -2,12 +2,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/onnx/export/export_model.h"
+#include "tensorquant/onnx/export/kept_maps.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -28,8 +30,9 @@ const std::map<std::string, Reader> kReaders = {
     {"", Reader::any}, {"hls4ml", Reader::hls4ml}, {"finn", Reader::finn}};
 
 void export_file(const ExportCommand& command) {
-  const Override maps = command.maps.read(command.seed);
   onnx::ModelProto model = onnx::read_model(command.model);
+  const std::optional<Override> kept = onnx::take_maps(model, command.model);
+  const Override maps = maps_of_file(command.maps, command.seed, kept, command.model);
   const std::int64_t ir_version = model.ir_version;
   const onnx::Metadata metadata = std::move(model.metadata);
   const onnx::Graph graph = onnx::make_graph(std::move(model), command.model);

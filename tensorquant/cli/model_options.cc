@@ -79,6 +79,17 @@ Override MapOptions::read(std::uint64_t seed) const {
   return result;
 }
 
+Override maps_of_file(const MapOptions& given, std::uint64_t seed,
+                      const std::optional<Override>& kept, const std::string& path) {
+  Override maps = given.read(seed);
+  if (given.given() || !kept) return maps;
+  note(path + ": no maps are given: those in its metadata are taken");
+  for (const MapKind kind : {MapKind::weights, MapKind::extrinsic, MapKind::intrinsic}) {
+    maps[kind] = (*kept)[kind];
+  }
+  return maps;
+}
+
 CLI::Option* DataOptions::add_to(CLI::App& command, const std::string& used_split,
                                  DataOptionNames own_names) {
   names = std::move(own_names);
@@ -183,6 +194,10 @@ void apply_maps(ModelRef model, const Override& maps) {
 
 void warn(const std::string& message) {
   std::fprintf(stderr, "tensorquant: warning: %s\n", message.c_str());
+}
+
+void note(const std::string& message) {
+  std::fprintf(stderr, "tensorquant: note: %s\n", message.c_str());
 }
 
 }  // namespace tensorquant::cli

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,11 @@ struct DataOptions {
   DataOptionNames names = {};
 };
 
+// The maps that a command runs an ONNX file under: those given, or else those that the file's
+// metadata keep, which a note on stderr tells. `kept`: of onnx::take_maps().
+Override maps_of_file(const MapOptions& given, std::uint64_t seed,
+                      const std::optional<Override>& kept, const std::string& path);
+
 // --names: what the nodes of an ONNX file are called.
 struct NamesOption {
   void add_to(CLI::App& command);
@@ -77,6 +83,7 @@ void refuse_options(const CLI::App& command, const std::vector<const char*>& nam
 // Puts the maps into the model; rules that do nothing are warnings on stderr, one line each.
 void apply_maps(ModelRef model, const Override& maps);
 void warn(const std::string& message);
+void note(const std::string& message);
 
 }  // namespace tensorquant::cli
 

@@ -4,7 +4,6 @@
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -14,6 +13,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/read_file.h"
 #include "tensorquant/base/sha256.h"
+#include "tensorquant/cli/model_options.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/data/npz.h"
 #include "tensorquant/data/zip.h"
@@ -37,10 +37,6 @@ std::string input_names(const Ports& ports) {
     names += (names.empty() ? "'" : ", '") + input.name + "'";
   }
   return names;
-}
-
-void note(const std::string& message) {
-  std::fprintf(stderr, "tensorquant: note: %s\n", message.c_str());
 }
 
 at::Tensor read_tensor(const std::string& location) {

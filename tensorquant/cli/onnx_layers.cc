@@ -1,6 +1,9 @@
 #include "tensorquant/cli/onnx_layers.h"
 
+#include <utility>
+
 #include "tensorquant/base/table.h"
+#include "tensorquant/onnx/export/kept_maps.h"
 #include "tensorquant/onnx/names/layers.h"
 
 namespace tensorquant::cli {
@@ -29,9 +32,11 @@ OnnxLayer told(const onnx::Graph& graph, const onnx::Layer& layer) {
 
 bool is_onnx_file(const std::string& model) { return model.ends_with(".onnx"); }
 
-std::vector<OnnxLayer> read_onnx_layers(const std::string& path, onnx::NameSource names) {
-  const onnx::Graph graph = onnx::make_graph(onnx::read_model(path), path);
-  std::vector<OnnxLayer> layers;
+OnnxLayers read_onnx_layers(const std::string& path, onnx::NameSource names) {
+  onnx::ModelProto model = onnx::read_model(path);
+  OnnxLayers found{{}, onnx::take_maps(model, path)};
+  const onnx::Graph graph = onnx::make_graph(std::move(model), path);
+  std::vector<OnnxLayer>& layers = found.layers;
   for (const onnx::ValueId id : graph.block.inputs) {
     const onnx::Value& value = graph.values[static_cast<std::size_t>(id)];
     const onnx::DataType type = value.type ? value.type->element : onnx::DataType::undefined;
@@ -42,7 +47,7 @@ std::vector<OnnxLayer> read_onnx_layers(const std::string& path, onnx::NameSourc
   for (const onnx::Layer& layer : onnx::layers_of(graph, names)) {
     if (layer.role != onnx::Layer::Role::other) layers.push_back(told(graph, layer));
   }
-  return layers;
+  return found;
 }
 
 std::string to_table(const std::vector<OnnxLayer>& layers) {

@@ -2,10 +2,12 @@
 #define TENSORQUANT_CLI_ONNX_LAYERS_H_
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tensorquant/maps/layer_pattern.h"
+#include "tensorquant/maps/override.h"
 #include "tensorquant/onnx/names/layers.h"
 
 // The layers of an ONNX model as its file tells them, without running it.
@@ -24,9 +26,13 @@ struct OnnxLayer {
 // Whether a --model is a file of that kind and not a name of a network of ours.
 bool is_onnx_file(const std::string& model);
 
-// Inputs of numbers with fractions, nodes that compute, and those that only move numbers. Error as
-// of read_model() and make_graph().
-std::vector<OnnxLayer> read_onnx_layers(const std::string& path, onnx::NameSource names);
+struct OnnxLayers {
+  // Inputs of numbers with fractions, nodes that compute, and those that only move numbers.
+  std::vector<OnnxLayer> layers;
+  std::optional<Override> kept;  // the maps in the file's metadata
+};
+// Error as of read_model(), take_maps() and make_graph().
+OnnxLayers read_onnx_layers(const std::string& path, onnx::NameSource names);
 
 std::string to_table(const std::vector<OnnxLayer>& layers);
 nlohmann::ordered_json to_json(const OnnxLayer& layer);

@@ -2,7 +2,9 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/cli/commands.h"
@@ -17,6 +19,7 @@
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/cli/train_onnx.h"
 #include "tensorquant/cli/training_run.h"
+#include "tensorquant/onnx/export/kept_maps.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -69,7 +72,6 @@ class TrainCommand {
   void run();
 
  private:
-  void read_maps();
   void take_over(const Settings& settings);
   template <class T>
   void take_over(const Settings& settings, const char* name, T& value);
@@ -163,8 +165,14 @@ Subject TrainCommand::onnx_file() {
     OnnxTraining training;
     OnnxData data = {};
   };
-  auto owned =
-      std::make_shared<Owned>(Owned{OnnxTraining(options_.model, options_.names.source(), maps_)});
+  onnx::ModelProto file = onnx::read_model(options_.model);
+  const std::optional<Override> kept = onnx::take_maps(file, options_.model);
+  if (!options_.resume) {
+    maps_ = maps_of_file(options_.maps, options_.training.seed, kept, options_.model);
+  }
+  auto owned = std::make_shared<Owned>(
+      Owned{OnnxTraining(std::move(file), options_.model, options_.names.source(), maps_,
+                         /*keeps_maps=*/kept.has_value())});
   owned->data =
       options_.onnx.read(owned->training.model(),
                          {options_.data.path, options_.data.limit, options_.training.batch_size,

@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
 #include <vector>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/libtorch/model/apply.h"
+#include "tensorquant/onnx/export/kept_maps.h"
 #include "tensorquant/onnx/graph/replace_constants.h"
 
 namespace tensorquant::cli {
@@ -25,8 +27,10 @@ void check_classes(const at::Tensor& logits, const at::Tensor& labels) {
 
 }  // namespace
 
-OnnxTraining::OnnxTraining(const std::string& path, onnx::NameSource names, const Override& maps)
-    : file_(onnx::read_model(path)), model_(make_onnx_model(file_, path, {.names = names})) {
+OnnxTraining::OnnxTraining(onnx::ModelProto file, const std::string& path, onnx::NameSource names,
+                           const Override& maps, bool keeps_maps)
+    : file_(std::move(file)), model_(make_onnx_model(file_, path, {.names = names})) {
+  if (keeps_maps) kept_ = maps;
   for (const std::string& warning : model_->warnings()) warn(warning);
   {
     // Tensors of the file that several layers or other nodes read become each layer's own.
@@ -65,6 +69,7 @@ TrainingTask OnnxTraining::task(const OnnxData& data) const {
 void OnnxTraining::save(const std::filesystem::path& path) const {
   onnx::ModelProto trained = file_;
   onnx::replace_constants(trained, model_->constants());
+  if (kept_) onnx::keep_maps(trained, *kept_);
   onnx::write_model(path, trained);
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "tensorquant/cli/model_options.h"
@@ -16,8 +17,10 @@ namespace tensorquant::cli {
 // An ONNX file whose weights are trained.
 class OnnxTraining {
  public:
-  // Warnings of the model and of the maps go to stderr.
-  OnnxTraining(const std::string& path, onnx::NameSource names, const Override& maps);
+  // Without the maps in its metadata, of onnx::take_maps(); whether it had some, and what is
+  // written is to have those of the training. Warnings of the model and of the maps go to stderr.
+  OnnxTraining(onnx::ModelProto file, const std::string& path, onnx::NameSource names,
+               const Override& maps, bool keeps_maps);
 
   // The model learns that its first output is the logits of the samples' classes. Error where the
   // data have no classes, or do not fit the model. The data must outlive the task.
@@ -30,6 +33,7 @@ class OnnxTraining {
 
  private:
   onnx::ModelProto file_;
+  std::optional<Override> kept_;  // what stands in the metadata of the written file
   std::shared_ptr<OnnxModel> model_;
 };
 

@@ -145,6 +145,66 @@ class OnnxFiles(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertIn("warning: 'fc': hls4ml rounds ties to even, or downwards, not as 'nearest,8,4'", done.stderr)
 
+    def kept(self, *arguments):
+        """An exported file that keeps its maps."""
+        out = self.dir / "kept.onnx"
+        self.assertEqual(self.good("export", self.net, out, "--maps-in-metadata", *arguments), "")
+        return out
+
+    def noted(self, *arguments):
+        """Of a run under a file's own maps, which one line on stderr tells."""
+        done = self.run_program(*arguments)
+        wanted = f"tensorquant: note: {self.dir}/kept.onnx: no maps are given: those in its metadata are taken\n"
+        self.assertEqual((done.returncode, done.stderr), (0, wanted), arguments)
+        return done.stdout
+
+    def test_a_file_runs_under_the_maps_in_its_metadata(self):
+        """Not through the nodes as well, whatever the dialect. The inner formats differ from those of the nodes around them."""
+        write_npy(self.x, "<f4", (2, 2), struct.pack("<4f", 1.3, 2.2, 0.7, -1.4))
+        own = {"intrinsic": {"fc": {"product": "nearest,12,3", "accumulator": "down,10,2"}}, "weights": {"": "even,6,1"}}
+        for dialect, extrinsic in (
+            ("qdq", {"input": "even,6,3", "fc": "even,5,1", "": "even,7,0"}),
+            ("qonnx", {"fc": "zero,8,2", "": "down,7,0"}),
+            ("functions", {"fc": "nearest,8,2", "": "zero,7,0"}),
+        ):
+            maps = self.dir / "maps.json"
+            maps.write_text(json.dumps({**own, "extrinsic": extrinsic}))
+            for weights in ([], ["--keep-weights"]):
+                file = self.kept("--to", dialect, "--maps", maps, *weights)
+                told = self.evaluate("--save-outputs", self.dir / "expected", "--maps", maps)
+                inputs = ["--model", file, "--input", f"x={self.x}", "--json"]
+                again = json.loads(self.noted("evaluate", *inputs, "--save-outputs", self.dir / "found"))
+                found, expected = ((self.dir / name / "output_0.npy").read_bytes() for name in ("found", "expected"))
+                self.assertEqual(found, expected, (dialect, weights))
+                self.assertEqual(again["maps"], told["maps"])
+                for row, wanted in zip(again["layers"], told["layers"], strict=True):
+                    self.assertEqual({**row, "rule": ""}, {**wanted, "rule": ""})
+            explained = json.loads(self.noted("explain", "--model", file, "--json"))
+            self.assertEqual([(row["layer"], row["output"]) for row in explained["layers"]][-2:], [("fc", extrinsic["fc"]), ("Relu", extrinsic[""])])
+
+    def test_maps_that_are_given_win_over_those_in_the_metadata(self):
+        file = self.kept("--extrinsic", "even,5,1")
+        given = ["--extrinsic", '{"fc": "nearest,4,0"}']
+        self.evaluate("--save-outputs", self.dir / "expected", *given)
+        told = json.loads(self.good("evaluate", "--model", file, "--input", f"x={self.x}", "--json", "--save-outputs", self.dir / "found", *given))
+        self.assertEqual(told["maps"], {"extrinsic": {"fc": "nearest,4,0"}})
+        found, expected = ((self.dir / name / "output_0.npy").read_bytes() for name in ("found", "expected"))
+        self.assertEqual(found, expected)
+        # An export writes them in place of the others.
+        self.good("export", file, self.dir / "again.onnx", "--to", "functions", *given)
+        self.good("export", self.net, self.dir / "once.onnx", "--to", "functions", *given)
+        self.assertEqual((self.dir / "again.onnx").read_bytes(), (self.dir / "once.onnx").read_bytes())
+
+    def test_damaged_maps_in_the_metadata_are_one_error(self):
+        file = self.kept("--extrinsic", "even,5,1")
+        data = file.read_bytes()
+        for text, says in ((b'{"extrinsic":{"":"evem,5,1"}}', "'evem'"), (b'{"extrinsic":{"":"even,5,1"}]', "line 1, column 29")):
+            self.assertEqual(data.count(b'{"extrinsic":{"":"even,5,1"}}'), 1)
+            file.write_bytes(data.replace(b'{"extrinsic":{"":"even,5,1"}}', text))
+            for command in (["explain"], ["evaluate", "--input", f"x={self.x}"]):
+                self.fails(1, *command, "--model", file, says="kept.onnx: metadata 'tensorquant.maps': ")
+                self.assertIn(says, self.run_program(*command, "--model", file).stderr)
+
     def test_faults_of_the_command_line_and_of_files_are_one_line(self):
         net = ["evaluate", "--model", self.net]
         self.fails(2, *net, says="the model's input 'x' is not given")

@@ -14,6 +14,7 @@ from tensorquant.frontend.override_argument import IdleRuleWarning
 from tensorquant.frontend.ranges import PlaceRanges
 from tensorquant.frontend.summary import LayerSummary
 from tensorquant.onnx.calibration import calibrate
+from tensorquant.onnx.loading import load
 from tensorquant.onnx.maps import (
     observe,
     quantize_model,
@@ -23,7 +24,7 @@ from tensorquant.onnx.maps import (
     strip,
     summary,
 )
-from tensorquant.onnx.model import NodeExplanation, OnnxModel, load
+from tensorquant.onnx.model import NodeExplanation, OnnxModel
 
 __all__ = [
     "IdleRuleWarning",

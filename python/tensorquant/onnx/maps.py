@@ -29,6 +29,8 @@ def quantize_model(
 ) -> OnnxModel:
     """Puts the quantizers of maps into the layers of a model. A second call replaces the first.
 
+    Without maps those that the file has in its metadata.
+
     Args:
         model: What `load` returned.
         weights: Map of the layers' weights and biases: what `tensorquant.quantizer_map` takes.
@@ -47,6 +49,9 @@ def quantize_model(
         tensorquant.Error: A map is wrong, or a layer cannot be quantized as it says. One error
             names all such layers; the model is as it was.
     """
+    kept = model.kept_maps
+    if kept is not None and all(one is None for one in (weights, extrinsic, intrinsic, maps)):
+        weights, extrinsic, intrinsic = kept.weights, kept.extrinsic, kept.intrinsic
     override = make_override(weights, extrinsic, intrinsic, maps, seed, strict)
     application = Application(model, override)
     quantized = None if override.empty else Quantized(model, application)

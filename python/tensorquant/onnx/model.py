@@ -13,9 +13,9 @@ from tensorquant import _core
 from tensorquant._core import Error
 from tensorquant.frontend.override_argument import make_override, warn_of_idle
 from tensorquant.maps.explain import Explanation, explain_model
+from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import path_text
-from tensorquant.numbers.checks import Count, checked, wrong
-from tensorquant.numbers.threads import get_num_threads
+from tensorquant.numbers.checks import checked, wrong
 from tensorquant.onnx.layers import FoundInput, FoundLayer
 from tensorquant.onnx.pieces import Pieces
 from tensorquant.onnx.session import FLOATS, NUMPY_TYPES, make_session, runtime_errors
@@ -60,6 +60,7 @@ class OnnxModel:
 
     Attributes:
         inputs, outputs: Name, type and shape of each.
+        kept_maps: The maps in the file's metadata, which `export` can write; None if there are none.
     """
 
     def __init__(self, file, source, threads, optimize):
@@ -74,6 +75,7 @@ class OnnxModel:
         self.inputs = [_port(port) for port in session.get_inputs()]
         self.outputs = [_port(port) for port in session.get_outputs()]
         self._float = Pieces.of_session(session, source)
+        self.kept_maps = Override.from_json(file.maps) if file.maps else None
         self.quantized = None  # what quantize_model() has put in
         self.watched = None  # runs the float model for those who look at its values
         self.recorder = None
@@ -195,49 +197,6 @@ class OnnxModel:
 
     def __repr__(self):
         return f"OnnxModel({self.source!r})"
-
-
-@checked
-def load(model: Any, *, threads: Count | None = None, optimize: bool = False) -> OnnxModel:
-    """Reads an ONNX model.
-
-    Args:
-        model: The path of a file, the bytes of one, or an `onnx.ModelProto`. External data are read
-            from plain files below the file's folder.
-        threads: How many of ONNX Runtime's threads compute an operator; those of
-            `tensorquant.get_num_threads` if left out.
-        optimize: Whether ONNX Runtime may rewrite the graph for speed: it folds batch
-            normalizations into weights and joins nodes, which moves the last bits of results. Left
-            out, what is computed is what the file says.
-
-    Returns:
-        The model, in float.
-
-    Raises:
-        tensorquant.Error: The file is not sound, which byte or node tells; or ONNX Runtime does not
-            know one of its operators.
-
-    Example:
-        >>> import numpy as np
-        >>> from onnx import helper
-        >>> import tensorquant.onnx as tqo
-        >>> x, y = (helper.make_tensor_value_info(name, 1, [2]) for name in "xy")
-        >>> graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], "relu")], "g", [x], [y])
-        >>> file = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        >>> model = tqo.quantize_model(tqo.load(file), extrinsic={"relu": "nearest,8,4"})
-        >>> model.run({"x": np.array([-1, 0.3], np.float32)})["y"]
-        array([0.    , 0.3125], dtype=float32)
-    """
-    threads = get_num_threads() if threads is None else threads
-    if isinstance(model, onnx.ModelProto):
-        with runtime_errors("the model"):
-            model = model.SerializeToString()
-    if isinstance(model, bytes):
-        return OnnxModel(_core.parse_onnx(model, "the model"), "the model", threads, optimize)
-    if not isinstance(model, (str, os.PathLike)):
-        raise wrong("model", "a path, bytes or an onnx.ModelProto", model)
-    path = os.fspath(model)
-    return OnnxModel(_core.read_onnx(path), path, threads, optimize)
 
 
 def _port(port):

@@ -8,6 +8,7 @@
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/random.h"
 #include "tensorquant/maps/assign.h"
+#include "tensorquant/onnx/export/kept_maps.h"
 #include "tensorquant/onnx/export/reader_limits.h"
 #include "tensorquant/onnx/graph/flat_model.h"
 #include "tensorquant/onnx/names/axes.h"
@@ -196,6 +197,7 @@ class Exporter {
       const std::string last = add_quantizer(maker, options_.dialect, *parameter.quantizer, input,
                                              scales ? &*scales : nullptr, rank);
       take(*parameter.quantizer, maker);
+      mark(maker, input, last);
       before_[parameter.node].insert(before_[parameter.node].end(), maker.nodes.begin(),
                                      maker.nodes.end());
       input = last;
@@ -269,6 +271,7 @@ class Exporter {
     std::string& name = exported_.model.graph.nodes[place].outputs[output];
     const std::string end = name, begin = unused(end + ".float");
     NodeMaker maker = chain(quantizer, begin, end);
+    mark(maker, end, begin);
     name = begin;
     auto& behind = behind_[place];
     behind.insert(behind.end(), maker.nodes.begin(), maker.nodes.end());
@@ -283,6 +286,7 @@ class Exporter {
     }
     const std::string end = unused(begin + ".quantized");
     NodeMaker maker = chain(quantizer, begin, end);
+    mark(maker, begin, end);
     for (NodeProto& node : exported_.model.graph.nodes) replace_reads(node, begin, end);
     auto& first = behind_[kBegin];
     first.insert(first.end(), maker.nodes.begin(), maker.nodes.end());
@@ -295,6 +299,10 @@ class Exporter {
     maker.nodes.back().outputs = {end};
     take(quantizer, maker);
     return maker;
+  }
+
+  void mark(NodeMaker& maker, const std::string& original, const std::string& added) const {
+    if (options_.has_maps_in_metadata) mark_quantizer(maker.nodes, original, added);
   }
 
   // The constants of a chain, and the function that it calls.
@@ -353,7 +361,7 @@ class Exporter {
       model.metadata.emplace_back("tensorquant.function." + name, spec);
     }
     if (!functions_.empty()) model.ir_version = std::max<std::int64_t>(model.ir_version, 8);
-    if (options_.has_maps_in_metadata) model.metadata.emplace_back(kMapsKey, maps_.to_json());
+    if (options_.has_maps_in_metadata) keep_maps(model, maps_);
     model.producer_name = "tensorquant";
   }
 

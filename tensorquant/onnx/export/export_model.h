@@ -11,15 +11,12 @@
 
 namespace tensorquant::onnx {
 
-// The key of the maps in an exported model's metadata.
-inline constexpr const char* kMapsKey = "tensorquant.maps";
-
 struct ExportOptions {
   Dialect dialect = Dialect::qdq;
   // Weights and biases stay float in the file, with nodes behind them, instead of being written
   // quantized.
   bool keeps_weights = false;
-  // The maps stand in the metadata, intrinsic ones too, which have no other form.
+  // The maps stand in the metadata, intrinsic ones too, which have no other form: see take_maps().
   bool has_maps_in_metadata = false;
   enum class Reader { any, hls4ml, finn };
   Reader reader = Reader::any;  // whose limits are warned of

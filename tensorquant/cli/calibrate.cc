@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/base/error.h"
@@ -8,19 +9,19 @@
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
-#include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/model_runs.h"
+#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/cli/progress.h"
-#include "tensorquant/models/calibration.h"
 
 namespace tensorquant::cli {
 namespace {
 
 struct CalibrateOptions {
-  std::string model, checkpoint, output;
+  ModelRunsOptions runs;
+  std::string output;
   std::string method = "minmax";
   MapOptions maps;
-  DataOptions data;
   ThreadOptions threads;
 };
 
@@ -32,25 +33,26 @@ CalibrationMethod method_of(const std::string& text) {
   }
 }
 
-void calibrate(CalibrateOptions options) {
+void calibrate(const CLI::App& command, const CalibrateOptions& options) {
+  if (!is_onnx_file(options.runs.model)) {
+    std::vector<const char*> of_files = OnnxDataOptions::names();
+    of_files.insert(of_files.end(), {"--batch-size", "--names"});
+    refuse_options(command, of_files, "is for ONNX files");
+  }
   const Interrupt interrupt;
   options.threads.set_up();
   const CalibrationMethod method = method_of(options.method);
-  const Override maps = options.maps.read(0);
   if (!options.output.empty()) AtomicFile probe(options.output);
-  const ModelInfo& info = find_model(options.model);
-  const std::shared_ptr<ImageClassifier> model = make_model(info);
-  apply_maps(*model, maps);  // faults of the maps first
-  load_weights(*model, options.checkpoint);
-  const ImageDataset data = options.data.load(info, Split::train);
+  const ModelRuns subject = make_runs(options.runs, &options.maps);
 
   CalibratedMaps result;
   {
-    Progress progress(data.count * static_cast<std::size_t>(method.passes()));
+    const std::size_t all = subject.samples.count * static_cast<std::size_t>(method.passes());
+    Progress progress(all);
     result = tensorquant::calibrate(
-        info, *model, data, maps, method, [&](std::size_t done, std::size_t all) {
+        subject.samples, subject.maps, method, [&](std::size_t done, std::size_t /*all*/) {
           interrupt.check();
-          progress.update(done, "image " + std::to_string(done) + "/" + std::to_string(all));
+          progress.update(done, "run " + std::to_string(done) + "/" + std::to_string(all));
         });
   }
   for (const std::string& warning : result.warnings) warn(warning);
@@ -74,23 +76,30 @@ void add_calibrate(CLI::App& app) {
       "int,8,unsigned,scale=0.0235. Weights keep their rules,\n"
       "whose scale is a function of the weight. The network runs without quantizers, an image at a "
       "time: the result depends\n"
-      "on the images alone, not on their order, but for the method average. See "
-      "docs/calibration.md.\n");
+      "on the images alone, not on their order, but for the method average. Data of an ONNX file "
+      "are those of evaluate.\n"
+      "See docs/calibration.md.\n");
   auto options = std::make_shared<CalibrateOptions>();
-  options->data.limit = 512;
-  add_model(*command, options->model)->required();
-  command->add_option("--checkpoint", options->checkpoint, "Weights, a safetensors file")
-      ->required();
+  ModelRunsOptions& runs = options->runs;
+  runs.data.limit = 512;
+  add_model_or_file(*command, runs.model)->required();
+  command->add_option("--checkpoint", runs.checkpoint,
+                      "Weights, a safetensors file; an ONNX file has its own");
   options->maps.add_to(*command);
   command
       ->add_option("--method", options->method,
                    "minmax, average[=C], percentile[=P], mse or entropy")
       ->capture_default_str();
-  options->data.add_to(*command, "train-*");
+  runs.data.add_to(*command, "train-*");
   command->get_option("--limit")->capture_default_str();
   command->add_option("--output", options->output, "Where to write the maps; stdout if left out");
   options->threads.add_to(*command);
-  command->callback([options] { calibrate(*options); });
+  runs.onnx.add_to(*command);
+  runs.names.add_to(*command);
+  add_batch_size(*command, runs.batch_size)
+      ->description("Samples in a run; last bits of outputs can depend on it")
+      ->group("ONNX files");
+  command->callback([command, options] { calibrate(*command, *options); });
 }
 
 }  // namespace tensorquant::cli

@@ -1,17 +1,14 @@
 #include "tensorquant/cli/suggest.h"
 
 #include <cstdio>
-#include <memory>
 
 #include "tensorquant/base/atomic_file.h"
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/json_report.h"
-#include "tensorquant/cli/load_weights.h"
+#include "tensorquant/cli/model_runs.h"
 #include "tensorquant/cli/number_option.h"
-#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/models/suggestion.h"
-#include "tensorquant/onnx_torch/onnx_model.h"
 
 namespace tensorquant::cli {
 void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
@@ -45,53 +42,12 @@ void SuggestOptions::add_to(CLI::App& command, CLI::Option* model) {
   command.get_option("--threads")->group(group);
 }
 
-namespace {
-
-// One sample at a time, whatever the kind of model.
-struct SuggestionRun {
-  SampleRuns samples;
-  std::shared_ptr<void> owner;  // of what they use
-};
-
-SuggestionRun network(const std::string& name, SuggestOptions& options) {
-  if (options.checkpoint.empty()) throw CLI::RequiredError("--checkpoint");
-  struct Owned {
-    std::shared_ptr<ImageClassifier> model;
-    ImageDataset data = {};
-  };
-  const ModelInfo& info = find_model(name);
-  auto owned = std::make_shared<Owned>(Owned{make_model(info)});
-  load_weights(*owned->model, options.checkpoint);
-  owned->data = options.data.load(info, Split::train);
-  return {sample_runs(info, *owned->model, owned->data), owned};
-}
-
-SuggestionRun onnx_file(const std::string& path, const NamesOption& names,
-                        const SuggestOptions& options) {
-  if (!options.checkpoint.empty()) {
-    throw CLI::ValidationError("--checkpoint", "is not for ONNX files");
-  }
-  struct Owned {
-    std::shared_ptr<OnnxModel> model;
-    OnnxData data = {};
-  };
-  auto owned = std::make_shared<Owned>(Owned{load_onnx(path, {.names = names.source()})});
-  for (const std::string& warning : owned->model->warnings()) warn(warning);
-  owned->data = options.onnx.read(
-      *owned->model, {options.data.path, options.data.limit, 1, /*seed=*/0, Split::train});
-  return {{owned->model.get(), owned->data.runs(),
-           [&owned = *owned](std::size_t run) { owned.model->forward(owned.data.inputs(run)); }},
-          owned};
-}
-
-}  // namespace
-
-void suggest(const std::string& model, const NamesOption& names, SuggestOptions options) {
+void suggest(const std::string& model, const NamesOption& names, const SuggestOptions& options) {
   const Interrupt interrupt;
   options.threads.set_up();
   if (!options.output.empty()) AtomicFile probe(options.output);
-  const SuggestionRun subject =
-      is_onnx_file(model) ? onnx_file(model, names, options) : network(model, options);
+  const ModelRuns subject =
+      make_runs({model, options.checkpoint, names, options.data, options.onnx}, nullptr);
 
   std::vector<LayerRanges> ranges;
   {

@@ -20,7 +20,7 @@ struct SuggestOptions {
 };
 
 // Writes a three-in-one map with `bits` bits for every layer, which covers all values seen.
-void suggest(const std::string& model, const NamesOption& names, SuggestOptions options);
+void suggest(const std::string& model, const NamesOption& names, const SuggestOptions& options);
 
 }  // namespace tensorquant::cli
 

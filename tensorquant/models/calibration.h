@@ -14,22 +14,22 @@
 
 namespace tensorquant {
 
-// A model and the samples that it is shown, each alone.
+// A model and what it is run on: samples, or batches of them.
 struct SampleRuns {
   torch::nn::Module* model;
   std::size_t count;
-  std::function<void(std::size_t sample)> run;
+  std::function<void(std::size_t number)> run;
 };
-// The model and the data must outlive it.
+// An image a run. The model and the data must outlive it.
 SampleRuns sample_runs(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data);
 
 // What the outputs of layers are while the model runs over the samples as it is, in evaluation
 // mode and in one thread of libtorch's: so that it depends on the samples, not on their order or on
-// threads. after_sample sees how many forward passes are done of how many.
+// threads. after_run sees how many forward passes are done of how many.
 std::map<std::string, Calibrator> observe_outputs(
     const SampleRuns& samples, const CalibrationMethod& method,
     const std::vector<std::string>& layers,
-    const std::function<void(std::size_t done, std::size_t all)>& after_sample = {});
+    const std::function<void(std::size_t done, std::size_t all)>& after_run = {});
 
 struct CalibratedMaps {
   Override maps;
@@ -41,9 +41,8 @@ struct CalibratedMaps {
 // without quantizers. Throws an Error where no output has such a rule, or where the method does not
 // suit one, before the model runs.
 CalibratedMaps calibrate(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data, const Override& maps,
-    const CalibrationMethod& method,
-    const std::function<void(std::size_t done, std::size_t all)>& after_image = {});
+    const SampleRuns& samples, const Override& maps, const CalibrationMethod& method,
+    const std::function<void(std::size_t done, std::size_t all)>& after_run = {});
 
 }  // namespace tensorquant
 

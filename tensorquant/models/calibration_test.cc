@@ -45,7 +45,8 @@ TEST(Calibrate, WritesTheNumberOfEachLayer) {
     const ImageDataset data = test_images(info, 6);
     const auto largest = largest_magnitudes(info, *model, data);
     const CalibratedMaps result =
-        calibrate(info, *model, data, rules("int,8,scale=max"), make_calibration_method("minmax"));
+        calibrate(sample_runs(info, *model, data), rules("int,8,scale=max"),
+                  make_calibration_method("minmax"));
     EXPECT_TRUE(result.warnings.empty());
     EXPECT_EQ(result.maps.weights, rules("none").weights);
     EXPECT_EQ(result.maps.extrinsic.rules().size(), layer_names(*model).size());
@@ -78,12 +79,13 @@ TEST(Calibrate, DependsOnTheImagesAlone) {
   for (const char* name : {"minmax", "percentile=99", "mse", "entropy"}) {
     const CalibrationMethod method = make_calibration_method(name);
     const auto maps = rules("int,8,scale=max");
-    const Override wanted = calibrate(info, *model, data, maps, method).maps;
-    EXPECT_EQ(calibrate(info, *model, shuffled(data), maps, method).maps, wanted) << name;
+    const Override wanted = calibrate(sample_runs(info, *model, data), maps, method).maps;
+    EXPECT_EQ(calibrate(sample_runs(info, *model, shuffled(data)), maps, method).maps, wanted)
+        << name;
     for (const int count : {1, 2}) {
       at::set_num_threads(count);
       set_num_threads(count);
-      EXPECT_EQ(calibrate(info, *model, data, maps, method).maps, wanted) << name;
+      EXPECT_EQ(calibrate(sample_runs(info, *model, data), maps, method).maps, wanted) << name;
     }
     at::set_num_threads(threads);
     set_num_threads(0);
@@ -99,7 +101,7 @@ TEST(Calibrate, LeavesTheRulesThatFindScalesInParts) {
       {{"Conv1", "int,8,scale=range"}, {"Conv2", "mxfp8_e4m3"}, {"Dense3", "nearest,8,4"}},
       MapKind::extrinsic);
   const Override result =
-      calibrate(info, *model, data, maps, make_calibration_method("percentile")).maps;
+      calibrate(sample_runs(info, *model, data), maps, make_calibration_method("percentile")).maps;
   EXPECT_NE(result.extrinsic.find("Conv1")->spec().find("zero="), std::string::npos);
   EXPECT_EQ(result.extrinsic.find("Conv2")->spec(), "mxfp8_e4m3");
   EXPECT_EQ(result.extrinsic.find("Dense3")->spec(), "nearest,8,4");
@@ -113,7 +115,7 @@ TEST(Calibrate, KnowsTheTypesOfLayers) {
   Override maps;
   maps.extrinsic = QuantizerMap({{"op:Conv2dRelu", "int,8,scale=max"}}, MapKind::extrinsic);
   const Override result =
-      calibrate(info, *model, data, maps, make_calibration_method("minmax")).maps;
+      calibrate(sample_runs(info, *model, data), maps, make_calibration_method("minmax")).maps;
   ASSERT_EQ(result.extrinsic.rules().size(), 2U);
   EXPECT_EQ(result.extrinsic.rules()[0].pattern.key(), "=Conv1");
   EXPECT_EQ(result.extrinsic.rules()[1].pattern.key(), "=Conv2");
@@ -126,7 +128,7 @@ TEST(Calibrate, RefusesWhatItCannotFindBeforeTheModelRuns) {
   bool ran = false;
   const auto error_of = [&](const Override& maps, const char* method) -> std::string {
     try {
-      calibrate(info, *model, data, maps, make_calibration_method(method),
+      calibrate(sample_runs(info, *model, data), maps, make_calibration_method(method),
                 [&](std::size_t, std::size_t) { ran = true; });
     } catch (const Error& error) {
       return error.what();

@@ -170,12 +170,12 @@ void bind_onnx(nb::module_& module) {
       "export_onnx",
       [](const nb::bytes& file, const std::string& path, const Maps& maps, std::uint64_t seed,
          bool strict, const std::string& dialect, bool keep_weights, bool maps_in_metadata,
-         const std::string& reader) {
+         const std::string& reader, bool opaque) {
         Override override_maps = override_of(maps);
         override_maps.seed = seed;
         override_maps.strict = strict;
         const onnx::ExportOptions options = {dialect_of(dialect), keep_weights, maps_in_metadata,
-                                             reader_of(reader)};
+                                             reader_of(reader), opaque};
         const auto* begin = static_cast<const std::byte*>(file.data());
         onnx::ModelProto model = onnx::parse_model({begin, file.size()}, "the model");
         const std::int64_t ir_version = model.ir_version;
@@ -186,7 +186,7 @@ void bind_onnx(nb::module_& module) {
         return std::tuple(exported.idle, exported.warnings);
       },
       "file"_a, "path"_a, "maps"_a, "seed"_a, "strict"_a, "dialect"_a, "keep_weights"_a,
-      "maps_in_metadata"_a, "reader"_a, "Idle rules and warnings.");
+      "maps_in_metadata"_a, "reader"_a, "opaque"_a, "Idle rules and warnings.");
 }
 
 }  // namespace tensorquant::python

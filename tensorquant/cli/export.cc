@@ -20,7 +20,7 @@ struct ExportCommand {
   std::string model, output, dialect = "qdq", reader;
   MapOptions maps;
   std::uint64_t seed = 0;
-  bool keep_weights = false, maps_in_metadata = false;
+  bool keep_weights = false, maps_in_metadata = false, opaque = false;
 };
 
 const std::map<std::string, onnx::Dialect> kDialects = {{"qdq", onnx::Dialect::qdq},
@@ -39,7 +39,7 @@ void export_file(const ExportCommand& command) {
   onnx::ExportedModel exported =
       onnx::export_model(graph, ir_version, maps,
                          {kDialects.at(command.dialect), command.keep_weights,
-                          command.maps_in_metadata, kReaders.at(command.reader)});
+                          command.maps_in_metadata, kReaders.at(command.reader), command.opaque});
   for (const std::string& line : exported.idle) warn(line);
   for (const std::string& line : exported.warnings) warn(line);
   for (const auto& entry : metadata) {
@@ -75,6 +75,9 @@ void add_export(CLI::App& app) {
                     "Leave weights float, with nodes behind them, in place of quantized ones");
   command->add_flag("--maps-in-metadata", options->maps_in_metadata,
                     "Write the maps into the file's metadata, intrinsic rules too");
+  command->add_flag("--opaque", options->opaque,
+                    "Write what the form cannot say of outputs as nodes that tensorquant alone "
+                    "reads: random rounding, scales found in the numbers, your own quantizers");
   command->add_option("--for", options->reader, "hls4ml or finn: warn of what it does not take")
       ->check(CLI::IsMember({"hls4ml", "finn"}));
   add_seed(*command, options->seed);

@@ -14,6 +14,7 @@
 #include "tensorquant/onnx/names/values.h"
 #include "tensorquant/onnx_torch/layers.h"
 #include "tensorquant/onnx_torch/operators/codes.h"
+#include "tensorquant/onnx_torch/operators/opaque_quantizer.h"
 #include "tensorquant/onnx_torch/operators/operators.h"
 #include "tensorquant/onnx_torch/plan.h"
 
@@ -22,6 +23,7 @@ namespace tensorquant {
 using onnx::kNoValue;
 using onnx::ValueId;
 using onnx_torch::Function;
+using onnx_torch::is_opaque_quantizer;
 using onnx_torch::NodeView;
 using onnx_torch::reason_of;
 using onnx_torch::slot_of;
@@ -91,7 +93,8 @@ class OnnxModelBuilder {
   void refuse_missing_operators() const {
     std::map<std::string, std::string> missing;  // operator to its nodes
     visit_nodes(graph_.block, [&](const onnx::Node& node) {
-      if (is_if(node) || onnx_torch::find_operator(node.domain, node.op_type) != nullptr) return;
+      if (is_if(node) || is_opaque_quantizer(node)) return;
+      if (onnx_torch::find_operator(node.domain, node.op_type) != nullptr) return;
       std::string& nodes = missing[(node.domain.empty() ? "" : node.domain + ".") + node.op_type];
       std::string name = node.name;
       if (name.empty() && !node.outputs.empty() && node.outputs.front() != kNoValue) {
@@ -184,12 +187,13 @@ class OnnxModelBuilder {
       throw Error("operator set " + std::to_string(node.version) + ": expected " +
                   std::to_string(kOldestOperators) + " or newer");
     }
+    if (is_opaque_quantizer(node)) return opaque_quantizer(view, model_->step_);
     return make_function(*onnx_torch::find_operator(node.domain, node.op_type), view);
   }
 
   // Computes the node if it depends on constants alone; says whether it does.
   bool fold(const onnx::Node& node) {
-    if (!is_constant(node)) return false;
+    if (!is_constant(node) || is_opaque_quantizer(node)) return false;
     try {
       const Tensors inputs = constants_of(node.inputs);
       const Tensors results = function_of(node, view_of(node))(inputs);

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -43,6 +44,8 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
   std::vector<Layer> named_layers() const override;
+  // Of the nodes that `export --opaque` writes.
+  void set_inference_step(std::uint32_t step) override { *step_ = step; }
   // The names of those that add up integers exactly.
   const std::vector<std::string>& exact_layers() const { return exact_layers_; }
 
@@ -57,6 +60,8 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   std::vector<Port> inputs_;
   std::vector<std::string> output_names_, warnings_, exact_layers_;
   std::vector<Layer> layers_;
+  std::shared_ptr<std::atomic<std::uint32_t>> step_ =
+      std::make_shared<std::atomic<std::uint32_t>>(0);
 
   // Where a layer's tensor stands in the file.
   struct Source {

@@ -205,6 +205,38 @@ class OnnxFiles(unittest.TestCase):
                 self.fails(1, *command, "--model", file, says="kept.onnx: metadata 'tensorquant.maps': ")
                 self.assertIn(says, self.run_program(*command, "--model", file).stderr)
 
+    def test_what_no_form_can_say_is_written_for_us_alone_if_asked_to(self):
+        """To the bit, in several runs, whose random numbers differ."""
+        values = [0.37 * k - 2.2 for k in range(12)]
+        write_npy(self.x, "<f4", (6, 2), struct.pack("<12f", *values))
+        out = self.dir / "out.onnx"
+        extrinsic = {"input": "int,6,scale=max", "fc": "stochastic,7,1", "": "nearest,6,2,overflow=wrap"}
+        maps = ["--extrinsic", json.dumps(extrinsic), "--seed", "18446744073709551615"]
+        for dialect in ("qdq", "qonnx", "functions"):
+            self.fails(1, "export", self.net, out, "--to", dialect, *maps, says="'fc' (MatMul): rounding at random has no form in ONNX")
+            self.assertFalse(out.exists())
+            self.assertEqual(self.good("export", self.net, out, "--to", dialect, "--opaque", *maps), "")
+            for batch in ("2", "6"):
+                folders = self.dir / f"{dialect}_maps", self.dir / f"{dialect}_file"
+                self.evaluate("--save-outputs", folders[0], "--batch-size", batch, *maps)
+                self.good("evaluate", "--model", out, "--input", f"x={self.x}", "--save-outputs", folders[1], "--batch-size", batch)
+                expected, found = ((folder / "output_0.npy").read_bytes() for folder in folders)
+                self.assertEqual(found, expected, (dialect, batch))
+            layers = json.loads(self.good("explain", "--model", out, "--json", "--extrinsic", "fp16"))["layers"]
+            self.assertEqual([row["layer"] for row in layers], ["input:x", "fc", "Relu"])
+            out.unlink()
+        # What the form can say is said in it.
+        self.good("export", self.net, out, "--opaque", "--extrinsic", '{"fc": "even,8,4", "Relu": "posit,8"}')
+        data = out.read_bytes()
+        self.assertIn(b"DequantizeLinear", data)
+        self.assertEqual(data.count(b"posit,8"), 1)
+
+    def test_an_opaque_node_of_a_quantizer_that_is_not_known_is_an_error_that_names_it(self):
+        self.good("export", self.net, self.dir / "out.onnx", "--opaque", "--extrinsic", '{"Relu": "posit,8"}')
+        data = (self.dir / "out.onnx").read_bytes()
+        net = self.write(data.replace(b"posit,8", b"piset,8"))
+        self.fails(1, "evaluate", "--model", net, "--input", f"x={self.x}", says="(Quantizer): quantizer 'piset,8', column 1: unknown name 'piset'")
+
     def test_faults_of_the_command_line_and_of_files_are_one_line(self):
         net = ["evaluate", "--model", self.net]
         self.fails(2, *net, says="the model's input 'x' is not given")

@@ -165,6 +165,7 @@ class OnnxModel:
         keep_weights: bool = False,
         maps_in_metadata: bool = False,
         reader: str = "",
+        opaque: bool = False,
     ) -> None:
         """Writes the model with its quantizers, for other programs to compute.
 
@@ -179,6 +180,8 @@ class OnnxModel:
             maps_in_metadata: Whether the maps stand in the file's metadata, intrinsic rules too,
                 which have no other form.
             reader: "hls4ml" or "finn": warns of what these do not take.
+            opaque: Whether what the form cannot say of outputs is written as nodes that the command
+                line alone reads.
 
         Raises:
             tensorquant.Error: A quantizer has no such form, or the file cannot be written. One
@@ -189,7 +192,7 @@ class OnnxModel:
         idle, texts = _core.export_onnx(
             *(self.flat.SerializeToString(), path_text(path)),
             *(override._natives(), override.seed, override.strict),
-            *(to, keep_weights, maps_in_metadata, reader),
+            *(to, keep_weights, maps_in_metadata, reader, opaque),
         )
         warn_of_idle(idle, stacklevel=3)
         for text in texts:

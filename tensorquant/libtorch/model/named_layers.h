@@ -3,6 +3,7 @@
 
 #include <torch/nn/module.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ class NamedLayers {
   // In the order in which people are to see them, the model's inputs among them if rules may hit
   // those. They belong to the module, by whatever names.
   virtual std::vector<Layer> named_layers() const = 0;
+  // See set_inference_step(): for what it rounds at random outside these layers.
+  virtual void set_inference_step(std::uint32_t /*step*/) {}
 };
 
 }  // namespace tensorquant

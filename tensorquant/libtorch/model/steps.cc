@@ -1,9 +1,24 @@
 #include "tensorquant/libtorch/model/steps.h"
 
+#include <vector>
+
 #include "tensorquant/base/error.h"
+#include "tensorquant/libtorch/model/named_layers.h"
 #include "tensorquant/libtorch/model/walk.h"
 
 namespace tensorquant {
+namespace {
+
+std::vector<NamedLayers*> lists_of(ModelRef model) {
+  std::vector<NamedLayers*> lists = {dynamic_cast<NamedLayers*>(&*model)};
+  for (const auto& inner : (*model).modules(/*include_self=*/false)) {
+    lists.push_back(dynamic_cast<NamedLayers*>(inner.get()));
+  }
+  std::erase(lists, nullptr);
+  return lists;
+}
+
+}  // namespace
 
 std::map<std::string, std::uint32_t> layer_steps(ModelRef model) {
   std::map<std::string, std::uint32_t> steps;
@@ -27,6 +42,7 @@ void set_layer_steps(ModelRef model, const std::map<std::string, std::uint32_t>&
 
 void set_inference_step(ModelRef model, std::uint32_t step) {
   for (QuantizableLayer* twin : quantizable_layers(model)) twin->set_inference_step(step);
+  for (NamedLayers* list : lists_of(model)) list->set_inference_step(step);
 }
 
 }  // namespace tensorquant

@@ -77,7 +77,9 @@ class Exporter {
       if (i >= inputs_.size()) {
         export_layer(*quantizable_[i - inputs_.size()], quantizers, fault);
       } else if (quantizers.output != nullptr) {
-        attempt(fault, [&] { quantize_input(inputs_[i], *quantizers.output); });
+        attempt(fault, [&] {
+          quantize_input(inputs_[i], *quantizers.output, context_of(quantizers, 0, kInputAxis));
+        });
       }
     }
     assignment.faults.refuse();
@@ -132,7 +134,8 @@ class Exporter {
     const std::size_t place = places_.at(&last);
     for (std::size_t i = 0; i < quantized_outputs(layer); ++i) {
       if (last.outputs[i] == kNoValue || is_known_integer(last.outputs[i])) continue;
-      attempt(fault, [&] { quantize_output(last, place, i, *quantizers.output); });
+      const OpaqueContext context = context_of(quantizers, i, output_axis(layer));
+      attempt(fault, [&] { quantize_output(last, place, i, *quantizers.output, context); });
     }
     for (const std::string& warning :
          limits_of(options_.reader, *quantizers.output, last.op_type)) {
@@ -265,19 +268,25 @@ class Exporter {
     return found;
   }
 
+  static OpaqueContext context_of(const LayerQuantizers& quantizers, std::size_t output, int axis) {
+    const std::uint32_t stream =
+        stream_of(quantizers.layer, Place::output, static_cast<int>(output));
+    return {quantizers.seed, stream, axis};
+  }
+
   void quantize_output(const Node& node, std::size_t place, std::size_t output,
-                       const Quantizer& quantizer) {
+                       const Quantizer& quantizer, const OpaqueContext& context) {
     check_type(node.outputs[output]);
     std::string& name = exported_.model.graph.nodes[place].outputs[output];
     const std::string end = name, begin = unused(end + ".float");
-    NodeMaker maker = chain(quantizer, begin, end);
+    NodeMaker maker = chain(quantizer, context, begin, end);
     mark(maker, end, begin);
     name = begin;
     auto& behind = behind_[place];
     behind.insert(behind.end(), maker.nodes.begin(), maker.nodes.end());
   }
 
-  void quantize_input(ValueId id, const Quantizer& quantizer) {
+  void quantize_input(ValueId id, const Quantizer& quantizer, const OpaqueContext& context) {
     check_type(id);
     const std::string begin = graph_.values[static_cast<std::size_t>(id)].name;
     const auto& given = graph_.block.outputs;
@@ -285,7 +294,7 @@ class Exporter {
       throw Error("'" + begin + "' is an output of the model, too");
     }
     const std::string end = unused(begin + ".quantized");
-    NodeMaker maker = chain(quantizer, begin, end);
+    NodeMaker maker = chain(quantizer, context, begin, end);
     mark(maker, begin, end);
     for (NodeProto& node : exported_.model.graph.nodes) replace_reads(node, begin, end);
     auto& first = behind_[kBegin];
@@ -293,9 +302,17 @@ class Exporter {
   }
 
   // From the value `begin` to the value `end`.
-  NodeMaker chain(const Quantizer& quantizer, const std::string& begin, const std::string& end) {
-    NodeMaker maker(unused(end + "/"), version_, NodeMaker::Constants::initializers);
-    add_quantizer(maker, options_.dialect, quantizer, begin);
+  NodeMaker chain(const Quantizer& quantizer, const OpaqueContext& context,
+                  const std::string& begin, const std::string& end) {
+    const NodeMaker empty(unused(end + "/"), version_, NodeMaker::Constants::initializers);
+    NodeMaker maker = empty;
+    try {
+      add_quantizer(maker, options_.dialect, quantizer, begin);
+    } catch (const Error&) {
+      if (!options_.is_opaque) throw;
+      maker = empty;
+      add_opaque_quantizer(maker, quantizer, begin, context);
+    }
     maker.nodes.back().outputs = {end};
     take(quantizer, maker);
     return maker;
@@ -309,7 +326,8 @@ class Exporter {
   void take(const Quantizer& quantizer, NodeMaker& maker) {
     for (Tensor& tensor : maker.initializers) added_.push_back(std::move(tensor));
     for (const NodeProto& node : maker.nodes) domains_.insert(node.domain);
-    if (options_.dialect != Dialect::functions) return;
+    const bool is_opaque = maker.nodes.back().op_type == kOpaqueOperator;
+    if (options_.dialect != Dialect::functions || is_opaque) return;
     functions_.try_emplace(function_name(quantizer.spec()), quantizer.spec());
   }
 
@@ -385,6 +403,7 @@ class Exporter {
   }
 
   static constexpr std::size_t kBegin = SIZE_MAX;  // the place before all nodes
+  static constexpr int kInputAxis = 1;             // of the channels of a model's input
 
   const Graph& graph_;
   const Override& maps_;

@@ -20,6 +20,8 @@ struct ExportOptions {
   bool has_maps_in_metadata = false;
   enum class Reader { any, hls4ml, finn };
   Reader reader = Reader::any;  // whose limits are warned of
+  // What the dialect cannot say of outputs and inputs becomes a node that nobody else reads.
+  bool is_opaque = false;
 };
 
 struct ExportedModel {

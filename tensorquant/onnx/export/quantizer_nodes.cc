@@ -48,4 +48,13 @@ std::string add_quantizer(NodeMaker& maker, Dialect dialect, const Quantizer& qu
   return maker.add(function_name(quantizer.spec()), {x}, {}, kFunctionDomain);
 }
 
+std::string add_opaque_quantizer(NodeMaker& maker, const Quantizer& quantizer, const std::string& x,
+                                 const OpaqueContext& context) {
+  return maker.add(kOpaqueOperator, {x},
+                   {text_attribute("quantizer", quantizer.spec()),
+                    int_attribute("seed", static_cast<std::int64_t>(context.seed)),
+                    int_attribute("stream", context.stream), int_attribute("axis", context.axis)},
+                   kFunctionDomain);
+}
+
 }  // namespace tensorquant::onnx

@@ -1,6 +1,7 @@
 #ifndef TENSORQUANT_ONNX_EXPORT_QUANTIZER_NODES_H_
 #define TENSORQUANT_ONNX_EXPORT_QUANTIZER_NODES_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,18 @@ struct FoundScales {
 // constant x of `rank` axes. Error with the reason where the dialect cannot say it.
 std::string add_quantizer(NodeMaker& maker, Dialect dialect, const Quantizer& quantizer,
                           const std::string& x, const FoundScales* found = nullptr, int rank = 0);
+
+// The one operator of kFunctionDomain that has no function: ONNX Runtime and others do not know it.
+// Its attributes are the string of the quantizer, and what its numbers' Context is made of.
+inline constexpr const char* kOpaqueOperator = "Quantizer";
+struct OpaqueContext {
+  std::uint64_t seed = 0;
+  std::uint32_t stream = 0;
+  int axis = 1;  // of the channels, and along which blocks lie
+};
+// As add_quantizer(), for any quantizer.
+std::string add_opaque_quantizer(NodeMaker& maker, const Quantizer& quantizer, const std::string& x,
+                                 const OpaqueContext& context);
 
 // The function of a quantizer string, which its node calls by its name: "nearest_8_4".
 std::string function_name(const std::string& spec);

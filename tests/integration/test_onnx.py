@@ -195,6 +195,19 @@ class OnnxFiles(unittest.TestCase):
         self.good("export", self.net, self.dir / "once.onnx", "--to", "functions", *given)
         self.assertEqual((self.dir / "again.onnx").read_bytes(), (self.dir / "once.onnx").read_bytes())
 
+    def test_calibration_and_training_take_the_maps_in_the_metadata(self):
+        maps = ["--extrinsic", '{"fc": "int,8,scale=max", "input": "int,6,scale=range"}']
+        file = self.kept("--opaque", *maps)
+        expected = self.good("calibrate", "--model", self.net, "--data", self.x, *maps)
+        self.assertEqual(self.noted("calibrate", "--model", file, "--data", self.x), expected)
+        labels = self.dir / "labels.npy"
+        write_npy(labels, "<i8", (2,), struct.pack("<2q", 0, 1))
+        tuned = self.dir / "tuned.onnx"
+        self.noted("train", "--model", file, "--data", self.x, "--labels", labels, "--checkpoint", tuned, "--epochs", "1", "--json")
+        done = self.run_program("evaluate", "--model", tuned, "--data", self.x, "--json")
+        self.assertIn("tuned.onnx: no maps are given: those in its metadata are taken", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["maps"], {"extrinsic": {"fc": "int,8,scale=max", "input": "int,6,scale=range"}})
+
     def test_damaged_maps_in_the_metadata_are_one_error(self):
         file = self.kept("--extrinsic", "even,5,1")
         data = file.read_bytes()

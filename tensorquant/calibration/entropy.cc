@@ -133,11 +133,13 @@ float entropy_amax(const EqualBins& bins, std::size_t levels) {
                 " levels, not " + std::to_string(levels));
   }
   const DefaultFloatEnvironment environment;
+  std::array<std::uint64_t, kBins> counts;
+  std::copy_n(bins.counts().begin(), kBins, counts.begin());
+  counts[0] = counts[1];
   std::size_t best = kBins;
   double least = std::numeric_limits<double>::infinity();
   for (std::size_t kept = kBins; kept >= std::max(levels, kLeastBins); --kept) {
-    if (const double divergence = Divergence(bins.counts(), kept, levels).value();
-        divergence < least) {
+    if (const double divergence = Divergence(counts, kept, levels).value(); divergence < least) {
       least = divergence;
       best = kept;
     }

@@ -44,10 +44,12 @@ class EqualBins {
 std::size_t entropy_levels(const Quantizer& element);
 
 // The amax that keeps most information: among amax0 * i / 2048 for max(levels, 128) <= i <= 2048
-// the one with the smallest Kullback-Leibler divergence of Q from P. P is the bins below i, with
-// the rest in the last of them; Q is the bins below i merged to `levels` levels, bin b to
-// floor(b * levels / i), each level then spread evenly over those of its bins that P fills; both
-// are divided by their sums. Ties go to the larger amax. 1 <= levels <= 2048.
+// the one with the smallest Kullback-Leibler divergence of Q from P. The first bin counts as many
+// as the second: every range keeps the zeros of a ReLU, which are more than all else, and the
+// narrowest would be best for them. P is the bins below i, with the rest in the last of them; Q is
+// the bins below i merged to `levels` levels, bin b to floor(b * levels / i), each level then
+// spread evenly over those of its bins that P fills; both are divided by their sums. Ties go to the
+// larger amax. 1 <= levels <= 2048.
 float entropy_amax(const EqualBins& bins, std::size_t levels);
 
 }  // namespace tensorquant

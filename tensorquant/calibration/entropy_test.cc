@@ -33,6 +33,7 @@ float amax_of(const std::vector<float>& values, std::size_t levels) {
     const double bin = std::floor(std::abs(double{x}) * 2048 / amax);
     bins[static_cast<std::size_t>(std::min(bin, 2047.0))] += 1;
   }
+  bins[0] = bins[1];
   std::size_t best = 0;
   long double least = HUGE_VALL;
   for (std::size_t i = std::max<std::size_t>(levels, 128); i <= kBins; ++i) {
@@ -99,6 +100,15 @@ TEST(EntropyAmax, DivergesLeast) {
           << levels << " levels, " << outlier;
     }
   }
+}
+
+TEST(EntropyAmax, DoesNotDependOnZeros) {
+  std::vector<float> values = random_values<float>(20'000, 5);
+  const float amax = largest_magnitude(values);
+  const float without = entropy_amax(bins_of(values, amax), 128);
+  values.insert(values.end(), 100'000, 0.0f);
+  EXPECT_SAME_BITS(entropy_amax(bins_of(values, amax), 128), without);
+  EXPECT_GT(without, amax * 128 / 2048);  // which the narrowest range is
 }
 
 TEST(EntropyAmax, IsAllWhereNothingCanBeCut) {

@@ -180,7 +180,7 @@ class OthersModels(Case):
         test = ["--data", SHARED / "data/cifar10/cifar10_test_first1000.bin", *IMAGENET, "--threads", "1"]
         rules = {"weights": {"": "int,8,per=channel,scale=max"}, "extrinsic": {"Relu": "int,8,unsigned,scale=max", "": "int,8,scale=max"}}
         (self.dir / "rules.json").write_text(json.dumps(rules))
-        for method in ("minmax", "percentile=99.99", "mse"):
+        for method in ("minmax", "percentile=99.99", "mse", "entropy"):
             self.good("calibrate", "--model", net, *shown, *IMAGENET, "--maps", "rules.json", "--method", method, "--output", "maps.json")
             metric = self.report("--model", net, *test, "--maps", "maps.json", "--strict")["metric"]
             self.assertEqual(metric["float"], 0.915)

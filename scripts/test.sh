@@ -71,6 +71,7 @@ python() {
   pytest -q -rs --ignore=python/tests/ops --ignore=python/tests/torch --ignore=python/tests/pytorch_models \
     --ignore=python/tests/keras --ignore=python/tests/onnx
   pytest -q -rs python/tests/onnx
+  # The long ones in two processes, each of which takes up to 4 GB.
   pytest -q -rs -n 2 python/tests/ops
   pytest -q -rs -n 2 python/tests/torch
   # PyTorch loads Triton, if there is one, which aborts where TensorFlow or JAX came first.

@@ -1,6 +1,7 @@
 #include "tensorquant/base/table.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/text.h"
@@ -36,6 +37,12 @@ std::string format_table(const std::vector<std::string>& headings,
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
+  return text;
+}
+
+std::string cell(const char* format, double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, format, number);
   return text;
 }
 

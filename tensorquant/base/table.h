@@ -11,6 +11,9 @@ namespace tensorquant {
 std::string format_table(const std::vector<std::string>& headings,
                          const std::vector<std::vector<std::string>>& rows);
 
+// A cell with a number as printf() writes it: at most 31 characters.
+std::string cell(const char* format, double number);
+
 }  // namespace tensorquant
 
 #endif  // TENSORQUANT_BASE_TABLE_H_

@@ -50,12 +50,6 @@ struct BenchOptions {
 // The scalar references are slow.
 constexpr std::size_t kReferenceElements = std::size_t{1} << 18;
 
-std::string text_of(const char* format, double number) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, number);
-  return text;
-}
-
 void print_table(const std::vector<measure::Measurement>& measurements) {
   std::vector<std::vector<std::string>> rows;
   for (const measure::Measurement& m : measurements) {
@@ -63,9 +57,9 @@ void print_table(const std::vector<measure::Measurement>& measurements) {
     const std::string what = m.name == measure::kOurs
                                  ? m.quantizer + (m.axis == 0 ? ", axis 0" : "")
                                  : std::string("(") + m.name + ")";
-    rows.push_back({what, std::to_string(m.elements), text_of("%.3f", m.nanoseconds),
-                    text_of("%.1f", m.gigabytes_per_second), text_of("%.2f", m.over_streaming_copy),
-                    text_of("%.2f", m.over_memcpy)});
+    rows.push_back({what, std::to_string(m.elements), cell("%.3f", m.nanoseconds),
+                    cell("%.1f", m.gigabytes_per_second), cell("%.2f", m.over_streaming_copy),
+                    cell("%.2f", m.over_memcpy)});
   }
   const std::vector<std::string> headings = {"QUANTIZER", "ELEMENTS",         "ns/ELEMENT",
                                              "GB/s",      "x STREAMING COPY", "x MEMCPY"};

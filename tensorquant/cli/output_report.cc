@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
@@ -32,9 +31,7 @@ double largest_difference(const at::Tensor& found, const at::Tensor& expected) {
 }
 
 std::string number_or_dash(const std::optional<double>& x, const char* format) {
-  char text[32] = "-";
-  if (x) std::snprintf(text, sizeof text, format, *x);
-  return text;
+  return x ? cell(format, *x) : "-";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/base/error.h"
@@ -95,6 +96,15 @@ ordered_json empty_row() {
   return row;
 }
 
+// The fewest and the most of its places.
+std::optional<std::pair<int, int>> bits_of(const EvaluatedMap& map) {
+  if (map.places.empty()) return std::nullopt;
+  const auto [least, most] =
+      std::minmax_element(map.places.begin(), map.places.end(),
+                          [](const auto& a, const auto& b) { return a.bits < b.bits; });
+  return std::pair(least->bits, most->bits);
+}
+
 ordered_json row_of(const EvaluatedMap& map, const MapSet& set) {
   ordered_json row = empty_row();
   const LogitMetrics& metrics = map.metrics;
@@ -113,12 +123,10 @@ ordered_json row_of(const EvaluatedMap& map, const MapSet& set) {
               {"seconds", or_null(map.seconds)},
               {"maps", ordered_json::parse(map.maps)}});
   if (map.cost) row.update(to_json(*map.cost));
-  if (map.places.empty()) return row;
-  const auto [least, most] =
-      std::minmax_element(map.places.begin(), map.places.end(),
-                          [](const auto& a, const auto& b) { return a.bits < b.bits; });
-  row["least_bits"] = least->bits;
-  row["most_bits"] = most->bits;
+  if (const auto bits = bits_of(map)) {
+    row["least_bits"] = bits->first;
+    row["most_bits"] = bits->second;
+  }
   return row;
 }
 
@@ -141,22 +149,18 @@ ordered_json rows_of(const ResultsOptions& options, const Listing& all) {
   return rows;
 }
 
-std::string number(const char* format, double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 std::string amount(const std::optional<double>& value, double unit = 1) {
-  return value ? number("%.4g", *value / unit) : "";
+  return value ? cell("%.4g", *value / unit) : "";
 }
 
 // "float", "weight:conv1 nearest,8,6", "9 places, 4 to 8 bits".
-std::string kind_of(const ordered_json& row, const std::vector<PlaceFormat>& places) {
+std::string kind_of(const EvaluatedMap& map) {
+  const std::vector<PlaceFormat>& places = map.places;
   if (places.empty()) return "float";
   if (places.size() == 1) return places.front().place + " " + places.front().quantizer;
-  std::string bits = row["least_bits"].dump();
-  if (row["most_bits"] != row["least_bits"]) bits += " to " + row["most_bits"].dump();
+  const auto [least, most] = *bits_of(map);
+  std::string bits = std::to_string(least);
+  if (most != least) bits += " to " + std::to_string(most);
   return std::to_string(places.size()) + " places, " + bits + " bits";
 }
 
@@ -170,11 +174,11 @@ void print_set(const MapSet& set) {
   std::vector<std::vector<std::string>> rows;
   for (const EvaluatedMap* const map : set.maps) {
     std::vector<std::string> row = {map->name,
-                                    kind_of(row_of(*map, set), map->places),
-                                    number("%.2f", 100 * map->accuracy()),
-                                    number("%.2f", 100 * map->metrics.loss()),
-                                    number("%.2f", 100 * map->metrics.loss_error()),
-                                    number("%.3g", map->metrics.kl)};
+                                    kind_of(*map),
+                                    cell("%.2f", 100 * map->accuracy()),
+                                    cell("%.2f", 100 * map->metrics.loss()),
+                                    cell("%.2f", 100 * map->metrics.loss_error()),
+                                    cell("%.3g", map->metrics.kl)};
     if (has_costs) {
       const MapCost& cost = *map->cost;
       row.insert(row.end(), {amount(cost.bits), amount(cost.traffic), amount(cost.bops),

@@ -9,25 +9,16 @@ import json
 import pathlib
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 
+from image_files import write_images
+
 PROGRAM = None
 HERE = pathlib.Path(__file__).resolve().parent
 CHARTS = HERE.parents[1] / "build" / "charts"
-
-
-def write_images(folder, split, count):
-    """MNIST-style files in which each class has rows of its own."""
-    pixels, labels = bytearray(), bytearray()
-    for image in range(count):
-        labels.append(image % 10)
-        pixels += bytes(200 if p // 56 % 10 == image % 10 else image * p % 50 for p in range(784))
-    (folder / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 0x803, count, 28, 28) + pixels)
-    (folder / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, count) + labels)
 
 
 def faults(charts):

@@ -7,11 +7,12 @@ Usage: test_how_many_bits.py PROGRAM
 import pathlib
 import re
 import shlex
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+
+from image_files import write_images
 
 PROGRAM = None
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "how_many_bits.md"
@@ -25,18 +26,6 @@ SHORT = {
     "results": "",
     "report": "--tables --images 20",
 }
-
-
-def write_images(folder, split, count):
-    """MNIST-style files in which each class has rows of its own."""
-    pixels, labels = bytearray(), bytearray()
-    for image in range(count):
-        labels.append(image % 10)
-        pixels += bytes(200 if p // 56 % 10 == image % 10 else image * p % 50 for p in range(784))
-    (folder / f"{split}-images-idx3-ubyte").write_bytes(
-        struct.pack(">4i", 0x803, count, 28, 28) + pixels
-    )
-    (folder / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, count) + labels)
 
 
 def plain_fences():

@@ -15,6 +15,7 @@ import unittest
 
 import test_command_line
 from array_files import write_npy
+from image_files import write_idx
 from test_command_line import GOLDEN, CommandLine
 
 EXAMPLE = pathlib.Path(__file__).resolve().parent.parent.parent / "examples" / "format_table.py"
@@ -112,10 +113,8 @@ class Scales(CommandLine):
     def test_of_every_row_of_the_example_are_measured(self):
         numbers = random.Random(1)
         for split, count in (("train", 40), ("t10k", 20)):
-            images = struct.pack(">IIII", 0x803, count, 28, 28) + numbers.randbytes(count * 28 * 28)
-            labels = struct.pack(">II", 0x801, count) + bytes(numbers.randrange(10) for _ in range(count))
-            (self.dir / f"{split}-images-idx3-ubyte").write_bytes(images)
-            (self.dir / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+            pixels = numbers.randbytes(count * 28 * 28)
+            write_idx(self.dir, split, pixels, bytes(numbers.randrange(10) for _ in range(count)))
         net = ["--model", "lenet5", "--checkpoint", self.dir / "net", "--data", self.dir]
         self.good("train", *net, "--epochs", "1")
         command = [sys.executable, EXAMPLE, "--program", test_command_line.PROGRAM, *net, "--calibration", self.dir]

@@ -11,12 +11,13 @@ import re
 import shlex
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+from image_files import write_images
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "clusters.md"
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
@@ -30,16 +31,6 @@ ENVIRONMENT = os.environ | {
 MPIRUN = ["mpirun", "--oversubscribe"]
 FOLDER = None
 LONGEST = 300  # seconds, for whatever is waited for
-
-
-def write_images(folder, split, count):
-    """MNIST-style files in which each class has rows of its own."""
-    pixels, labels = bytearray(), bytearray()
-    for image in range(count):
-        labels.append(image % 10)
-        pixels += bytes(200 if p // 56 % 10 == image % 10 else image * p % 50 for p in range(784))
-    (folder / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 0x803, count, 28, 28) + pixels)
-    (folder / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, count) + labels)
 
 
 def start(*command, **more):

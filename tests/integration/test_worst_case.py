@@ -13,6 +13,8 @@ import sys
 import tempfile
 import unittest
 
+from image_files import write_idx
+
 PROGRAM = None
 SHAPES = {"conv1": (6, 1, 5, 5), "conv2": (16, 6, 5, 5), "conv3": (120, 16, 5, 5), "fc1": (84, 120), "fc2": (10, 84)}
 LARGEST = 255  # of a pixel, and its code under nearest,8,8,unsigned: 1 is 255/256
@@ -55,8 +57,7 @@ class TheWorstCase(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
 
     def write_images(self, images):
-        (self.folder / "t10k-images-idx3-ubyte").write_bytes(struct.pack(">4i", 0x803, len(images), 28, 28) + b"".join(images))
-        (self.folder / "t10k-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, len(images)) + bytes(len(images)))
+        write_idx(self.folder, "t10k", b"".join(images), bytes(len(images)))
 
     def told(self, command, bits, *more):
         maps = {"weights": {"=conv1": {"weight": "nearest,4,3"}}, "extrinsic": {"=input": INPUT}}

@@ -53,7 +53,6 @@ def _cases(library):
 
 def _missing(name):
     """Which library is not installed, that of this name or one that it needs; or None."""
-    declare_torchvision_ops()
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -20,11 +20,12 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Every op has D, a lane for each column; A and B, the packed factors, of so many taps together;
-// Sum, what is added up; PackRow, and PackStep where there are several taps, Broadcast, Zero, Load,
-// Step and Store, which gives the sums as double.
+// Every op has a Packing and is one: D, a lane for each column; A and B, the packed factors, of so
+// many taps together; PackRow, and PackStep where there are several taps. Besides, Sum, what is
+// added up, Broadcast, Zero, Load, Step and Store, which gives the sums as double.
 template <class Lane>
 struct LaneOp {
+  using Packing = LaneOp;
   using T = Lane;
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;

@@ -23,6 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Two taps at a time: pairs of int16, whose two products are added to an int32. A lane of int32 is
 // a column, and holds a pair.
 struct IntegerOp {
+  using Packing = IntegerOp;
   using D = hn::ScalableTag<std::int32_t>;
   using Pairs = hn::Repartition<std::int16_t, D>;
   using V = hn::Vec<Pairs>;

@@ -20,57 +20,89 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Ties to even. The lanes' sum of two numbers of at most p bits, rounded again to as few, is the
-// sum rounded once where the lanes have 2 p + 2 bits (S. Figueroa, "When is double rounding
-// innocuous?", 1995): float32 serves 11 bits, if the products are exact in it, and float64 all
-// formats. Products that are not rounded need sums that are exact.
-template <class Lane, bool rounds_products, bool clamps>
-struct MinifloatOp : LaneOp<Lane> {
-  using T = Lane;
-  using typename LaneOp<T>::D;
-  using typename LaneOp<T>::V;
-  using typename LaneOp<T>::Sum;
-  using DI = hn::RebindToSigned<D>;
-  using VI = hn::Vec<DI>;
+// Rounds numbers of a lane to a float with fewer bits, in the machine's direction.
+template <class Lane, MinifloatEnds ends>
+class MinifloatRounding {
+ public:
+  using D = hn::ScalableTag<Lane>;
+  using V = hn::Vec<D>;
 
-  explicit MinifloatOp(const SumConstants& c)
-      : product_(c.product_bits, c.product_exponent, c.highest_product),
-        sum_(c.sum_bits, c.sum_exponent, c.highest_sum) {}
+  explicit MinifloatRounding(const MinifloatConstants& c)
+      : exponents_(hn::BitCast(DI(), hn::Set(D(), std::numeric_limits<Lane>::infinity()))),
+        least_(hn::BitCast(DI(), hn::Set(D(), static_cast<Lane>(std::ldexp(1.0, c.exponent))))),
+        offset_(hn::Set(
+            DI(), (static_cast<Bits>(kStored - c.bits) << kStored) | (Bits{1} << (kStored - 1)))),
+        sign_(hn::SignBit(D())),
+        highest_(hn::Set(D(), static_cast<Lane>(c.highest))),
+        lowest_(hn::Neg(highest_)),
+        beyond_(hn::Set(D(), static_cast<Lane>(c.beyond))) {}
 
-  HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    if constexpr (rounds_products) return sum_.Round(hn::Add(s, product_.Round(hn::Mul(a, b))));
-    return sum_.Round(hn::MulAdd(a, b, s));
+  // Added and taken off again, 1.5 * 2^(kStored - bits) times the power of two below x leaves x
+  // with so many bits. Below the normal numbers the power stays what it is there, which sums do not
+  // need that are multiples of the smallest number. With x = 0, infinity and NaN it is finite too.
+  template <bool is_small, bool has_sign>
+  HWY_INLINE V Large(V x) const {
+    VI power = hn::And(hn::BitCast(DI(), x), exponents_);
+    if constexpr (is_small) power = hn::Max(power, least_);
+    const V large = hn::BitCast(D(), hn::Add(power, offset_));
+    return has_sign ? hn::OrAnd(large, x, sign_) : large;
+  }
+
+  // What is beyond the ends becomes of y, and the sign of x, where y may be zero.
+  template <bool is_small>
+  HWY_INLINE V End(V y, V x) const {
+    if constexpr (ends == MinifloatEnds::clamp) y = hn::Max(hn::Min(y, highest_), lowest_);
+    if constexpr (ends == MinifloatEnds::replace) {
+      y = hn::IfThenElse(hn::Gt(hn::Abs(y), highest_), hn::OrAnd(beyond_, x, sign_), y);
+    }
+    return is_small ? hn::OrAnd(y, x, sign_) : y;
   }
 
  private:
-  static constexpr int kStored = std::numeric_limits<T>::digits - 1;
+  static constexpr int kStored = std::numeric_limits<Lane>::digits - 1;
+  using DI = hn::RebindToSigned<D>;
+  using VI = hn::Vec<DI>;
   using Bits = hn::TFromD<DI>;
 
-  struct Format {
-    Format(int bits, int exponent, double largest)
-        : exponents(hn::BitCast(DI(), hn::Set(D(), std::numeric_limits<T>::infinity()))),
-          least(hn::BitCast(DI(), hn::Set(D(), static_cast<T>(std::ldexp(1.0, exponent))))),
-          offset(hn::Set(
-              DI(), (static_cast<Bits>(kStored - bits) << kStored) | (Bits{1} << (kStored - 1)))),
-          sign(hn::SignBit(D())),
-          highest(hn::Set(D(), static_cast<T>(largest))),
-          lowest(hn::Neg(highest)) {}
+  VI exponents_, least_, offset_;
+  V sign_, highest_, lowest_, beyond_;
+};
 
-    // Added and taken off again, 1.5 * 2^(kStored - bits) times the power of two below x leaves x
-    // with so many bits.
-    HWY_INLINE V Round(V x) const {
-      const VI power = hn::Max(hn::And(hn::BitCast(DI(), x), exponents), least);
-      const V large = hn::BitCast(D(), hn::Add(power, offset));
-      V y = hn::Sub(hn::Add(x, large), large);
-      if constexpr (clamps) y = hn::Max(hn::Min(y, highest), lowest);
-      return hn::OrAnd(y, x, sign);  // what is rounded to zero keeps its sign
-    }
+// The machine rounds once more, before the op does: see minifloat_sum_plan.cc for where that is
+// harmless. A product is rounded once, whatever its factors: by the fused multiply-add that adds
+// the large number, to a grid that the product's exponent alone decides.
+template <class Lane, MinifloatProducts products, MinifloatSums sums, MinifloatEnds product_ends,
+          MinifloatEnds sum_ends, bool to_zero>
+struct MinifloatOp : LaneOp<Lane> {
+  using typename LaneOp<Lane>::V;
+  using typename LaneOp<Lane>::Sum;
 
-    VI exponents, least, offset;
-    V sign, highest, lowest;
-  };
+  explicit MinifloatOp(const SumConstants& c)
+      : product_(c.minifloat.product), sum_(c.minifloat.sum) {}
 
-  Format product_, sum_;
+  HWY_INLINE Sum Step(Sum s, V a, V b) const {
+    if constexpr (products == MinifloatProducts::exact) return Rounded(hn::MulAdd(a, b, s));
+    return Rounded(hn::Add(s, Product(a, b)));
+  }
+
+ private:
+  // Where sums cannot be -0, the sign of a product that is zero does not matter.
+  static constexpr bool kKeepsZeros = sums == MinifloatSums::small;
+
+  HWY_INLINE V Product(V a, V b) const {
+    const V x = hn::Mul(a, b);
+    if constexpr (products == MinifloatProducts::machine) return x;
+    const V large = product_.template Large<true, to_zero>(x);
+    return product_.template End<kKeepsZeros>(hn::Sub(hn::MulAdd(a, b, large), large), x);
+  }
+  HWY_INLINE V Rounded(V x) const {
+    if constexpr (sums == MinifloatSums::machine) return x;
+    const V large = sum_.template Large<kKeepsZeros, to_zero>(x);
+    return sum_.template End<kKeepsZeros>(hn::Sub(hn::Add(x, large), large), x);
+  }
+
+  MinifloatRounding<Lane, product_ends> product_;
+  MinifloatRounding<Lane, sum_ends> sum_;
 };
 
 }  // namespace HWY_NAMESPACE

@@ -57,8 +57,8 @@ HWY_NOINLINE void Sum(const Op& given, std::size_t steps, const typename Op::A* 
 
 // Of all the rows of a tile.
 template <class Op>
-HWY_INLINE void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::size_t steps,
-                        const typename Op::A* a, const typename Op::B* b, double* sums) {
+void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::size_t steps,
+             const typename Op::A* a, const typename Op::B* b, double* sums) {
   {
     const ScopedRounding rounding(job.constants.machine_rounding);
     std::size_t i = 0;
@@ -68,7 +68,9 @@ HWY_INLINE void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::
     for (; i < tile.rows; ++i) Sum<1>(op, steps, a + i, b, sums + i * tile.stride);
   }
   // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
-  if (job.plan.kernel == SumKernel::minifloat) return;
+  const bool has_zeros_with_signs = job.plan.kernel == SumKernel::minifloat &&
+                                    job.constants.minifloat.sums == MinifloatSums::small;
+  if (has_zeros_with_signs) return;
   for (std::size_t i = 0; i < tile.rows * tile.stride; ++i) sums[i] += 0.0;
 }
 
@@ -82,9 +84,23 @@ HWY_INLINE void RoundAtTheEnd(const SumJob& job, std::span<double> sums) {
   }
 }
 
+// An op's SumTile, by a pointer: panels are compiled once for all ops that pack their factors
+// alike.
+template <class Packing>
+struct TileSums {
+  void operator()(const SumJob& job, const Tile& tile, std::size_t steps,
+                  const typename Packing::A* a, const typename Packing::B* b, double* sums) const {
+    run(job, op, tile, steps, a, b, sums);
+  }
+
+  const void* op;
+  void (*run)(const SumJob& job, const void* op, const Tile& tile, std::size_t steps,
+              const typename Packing::A* a, const typename Packing::B* b, double* sums);
+};
+
 // The segments of a panel of columns, one after the other, for all rows. T is what the outer sums
 // are kept in.
-template <class T, class Op>
+template <class T, class Packing>
 class SegmentedPanel {
  public:
   SegmentedPanel(const SumJob& job, const Steps& steps, std::size_t width)
@@ -98,13 +114,13 @@ class SegmentedPanel {
     }
   }
 
-  HWY_ATTR void Run(const Op& op, const Tile& tile, const typename Op::A* a,
-                    const typename Op::B* b) {
+  void Run(const TileSums<Packing>& sum_tile, const Tile& tile, const typename Packing::A* a,
+           const typename Packing::B* b) {
     std::fill(t_, t_ + tile.rows * width_, T{0});
     std::size_t first = 0;
     for (std::size_t i = 0; i < steps_.ends.size(); ++i) {
-      SumTile(job_, op, tile, steps_.ends[i] - first, a + first * kPackedRows,
-              b + first * Op::kTogether * width_, sums_);
+      sum_tile(job_, tile, steps_.ends[i] - first, a + first * kPackedRows,
+               b + first * Packing::kTogether * width_, sums_);
       first = steps_.ends[i];
       RoundAtTheEnd(job_, std::span(sums_, tile.rows * width_));
       job_.outer->add(tile, i, scales_[i], sums_, t_);
@@ -123,15 +139,15 @@ class SegmentedPanel {
 };
 
 // The sums of one level.
-template <class Op>
+template <class Packing>
 class Panel {
  public:
   Panel(const SumJob& job, const Steps& steps, std::size_t) : job_(job), steps_(steps) {}
 
   void SetColumns(std::size_t) {}
-  HWY_ATTR void Run(const Op& op, const Tile& tile, const typename Op::A* a,
-                    const typename Op::B* b) {
-    SumTile(job_, op, tile, steps_.size(), a, b, sums_);
+  void Run(const TileSums<Packing>& sum_tile, const Tile& tile, const typename Packing::A* a,
+           const typename Packing::B* b) {
+    sum_tile(job_, tile, steps_.size(), a, b, sums_);
     finish_tile(job_, tile, sums_);
   }
 
@@ -141,38 +157,53 @@ class Panel {
   alignas(64) double sums_[kPackedRows * kMostWidth];
 };
 
-template <class Panel, class Op>
-void RunPanels(const SumJob& job, const Op& op, const std::vector<std::size_t>& ends) {
-  const std::size_t width = 2 * hn::Lanes(typename Op::D());
+template <class Panel, class Packing>
+void RunPanels(const SumJob& job, const Packing& packing, const TileSums<Packing>& sum_tile,
+               const std::vector<std::size_t>& ends) {
+  const std::size_t width = 2 * hn::Lanes(typename Packing::D());
   const std::size_t rows = job.sums.rows.size(), columns = job.sums.columns.size();
   if (rows == 0 || columns == 0) return;
-  const Steps steps(ends, Op::kTogether);
-  const auto a = PackRows(op, steps, job.sums.a, job.constants.a_scale);
+  const Steps steps(ends, Packing::kTogether);
+  const auto a = PackRows(packing, steps, job.sums.a, job.constants.a_scale);
   const std::size_t panels = (columns + width - 1) / width;
   const std::size_t work = std::max<std::size_t>(1, rows * width * job.sums.taps() / 8);
   parallel_for(panels * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
     const DefaultFloatEnvironment environment;
-    std::vector<typename Op::B> b(width * steps.size() * Op::kTogether);
+    std::vector<typename Packing::B> b(width * steps.size() * Packing::kTogether);
     Panel panel(job, steps, width);
     for (std::size_t i = begin / work; i < (end + work - 1) / work; ++i) {
       const std::size_t column = i * width;
-      PackColumns(op, steps, job.sums.b, column, width, b.data());
+      PackColumns(packing, steps, job.sums.b, column, width, b.data());
       panel.SetColumns(column);
       for (std::size_t row = 0; row < rows; row += kPackedRows) {
         const Tile tile = {row, std::min(kPackedRows, rows - row), column,
                            std::min(width, columns - column), width};
-        panel.Run(op, tile, a.data() + row * steps.size(), b.data());
+        panel.Run(sum_tile, tile, a.data() + row * steps.size(), b.data());
       }
     }
   });
 }
 
+template <class Packing>
+void RunPacked(const SumJob& job, const Packing& packing, const TileSums<Packing>& sum_tile) {
+  if (job.outer == nullptr) {
+    return RunPanels<Panel<Packing>>(job, packing, sum_tile, {job.sums.taps()});
+  }
+  const std::vector<std::size_t>& ends = job.outer->ends();
+  job.outer->adds_in_float32()
+      ? RunPanels<SegmentedPanel<float, Packing>>(job, packing, sum_tile, ends)
+      : RunPanels<SegmentedPanel<double, Packing>>(job, packing, sum_tile, ends);
+}
+
 template <class Op>
 void RunOp(const SumJob& job, const Op& op) {
-  if (job.outer == nullptr) return RunPanels<Panel<Op>>(job, op, {job.sums.taps()});
-  const std::vector<std::size_t>& ends = job.outer->ends();
-  job.outer->adds_in_float32() ? RunPanels<SegmentedPanel<float, Op>>(job, op, ends)
-                               : RunPanels<SegmentedPanel<double, Op>>(job, op, ends);
+  using Packing = typename Op::Packing;
+  const auto run = [](const SumJob& its_job, const void* its_op, const Tile& tile,
+                      std::size_t steps, const typename Packing::A* a, const typename Packing::B* b,
+                      double* sums) {
+    SumTile(its_job, *static_cast<const Op*>(its_op), tile, steps, a, b, sums);
+  };
+  RunPacked<Packing>(job, op, {&op, run});
 }
 
 // run(constant) with the flag as a compile-time constant.
@@ -209,6 +240,72 @@ void RunFixedDouble(const SumJob& job) {
   });
 }
 
+// run(ends) with the ends as a compile-time constant.
+template <class Run>
+void WithEnds(MinifloatEnds ends, const Run& run) {
+  switch (ends) {
+    case MinifloatEnds::open:
+      return run(std::integral_constant<MinifloatEnds, MinifloatEnds::open>());
+    case MinifloatEnds::clamp:
+      return run(std::integral_constant<MinifloatEnds, MinifloatEnds::clamp>());
+    case MinifloatEnds::replace:
+      return run(std::integral_constant<MinifloatEnds, MinifloatEnds::replace>());
+  }
+}
+
+// What plan_minifloat() plans.
+constexpr bool IsPlanned(MinifloatProducts products, MinifloatSums sums, MinifloatEnds product_ends,
+                         MinifloatEnds sum_ends, bool to_zero) {
+  using enum MinifloatEnds;
+  if (products != MinifloatProducts::rounded && product_ends != open) return false;
+  if (sums == MinifloatSums::machine && sum_ends != open) return false;
+  if (to_zero && (product_ends == replace || sum_ends == replace)) return false;
+  return product_ends == open || sum_ends == open || product_ends == sum_ends;
+}
+
+template <class Lane, MinifloatProducts products, MinifloatSums sums, bool to_zero>
+void RunMinifloat(const SumJob& job) {
+  const MinifloatSteps& steps = job.constants.minifloat;
+  WithEnds(steps.product_ends, [&](auto product_ends) {
+    WithEnds(steps.sum_ends, [&](auto sum_ends) {
+      constexpr MinifloatEnds kProducts = product_ends.value, kSums = sum_ends.value;
+      if constexpr (IsPlanned(products, sums, kProducts, kSums, to_zero)) {
+        RunOp(job, MinifloatOp<Lane, products, sums, kProducts, kSums, to_zero>(job.constants));
+      }
+    });
+  });
+}
+
+template <class Lane, MinifloatProducts products, bool to_zero>
+void RunMinifloat(const SumJob& job) {
+  switch (job.constants.minifloat.sums) {
+    case MinifloatSums::machine:
+      return RunMinifloat<Lane, products, MinifloatSums::machine, to_zero>(job);
+    case MinifloatSums::rounded:
+      return RunMinifloat<Lane, products, MinifloatSums::rounded, to_zero>(job);
+    case MinifloatSums::small:
+      return RunMinifloat<Lane, products, MinifloatSums::small, to_zero>(job);
+  }
+}
+
+template <class Lane, bool to_zero>
+void RunMinifloat(const SumJob& job) {
+  switch (job.constants.minifloat.products) {
+    case MinifloatProducts::exact:
+      return RunMinifloat<Lane, MinifloatProducts::exact, to_zero>(job);
+    case MinifloatProducts::machine:
+      return RunMinifloat<float, MinifloatProducts::machine, MinifloatSums::machine, false>(job);
+    case MinifloatProducts::rounded:
+      return RunMinifloat<Lane, MinifloatProducts::rounded, to_zero>(job);
+  }
+}
+
+void RunMinifloat(const SumJob& job) {
+  const MinifloatSteps& steps = job.constants.minifloat;
+  if (steps.in_double) return RunMinifloat<double, false>(job);
+  steps.to_zero ? RunMinifloat<float, true>(job) : RunMinifloat<float, false>(job);
+}
+
 void RunKernel(const SumJob& job) {
   const SumConstants& c = job.constants;
   const bool clamps_products = job.plan.clamps_products, clamps_sums = job.plan.clamps_sums;
@@ -237,15 +334,7 @@ void RunKernel(const SumJob& job) {
     case SumKernel::fixed_double:
       return With(clamps_sums, [&](auto sums) { RunFixedDouble<sums.value>(job); });
     case SumKernel::minifloat:
-      return With(c.rounds_products, [&](auto products) {
-        With(clamps_sums, [&](auto clamps) {
-          if (c.needs_double) {
-            RunOp(job, MinifloatOp<double, products.value, clamps.value>(c));
-          } else {
-            RunOp(job, MinifloatOp<float, products.value, clamps.value>(c));
-          }
-        });
-      });
+      return RunMinifloat(job);
     case SumKernel::stochastic:
       return With(clamps_products, [&](auto products) {
         With(clamps_sums, [&](auto sums) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "tensorquant/arithmetic/sums/minifloat_steps.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 #include "tensorquant/arithmetic/sums/tile_steps.h"
 #include "tensorquant/formats/rounding.h"
@@ -37,10 +38,7 @@ struct SumConstants {
   Rounding product_rounding = Rounding::even;  // fixed_float: zero or nearest
   std::optional<Rounding> sum_rounding;        // fixed_double: even or nearest
   int random_bits = 0;                         // stochastic: see Draw
-  // minifloat: stored significand bits and the least exponent of normal numbers
-  int product_bits = 0, product_exponent = 0;
-  int sum_bits = 0, sum_exponent = 0;
-  bool needs_double = false;
+  MinifloatSteps minifloat = {};
   // tiles: nothing where a kernel rounds, which any numbers may be given
   std::optional<LaneRounding> product_lanes, sum_lanes;
   bool adds_to_odd = true;

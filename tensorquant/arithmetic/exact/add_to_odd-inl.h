@@ -8,8 +8,6 @@
 
 #include <hwy/highway.h>
 
-#include <limits>
-
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
@@ -31,17 +29,12 @@ HWY_INLINE V AddToOdd(D d, V a, V b) {
   const hn::RebindToSigned<D> di;
   V lost;
   const V sum = TwoSum(a, b, lost);
-  // Where something was lost and the last bit is 0, the other neighbour is the odd one: away from
-  // zero if what was lost has the sum's sign.
+  // Where something was lost: rounded to zero, if what was lost has not the sum's sign, with a last
+  // bit of 1. What an infinity lost is NaN.
   const auto bits = hn::BitCast(di, sum);
-  const auto one = hn::Set(di, 1);
-  const auto is_even = hn::Eq(hn::And(bits, one), hn::Zero(di));
-  const auto is_cut = hn::And(
-      hn::RebindMask(di, hn::Ne(lost, hn::Zero(d))),
-      hn::RebindMask(di, hn::Le(hn::Abs(sum), hn::Set(d, std::numeric_limits<double>::max()))));
-  const auto signs = hn::ShiftRight<63>(hn::Xor(bits, hn::BitCast(di, lost)));  // 0 or -1
-  const auto step = hn::Or(signs, one);                                         // 1 or -1
-  return hn::BitCast(d, hn::Add(bits, hn::IfThenElseZero(hn::And(is_even, is_cut), step)));
+  const auto down = hn::ShiftRight<63>(hn::Xor(bits, hn::BitCast(di, lost)));  // 0 or -1
+  const auto odd = hn::Or(hn::Add(bits, down), hn::Set(di, 1));
+  return hn::IfThenElse(hn::Gt(hn::Abs(lost), hn::Zero(d)), hn::BitCast(d, odd), sum);
 }
 
 // a * b, and what its rounding lost, exactly (T. Dekker), where nothing overflows or underflows.

@@ -7,15 +7,17 @@ namespace tensorquant {
 enum class MinifloatProducts { exact, machine, rounded };
 
 // What becomes of each sum. `small` ones may be rounded below the format's normal numbers too, and
-// to zeros with signs.
-enum class MinifloatSums { machine, rounded, small };
+// to zeros with signs; so may `odd` ones, which the lanes, of float64, round to odd first.
+enum class MinifloatSums { machine, rounded, small, odd };
 
-// Of a format: nothing goes beyond them, they are limits, or beyond them something else stands.
-enum class MinifloatEnds { open, clamp, replace };
+// Of a format: nothing goes beyond them, they are limits, or beyond them infinities stand, or
+// something else.
+enum class MinifloatEnds { open, clamp, infinite, replace };
 
 struct MinifloatConstants {
-  int bits = 0;      // of a significand that are stored
-  int exponent = 0;  // the least one of normal numbers
+  int bits = 0;              // of a significand that are stored
+  int exponent = 0;          // the least one of normal numbers
+  int highest_exponent = 0;  // of finite numbers
   double highest = 0;
   double beyond = 0;  // what larger numbers become, where ends replace them
 };

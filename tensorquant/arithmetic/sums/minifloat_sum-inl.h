@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <limits>
 
+#include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 
@@ -33,9 +34,13 @@ class MinifloatRounding {
         offset_(hn::Set(
             DI(), (static_cast<Bits>(kStored - c.bits) << kStored) | (Bits{1} << (kStored - 1)))),
         sign_(hn::SignBit(D())),
+        power_(hn::Set(D(), static_cast<Lane>(std::ldexp(1.0, kStored - c.bits)))),
         highest_(hn::Set(D(), static_cast<Lane>(c.highest))),
         lowest_(hn::Neg(highest_)),
-        beyond_(hn::Set(D(), static_cast<Lane>(c.beyond))) {}
+        beyond_(hn::Set(D(), static_cast<Lane>(c.beyond))),
+        up_(hn::Set(D(), static_cast<Lane>(std::ldexp(1.0, kMaxExponent - c.highest_exponent)))),
+        down_(hn::Set(D(), static_cast<Lane>(std::ldexp(1.0, c.highest_exponent - kMaxExponent)))) {
+  }
 
   // Added and taken off again, 1.5 * 2^(kStored - bits) times the power of two below x leaves x
   // with so many bits. Below the normal numbers the power stays what it is there, which sums do not
@@ -48,10 +53,19 @@ class MinifloatRounding {
     return has_sign ? hn::OrAnd(large, x, sign_) : large;
   }
 
+  // The same of a normal number that is finite, or zero, by multiply-adds: 2^(kStored - bits) times
+  // the power, with the sign of x.
+  HWY_INLINE V RoundNormal(V x) const {
+    const V power = hn::BitCast(
+        D(), hn::And(hn::BitCast(DI(), x), hn::Or(exponents_, hn::BitCast(DI(), sign_))));
+    return hn::NegMulAdd(power, power_, hn::MulAdd(power, power_, x));
+  }
+
   // What is beyond the ends becomes of y, and the sign of x, where y may be zero.
   template <bool is_small>
   HWY_INLINE V End(V y, V x) const {
     if constexpr (ends == MinifloatEnds::clamp) y = hn::Max(hn::Min(y, highest_), lowest_);
+    if constexpr (ends == MinifloatEnds::infinite) y = hn::Mul(hn::Mul(y, up_), down_);
     if constexpr (ends == MinifloatEnds::replace) {
       y = hn::IfThenElse(hn::Gt(hn::Abs(y), highest_), hn::OrAnd(beyond_, x, sign_), y);
     }
@@ -60,12 +74,13 @@ class MinifloatRounding {
 
  private:
   static constexpr int kStored = std::numeric_limits<Lane>::digits - 1;
+  static constexpr int kMaxExponent = std::numeric_limits<Lane>::max_exponent - 1;
   using DI = hn::RebindToSigned<D>;
   using VI = hn::Vec<DI>;
   using Bits = hn::TFromD<DI>;
 
   VI exponents_, least_, offset_;
-  V sign_, highest_, lowest_, beyond_;
+  V sign_, power_, highest_, lowest_, beyond_, up_, down_;
 };
 
 // The machine rounds once more, before the op does: see minifloat_sum_plan.cc for where that is
@@ -81,13 +96,17 @@ struct MinifloatOp : LaneOp<Lane> {
       : product_(c.minifloat.product), sum_(c.minifloat.sum) {}
 
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
+    if constexpr (sums == MinifloatSums::odd) {
+      const V p = products == MinifloatProducts::exact ? hn::Mul(a, b) : Product(a, b);
+      return Rounded(AddToOdd(typename LaneOp<Lane>::D(), s, p));
+    }
     if constexpr (products == MinifloatProducts::exact) return Rounded(hn::MulAdd(a, b, s));
     return Rounded(hn::Add(s, Product(a, b)));
   }
 
  private:
   // Where sums cannot be -0, the sign of a product that is zero does not matter.
-  static constexpr bool kKeepsZeros = sums == MinifloatSums::small;
+  static constexpr bool kKeepsZeros = sums == MinifloatSums::small || sums == MinifloatSums::odd;
 
   HWY_INLINE V Product(V a, V b) const {
     const V x = hn::Mul(a, b);
@@ -97,6 +116,10 @@ struct MinifloatOp : LaneOp<Lane> {
   }
   HWY_INLINE V Rounded(V x) const {
     if constexpr (sums == MinifloatSums::machine) return x;
+    constexpr bool kIsFinite = sum_ends == MinifloatEnds::open || sum_ends == MinifloatEnds::clamp;
+    if constexpr (sums == MinifloatSums::rounded && kIsFinite) {
+      return sum_.template End<false>(sum_.RoundNormal(x), x);
+    }
     const V large = sum_.template Large<kKeepsZeros, to_zero>(x);
     return sum_.template End<kKeepsZeros>(hn::Sub(hn::Add(x, large), large), x);
   }

@@ -112,9 +112,11 @@ bool rounds_as_once(const MinifloatSum& m, int digits) {
   return are_alike || is_product_short || fits(m.most, m.last_bit(), digits);
 }
 
+// In float64 the kernel rounds to odd where it would not round as once.
 bool sums_fit(const MinifloatSum& m, int digits) {
   if (!m.sum) return fits(m.most, m.last_bit(), digits);
-  if (digits == kFloat && is_binary32(*m.sum)) return true;
+  if (digits == kDouble) return true;
+  if (is_binary32(*m.sum)) return true;
   // Directed roundings, one after the other, are the coarser one.
   return fits_lanes(*m.sum, digits) &&
          (m.rounding() != Rounding::even || rounds_as_once(m, digits));
@@ -133,6 +135,12 @@ bool fits_double(const MinifloatSum& m) {
 // Whether a number beyond the ends becomes the largest one.
 bool clamps(const FloatingPoint& f) { return f.saturates() || f.rounding == Rounding::zero; }
 
+// Or infinity, as the numbers behind it would in their binade.
+bool becomes_infinite(const FloatingPoint& f) {
+  return f.special == FloatingPoint::Special::ieee &&
+         f.overflow == FloatingPoint::Overflow::infinity;
+}
+
 // Of the numbers of a format that go beyond its ends, in sums where others do too.
 std::optional<MinifloatEnds> kind_of_ends(const MinifloatSum& m, bool products_overflow,
                                           bool sums_overflow) {
@@ -141,7 +149,9 @@ std::optional<MinifloatEnds> kind_of_ends(const MinifloatSum& m, bool products_o
   }
   // Directed roundings have an end of each kind.
   if (m.rounding() != Rounding::even) return {};
-  return MinifloatEnds::replace;
+  const bool are_infinite = (!products_overflow || becomes_infinite(*m.product)) &&
+                            (!sums_overflow || becomes_infinite(*m.sum));
+  return are_infinite ? MinifloatEnds::infinite : MinifloatEnds::replace;
 }
 
 // Infinities and NaN, which are added like numbers.
@@ -157,7 +167,8 @@ bool keeps_infinities(const MinifloatSum& m) {
 }
 
 MinifloatConstants constants_of(const FloatingPoint& f) {
-  return {f.significand_bits, f.min_exponent(), f.largest(), overflow_value(f, false)};
+  return {f.significand_bits, f.min_exponent(), f.max_exponent(), f.largest(),
+          overflow_value(f, false)};
 }
 
 MinifloatSteps steps_of(const MinifloatSum& m) {
@@ -172,7 +183,11 @@ MinifloatSteps steps_of(const MinifloatSum& m) {
   }
   steps.sums = MinifloatSums::machine;
   if (m.sum && (steps.in_double || !is_binary32(*m.sum))) {
-    steps.sums = m.are_sums_small() ? MinifloatSums::small : MinifloatSums::rounded;
+    const bool takes_odd =
+        steps.in_double && m.rounding() == Rounding::even && !rounds_as_once(m, kDouble);
+    steps.sums = takes_odd            ? MinifloatSums::odd
+                 : m.are_sums_small() ? MinifloatSums::small
+                                      : MinifloatSums::rounded;
     steps.sum = constants_of(*m.sum);
   }
   steps.to_zero = m.rounding() == Rounding::zero;

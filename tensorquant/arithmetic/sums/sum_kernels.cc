@@ -69,7 +69,7 @@ void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::size_t step
   }
   // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
   const bool has_zeros_with_signs = job.plan.kernel == SumKernel::minifloat &&
-                                    job.constants.minifloat.sums == MinifloatSums::small;
+                                    job.constants.minifloat.sums >= MinifloatSums::small;
   if (has_zeros_with_signs) return;
   for (std::size_t i = 0; i < tile.rows * tile.stride; ++i) sums[i] += 0.0;
 }
@@ -248,6 +248,8 @@ void WithEnds(MinifloatEnds ends, const Run& run) {
       return run(std::integral_constant<MinifloatEnds, MinifloatEnds::open>());
     case MinifloatEnds::clamp:
       return run(std::integral_constant<MinifloatEnds, MinifloatEnds::clamp>());
+    case MinifloatEnds::infinite:
+      return run(std::integral_constant<MinifloatEnds, MinifloatEnds::infinite>());
     case MinifloatEnds::replace:
       return run(std::integral_constant<MinifloatEnds, MinifloatEnds::replace>());
   }
@@ -259,7 +261,7 @@ constexpr bool IsPlanned(MinifloatProducts products, MinifloatSums sums, Miniflo
   using enum MinifloatEnds;
   if (products != MinifloatProducts::rounded && product_ends != open) return false;
   if (sums == MinifloatSums::machine && sum_ends != open) return false;
-  if (to_zero && (product_ends == replace || sum_ends == replace)) return false;
+  if (to_zero && (product_ends > clamp || sum_ends > clamp)) return false;
   return product_ends == open || sum_ends == open || product_ends == sum_ends;
 }
 
@@ -285,6 +287,8 @@ void RunMinifloat(const SumJob& job) {
       return RunMinifloat<Lane, products, MinifloatSums::rounded, to_zero>(job);
     case MinifloatSums::small:
       return RunMinifloat<Lane, products, MinifloatSums::small, to_zero>(job);
+    case MinifloatSums::odd:
+      return RunMinifloat<double, products, MinifloatSums::odd, false>(job);
   }
 }
 

@@ -96,24 +96,14 @@ class PhiloxBlocks {
   Words even_, odd_;
 };
 
-// The words of a tile, whose blocks begin at `first`.
-HWY_INLINE void FillTile(const RandomStream& random, const RoundKeys& keys, std::uint64_t first,
-                         std::uint32_t* words) {
-  const hn::CappedTag<std::uint32_t, kTileBlocks> d;
-  for (std::size_t lane = 0; lane < kTileBlocks; lane += hn::Lanes(d)) {
-    PhiloxBlocks<decltype(d)> blocks(random, first + lane);
-    for (const auto& key : keys.keys) blocks.Mix(key);
-    blocks.Store(words + lane);
-  }
-}
-
-// The same for two tiles, side by side: one alone would wait for its own products.
+// The words of two tiles, whose blocks begin at `first` and `second`, side by side: one alone would
+// wait for its own products.
 HWY_INLINE void FillTwoTiles(const RandomStream& random, const RoundKeys& keys, std::uint64_t first,
-                             std::uint32_t* words) {
+                             std::uint64_t second, std::uint32_t* words) {
   const hn::CappedTag<std::uint32_t, kTileBlocks> d;
   for (std::size_t lane = 0; lane < kTileBlocks; lane += hn::Lanes(d)) {
     PhiloxBlocks<decltype(d)> blocks(random, first + lane);
-    PhiloxBlocks<decltype(d)> next(random, first + kTileBlocks + lane);
+    PhiloxBlocks<decltype(d)> next(random, second + lane);
     for (const auto& key : keys.keys) {
       blocks.Mix(key);
       next.Mix(key);
@@ -124,11 +114,12 @@ HWY_INLINE void FillTwoTiles(const RandomStream& random, const RoundKeys& keys, 
 }
 
 // The words of elements 64 tile ... 64 tile + 63 of the sums at a tap, which takes the place of the
-// block's high 32 bits.
-HWY_INLINE void FillTileOfTap(const RandomStream& random, std::uint64_t tile, std::uint32_t tap,
-                              std::uint32_t* words) {
-  FillTile(random, RoundKeys(random.seed),
-           (std::uint64_t{tap} << 32) | ((kTileBlocks * tile) & 0xFFFFFFFFu), words);
+// block's high 32 bits, and at the next one.
+HWY_INLINE void FillTilesOfTaps(const RandomStream& random, const RoundKeys& keys,
+                                std::uint64_t tile, std::uint32_t tap, std::uint32_t* words) {
+  const std::uint64_t block = (kTileBlocks * tile) & 0xFFFFFFFFu;
+  FillTwoTiles(random, keys, (std::uint64_t{tap} << 32) | block,
+               (std::uint64_t{tap + 1} << 32) | block, words);
 }
 
 // The elements of a part that begin at `begin` and take one tile's words, shifted left by `shift`.
@@ -180,7 +171,8 @@ HWY_INLINE void ForEachRandomVector(const Part<T>& part, const RandomStream& ran
   constexpr std::size_t kTile = halves ? 2 * kTileWords : kTileWords;
   static_assert(kPartBlock % (2 * kTile) == 0);
   for (std::size_t i = 0; i < part.count; i += 2 * kTile) {
-    FillTwoTiles(random, keys, kTileBlocks * ((part.first + i) / kTile), words);
+    const std::uint64_t first = kTileBlocks * ((part.first + i) / kTile);
+    FillTwoTiles(random, keys, first, first + kTileBlocks, words);
     for (std::size_t tile = 0; tile < 2; ++tile) {
       const std::uint32_t* from = words + tile * kTileWords;
       const std::size_t begin = i + tile * kTile;

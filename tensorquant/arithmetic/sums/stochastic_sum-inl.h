@@ -72,12 +72,18 @@ struct StochasticOp {
   int shift_;
 };
 
-// The sums of the outputs that share their random words: 64, or 128 where a word serves two. `tile`
-// is their index div their number; a are the row's factors, b[k * stride] those of the columns.
+// The random words that some outputs share: 64, or 128 where a word serves two, at their index div
+// their number.
+struct TileWords {
+  const RandomStream& random;
+  const RoundKeys& keys;
+  std::uint64_t tile;
+};
+
+// The sums of a tile. a are the row's factors, b[k * stride] those of the columns.
 template <bool halves, class Op>
-HWY_NOINLINE void SumTile(const Op& given, const RandomStream& random, std::uint64_t tile,
-                          std::size_t taps, const float* a, const float* b, std::size_t stride,
-                          std::int32_t* sums) {
+HWY_NOINLINE void SumTile(const Op& given, const TileWords& its_words, std::size_t taps,
+                          const float* a, const float* b, std::size_t stride, std::int32_t* sums) {
   const Op op = given;
   const typename Op::D d;
   const typename Op::DI di;
@@ -86,12 +92,16 @@ HWY_NOINLINE void SumTile(const Op& given, const RandomStream& random, std::uint
   const std::size_t lanes = hn::Lanes(d), vectors = 64 / lanes;
   typename Op::Sum low[kMost], high[kMost];
   for (std::size_t v = 0; v < vectors; ++v) low[v] = high[v] = hn::Zero(di);
-  HWY_ALIGN std::uint32_t words[64];
+  HWY_ALIGN std::uint32_t words[2 * kTileWords];
   for (std::size_t k = 0; k < taps; ++k, b += stride) {
-    FillTileOfTap(random, tile, static_cast<std::uint32_t>(k), words);
+    const std::uint32_t* from = words + k % 2 * kTileWords;
+    if (k % 2 == 0) {
+      FillTilesOfTaps(its_words.random, its_words.keys, its_words.tile,
+                      static_cast<std::uint32_t>(k), words);
+    }
     const auto factor = hn::Set(d, a[k]);
     for (std::size_t v = 0; v < vectors; ++v) {
-      const auto word = hn::Load(du, words + v * lanes);
+      const auto word = hn::Load(du, from + v * lanes);
       const auto column = hn::LoadU(d, b + v * lanes);
       if constexpr (halves) {
         low[v] = op.Step(low[v], factor, column, hn::ShiftLeft<16>(word));
@@ -122,54 +132,80 @@ inline std::vector<ColumnRun> RunsOf(const std::vector<std::int64_t>& columns, s
   return runs;
 }
 
+// The columns of a run, tap by tap, with a margin at both ends: tiles begin where the index says,
+// not where the run begins.
+class RunOfColumns {
+ public:
+  void Set(const Factor<float>& b, const ColumnRun& run, std::size_t margin) {
+    stride_ = run.count + 2 * margin;
+    packed_.resize(b.taps.size() * stride_);
+    for (std::size_t k = 0; k < b.taps.size(); ++k) {
+      const float* from = b.data.data() + b.taps[k];
+      const std::int64_t* lines = b.lines.data() + run.first;
+      float* to = packed_.data() + k * stride_;
+      std::fill(to, to + margin, 0.0f);
+      for (std::size_t j = 0; j < run.count; ++j) to[margin + j] = from[lines[j]];
+      std::fill(to + margin + run.count, to + stride_, 0.0f);
+    }
+  }
+  std::size_t stride() const { return stride_; }
+  const float* data() const { return packed_.data(); }
+
+ private:
+  std::size_t stride_ = 0;
+  std::vector<float> packed_;
+};
+
+// Row by row of a run, then the next run.
 template <bool clamps_products, bool clamps_sums, bool halves>
 void RunStochastic(const SumJob& job) {
   constexpr std::size_t kTile = halves ? 128 : 64;
   const SumsOfProducts<float>& sums = job.sums;
   const std::size_t taps = sums.taps(), rows = sums.rows.size();
   const StochasticOp<clamps_products, clamps_sums> op(job.constants);
+  const RoundKeys keys(job.context.product().seed);
   constexpr std::size_t kMostNumbers = std::size_t{1} << 22;  // of b at once
   const std::size_t most = std::max(kMostNumbers / std::max<std::size_t>(taps, 1), 4 * kTile);
-  std::vector<float> b;
-  for (const ColumnRun& run : RunsOf(sums.columns, most)) {
-    // With a margin at both ends: tiles begin where the index says, not where the run begins.
-    const std::size_t stride = run.count + 2 * kTile;
-    b.assign(taps * stride, 0.0f);
-    for (std::size_t k = 0; k < taps; ++k) {
-      const float* from = sums.b.data.data() + sums.b.taps[k];
-      float* to = b.data() + k * stride + kTile;
-      for (std::size_t j = 0; j < run.count; ++j) to[j] = from[sums.b.lines[run.first + j]];
-    }
-    const std::size_t work = std::max<std::size_t>(1, run.count * taps);  // of a row
-    parallel_for(rows * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
-      const DefaultFloatEnvironment environment;
-      std::vector<float> a(taps);
-      std::vector<double> results(run.count);
-      HWY_ALIGN std::int32_t tile_sums[kTile];
-      for (std::size_t i = begin / work; i < (end + work - 1) / work; ++i) {
-        for (std::size_t k = 0; k < taps; ++k) {
-          a[k] = static_cast<float>(
-              job.constants.a_scale *
-              static_cast<double>(
-                  sums.a.data[static_cast<std::size_t>(sums.a.lines[i] + sums.a.taps[k])]));
-        }
-        const auto index = static_cast<std::size_t>(sums.rows[i] + sums.columns[run.first]);
-        for (std::size_t tile = index / kTile; tile * kTile < index + run.count; ++tile) {
-          const std::size_t margin = kTile + tile * kTile - index;  // where the tile begins in b
-          {
-            const ScopedRounding rounding(job.constants.machine_rounding);
-            SumTile<halves>(op, job.context.product(), tile, taps, a.data(), b.data() + margin,
-                            stride, tile_sums);
-          }
-          for (std::size_t l = 0; l < kTile; ++l) {
-            const std::size_t j = margin + l - kTile;  // wraps around before the run
-            if (j < run.count) results[j] = job.constants.unit * tile_sums[l];
-          }
-        }
-        finish_tile(job, {i, 1, run.first, run.count, run.count}, results.data());
+  const std::vector<ColumnRun> runs = RunsOf(sums.columns, most);
+  std::size_t longest = 0;
+  for (const ColumnRun& run : runs) longest = std::max(longest, run.count);
+  const std::size_t work = std::max<std::size_t>(1, longest * taps);  // of a row
+  parallel_for(runs.size() * rows * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
+    const DefaultFloatEnvironment environment;
+    std::vector<float> a(taps);
+    std::vector<double> results(longest);
+    RunOfColumns b;
+    std::size_t run_in_b = runs.size();
+    HWY_ALIGN std::int32_t tile_sums[kTile];
+    for (std::size_t item = begin / work; item < (end + work - 1) / work; ++item) {
+      const ColumnRun& run = runs[item / rows];
+      const std::size_t i = item % rows;
+      if (item / rows != run_in_b) {
+        run_in_b = item / rows;
+        b.Set(sums.b, run, kTile);
       }
-    });
-  }
+      for (std::size_t k = 0; k < taps; ++k) {
+        a[k] = static_cast<float>(
+            job.constants.a_scale *
+            static_cast<double>(
+                sums.a.data[static_cast<std::size_t>(sums.a.lines[i] + sums.a.taps[k])]));
+      }
+      const auto index = static_cast<std::size_t>(sums.rows[i] + sums.columns[run.first]);
+      for (std::size_t tile = index / kTile; tile * kTile < index + run.count; ++tile) {
+        const std::size_t margin = kTile + tile * kTile - index;  // where the tile begins in b
+        {
+          const ScopedRounding rounding(job.constants.machine_rounding);
+          SumTile<halves>(op, {job.context.product(), keys, tile}, taps, a.data(),
+                          b.data() + margin, b.stride(), tile_sums);
+        }
+        for (std::size_t l = 0; l < kTile; ++l) {
+          const std::size_t j = margin + l - kTile;  // wraps around before the run
+          if (j < run.count) results[j] = job.constants.unit * tile_sums[l];
+        }
+      }
+      finish_tile(job, {i, 1, run.first, run.count, run.count}, results.data());
+    }
+  });
 }
 
 }  // namespace HWY_NAMESPACE

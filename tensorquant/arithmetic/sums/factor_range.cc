@@ -23,7 +23,7 @@ FactorRange Range(std::span<const float> data) {
   const hn::RebindToSigned<decltype(d)> di;
   const std::size_t lanes = hn::Lanes(d);
   const auto zero = hn::Zero(di);
-  auto largest = zero, last = hn::Set(di, 1000), longest = zero;
+  auto highest = zero, largest = zero, last = hn::Set(di, 1000), longest = zero;
   const auto look = [&](auto x) HWY_ATTR {
     const auto magnitude = hn::And(hn::BitCast(di, x), hn::Set(di, 0x7FFFFFFF));
     const auto exponent = hn::ShiftRight<23>(magnitude);
@@ -37,10 +37,12 @@ FactorRange Range(std::span<const float> data) {
         hn::Sub(hn::ShiftRight<23>(hn::BitCast(di, hn::ConvertTo(d, lowest))), hn::Set(di, 127));
     const auto last_bit =
         hn::Add(hn::Sub(hn::Max(exponent, hn::Set(di, 1)), hn::Set(di, 150)), place);
-    const auto is_zero = hn::Eq(magnitude, zero);
-    largest = hn::Max(largest, magnitude);
-    last = hn::Min(last, hn::IfThenElse(is_zero, hn::Set(di, 1000), last_bit));
-    longest = hn::Max(longest, hn::IfThenZeroElse(is_zero, hn::Sub(hn::Set(di, 24), place)));
+    highest = hn::Max(highest, magnitude);
+    const auto is_finite = hn::Lt(magnitude, hn::Set(di, 0x7F800000));
+    const auto counts = hn::And(is_finite, hn::Ne(magnitude, zero));
+    largest = hn::Max(largest, hn::IfThenElseZero(is_finite, magnitude));
+    last = hn::Min(last, hn::IfThenElse(counts, last_bit, hn::Set(di, 1000)));
+    longest = hn::Max(longest, hn::IfThenElseZero(counts, hn::Sub(hn::Set(di, 24), place)));
   };
   std::size_t i = 0;
   for (; i + lanes <= data.size(); i += lanes) look(hn::LoadU(d, data.data() + i));
@@ -50,9 +52,9 @@ FactorRange Range(std::span<const float> data) {
     look(hn::Load(d, rest));
   }
   FactorRange range;
-  const auto highest = hn::GetLane(hn::MaxOfLanes(di, largest));
-  range.is_finite = highest < 0x7F800000;
-  range.largest = from_bits<float>(static_cast<std::uint32_t>(highest));
+  range.is_finite = hn::GetLane(hn::MaxOfLanes(di, highest)) < 0x7F800000;
+  range.largest =
+      from_bits<float>(static_cast<std::uint32_t>(hn::GetLane(hn::MaxOfLanes(di, largest))));
   range.last_bit = hn::GetLane(hn::MinOfLanes(di, last));
   range.significant_bits = hn::GetLane(hn::MaxOfLanes(di, longest));
   return range;

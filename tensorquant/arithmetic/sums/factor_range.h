@@ -5,11 +5,11 @@
 
 namespace tensorquant {
 
-// What a kernel has to know about the numbers of a factor to be provably right.
+// What a kernel has to know about the numbers of a factor to be provably right: of the finite ones.
 struct FactorRange {
-  bool is_finite = true;
-  float largest = 0;    // magnitude
-  int last_bit = 1000;  // every number is a multiple of 2^last_bit; 1000: all are 0
+  bool is_finite = true;  // all are
+  float largest = 0;      // magnitude
+  int last_bit = 1000;    // every number is a multiple of 2^last_bit; 1000: all are 0
   int significant_bits = 0;
 };
 

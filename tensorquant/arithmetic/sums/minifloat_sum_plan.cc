@@ -166,6 +166,13 @@ bool keeps_infinities(const MinifloatSum& m) {
   return !is_binary32(*m.sum) || m.sum->overflow == infinity;
 }
 
+// Infinite and NaN factors: products and sums are infinite like theirs, at one level.
+bool takes_infinities(const MinifloatSum& m) {
+  return (!m.product || becomes_infinite(*m.product)) && becomes_infinite(*m.sum) &&
+         m.rounding() == Rounding::even && !m.bounds.arithmetic.outer &&
+         !m.bounds.sums.has_scales();
+}
+
 MinifloatConstants constants_of(const FloatingPoint& f) {
   return {f.significand_bits, f.min_exponent(), f.max_exponent(), f.largest(),
           overflow_value(f, false)};
@@ -209,8 +216,10 @@ std::optional<SumPlan> plan_minifloat(const SumBounds& bounds, SumConstants& c) 
   if (m->are_sums_small() && (m->rounding() == Rounding::down || !has_signs)) return {};
 
   const bool products_overflow = m->product && bounds.largest > m->product->largest();
-  const bool are_infinite = products_are_infinite(*m, products_overflow);
+  const bool are_infinite =
+      !bounds.factors_are_finite() || products_are_infinite(*m, products_overflow);
   if (are_infinite && !keeps_infinities(*m)) return {};
+  if (!bounds.factors_are_finite() && !takes_infinities(*m)) return {};
   const bool sums_overflow = m->sum && (are_infinite || m->most > m->sum->largest());
   const auto ends = kind_of_ends(*m, products_overflow, sums_overflow);
   if (!ends) return {};

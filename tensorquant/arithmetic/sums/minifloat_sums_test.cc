@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <utility>
@@ -201,15 +202,15 @@ TEST(MinifloatSums, AreRoundedOnceNextToTies) {
   };
   std::mt19937 generator(2);
   for (const Digits& digits : {Digits{9, 14, kOpen},
-                               Digits{10, 14, kOpenDouble},
+                               {10, 14, kOpenDouble},
                                {11, 11, kOpen},
-                               Digits{12, 11, kOpen},
-                               Digits{13, 11, kOpenDouble},
-                               Digits{8, 8, kOpen},
-                               Digits{15, 8, kOpen},
-                               Digits{16, 8, kOpenDouble},
-                               Digits{4, 19, kOpen},
-                               Digits{5, 19, kOpenDouble}}) {
+                               {12, 11, kOpen},
+                               {13, 11, kOpenDouble},
+                               {8, 8, kOpen},
+                               {15, 8, kOpen},
+                               {16, 8, kOpenDouble},
+                               {4, 19, kOpen},
+                               {5, 19, kOpenDouble}}) {
     const std::string product = "float,8," + std::to_string(digits.product - 1);
     const std::string accumulator = "float,8," + std::to_string(digits.sum - 1);
     constexpr std::size_t kCases = 4000, kTaps = 12;
@@ -244,6 +245,38 @@ TEST(MinifloatSums, AreRoundedOnceNextToTies) {
       p.b[(kTaps - 1) * kCases + j] *= std::ldexp(1.0f, up_to(12));
     }
     expect_the_reference(product, accumulator, "step", p);
+  }
+}
+
+TEST(MinifloatSums, TakeInfinitiesAndNan) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::mt19937 generator(3);
+  for (const Pair& pair :
+       {Pair{"fp16", "fp16", "step", 24, -20, 3, kReplace},
+        {"fp16", "fp16", "step", 24, -20, 12, kReplace},
+        {"float,4,3", "float,4,3", "step", 24, -9, 3, kReplace},
+        {"float,4,3", "float,8,13", "step", 24, -9, 3, kReplace},
+        {"float,8,23", "float,8,23", "step", 24, -20, 3, kReplace},
+        {"none", "none", "step", 24, -20, 3, kReplace},
+        {"none", "fp16", "step", 12, -4, 9, kReplaceDouble},
+        {"none", "float,8,13", "step", 24, -20, 3, kReplaceDouble},
+        {"float,6,3", "float,4,3", "step", 24, -12, 3, kReplace},
+        {"fp16", "float,5,10,overflow=saturate", "step", 24, -20, 3, "tiles"},
+        {"e4m3fn,overflow=nan", "fp16", "step", 24, -20, 3, "tiles"},
+        {"float,5,10,rounding=zero", "float,5,10,rounding=zero", "step", 24, -20, 3, "tiles"},
+        {"fp16", "fp16", "once", 24, -9, 3, "reference"}}) {
+    for (int i = 0; i < 4; ++i) {
+      MinifloatProblem p{9, 20, 70, {}, {}};
+      p.a = floats_of(p.rows * p.taps, pair.bits, pair.lowest, pair.highest, generator);
+      p.b = floats_of(p.taps * p.columns, pair.bits, pair.lowest, pair.highest, generator);
+      p.a[generator() % p.a.size()] = kInfinity;
+      p.a[generator() % p.a.size()] = std::numeric_limits<float>::quiet_NaN();
+      for (int j = 0; j < 30; ++j) {
+        p.b[generator() % p.b.size()] = generator() % 2 == 0 ? kInfinity : -kInfinity;
+      }
+      EXPECT_EQ(expect_the_reference(pair.product, pair.accumulator, pair.mode, p), pair.reason)
+          << pair.product << " / " << pair.accumulator << ", " << pair.highest;
+    }
   }
 }
 

@@ -16,7 +16,7 @@ namespace {
 bool runs_fast(const SumBounds& bounds) {
   // The kernels add the bias in float64, rounded to odd.
   const bool looks_far = !takes_odd(bounds.arithmetic.accumulator);
-  return has_fused_multiply_add() && bounds.factors_are_finite() && !(looks_far && bounds.has_bias);
+  return has_fused_multiply_add() && !(looks_far && bounds.has_bias);
 }
 
 // Random words come for neighbouring outputs, which should be columns then.
@@ -66,6 +66,7 @@ SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
   if (runs_fast(bounds)) {
     for (const auto attempt : {plan_integer, plan_exact, plan_fixed_int, plan_fixed_float,
                                plan_fixed_double, plan_minifloat, plan_stochastic}) {
+      if (!bounds.factors_are_finite() && attempt != plan_minifloat) continue;
       constants = {};
       const std::optional<SumPlan> found = attempt(bounds, constants);
       if (!found) continue;

@@ -22,7 +22,7 @@ int bits_up_to(double magnitude, int last_bit) {
   return exponent - (is_power ? 1 : 0) - last_bit;
 }
 
-// The largest sum of magnitudes of a line's segment.
+// The largest sum of finite magnitudes of a line's segment.
 double longest_line(const Factor<float>& factor, std::span<const std::size_t> ends) {
   double longest = 0;
   for (const std::int64_t line : factor.lines) {
@@ -30,7 +30,10 @@ double longest_line(const Factor<float>& factor, std::span<const std::size_t> en
     std::size_t k = 0;
     for (const std::size_t end : ends) {
       double sum = 0;
-      for (; k < end; ++k) sum += std::abs(static_cast<double>(data[factor.taps[k]]));
+      for (; k < end; ++k) {
+        const double x = std::abs(static_cast<double>(data[factor.taps[k]]));
+        if (x <= std::numeric_limits<float>::max()) sum += x;
+      }
       longest = std::max(longest, sum);
     }
   }
@@ -65,7 +68,6 @@ SumBounds::SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& 
       largest(static_cast<double>(a.largest) * static_cast<double>(b.largest)),
       last_bit(a.last_bit + b.last_bit),
       bits(a.significant_bits + b.significant_bits) {
-  if (!factors_are_finite()) return;
   constexpr double kSlack = 1 + 1e-6;  // for the roundings of these sums themselves
   largest_sum = longest_line(sums.a, ends) * b.largest * kSlack;
   if (!keeps_product) largest_sum = bound_after_rounding(arithmetic.product, largest_sum, taps());

@@ -12,7 +12,8 @@ namespace tensorquant {
 SumPlan plan(const SumBounds& bounds, SumConstants& constants);
 
 // The proofs that a kernel is equal to the reference, one for each kernel: its plan and the
-// constants that it runs with, or nothing where the bounds do not prove it. The factors are finite.
+// constants that it runs with, or nothing where the bounds do not prove it. The factors are finite,
+// but for plan_minifloat().
 // Constants are those of a new SumConstants where nothing else is said.
 std::optional<SumPlan> plan_integer(const SumBounds& bounds, SumConstants& constants);
 std::optional<SumPlan> plan_exact(const SumBounds& bounds, SumConstants& constants);

@@ -42,7 +42,7 @@ struct MinifloatSum {
   const SumBounds& bounds;
   std::optional<FloatingPoint> product;  // nothing: exact
   std::optional<FloatingPoint> sum;      // nothing: added up exactly, and rounded at the end
-  double most = 0;                       // no sum is larger, before it is rounded
+  double most = 0;                       // no finite sum is larger, before it is rounded
 
   Rounding rounding() const { return product ? product->rounding : sum->rounding; }
   // What is added and every sum are multiples of 2^this: rounding to a float makes multiples of a
@@ -71,8 +71,10 @@ std::optional<MinifloatSum> minifloat_sum(const SumBounds& bounds) {
   } else {
     m.sum = as_float(bounds.arithmetic.accumulator);
     if (!m.sum) return {};
-    m.most = (bounds.largest_sum + bounds.taps() * m.sum->smallest()) *
-             std::pow(1 + power(-m.sum->significand_bits), bounds.taps());
+    // A value of the accumulator's and a product, too.
+    m.most = std::min((bounds.largest_sum + bounds.taps() * m.sum->smallest()) *
+                          std::pow(1 + power(-m.sum->significand_bits), bounds.taps()),
+                      m.sum->largest() + m.largest_product());
   }
   if (m.product && m.sum && m.product->rounding != m.sum->rounding) return {};
   // So that no large number, nor what is added to it, is infinite.

@@ -248,6 +248,17 @@ TEST(MinifloatSums, AreRoundedOnceNextToTies) {
   }
 }
 
+// By their roundings alone, sums of so few digits could grow by an eighth a step.
+TEST(MinifloatSums, OfManyProductsStayInFloat32) {
+  std::mt19937 generator(4);
+  for (const auto& [format, reason] :
+       {std::pair{"float,4,3", kReplace}, {"float,4,3,overflow=saturate", kClamp}}) {
+    const MinifloatProblem p{3, 1200, 33, floats_of(3 * 1200, 24, -9, 2, generator),
+                             floats_of(1200 * 33, 24, -9, 2, generator)};
+    EXPECT_EQ(expect_the_reference(format, format, "step", p), reason);
+  }
+}
+
 TEST(MinifloatSums, TakeInfinitiesAndNan) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   std::mt19937 generator(3);

@@ -77,8 +77,8 @@ void print_table(const EvaluateOptions& options, const Evaluation& result, const
 }
 
 void print_json(const EvaluateOptions& options, const Evaluation& result, const Override& maps,
-                const std::vector<LayerSummary>& layers, const Ranges& ranges,
-                const NonFiniteNumbers& non_finite) {
+                const std::vector<LayerSummary>& layers, const std::vector<LayerKernelUse>& kernels,
+                const Ranges& ranges, const NonFiniteNumbers& non_finite) {
   nlohmann::ordered_json report = {{"accuracy", result.accuracy()},
                                    {"correct", result.correct},
                                    {"images", result.images},
@@ -92,7 +92,8 @@ void print_json(const EvaluateOptions& options, const Evaluation& result, const 
                                    {"libraries", to_json(numeric_libraries())},
                                    {"non_finite", report_of(non_finite)},
                                    {"maps", to_json(maps)},
-                                   {"layers", to_json(layers)}};
+                                   {"layers", to_json(layers)},
+                                   {"kernels", to_json(kernels)}};
   if (options.ranges) {
     report["places"] = to_json(ranges.places);
     report["ranges"] = to_json(ranges.arithmetic);
@@ -172,7 +173,9 @@ void run(const CLI::App& command, EvaluateOptions& options) {
                                          percent(so_far.accuracy()));
     });
   }
-  const Ranges recorded = {place_reports(model), ranges(model)};  // of these images alone
+  // Of these images alone.
+  const Ranges recorded = {place_reports(model), ranges(model)};
+  const std::vector<LayerKernelUse> kernels = kernel_uses(model);
   non_finite.images = result.non_finite_images();
   if (non_finite.images > 0) {
     non_finite.layer = first_non_finite_layer(info, *model, data, options.batch_size, result);
@@ -187,7 +190,7 @@ void run(const CLI::App& command, EvaluateOptions& options) {
   }
   if (!options.logits.empty()) write_npy(options.logits, to_array(result.logits));
   const std::vector<LayerSummary> layers = summary(model);
-  options.as_json ? print_json(options, result, maps, layers, recorded, non_finite)
+  options.as_json ? print_json(options, result, maps, layers, kernels, recorded, non_finite)
                   : print_table(options, result, maps, layers, recorded);
 }
 

@@ -160,6 +160,7 @@ struct Results {
   std::vector<LayerSummary> layers;
   std::vector<LayerDifference> differences;
   std::vector<LayerPlaceReport> places;
+  std::vector<LayerKernelUse> kernels;
   std::vector<LayerRangeReport> ranges;
 };
 
@@ -183,7 +184,8 @@ void print_json(const OnnxEvaluation& options, const OnnxEvaluation::Command& co
                          {"exact_layers", results.exact_layers},
                          {"metric", metric},
                          {"outputs", OutputReport::json(results.outputs)},
-                         {"layers", to_json(results.layers)}};
+                         {"layers", to_json(results.layers)},
+                         {"kernels", to_json(results.kernels)}};
   if (!results.stored.empty()) report["stored"] = OutputReport::json(results.stored);
   if (options.layers) report["differences"] = to_json(results.differences);
   if (command.ranges) {
@@ -286,6 +288,7 @@ void OnnxEvaluation::run(const Command& command) const {
       override_maps.empty() ? expected : run_all(*network, samples, "under the maps");
   results.places = place_reports(network);
   results.ranges = tensorquant::ranges(network);
+  results.kernels = kernel_uses(network);
   record_ranges(network, false);
 
   if (layers) results.differences = differences(trace_first_run(*network, samples), float_trace);

@@ -262,6 +262,11 @@ TEST_F(ModelCommands, RoundedArithmeticIsTrainedThroughAndReported) {
     EXPECT_EQ(layer["clamped_sums"], 0) << layer;
   }
   EXPECT_EQ(report["layers"][1]["intrinsic"], "nearest,9,5") << report["layers"][1];
+  ASSERT_EQ(report["kernels"].size(), 5U);
+  EXPECT_EQ(report["kernels"][0]["layer"], "conv1");
+  EXPECT_EQ(report["kernels"][0]["calls"], 1);  // a batch
+  EXPECT_NE(report["kernels"][0]["kernel"], "");
+  EXPECT_NE(report["kernels"][0]["reason"], "");
   EXPECT_THAT(evaluate("net", {"--intrinsic", "nearest,9,5", "--ranges"}).out,
               AllOf(HasSubstr("sums clamped"), HasSubstr("accumulator bits needed")));
 }

@@ -64,6 +64,17 @@ std::string to_table(const std::vector<LayerRangeReport>& layers) {
                       rows);
 }
 
+ordered_json to_json(const std::vector<LayerKernelUse>& layers) {
+  ordered_json rows = ordered_json::array();
+  for (const LayerKernelUse& layer : layers) {
+    rows.push_back({{"layer", layer.layer},
+                    {"kernel", to_string(layer.use.plan.kernel)},
+                    {"reason", layer.use.plan.reason},
+                    {"calls", layer.use.calls}});
+  }
+  return rows;
+}
+
 ordered_json to_json(const std::vector<LayerRangeReport>& layers) {
   ordered_json rows = ordered_json::array();
   for (const LayerRangeReport& layer : layers) {

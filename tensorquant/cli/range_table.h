@@ -15,6 +15,9 @@ namespace tensorquant::cli {
 std::string to_table(const std::vector<LayerRangeReport>& layers);
 nlohmann::ordered_json to_json(const std::vector<LayerRangeReport>& layers);
 
+// [{"layer": "conv1", "kernel": "fixed_int", "reason": "...", "calls": 8}]
+nlohmann::ordered_json to_json(const std::vector<LayerKernelUse>& layers);
+
 // What each quantizer has saturated and made zero, for people and as JSON: {"layer", "place",
 // "quantizer", "bits", "scale_bits", "bits_per_value", "values", "saturated", "saturated_share",
 // "nonzero", "became_zero", "became_zero_share", "lowest", "highest"}. Shares are those of the

@@ -1,5 +1,6 @@
 #include "tensorquant/libtorch/arithmetic/layer_arithmetic.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tensorquant/maps/place.h"
@@ -16,6 +17,19 @@ LayerArithmetic with_streams(LayerArithmetic one, std::string layer, int index) 
 }
 
 }  // namespace
+
+void add_uses(std::vector<KernelUse>& uses, const std::vector<KernelUse>& more) {
+  for (const KernelUse& use : more) {
+    const auto known = std::find_if(uses.begin(), uses.end(), [&](const KernelUse& other) {
+      return other.plan.kernel == use.plan.kernel && other.plan.reason == use.plan.reason;
+    });
+    if (known == uses.end()) {
+      uses.push_back(use);
+    } else {
+      known->calls += use.calls;
+    }
+  }
+}
 
 LayerArithmetic LayerArithmetic::operation(int index) const {
   return with_streams(*this, layer, index);

@@ -1,11 +1,22 @@
 #ifndef TENSORQUANT_LIBTORCH_ARITHMETIC_LAYER_ARITHMETIC_H_
 #define TENSORQUANT_LIBTORCH_ARITHMETIC_LAYER_ARITHMETIC_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tensorquant/arithmetic/arithmetic.h"
+#include "tensorquant/arithmetic/sums/sums_of_products.h"
 
 namespace tensorquant {
+
+// A loop that sums of products went through, and how many of them.
+struct KernelUse {
+  SumPlan plan;
+  std::uint64_t calls = 0;
+};
+// Adds up the calls of loops with the same name and reason.
+void add_uses(std::vector<KernelUse>& uses, const std::vector<KernelUse>& more);
 
 // How one forward call of a layer rounds, or one of several operations in it.
 struct LayerArithmetic {
@@ -13,8 +24,9 @@ struct LayerArithmetic {
   ArithmeticContext context;
   bool clips_gradient = false;    // dy = 0 where the last sum lies outside the accumulator's range
   RangeReport* report = nullptr;  // added to
-  std::string layer = {};         // whose random streams the context has
-  int index = 0;                  // of the operation
+  std::vector<KernelUse>* uses = nullptr;  // likewise
+  std::string layer = {};                  // whose random streams the context has
+  int index = 0;                           // of the operation
 
   // For operation `index` of a call that has several: each has random numbers of its own.
   LayerArithmetic operation(int index) const;

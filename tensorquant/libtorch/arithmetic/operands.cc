@@ -76,10 +76,12 @@ RoundedResult run(const LayerArithmetic& layer, const Operation& operation,
     for (const at::Tensor& input : inputs) data.push_back(pointer<T>(input));
     const auto data_operand = operand_of<T>(elements[0]);
     const auto weight_operand = operand_of<T>(elements[1]);
-    run_operation<T>(operation, layer.arithmetic, layer.context, shapes, data,
-                     result.y.data_ptr<T>(), report, data_of(result.outside),
-                     {.data = data_operand ? &*data_operand : nullptr,
-                      .weights = weight_operand ? &*weight_operand : nullptr});
+    const std::optional<SumPlan> plan =
+        run_operation<T>(operation, layer.arithmetic, layer.context, shapes, data,
+                         result.y.data_ptr<T>(), report, data_of(result.outside),
+                         {.data = data_operand ? &*data_operand : nullptr,
+                          .weights = weight_operand ? &*weight_operand : nullptr});
+    if (plan && layer.uses != nullptr) add_uses(*layer.uses, {{*plan, 1}});
   });
   return result;
 }

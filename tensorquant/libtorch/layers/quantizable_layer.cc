@@ -146,6 +146,8 @@ std::shared_ptr<const QuantizableLayer::Plan> QuantizableLayer::plan(LayerQuanti
 void QuantizableLayer::attach(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
   invalidate();
+  const std::lock_guard lock(ranges_mutex_);
+  uses_.clear();
 }
 
 void QuantizableLayer::set_observer(std::string layer,
@@ -219,11 +221,17 @@ void QuantizableLayer::round_arithmetic(std::uint32_t step,
   arithmetic.context.step = step;
   RangeReport report;
   if (records_) arithmetic.report = &report;
+  std::vector<KernelUse> uses;
+  arithmetic.uses = &uses;
   named(plan_->quantizers.layer, [&] { call(arithmetic); });
-  if (records_) {
-    const std::lock_guard lock(ranges_mutex_);
-    ranges_.merge(report);
-  }
+  const std::lock_guard lock(ranges_mutex_);
+  if (records_) ranges_.merge(report);
+  add_uses(uses_, uses);
+}
+
+std::vector<KernelUse> QuantizableLayer::kernel_uses() const {
+  const std::lock_guard lock(ranges_mutex_);
+  return uses_;
 }
 
 void QuantizableLayer::record_ranges(bool on) {

@@ -99,6 +99,9 @@ class QuantizableLayer {
   RangeReport ranges() const;  // of rounded arithmetic
   std::vector<PlaceReport> place_reports() const;
 
+  // The loops of the rounded arithmetic's products since attach(), in the order of their first use.
+  std::vector<KernelUse> kernel_uses() const;
+
   // Drops the cached quantized parameters. Needed only after the parameters were written behind
   // libtorch's back (through .data() or a raw pointer) in evaluation mode.
   void invalidate();
@@ -165,8 +168,9 @@ class QuantizableLayer {
   std::shared_ptr<const Cache> cache_;  // guarded by cache_mutex_, immutable once there
   bool records_ = false;
   mutable std::mutex ranges_mutex_;
-  RangeReport ranges_;                       // guarded by ranges_mutex_, as the next
+  RangeReport ranges_;                       // guarded by ranges_mutex_, as what follows
   mutable std::vector<PlaceReport> places_;  // in the order of their first call
+  std::vector<KernelUse> uses_;
 };
 
 }  // namespace tensorquant

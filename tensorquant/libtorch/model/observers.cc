@@ -23,6 +23,15 @@ std::vector<LayerRangeReport> ranges(ModelRef model) {
   return all;
 }
 
+std::vector<LayerKernelUse> kernel_uses(ModelRef model) {
+  std::vector<LayerKernelUse> all;
+  for (const ModelLayer& layer : layers_of(model)) {
+    if (layer.twin == nullptr) continue;
+    for (KernelUse& use : layer.twin->kernel_uses()) all.push_back({layer.name(), std::move(use)});
+  }
+  return all;
+}
+
 std::vector<LayerPlaceReport> place_reports(ModelRef model) {
   std::vector<LayerPlaceReport> all;
   for (const ModelLayer& layer : layers_of(model)) {

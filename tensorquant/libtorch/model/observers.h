@@ -21,6 +21,14 @@ struct LayerPlaceReport {
   std::string layer;
   PlaceReport place;
 };
+// What the products of a layer with rounded arithmetic went through.
+struct LayerKernelUse {
+  std::string layer;
+  KernelUse use;
+};
+// Of all calls since the maps were applied, in the model's order.
+std::vector<LayerKernelUse> kernel_uses(ModelRef model);
+
 // Has each layer count from now on, from nothing; see QuantizableLayer::record_ranges().
 void record_ranges(ModelRef model, bool on = true);
 // Of the layers that round their arithmetic and count, in the model's order.

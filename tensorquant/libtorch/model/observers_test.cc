@@ -31,6 +31,28 @@ nn::Sequential linear() {
   return model;
 }
 
+TEST(KernelUses, AreThoseOfTheLayersThatRound) {
+  nn::Sequential model = linear();
+  model->push_back("relu", nn::ReLU());
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::tensor({{1.0F, 0.5F, 0.25F}});
+  model->forward(x);
+  EXPECT_TRUE(kernel_uses(model).empty());
+  apply(model, maps_of(R"({"intrinsic": "nearest,32,16"})"));
+  EXPECT_TRUE(kernel_uses(model).empty());
+  for (int i = 0; i < 3; ++i) model->forward(x);
+  const std::vector<LayerKernelUse> uses = kernel_uses(model);
+  ASSERT_EQ(uses.size(), 1U);
+  EXPECT_EQ(uses[0].layer, "fc");
+  EXPECT_EQ(uses[0].use.calls, 3U);
+  EXPECT_NE(uses[0].use.plan.kernel, SumKernel::reference);
+  EXPECT_NE(uses[0].use.plan.reason, "");
+  model->forward(x / 0);  // infinities, of which no fast loop is proved
+  EXPECT_EQ(kernel_uses(model).size(), 2U);
+  apply(model, maps_of(R"({"intrinsic": "float,5,10"})"));
+  EXPECT_TRUE(kernel_uses(model).empty());
+}
+
 TEST(PlaceReports, CountWhatEachQuantizerGets) {
   nn::Sequential model = linear();
   apply(model, maps_of(R"({"weights": "nearest,8,4", "extrinsic": "nearest,6,0"})"));

@@ -12,6 +12,7 @@
 #include "tensorquant/arithmetic/layers/offsets.h"
 #include "tensorquant/arithmetic/layers/window.h"
 #include "tensorquant/arithmetic/sums/finish.h"
+#include "tensorquant/arithmetic/sums/float_store.h"
 #include "tensorquant/arithmetic/sums/output_sum.h"
 #include "tensorquant/arithmetic/sums/segments.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"

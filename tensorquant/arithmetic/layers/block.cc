@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "tensorquant/arithmetic/sums/finish.h"
+#include "tensorquant/arithmetic/sums/float_store.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
 

@@ -5,6 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include "tensorquant/arithmetic/sums/float_store.h"
+
 namespace tensorquant {
 namespace {
 
@@ -29,14 +31,6 @@ std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& til
   return biases;
 }
 
-bool are_neighbours(std::span<const std::int64_t> places) {
-  bool are = true;
-  for (std::size_t j = 0; j < places.size(); ++j) {
-    are &= places[j] == places[0] + static_cast<std::int64_t>(j);
-  }
-  return are;
-}
-
 void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const double* values) {
   for (std::size_t i = 0; i < tile.rows; ++i) {
     for (std::size_t j = 0; j < tile.columns; ++j) {
@@ -47,37 +41,6 @@ void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const
 }
 
 }  // namespace
-
-void store_as_float(const GridFormat& format, std::span<const double> values, float* out) {
-  const Bounds<float> limits = limits_in_type<float>(format);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const float y =
-        std::max(std::min(static_cast<float>(values[i]), limits.highest), limits.lowest);
-    out[i] = values[i] != values[i] ? std::numeric_limits<float>::quiet_NaN() : y;
-  }
-}
-
-void store(const GridFormat& format, std::span<const double> values,
-           std::span<const std::int64_t> places, float* to) {
-  if (are_neighbours(places)) return store_as_float(format, values, to + places[0]);
-  float row[256];
-  for (std::size_t first = 0; first < values.size(); first += 256) {
-    const std::size_t count = std::min<std::size_t>(256, values.size() - first);
-    store_as_float(format, values.subspan(first, count), row);
-    for (std::size_t j = 0; j < count; ++j) to[places[first + j]] = row[j];
-  }
-}
-
-void store_floats(std::span<const float> values, std::span<const std::int64_t> places, float* to) {
-  const auto as_stored = [](float x) {
-    return x != x ? std::numeric_limits<float>::quiet_NaN() : x;
-  };
-  if (are_neighbours(places)) {
-    std::transform(values.begin(), values.end(), to + places[0], as_stored);
-  } else {
-    for (std::size_t j = 0; j < values.size(); ++j) to[places[j]] = as_stored(values[j]);
-  }
-}
 
 void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport* report) {
   const GridFormat& format = job.arithmetic.accumulator;
@@ -98,10 +61,10 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
     }
   }
   if (job.sums.unconverted != nullptr) return copy_unconverted(job.sums, tile, sums);
+  const FloatStore store(format, std::span(job.sums.columns).subspan(tile.column, tile.columns));
   for (std::size_t i = 0; i < tile.rows; ++i) {
-    store(format, values.subspan(i * tile.stride, tile.columns),
-          std::span(job.sums.columns).subspan(tile.column, tile.columns),
-          job.sums.y + job.sums.rows[tile.row + i]);
+    store.row(std::span<const double>(values.subspan(i * tile.stride, tile.columns)),
+              job.sums.y + job.sums.rows[tile.row + i]);
   }
 }
 

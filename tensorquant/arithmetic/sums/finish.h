@@ -39,16 +39,6 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
 void round_all(const GridFormat& format, const RandomStream& random, std::uint32_t tap,
                std::span<const std::int64_t> indices, std::span<double> values);
 
-// to_type<float>() of many.
-void store_as_float(const GridFormat& format, std::span<const double> values, float* out);
-
-// The same of a row's outputs, to their places.
-void store(const GridFormat& format, std::span<const double> values,
-           std::span<const std::int64_t> places, float* to);
-
-// Of float32 numbers, of which NaN alone may change.
-void store_floats(std::span<const float> values, std::span<const std::int64_t> places, float* to);
-
 // Looks at sums that are about to be rounded, for the report and, before the last rounding, for
 // SumsOfProducts::outside.
 void look_at_sums(const SumJob& job, const Tile& tile, std::span<const double> values, bool is_last,

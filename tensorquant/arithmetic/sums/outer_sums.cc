@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tensorquant/arithmetic/exact/exact_sum.h"
+#include "tensorquant/arithmetic/sums/float_store.h"
 #include "tensorquant/base/bits.h"
 
 namespace tensorquant {
@@ -135,20 +136,20 @@ double OuterSums::added_exactly(const Place& place, std::size_t segment, double 
 template <class T>
 void OuterSums::finish(const Tile& tile, T* t) const {
   const bool has_bias = sums_.row_bias != nullptr || sums_.column_bias != nullptr;
-  const auto places = std::span(sums_.columns).subspan(tile.column, tile.columns);
+  const FloatStore store(format_, std::span(sums_.columns).subspan(tile.column, tile.columns));
   std::array<double, kMostColumns> room;
   for (std::size_t i = 0; i < tile.rows; ++i, t += tile.stride) {
     float* const to = sums_.y + sums_.rows[tile.row + i];
     if constexpr (std::is_same_v<T, float>) {
       if (!has_bias) {
-        store_floats({t, tile.columns}, places, to);
+        store.row(std::span<const float>(t, tile.columns), to);
         continue;
       }
     }
     const std::span<double> row = std::span(room).first(tile.columns);
     std::copy(t, t + tile.columns, row.begin());
     if (has_bias) add_bias({tile.row + i, tile.column}, row);
-    store(format_, row, places, to);
+    store.row(std::span<const double>(row), to);
   }
 }
 

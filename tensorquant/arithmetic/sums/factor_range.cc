@@ -23,8 +23,11 @@ FactorRange Range(std::span<const float> data) {
   const hn::RebindToSigned<decltype(d)> di;
   const std::size_t lanes = hn::Lanes(d);
   const auto zero = hn::Zero(di);
+  auto lowest = hn::Zero(d), highest = hn::Zero(d);
   auto largest = zero, last = hn::Set(di, 1000), longest = zero;
   const auto look = [&](auto x) HWY_ATTR {
+    lowest = hn::Min(lowest, x);
+    highest = hn::Max(highest, x);
     const auto magnitude = hn::And(hn::BitCast(di, x), hn::Set(di, 0x7FFFFFFF));
     const auto exponent = hn::ShiftRight<23>(magnitude);
     const auto stored = hn::And(magnitude, hn::Set(di, 0x7FFFFF));
@@ -50,9 +53,11 @@ FactorRange Range(std::span<const float> data) {
     look(hn::Load(d, rest));
   }
   FactorRange range;
-  const auto highest = hn::GetLane(hn::MaxOfLanes(di, largest));
-  range.is_finite = highest < 0x7F800000;
-  range.largest = from_bits<float>(static_cast<std::uint32_t>(highest));
+  const auto most = hn::GetLane(hn::MaxOfLanes(di, largest));
+  range.is_finite = most < 0x7F800000;
+  range.largest = from_bits<float>(static_cast<std::uint32_t>(most));
+  range.lowest = hn::GetLane(hn::MinOfLanes(d, lowest));
+  range.highest = hn::GetLane(hn::MaxOfLanes(d, highest));
   range.last_bit = hn::GetLane(hn::MinOfLanes(di, last));
   range.significant_bits = hn::GetLane(hn::MaxOfLanes(di, longest));
   return range;
@@ -75,6 +80,8 @@ FactorRange range_of(std::span<const float> data) {
     const std::lock_guard lock(mutex);
     all.is_finite = all.is_finite && part.is_finite;
     all.largest = std::max(all.largest, part.largest);
+    all.lowest = std::min(all.lowest, part.lowest);
+    all.highest = std::max(all.highest, part.highest);
     all.last_bit = std::min(all.last_bit, part.last_bit);
     all.significant_bits = std::max(all.significant_bits, part.significant_bits);
   });

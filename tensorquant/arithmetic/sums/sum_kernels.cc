@@ -10,6 +10,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tensorquant/arithmetic/sums/byte_sums-inl.h"
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
 #include "tensorquant/arithmetic/sums/integer_sum-inl.h"
@@ -215,6 +216,7 @@ void RunKernel(const SumJob& job) {
 #if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
   switch (job.plan.kernel) {
     case SumKernel::integer:
+      if (c.without_sign && job.outer == nullptr && HasByteProducts()) return RunBytes(job);
       return RunOp(job, IntegerOp(c));
     case SumKernel::exact:
       return RunOp(job, ExactOp());

@@ -1,0 +1,140 @@
+// Factors as bytes, in the order in which the loops of byte_sums-inl.h read them. Compiled once a
+// target.
+#if defined(TENSORQUANT_ARITHMETIC_SUMS_PACK_BYTES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TENSORQUANT_ARITHMETIC_SUMS_PACK_BYTES_INL_H_
+#undef TENSORQUANT_ARITHMETIC_SUMS_PACK_BYTES_INL_H_
+#else
+#define TENSORQUANT_ARITHMETIC_SUMS_PACK_BYTES_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tensorquant/arithmetic/sums/pack-inl.h"
+#include "tensorquant/arithmetic/sums/sum_kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tensorquant {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+inline constexpr std::size_t kTapsOfWord = 4;
+
+// A step's taps in a word, the first one in its lowest byte: i - lowest without a sign, or i, for
+// the integers i = x * scale.
+class Words {
+ public:
+  using D = hn::ScalableTag<std::int32_t>;
+  using DF = hn::RebindToFloat<D>;
+  using V = hn::Vec<D>;
+  using F = hn::Vec<DF>;
+
+  Words(double scale, std::optional<int> lowest)
+      : scale_(hn::Set(DF(), static_cast<float>(scale))),
+        scale_of_second_(hn::Set(DF(), static_cast<float>(scale * 0x1p8))),
+        scale_of_third_(hn::Set(DF(), static_cast<float>(scale * 0x1p16))),
+        lowest_(hn::Set(D(), lowest.value_or(-128) * 0x01010101)),
+        signs_(hn::Set(D(), lowest ? 0 : static_cast<std::int32_t>(0x80808080))) {}
+
+  // The bytes of i - lowest are the digits of the sum of (i - lowest) * 2^(8 tap). Of the integers
+  // i themselves three are below 2^24, which float32 holds. A byte with a sign is i + 128 with its
+  // first bit turned.
+  HWY_INLINE V Pack(F x0, F x1, F x2, F x3) const {
+    const F low =
+        hn::MulAdd(x2, scale_of_third_, hn::MulAdd(x1, scale_of_second_, hn::Mul(x0, scale_)));
+    const V high = hn::ShiftLeft<24>(hn::ConvertTo(D(), hn::Mul(x3, scale_)));
+    return hn::Xor(hn::Sub(hn::Add(hn::ConvertTo(D(), low), high), lowest_), signs_);
+  }
+
+ private:
+  F scale_, scale_of_second_, scale_of_third_;
+  V lowest_, signs_;
+};
+
+inline bool are_neighbours(std::span<const std::int64_t> places) {
+  for (std::size_t k = 1; k < places.size(); ++k) {
+    if (places[k] != places[0] + static_cast<std::int64_t>(k)) return false;
+  }
+  return true;
+}
+
+// The words of one line after the other.
+class LinePacker {
+ public:
+  // Words are stored by whole vectors.
+  static std::size_t room(const Steps& steps) {
+    const std::size_t lanes = hn::Lanes(Words::D());
+    return (steps.size() + lanes - 1) / lanes * lanes;
+  }
+
+  LinePacker(const Words& words, const Steps& steps, std::span<const std::int64_t> taps)
+      : words_(words),
+        steps_(steps),
+        taps_(taps),
+        taps_are_neighbours_(are_neighbours(taps)),
+        numbers_(kTapsOfWord * room(steps)) {}
+
+  bool taps_are_neighbours() const { return taps_are_neighbours_; }
+
+  void Pack(const float* line, std::int32_t* to) {
+    std::size_t first_step = 0;
+    for (const std::size_t end : steps_.ends) {
+      CopySegment(line, steps_.first_taps[first_step], steps_.first_taps[end],
+                  numbers_.data() + kTapsOfWord * first_step);
+      first_step = end;
+    }
+    const Words::D d;
+    const Words::DF df;
+    for (std::size_t i = 0; i < room(steps_); i += hn::Lanes(d)) {
+      Words::F x0, x1, x2, x3;
+      hn::LoadInterleaved4(df, numbers_.data() + kTapsOfWord * i, x0, x1, x2, x3);
+      hn::StoreU(words_.Pack(x0, x1, x2, x3), d, to + i);
+    }
+  }
+
+ private:
+  void CopySegment(const float* line, std::size_t first, std::size_t end, float* to) const {
+    if (taps_are_neighbours_) {
+      std::copy(line + taps_[first], line + taps_[first] + (end - first), to);
+    } else {
+      for (std::size_t k = first; k < end; ++k) to[k - first] = line[taps_[k]];
+    }
+  }
+
+  const Words& words_;
+  const Steps& steps_;
+  const std::span<const std::int64_t> taps_;
+  const bool taps_are_neighbours_;
+  std::vector<float> numbers_;  // of a line, zeros behind those of a segment's last step
+};
+
+// A step after the other, for some columns: a vector of words for each vector of these.
+template <std::size_t vectors>
+void PackBytesByStep(const Words& words, const Steps& steps, const Factor<float>& b,
+                     const Columns& columns, std::int32_t* to) {
+  const Words::D d;
+  const Words::DF df;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto load = [&](std::size_t step, std::size_t tap, std::size_t column) HWY_ATTR {
+    if (tap >= steps.taps_of(step)) return hn::Zero(df);
+    return columns.Load(df, b.data.data() + b.taps[steps.first_taps[step] + tap], column);
+  };
+  for (std::size_t step = 0; step < steps.size(); ++step) {
+    for (std::size_t j = 0; j < vectors * lanes; j += lanes) {
+      hn::Store(words.Pack(load(step, 0, j), load(step, 1, j), load(step, 2, j), load(step, 3, j)),
+                d, to + j);
+    }
+    to += vectors * lanes;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tensorquant
+HWY_AFTER_NAMESPACE();
+
+#endif  // TENSORQUANT_ARITHMETIC_SUMS_PACK_BYTES_INL_H_

@@ -20,6 +20,7 @@
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/outer_sums.h"
 #include "tensorquant/arithmetic/sums/pack_bytes-inl.h"
+#include "tensorquant/arithmetic/sums/segment_sums-inl.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
@@ -82,10 +83,12 @@ inline constexpr std::size_t kByteWidth = 2 * HWY_LANES(std::int32_t);  // of a 
 using Word = std::int32_t;
 
 inline Words words_of_a(const SumConstants& c) {
-  return Words(c.a_scale, c.without_sign == FactorOfBytes::a ? std::optional(c.lowest) : std::nullopt);
+  return Words(c.a_scale,
+               c.without_sign == FactorOfBytes::a ? std::optional(c.lowest) : std::nullopt);
 }
 inline Words words_of_b(const SumConstants& c) {
-  return Words(c.b_scale, c.without_sign == FactorOfBytes::b ? std::optional(c.lowest) : std::nullopt);
+  return Words(c.b_scale,
+               c.without_sign == FactorOfBytes::b ? std::optional(c.lowest) : std::nullopt);
 }
 
 inline Word times(int lowest, Word sum) {
@@ -99,7 +102,8 @@ inline Word times(int lowest, Word sum) {
 class ByteRows {
  public:
   ByteRows(const SumJob& job, const Steps& steps)
-      : stride_(stride_of(steps)), padded_rows_((job.sums.rows.size() + kPackedRows - 1) / kPackedRows * kPackedRows),
+      : stride_(stride_of(steps)),
+        padded_rows_((job.sums.rows.size() + kPackedRows - 1) / kPackedRows * kPackedRows),
         words_(hwy::AllocateAligned<Word>(padded_rows_ * stride_)) {
     const Factor<float>& a = job.sums.a;
     const Words words = words_of_a(job.constants);
@@ -112,7 +116,8 @@ class ByteRows {
       packer.Pack(a.data.data() + a.lines[i], line);
       std::size_t first = 0;
       for (std::size_t segment = 0; starts && segment < steps.ends.size(); ++segment) {
-        starts_[segment * padded_rows_ + i] = times(job.constants.lowest, SumOfBytes(line + first, line + steps.ends[segment]));
+        starts_[segment * padded_rows_ + i] =
+            times(job.constants.lowest, SumOfBytes(line + first, line + steps.ends[segment]));
         first = steps.ends[segment];
       }
     }
@@ -134,7 +139,9 @@ class ByteRows {
   }
   static Word SumOfBytes(const Word* first, const Word* last) {
     Word sum = 0;
-    for (const auto* byte = reinterpret_cast<const std::int8_t*>(first); byte != reinterpret_cast<const std::int8_t*>(last); ++byte) sum += *byte;
+    for (const auto* byte = reinterpret_cast<const std::int8_t*>(first);
+         byte != reinterpret_cast<const std::int8_t*>(last); ++byte)
+      sum += *byte;
     return sum;
   }
 
@@ -147,8 +154,12 @@ class ByteRows {
 class ByteColumns {
  public:
   ByteColumns(const SumJob& job, const Steps& steps)
-      : job_(job), steps_(steps), words_of_b_(words_of_b(job.constants)), packer_(words_of_b_, steps, job.sums.b.taps),
-        words_(hwy::AllocateAligned<Word>(kByteWidth * steps.size())), column_(LinePacker::room(steps)) {
+      : job_(job),
+        steps_(steps),
+        words_of_b_(words_of_b(job.constants)),
+        packer_(words_of_b_, steps, job.sums.b.taps),
+        words_(hwy::AllocateAligned<Word>(kByteWidth * steps.size())),
+        column_(LinePacker::room(steps)) {
     if (job.constants.without_sign != FactorOfBytes::a) return;
     ones_.assign(steps.size(), 0x01010101);
     starts_ = hwy::AllocateAligned<Word>(kByteWidth * steps.ends.size());
@@ -162,8 +173,10 @@ class ByteColumns {
         packer_.Pack(b.data.data() + columns.offset(j), column_.data());
         for (std::size_t i = 0; i < steps_.size(); ++i) words_[i * kByteWidth + j] = column_[i];
       }
+    } else if (columns.run() >= kByteWidth / 2) {
+      PackSteps<2, true>(words_of_b_, steps_, b, columns, words_.get());
     } else {
-      PackBytesByStep<2>(words_of_b_, steps_, b, columns, words_.get());
+      PackSteps<2, false>(words_of_b_, steps_, b, columns, words_.get());
     }
     if (starts_) FindStarts();
   }
@@ -177,8 +190,10 @@ class ByteColumns {
     std::size_t first = 0;
     for (std::size_t segment = 0; segment < steps_.ends.size(); ++segment) {
       Word* const starts = starts_.get() + segment * kByteWidth;
-      SumWords<1, FactorOfBytes::a>(steps_.ends[segment] - first, ones_.data(), 0, words(first), kZeros, starts);
-      for (std::size_t j = 0; j < kByteWidth; ++j) starts[j] = times(job_.constants.lowest, starts[j]);
+      SumWords<1, FactorOfBytes::a>(steps_.ends[segment] - first, ones_.data(), 0, words(first),
+                                    kZeros, starts);
+      for (std::size_t j = 0; j < kByteWidth; ++j)
+        starts[j] = times(job_.constants.lowest, starts[j]);
       first = steps_.ends[segment];
     }
   }
@@ -192,19 +207,23 @@ class ByteColumns {
 };
 
 // The sums of a segment's products, for a tile.
-inline void SumSegment(const SumJob& job, const Steps& steps, std::size_t segment, const Tile& tile, const ByteRows& a, const ByteColumns& b, Word* sums) {
+inline void SumSegment(const SumJob& job, const Steps& steps, std::size_t segment, const Tile& tile,
+                       const ByteRows& a, const ByteColumns& b, Word* sums) {
   const std::size_t first = segment == 0 ? 0 : steps.ends[segment - 1];
   const std::size_t count = steps.ends[segment] - first;
   const auto sum = [&](auto rows, std::size_t i) {
     constexpr std::size_t kRows = rows.value;
     const Word* const words = a.words(tile.row + i, first);
     if (job.constants.without_sign == FactorOfBytes::a) {
-      SumWords<kRows, FactorOfBytes::a>(count, words, a.stride(), b.words(first), b.starts(segment), sums + i * kByteWidth);
+      SumWords<kRows, FactorOfBytes::a>(count, words, a.stride(), b.words(first), b.starts(segment),
+                                        sums + i * kByteWidth);
     } else {
-      SumWords<kRows, FactorOfBytes::b>(count, words, a.stride(), b.words(first), a.starts(segment, tile.row + i), sums + i * kByteWidth);
+      SumWords<kRows, FactorOfBytes::b>(count, words, a.stride(), b.words(first),
+                                        a.starts(segment, tile.row + i), sums + i * kByteWidth);
     }
   };
-  if (tile.rows > kPackedRows / 2) return sum(std::integral_constant<std::size_t, kPackedRows>(), 0);
+  if (tile.rows > kPackedRows / 2)
+    return sum(std::integral_constant<std::size_t, kPackedRows>(), 0);
   for (std::size_t i = 0; i < tile.rows; ++i) sum(std::integral_constant<std::size_t, 1>(), i);
 }
 
@@ -215,10 +234,14 @@ inline void ToDouble(double unit, std::size_t rows, const Word* sums, double* to
 // The sums of one level.
 class BytePanel {
  public:
-  BytePanel(const SumJob& job, const Steps& steps) : job_(job), steps_(steps), limits_(limits_in_type<float>(job.arithmetic.accumulator)) {
+  BytePanel(const SumJob& job, const Steps& steps)
+      : job_(job), steps_(steps), limits_(limits_in_type<float>(job.arithmetic.accumulator)) {
     const SumsOfProducts<float>& sums = job.sums;
+    const bool is_float32 = !job.rounds_at_the_end() || job.constants.ends_in_float32;
     // An integer is rounded to 24 bits as its product with the unit is.
-    stores_at_once_ = !job.rounds_at_the_end() && sums.row_bias == nullptr && sums.column_bias == nullptr && sums.unconverted == nullptr && job.constants.sums_are_in_range && job.constants.unit < 0x1p127;
+    stores_at_once_ = is_float32 && sums.row_bias == nullptr && sums.column_bias == nullptr &&
+                      sums.unconverted == nullptr && job.constants.sums_are_in_range &&
+                      job.constants.unit < 0x1p127;
   }
 
   void SetColumns(std::size_t) {}
@@ -238,13 +261,21 @@ class BytePanel {
     const auto places = std::span(job_.sums.columns).subspan(tile.column, tile.columns);
     const bool is_whole = tile.columns == kByteWidth && are_neighbours(places);
     for (std::size_t i = 0; i < tile.rows; ++i) {
-      float* const y = job_.sums.y + job_.sums.rows[tile.row + i];
-      float* const to = is_whole ? y + places[0] : row_;
+      float* const to = is_whole ? job_.sums.y + job_.sums.rows[tile.row + i] + places[0]
+                                 : values_ + i * kByteWidth;
       for (std::size_t j = 0; j < kByteWidth; j += hn::Lanes(d)) {
         const auto x = hn::Mul(unit, hn::ConvertTo(df, hn::Load(d, sums_ + i * kByteWidth + j)));
         hn::StoreU(hn::Max(hn::Min(x, highest), lowest), df, to + j);
       }
-      if (!is_whole) store_floats({row_, tile.columns}, places, y);
+    }
+    if (!is_whole) Scatter(tile);
+  }
+  void Scatter(const Tile& tile) const {
+    for (std::size_t j = 0; j < tile.columns; ++j) {
+      float* const column = job_.sums.y + job_.sums.columns[tile.column + j];
+      for (std::size_t i = 0; i < tile.rows; ++i) {
+        column[job_.sums.rows[tile.row + i]] = values_[i * kByteWidth + j];
+      }
     }
   }
 
@@ -254,7 +285,92 @@ class BytePanel {
   bool stores_at_once_;
   alignas(64) Word sums_[kPackedRows * kByteWidth];
   alignas(64) double in_double_[kPackedRows * kByteWidth];
-  alignas(64) float row_[kByteWidth];
+  alignas(64) float values_[kPackedRows * kByteWidth];
+};
+
+// t += a * b[j] * unit * s[j] for a row of a panel, in float32; returns how many were added.
+inline std::size_t AddWordsInFloat(float a, const float* b, float unit, const Word* s, float* t) {
+  const Words::D d;
+  const Words::DF df;
+  const auto row = hn::Set(df, a), units = hn::Set(df, unit);
+  const auto largest = hn::Set(df, std::numeric_limits<float>::max());
+  for (std::size_t j = 0; j < kByteWidth; j += hn::Lanes(d)) {
+    const auto x = hn::Mul(units, hn::ConvertTo(df, hn::Load(d, s + j)));
+    const auto sum = hn::MulAdd(hn::Mul(row, hn::LoadU(df, b + j)), x, hn::Load(df, t + j));
+    if (!hn::AllTrue(df, hn::Le(hn::Abs(sum), largest))) return j;
+    hn::Store(sum, df, t + j);
+  }
+  return kByteWidth;
+}
+
+// The same in float64, for any scales.
+inline std::size_t AddWordsInDouble(float a, const float* b, double unit, const Word* s, float* t) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<Word, decltype(d)> dw;
+  const auto units = hn::Set(d, unit);
+  for (std::size_t j = 0; j < kByteWidth; j += hn::Lanes(d)) {
+    const auto x = hn::Mul(units, hn::PromoteTo(d, hn::LoadU(dw, s + j)));
+    if (!AddScaledAt(d, a, b + j, x, t + j)) return j;
+  }
+  return kByteWidth;
+}
+
+// The segments of a panel of columns, one after the other, for all rows. T is what the outer sums
+// are kept in.
+template <class T>
+class SegmentedBytePanel {
+ public:
+  SegmentedBytePanel(const SumJob& job, const Steps& steps)
+      : job_(job),
+        steps_(steps),
+        unit_(job.constants.unit),
+        room_(kByteWidth * steps.ends.size()) {}
+
+  void SetColumns(std::size_t first) {
+    scales_.clear();
+    for (std::size_t i = 0; i < steps_.ends.size(); ++i) {
+      scales_.push_back(job_.outer->column_scales(
+          i, first, std::span(room_).subspan(i * kByteWidth, kByteWidth)));
+    }
+  }
+
+  HWY_ATTR void Run(const Tile& tile, const ByteRows& a, const ByteColumns& b) {
+    std::fill(t_, t_ + tile.rows * kByteWidth, T{0});
+    for (std::size_t segment = 0; segment < steps_.ends.size(); ++segment) {
+      SumSegment(job_, steps_, segment, tile, a, b, sums_);
+      for (std::size_t i = 0; i < tile.rows; ++i) AddRow(tile, segment, i);
+    }
+    job_.outer->finish(tile, t_);
+  }
+
+ private:
+  HWY_ATTR void AddRow(const Tile& tile, std::size_t segment, std::size_t i) {
+    const OuterSums& outer = *job_.outer;
+    const ColumnScales& scales = scales_[segment];
+    const Word* const s = sums_ + i * kByteWidth;
+    T* const t = t_ + i * kByteWidth;
+    std::size_t done = 0;
+    if constexpr (std::is_same_v<T, float>) {
+      const float scale = outer.row_scale(segment, tile.row + i);
+      if (!job_.rounds_at_the_end())
+        done = outer.adds_floats(segment, tile.row + i, scales)
+                   ? AddWordsInFloat(scale, scales.values.data(), static_cast<float>(unit_), s, t)
+                   : AddWordsInDouble(scale, scales.values.data(), unit_, s, t);
+    }
+    if (done >= tile.columns) return;
+    double in_double[kByteWidth];
+    ToDouble(unit_, 1, s, in_double);
+    RoundAtTheEnd(job_, in_double);
+    outer.add_rest(tile, i, done, segment, scales, in_double, t);
+  }
+
+  const SumJob& job_;
+  const Steps& steps_;
+  const double unit_;
+  std::vector<float> room_;
+  std::vector<ColumnScales> scales_;  // of each segment
+  alignas(64) Word sums_[kPackedRows * kByteWidth];
+  alignas(64) T t_[kPackedRows * kByteWidth];
 };
 
 template <class Panel>
@@ -273,7 +389,9 @@ void RunBytePanels(const SumJob& job, const std::vector<std::size_t>& ends) {
       b.Pack(column);
       panel.SetColumns(column);
       for (std::size_t row = 0; row < rows; row += kPackedRows) {
-        panel.Run({row, std::min(kPackedRows, rows - row), column, std::min(kByteWidth, columns - column), kByteWidth}, a, b);
+        panel.Run({row, std::min(kPackedRows, rows - row), column,
+                   std::min(kByteWidth, columns - column), kByteWidth},
+                  a, b);
       }
     }
   });
@@ -282,7 +400,10 @@ void RunBytePanels(const SumJob& job, const std::vector<std::size_t>& ends) {
 inline bool HasByteProducts() { return __builtin_cpu_supports("avx512vnni") != 0; }
 
 inline void RunBytes(const SumJob& job) {
-  RunBytePanels<BytePanel>(job, {job.sums.taps()});
+  if (job.outer == nullptr) return RunBytePanels<BytePanel>(job, {job.sums.taps()});
+  const std::vector<std::size_t>& ends = job.outer->ends();
+  job.outer->adds_in_float32() ? RunBytePanels<SegmentedBytePanel<float>>(job, ends)
+                               : RunBytePanels<SegmentedBytePanel<double>>(job, ends);
 }
 
 #else

@@ -8,8 +8,8 @@ namespace tensorquant {
 // What a kernel has to know about the numbers of a factor to be provably right.
 struct FactorRange {
   bool is_finite = true;
-  float largest = 0;    // magnitude
-  float lowest = 0;     // neither is beyond 0
+  float largest = 0;  // magnitude
+  float lowest = 0;   // neither is beyond 0
   float highest = 0;
   int last_bit = 1000;  // every number is a multiple of 2^last_bit; 1000: all are 0
   int significant_bits = 0;

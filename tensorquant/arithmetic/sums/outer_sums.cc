@@ -78,27 +78,36 @@ void OuterSums::add(const Tile& tile, std::size_t segment, const ColumnScales& s
     const std::size_t row = tile.row + i;
     std::size_t done = 0;
     if constexpr (std::is_same_v<T, float>) {
-      const Exponents& exponents = row_exponents_[segment * sums_.rows.size() + row];
-      const bool in_float32 = sums_in_float32_ && multiply_exactly(exponents, scales.exponents);
       const std::span<float> values(t, scales.values.size());
-      done = in_float32
+      done = adds_floats(segment, row, scales)
                  ? add_scaled_floats(row_scale(segment, row), scales.values.data(), s, values)
                  : add_scaled(row_scale(segment, row), scales.values.data(), s, values);
     }
-    if (done >= tile.columns) continue;
-    const std::size_t count = tile.columns - done;
-    const auto rest = [&](std::span<double> values) {
-      add_in_double({row, tile.column + done}, segment, scales.values.subspan(done, count),
-                    std::span(s + done, count), values);
-    };
-    if constexpr (std::is_same_v<T, float>) {
-      std::array<double, kMostColumns> room;
-      std::copy(t + done, t + tile.columns, room.begin());
-      rest(std::span(room).first(count));
-      store_as_float(format_, std::span(room).first(count), t + done);
-    } else {
-      rest(std::span(t + done, count));
-    }
+    if (done < tile.columns) add_rest(tile, i, done, segment, scales, s, t);
+  }
+}
+
+bool OuterSums::adds_floats(std::size_t segment, std::size_t row,
+                            const ColumnScales& scales) const {
+  return sums_in_float32_ &&
+         multiply_exactly(row_exponents_[segment * sums_.rows.size() + row], scales.exponents);
+}
+
+template <class T>
+void OuterSums::add_rest(const Tile& tile, std::size_t row, std::size_t done, std::size_t segment,
+                         const ColumnScales& scales, const double* s, T* t) const {
+  const std::size_t count = tile.columns - done;
+  const auto add_to = [&](std::span<double> values) {
+    add_in_double({tile.row + row, tile.column + done}, segment, scales.values.subspan(done, count),
+                  std::span(s + done, count), values);
+  };
+  if constexpr (std::is_same_v<T, float>) {
+    std::array<double, kMostColumns> room;
+    std::copy(t + done, t + tile.columns, room.begin());
+    add_to(std::span(room).first(count));
+    store_as_float(format_, std::span(room).first(count), t + done);
+  } else {
+    add_to(std::span(t + done, count));
   }
 }
 
@@ -194,6 +203,10 @@ template void OuterSums::add(const Tile&, std::size_t, const ColumnScales&, cons
                              float*) const;
 template void OuterSums::add(const Tile&, std::size_t, const ColumnScales&, const double*,
                              double*) const;
+template void OuterSums::add_rest(const Tile&, std::size_t, std::size_t, std::size_t,
+                                  const ColumnScales&, const double*, float*) const;
+template void OuterSums::add_rest(const Tile&, std::size_t, std::size_t, std::size_t,
+                                  const ColumnScales&, const double*, double*) const;
 template void OuterSums::finish(const Tile&, float*) const;
 template void OuterSums::finish(const Tile&, double*) const;
 

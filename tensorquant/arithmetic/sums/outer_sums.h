@@ -45,6 +45,17 @@ class OuterSums {
   template <class T>
   void add(const Tile& tile, std::size_t segment, const ColumnScales& scales, const double* s,
            T* t) const;
+  // The same of a row of the tile, whose s and t are given, from column `done` of the tile on, for
+  // loops that add most sums themselves.
+  template <class T>
+  void add_rest(const Tile& tile, std::size_t row, std::size_t done, std::size_t segment,
+                const ColumnScales& scales, const double* s, T* t) const;
+  float row_scale(std::size_t segment, std::size_t row) const {
+    return row_scales_[segment * sums_.rows.size() + row];
+  }
+  // Whether add_scaled_floats() serves for such a row.
+  bool adds_floats(std::size_t segment, std::size_t row, const ColumnScales& scales) const;
+
   // Adds the bias and stores y.
   template <class T>
   void finish(const Tile& tile, T* t) const;
@@ -65,9 +76,6 @@ class OuterSums {
   std::int64_t index_of(const Place& place) const;
   Draw draw_of(const Place& place, std::uint32_t tap) const;
   float scale_of(const Factor<float>& factor, std::size_t segment, std::size_t line) const;
-  float row_scale(std::size_t segment, std::size_t row) const {
-    return row_scales_[segment * sums_.rows.size() + row];
-  }
 
   const GridFormat& format_;
   const bool is_float32_, takes_odd_;

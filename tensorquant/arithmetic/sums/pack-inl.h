@@ -69,10 +69,11 @@ class Columns {
   bool are_one_run() const { return run_ == width_; }
   const float* first(const float* from) const { return from + offsets_[0]; }
 
-  // A vector of columns from `column` on, a multiple of its lanes.
-  template <class D>
+  // A vector of columns from `column` on, a multiple of its lanes, which are in one run each, or
+  // may not be.
+  template <bool are_runs, class D>
   HWY_INLINE hn::Vec<D> Load(D d, const float* from, std::size_t column) const {
-    if (run_ >= hn::Lanes(d)) return hn::LoadU(d, from + offsets_[column]);
+    if constexpr (are_runs) return hn::LoadU(d, from + offsets_[column]);
     HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
     for (std::size_t j = 0; j < hn::Lanes(d); ++j) lanes[j] = from[offsets_[column + j]];
     return hn::Load(d, lanes);

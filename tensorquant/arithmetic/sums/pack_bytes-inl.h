@@ -113,21 +113,25 @@ class LinePacker {
   std::vector<float> numbers_;  // of a line, zeros behind those of a segment's last step
 };
 
-// A step after the other, for some columns: a vector of words for each vector of these.
-template <std::size_t vectors>
-void PackBytesByStep(const Words& words, const Steps& steps, const Factor<float>& b,
-                     const Columns& columns, std::int32_t* to) {
+// A step after the other, for some vectors of columns.
+template <std::size_t vectors, bool are_runs>
+void PackSteps(const Words& words, const Steps& steps, const Factor<float>& b,
+               const Columns& columns, std::int32_t* to) {
   const Words::D d;
   const Words::DF df;
   const std::size_t lanes = hn::Lanes(d);
-  const auto load = [&](std::size_t step, std::size_t tap, std::size_t column) HWY_ATTR {
-    if (tap >= steps.taps_of(step)) return hn::Zero(df);
-    return columns.Load(df, b.data.data() + b.taps[steps.first_taps[step] + tap], column);
-  };
+  const float* const data = b.data.data();
   for (std::size_t step = 0; step < steps.size(); ++step) {
+    const std::int64_t* const taps = b.taps.data() + steps.first_taps[step];
+    const std::size_t count = steps.taps_of(step);
     for (std::size_t j = 0; j < vectors * lanes; j += lanes) {
-      hn::Store(words.Pack(load(step, 0, j), load(step, 1, j), load(step, 2, j), load(step, 3, j)),
-                d, to + j);
+      const auto load = [&](std::size_t tap)
+                            HWY_ATTR { return columns.Load<are_runs>(df, data + taps[tap], j); };
+      const auto zero = hn::Zero(df);
+      const auto packed = count == kTapsOfWord ? words.Pack(load(0), load(1), load(2), load(3))
+                                               : words.Pack(load(0), count > 1 ? load(1) : zero,
+                                                            count > 2 ? load(2) : zero, zero);
+      hn::Store(packed, d, to + j);
     }
     to += vectors * lanes;
   }

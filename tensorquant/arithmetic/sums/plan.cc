@@ -52,7 +52,8 @@ void set_end(const SumBounds& bounds, SumConstants& c) {
   c.ends_in_float32 = is_float32(bounds.arithmetic.accumulator) && c.sums_are_in_range;
   const bool is_exact =
       bounds.sums_are_exact() && !c.rounds_at_the_end && fits(bounds.largest_sum, last_bit, 24);
-  c.sums_in_float32 = c.sums_are_in_range && (is_exact || (c.rounds_at_the_end && c.ends_in_float32));
+  c.sums_in_float32 =
+      c.sums_are_in_range && (is_exact || (c.rounds_at_the_end && c.ends_in_float32));
 }
 
 }  // namespace

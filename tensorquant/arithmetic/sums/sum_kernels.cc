@@ -18,6 +18,7 @@
 #include "tensorquant/arithmetic/sums/outer_sums.h"
 #include "tensorquant/arithmetic/sums/pack-inl.h"
 #include "tensorquant/arithmetic/sums/scoped_rounding.h"
+#include "tensorquant/arithmetic/sums/segment_sums-inl.h"
 #include "tensorquant/arithmetic/sums/stochastic_sum-inl.h"
 #include "tensorquant/base/bits.h"
 #include "tensorquant/base/float_environment.h"
@@ -71,16 +72,6 @@ HWY_INLINE void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::
   // Fixed point has one zero; rounding down, the machine makes -0 even of x - x.
   if (job.plan.kernel == SumKernel::minifloat) return;
   for (std::size_t i = 0; i < tile.rows * tile.stride; ++i) sums[i] += 0.0;
-}
-
-// The sums of a segment as the outer accumulator takes them.
-HWY_INLINE void RoundAtTheEnd(const SumJob& job, std::span<double> sums) {
-  if (!job.rounds_at_the_end()) return;
-  if (job.constants.ends_in_float32) {
-    for (double& s : sums) s = static_cast<float>(s);
-  } else {
-    round_all(job.arithmetic.accumulator, {}, 0, {}, sums);
-  }
 }
 
 // The segments of a panel of columns, one after the other, for all rows. T is what the outer sums
@@ -216,7 +207,7 @@ void RunKernel(const SumJob& job) {
 #if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
   switch (job.plan.kernel) {
     case SumKernel::integer:
-      if (c.without_sign && job.outer == nullptr && HasByteProducts()) return RunBytes(job);
+      if (c.without_sign && HasByteProducts()) return RunBytes(job);
       return RunOp(job, IntegerOp(c));
     case SumKernel::exact:
       return RunOp(job, ExactOp());

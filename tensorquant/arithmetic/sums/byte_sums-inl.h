@@ -231,17 +231,41 @@ inline void ToDouble(double unit, std::size_t rows, const Word* sums, double* to
   for (std::size_t i = 0; i < rows * kByteWidth; ++i) to[i] = unit * sums[i];
 }
 
+// Stores a tile of float32 numbers, a vector of row i from column j on being at(i, j).
+template <class At>
+HWY_INLINE void StoreTile(const SumsOfProducts<float>& sums, const Tile& tile, const At& at) {
+  const Words::DF d;
+  const auto places = std::span(sums.columns).subspan(tile.column, tile.columns);
+  const bool is_whole = tile.columns == kByteWidth && are_neighbours(places);
+  alignas(64) float values[kPackedRows * kByteWidth];
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    float* const to =
+        is_whole ? sums.y + sums.rows[tile.row + i] + places[0] : values + i * kByteWidth;
+    for (std::size_t j = 0; j < kByteWidth; j += hn::Lanes(d)) hn::StoreU(at(i, j), d, to + j);
+  }
+  if (is_whole) return;
+  for (std::size_t j = 0; j < tile.columns; ++j) {
+    float* const column = sums.y + places[j];
+    for (std::size_t i = 0; i < tile.rows; ++i) {
+      column[sums.rows[tile.row + i]] = values[i * kByteWidth + j];
+    }
+  }
+}
+
+inline bool has_bias(const SumsOfProducts<float>& sums) {
+  return sums.row_bias != nullptr || sums.column_bias != nullptr;
+}
+
 // The sums of one level.
 class BytePanel {
  public:
   BytePanel(const SumJob& job, const Steps& steps)
       : job_(job), steps_(steps), limits_(limits_in_type<float>(job.arithmetic.accumulator)) {
-    const SumsOfProducts<float>& sums = job.sums;
-    const bool is_float32 = !job.rounds_at_the_end() || job.constants.ends_in_float32;
+    const SumConstants& c = job.constants;
     // An integer is rounded to 24 bits as its product with the unit is.
-    stores_at_once_ = is_float32 && sums.row_bias == nullptr && sums.column_bias == nullptr &&
-                      sums.unconverted == nullptr && job.constants.sums_are_in_range &&
-                      job.constants.unit < 0x1p127;
+    const bool is_float32 = !job.rounds_at_the_end() || c.ends_in_float32;
+    stores_at_once_ = is_float32 && c.sums_are_in_range && c.unit < 0x1p127 &&
+                      !has_bias(job.sums) && job.sums.unconverted == nullptr;
   }
 
   void SetColumns(std::size_t) {}
@@ -253,30 +277,15 @@ class BytePanel {
   }
 
  private:
-  HWY_ATTR void Store(const Tile& tile) {
+  HWY_ATTR void Store(const Tile& tile) const {
     const Words::D d;
     const Words::DF df;
     const auto unit = hn::Set(df, static_cast<float>(job_.constants.unit));
     const auto lowest = hn::Set(df, limits_.lowest), highest = hn::Set(df, limits_.highest);
-    const auto places = std::span(job_.sums.columns).subspan(tile.column, tile.columns);
-    const bool is_whole = tile.columns == kByteWidth && are_neighbours(places);
-    for (std::size_t i = 0; i < tile.rows; ++i) {
-      float* const to = is_whole ? job_.sums.y + job_.sums.rows[tile.row + i] + places[0]
-                                 : values_ + i * kByteWidth;
-      for (std::size_t j = 0; j < kByteWidth; j += hn::Lanes(d)) {
-        const auto x = hn::Mul(unit, hn::ConvertTo(df, hn::Load(d, sums_ + i * kByteWidth + j)));
-        hn::StoreU(hn::Max(hn::Min(x, highest), lowest), df, to + j);
-      }
-    }
-    if (!is_whole) Scatter(tile);
-  }
-  void Scatter(const Tile& tile) const {
-    for (std::size_t j = 0; j < tile.columns; ++j) {
-      float* const column = job_.sums.y + job_.sums.columns[tile.column + j];
-      for (std::size_t i = 0; i < tile.rows; ++i) {
-        column[job_.sums.rows[tile.row + i]] = values_[i * kByteWidth + j];
-      }
-    }
+    StoreTile(job_.sums, tile, [&](std::size_t i, std::size_t j) HWY_ATTR {
+      const auto x = hn::Mul(unit, hn::ConvertTo(df, hn::Load(d, sums_ + i * kByteWidth + j)));
+      return hn::Max(hn::Min(x, highest), lowest);
+    });
   }
 
   const SumJob& job_;
@@ -285,34 +294,56 @@ class BytePanel {
   bool stores_at_once_;
   alignas(64) Word sums_[kPackedRows * kByteWidth];
   alignas(64) double in_double_[kPackedRows * kByteWidth];
-  alignas(64) float values_[kPackedRows * kByteWidth];
 };
 
-// t += a * b[j] * unit * s[j] for a row of a panel, in float32; returns how many were added.
-inline std::size_t AddWordsInFloat(float a, const float* b, float unit, const Word* s, float* t) {
+// The words of a row of a panel times a * b[j] * unit, added to t in float32: all of them, or none
+// and false.
+inline bool AddRowInFloat(float a, const float* b, float unit, const Word* s, float* t) {
   const Words::D d;
   const Words::DF df;
   const auto row = hn::Set(df, a), units = hn::Set(df, unit);
   const auto largest = hn::Set(df, std::numeric_limits<float>::max());
-  for (std::size_t j = 0; j < kByteWidth; j += hn::Lanes(d)) {
+  const auto sum = [&](std::size_t j) HWY_ATTR {
     const auto x = hn::Mul(units, hn::ConvertTo(df, hn::Load(d, s + j)));
-    const auto sum = hn::MulAdd(hn::Mul(row, hn::LoadU(df, b + j)), x, hn::Load(df, t + j));
-    if (!hn::AllTrue(df, hn::Le(hn::Abs(sum), largest))) return j;
-    hn::Store(sum, df, t + j);
-  }
-  return kByteWidth;
+    return hn::MulAdd(hn::Mul(row, hn::LoadU(df, b + j)), x, hn::Load(df, t + j));
+  };
+  const auto low = sum(0), high = sum(kByteWidth / 2);
+  const auto are_finite = hn::And(hn::Le(hn::Abs(low), largest), hn::Le(hn::Abs(high), largest));
+  if (!hn::AllTrue(df, are_finite)) return false;
+  hn::Store(low, df, t);
+  hn::Store(high, df, t + kByteWidth / 2);
+  return true;
 }
 
-// The same in float64, for any scales.
-inline std::size_t AddWordsInDouble(float a, const float* b, double unit, const Word* s, float* t) {
+// The same by way of float64, for any scales: see AddScaledAt, which has the rows where a sum is
+// half way between two floats. Here a sum of 0 is exact: nothing in it can be below 2^-500.
+inline bool AddRowInDouble(float a, const float* b, double unit, const Word* s, float* t) {
   const hn::ScalableTag<double> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
   const hn::Rebind<Word, decltype(d)> dw;
-  const auto units = hn::Set(d, unit);
-  for (std::size_t j = 0; j < kByteWidth; j += hn::Lanes(d)) {
-    const auto x = hn::Mul(units, hn::PromoteTo(d, hn::LoadU(dw, s + j)));
-    if (!AddScaledAt(d, a, b + j, x, t + j)) return j;
+  const hn::Rebind<float, decltype(d)> df;
+  constexpr std::size_t kVectors = kByteWidth / HWY_LANES(double);
+  const auto row = hn::Set(d, a * unit);  // exact
+  const auto behind = hn::Set(du, (std::uint64_t{1} << 29) - 1);
+  const auto half = hn::Set(du, std::uint64_t{1} << 28);
+  const auto least = hn::Set(d, 0x1p-126), most = hn::Set(d, 0x1p127);
+  hn::Vec<decltype(df)> sums[kVectors];
+  auto are_good = hn::FirstN(d, hn::Lanes(d));
+  for (std::size_t i = 0; i < kVectors; ++i) {
+    const std::size_t j = i * hn::Lanes(d);
+    const auto scale = hn::Mul(row, hn::PromoteTo(d, hn::LoadU(df, b + j)));  // exact
+    const auto sum = hn::MulAdd(scale, hn::PromoteTo(d, hn::LoadU(dw, s + j)),
+                                hn::PromoteTo(d, hn::LoadU(df, t + j)));
+    const auto size = hn::Abs(sum);
+    const auto is_float =
+        hn::Or(hn::And(hn::Ge(size, least), hn::Lt(size, most)), hn::Eq(size, hn::Zero(d)));
+    const auto is_between = hn::Ne(hn::And(hn::BitCast(du, sum), behind), half);
+    are_good = hn::And(are_good, hn::And(is_float, hn::RebindMask(d, is_between)));
+    sums[i] = hn::DemoteTo(df, sum);
   }
-  return kByteWidth;
+  if (!hn::AllTrue(d, are_good)) return false;
+  for (std::size_t i = 0; i < kVectors; ++i) hn::StoreU(sums[i], df, t + i * hn::Lanes(d));
+  return true;
 }
 
 // The segments of a panel of columns, one after the other, for all rows. T is what the outer sums
@@ -321,10 +352,7 @@ template <class T>
 class SegmentedBytePanel {
  public:
   SegmentedBytePanel(const SumJob& job, const Steps& steps)
-      : job_(job),
-        steps_(steps),
-        unit_(job.constants.unit),
-        room_(kByteWidth * steps.ends.size()) {}
+      : job_(job), steps_(steps), room_(kByteWidth * steps.ends.size()) {}
 
   void SetColumns(std::size_t first) {
     scales_.clear();
@@ -338,35 +366,53 @@ class SegmentedBytePanel {
     std::fill(t_, t_ + tile.rows * kByteWidth, T{0});
     for (std::size_t segment = 0; segment < steps_.ends.size(); ++segment) {
       SumSegment(job_, steps_, segment, tile, a, b, sums_);
-      for (std::size_t i = 0; i < tile.rows; ++i) AddRow(tile, segment, i);
+      for (std::size_t i = 0; i < tile.rows; ++i) {
+        if (!AddRow(tile.row + i, segment, sums_ + i * kByteWidth, t_ + i * kByteWidth)) {
+          AddAnyRow({tile.row + i, 1, tile.column, tile.columns, kByteWidth}, segment,
+                    sums_ + i * kByteWidth, t_ + i * kByteWidth);
+        }
+      }
+    }
+    Finish(tile);
+  }
+
+ private:
+  HWY_ATTR bool AddRow(std::size_t row, std::size_t segment, const Word* s, T* t) const {
+    if constexpr (std::is_same_v<T, float>) {
+      const OuterSums& outer = *job_.outer;
+      const float a = outer.row_scale(segment, row);
+      const float* const b = scales_[segment].values.data();
+      const double unit = job_.constants.unit;
+      if (job_.rounds_at_the_end()) return false;
+      return outer.adds_floats(segment, row, scales_[segment])
+                 ? AddRowInFloat(a, b, static_cast<float>(unit), s, t)
+                 : AddRowInDouble(a, b, unit, s, t);
+    }
+    return false;
+  }
+  void AddAnyRow(const Tile& row, std::size_t segment, const Word* s, T* t) const {
+    alignas(64) double in_double[kByteWidth];
+    ToDouble(job_.constants.unit, 1, s, in_double);
+    RoundAtTheEnd(job_, in_double);
+    job_.outer->add(row, segment, scales_[segment], in_double, t);
+  }
+
+  HWY_ATTR void Finish(const Tile& tile) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (!has_bias(job_.sums)) {
+        const Words::DF df;
+        const auto nan = hn::Set(df, std::numeric_limits<float>::quiet_NaN());
+        return StoreTile(job_.sums, tile, [&](std::size_t i, std::size_t j) HWY_ATTR {
+          const auto x = hn::Load(df, t_ + i * kByteWidth + j);
+          return hn::IfThenElse(hn::IsNaN(x), nan, x);
+        });
+      }
     }
     job_.outer->finish(tile, t_);
   }
 
- private:
-  HWY_ATTR void AddRow(const Tile& tile, std::size_t segment, std::size_t i) {
-    const OuterSums& outer = *job_.outer;
-    const ColumnScales& scales = scales_[segment];
-    const Word* const s = sums_ + i * kByteWidth;
-    T* const t = t_ + i * kByteWidth;
-    std::size_t done = 0;
-    if constexpr (std::is_same_v<T, float>) {
-      const float scale = outer.row_scale(segment, tile.row + i);
-      if (!job_.rounds_at_the_end())
-        done = outer.adds_floats(segment, tile.row + i, scales)
-                   ? AddWordsInFloat(scale, scales.values.data(), static_cast<float>(unit_), s, t)
-                   : AddWordsInDouble(scale, scales.values.data(), unit_, s, t);
-    }
-    if (done >= tile.columns) return;
-    double in_double[kByteWidth];
-    ToDouble(unit_, 1, s, in_double);
-    RoundAtTheEnd(job_, in_double);
-    outer.add_rest(tile, i, done, segment, scales, in_double, t);
-  }
-
   const SumJob& job_;
   const Steps& steps_;
-  const double unit_;
   std::vector<float> room_;
   std::vector<ColumnScales> scales_;  // of each segment
   alignas(64) Word sums_[kPackedRows * kByteWidth];

@@ -15,12 +15,6 @@ namespace {
 
 constexpr std::size_t kMostColumns = 1024;  // of a tile
 
-// All products of two of these are numbers of float32.
-bool multiply_exactly(const Exponents& a, const Exponents& b) {
-  return a.are_powers && b.are_powers && a.lowest + b.lowest >= -149 &&
-         a.highest + b.highest <= 127;
-}
-
 }  // namespace
 
 Exponents exponents_of(std::span<const float> numbers) {
@@ -83,31 +77,20 @@ void OuterSums::add(const Tile& tile, std::size_t segment, const ColumnScales& s
                  ? add_scaled_floats(row_scale(segment, row), scales.values.data(), s, values)
                  : add_scaled(row_scale(segment, row), scales.values.data(), s, values);
     }
-    if (done < tile.columns) add_rest(tile, i, done, segment, scales, s, t);
-  }
-}
-
-bool OuterSums::adds_floats(std::size_t segment, std::size_t row,
-                            const ColumnScales& scales) const {
-  return sums_in_float32_ &&
-         multiply_exactly(row_exponents_[segment * sums_.rows.size() + row], scales.exponents);
-}
-
-template <class T>
-void OuterSums::add_rest(const Tile& tile, std::size_t row, std::size_t done, std::size_t segment,
-                         const ColumnScales& scales, const double* s, T* t) const {
-  const std::size_t count = tile.columns - done;
-  const auto add_to = [&](std::span<double> values) {
-    add_in_double({tile.row + row, tile.column + done}, segment, scales.values.subspan(done, count),
-                  std::span(s + done, count), values);
-  };
-  if constexpr (std::is_same_v<T, float>) {
-    std::array<double, kMostColumns> room;
-    std::copy(t + done, t + tile.columns, room.begin());
-    add_to(std::span(room).first(count));
-    store_as_float(format_, std::span(room).first(count), t + done);
-  } else {
-    add_to(std::span(t + done, count));
+    if (done >= tile.columns) continue;
+    const std::size_t count = tile.columns - done;
+    const auto rest = [&](std::span<double> values) {
+      add_in_double({row, tile.column + done}, segment, scales.values.subspan(done, count),
+                    std::span(s + done, count), values);
+    };
+    if constexpr (std::is_same_v<T, float>) {
+      std::array<double, kMostColumns> room;
+      std::copy(t + done, t + tile.columns, room.begin());
+      rest(std::span(room).first(count));
+      store_as_float(format_, std::span(room).first(count), t + done);
+    } else {
+      rest(std::span(t + done, count));
+    }
   }
 }
 
@@ -203,10 +186,6 @@ template void OuterSums::add(const Tile&, std::size_t, const ColumnScales&, cons
                              float*) const;
 template void OuterSums::add(const Tile&, std::size_t, const ColumnScales&, const double*,
                              double*) const;
-template void OuterSums::add_rest(const Tile&, std::size_t, std::size_t, std::size_t,
-                                  const ColumnScales&, const double*, float*) const;
-template void OuterSums::add_rest(const Tile&, std::size_t, std::size_t, std::size_t,
-                                  const ColumnScales&, const double*, double*) const;
 template void OuterSums::finish(const Tile&, float*) const;
 template void OuterSums::finish(const Tile&, double*) const;
 

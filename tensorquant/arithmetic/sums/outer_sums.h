@@ -19,6 +19,12 @@ struct Exponents {
 };
 Exponents exponents_of(std::span<const float> numbers);
 
+// All products of two of these are numbers of float32.
+inline bool multiply_exactly(const Exponents& a, const Exponents& b) {
+  return a.are_powers && b.are_powers && a.lowest + b.lowest >= -149 &&
+         a.highest + b.highest <= 127;
+}
+
 // The scales of neighbouring columns in a segment.
 struct ColumnScales {
   std::span<const float> values;
@@ -45,17 +51,14 @@ class OuterSums {
   template <class T>
   void add(const Tile& tile, std::size_t segment, const ColumnScales& scales, const double* s,
            T* t) const;
-  // The same of a row of the tile, whose s and t are given, from column `done` of the tile on, for
-  // loops that add most sums themselves.
-  template <class T>
-  void add_rest(const Tile& tile, std::size_t row, std::size_t done, std::size_t segment,
-                const ColumnScales& scales, const double* s, T* t) const;
   float row_scale(std::size_t segment, std::size_t row) const {
     return row_scales_[segment * sums_.rows.size() + row];
   }
-  // Whether add_scaled_floats() serves for such a row.
-  bool adds_floats(std::size_t segment, std::size_t row, const ColumnScales& scales) const;
-
+  // Whether one fused multiply-add in float32 is all that a row's sums need.
+  bool adds_floats(std::size_t segment, std::size_t row, const ColumnScales& scales) const {
+    return sums_in_float32_ &&
+           multiply_exactly(row_exponents_[segment * sums_.rows.size() + row], scales.exponents);
+  }
   // Adds the bias and stores y.
   template <class T>
   void finish(const Tile& tile, T* t) const;

@@ -99,6 +99,7 @@ class LinePacker {
 
  private:
   void CopySegment(const float* line, std::size_t first, std::size_t end, float* to) const {
+    if (first == end) return;
     if (taps_are_neighbours_) {
       std::copy(line + taps_[first], line + taps_[first] + (end - first), to);
     } else {

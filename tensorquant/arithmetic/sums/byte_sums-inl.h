@@ -158,7 +158,7 @@ class ByteColumns {
         steps_(steps),
         words_of_b_(words_of_b(job.constants)),
         packer_(words_of_b_, steps, job.sums.b.taps),
-        words_(hwy::AllocateAligned<Word>(kByteWidth * steps.size())),
+        words_(hwy::AllocateAligned<Word>(kByteWidth * std::max<std::size_t>(1, steps.size()))),
         column_(LinePacker::room(steps)) {
     if (job.constants.without_sign != FactorOfBytes::a) return;
     ones_.assign(steps.size(), 0x01010101);

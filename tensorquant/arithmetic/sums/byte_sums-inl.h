@@ -41,10 +41,10 @@ HWY_NOINLINE void SumWords(std::size_t steps, const std::int32_t* a, std::size_t
   const std::size_t lanes = hn::Lanes(d);
   constexpr bool is_a = without_sign == FactorOfBytes::a;
   V s[rows][2];
+  HWY_UNROLL(8)
   for (std::size_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < 2; ++j) {
-      s[i][j] = is_a ? hn::Load(d, starts + j * lanes) : hn::Set(d, starts[i]);
-    }
+    s[i][0] = is_a ? hn::Load(d, starts) : hn::Set(d, starts[i]);
+    s[i][1] = is_a ? hn::Load(d, starts + lanes) : s[i][0];
   }
   for (std::size_t k = 0; k < steps; ++k) {
     const V b0 = hn::Load(d, b), b1 = hn::Load(d, b + lanes);
@@ -61,6 +61,7 @@ HWY_NOINLINE void SumWords(std::size_t steps, const std::int32_t* a, std::size_t
       }
     }
   }
+  HWY_UNROLL(8)
   for (std::size_t i = 0; i < rows; ++i) {
     hn::Store(s[i][0], d, sums + 2 * lanes * i);
     hn::Store(s[i][1], d, sums + 2 * lanes * i + lanes);
@@ -316,8 +317,8 @@ inline bool AddRowInFloat(float a, const float* b, float unit, const Word* s, fl
 }
 
 // The same by way of float64, for any scales: see AddScaledAt, which has the rows where a sum is
-// half way between two floats. Here a sum of 0 is exact: nothing in it can be below 2^-500.
-inline bool AddRowInDouble(float a, const float* b, double unit, const Word* s, float* t) {
+// half way between two floats. Here a sum of 0 is exact: nothing in it is below 2^-500.
+inline bool AddRowInDouble(float a, const double* b, double unit, const Word* s, float* t) {
   const hn::ScalableTag<double> d;
   const hn::RebindToUnsigned<decltype(d)> du;
   const hn::Rebind<Word, decltype(d)> dw;
@@ -325,24 +326,27 @@ inline bool AddRowInDouble(float a, const float* b, double unit, const Word* s, 
   constexpr std::size_t kVectors = kByteWidth / HWY_LANES(double);
   const auto row = hn::Set(d, a * unit);  // exact
   const auto behind = hn::Set(du, (std::uint64_t{1} << 29) - 1);
-  const auto half = hn::Set(du, std::uint64_t{1} << 28);
-  const auto least = hn::Set(d, 0x1p-126), most = hn::Set(d, 0x1p127);
+  const auto half = hn::Set(du, std::uint64_t{1} << 28), one = hn::Set(du, 1);
+  const auto all = hn::Set(du, ~std::uint64_t{0});
+  auto from_half = all, least_size = all, most_size = hn::Zero(du);
   hn::Vec<decltype(df)> sums[kVectors];
-  auto are_good = hn::FirstN(d, hn::Lanes(d));
   for (std::size_t i = 0; i < kVectors; ++i) {
     const std::size_t j = i * hn::Lanes(d);
-    const auto scale = hn::Mul(row, hn::PromoteTo(d, hn::LoadU(df, b + j)));  // exact
-    const auto sum = hn::MulAdd(scale, hn::PromoteTo(d, hn::LoadU(dw, s + j)),
-                                hn::PromoteTo(d, hn::LoadU(df, t + j)));
-    const auto size = hn::Abs(sum);
-    const auto is_float =
-        hn::Or(hn::And(hn::Ge(size, least), hn::Lt(size, most)), hn::Eq(size, hn::Zero(d)));
-    const auto is_between = hn::Ne(hn::And(hn::BitCast(du, sum), behind), half);
-    are_good = hn::And(are_good, hn::And(is_float, hn::RebindMask(d, is_between)));
+    const auto scale = hn::Mul(row, hn::Load(d, b + j));  // exact
+    const auto sum = hn::MulAdd(scale, hn::PromoteTo(d, hn::Load(dw, s + j)),
+                                hn::PromoteTo(d, hn::Load(df, t + j)));
+    const auto bits = hn::BitCast(du, sum);
+    const auto size = hn::Add(bits, bits);  // without the sign
+    from_half = hn::Min(from_half, hn::Xor(hn::And(bits, behind), half));
+    least_size = hn::Min(least_size, hn::Sub(size, one));  // of those that are not 0
+    most_size = hn::Max(most_size, size);
     sums[i] = hn::DemoteTo(df, sum);
   }
-  if (!hn::AllTrue(d, are_good)) return false;
-  for (std::size_t i = 0; i < kVectors; ++i) hn::StoreU(sums[i], df, t + i * hn::Lanes(d));
+  const auto size_of = [du](double x) HWY_ATTR { return hn::Set(du, 2 * to_bits(x)); };
+  const auto are_normal = hn::And(hn::Gt(least_size, hn::Sub(size_of(0x1p-126), hn::Set(du, 2))),
+                                  hn::Lt(most_size, size_of(0x1p127)));
+  if (!hn::AllTrue(du, hn::And(are_normal, hn::Ne(from_half, hn::Zero(du))))) return false;
+  for (std::size_t i = 0; i < kVectors; ++i) hn::Store(sums[i], df, t + i * hn::Lanes(d));
   return true;
 }
 
@@ -352,7 +356,18 @@ template <class T>
 class SegmentedBytePanel {
  public:
   SegmentedBytePanel(const SumJob& job, const Steps& steps)
-      : job_(job), steps_(steps), room_(kByteWidth * steps.ends.size()) {}
+      : job_(job),
+        steps_(steps),
+        room_(kByteWidth * steps.ends.size()),
+        scales_in_double_(hwy::AllocateAligned<double>(room_.size())) {
+    const std::size_t rows = job.sums.rows.size();
+    for (std::size_t i = 0; i < steps.ends.size(); ++i) {
+      for (std::size_t row = 0; row < rows; row += kPackedRows) {
+        row_exponents_.push_back(
+            exponents_of(job.outer->row_scales(i).subspan(row, std::min(kPackedRows, rows - row))));
+      }
+    }
+  }
 
   void SetColumns(std::size_t first) {
     scales_.clear();
@@ -360,41 +375,61 @@ class SegmentedBytePanel {
       scales_.push_back(job_.outer->column_scales(
           i, first, std::span(room_).subspan(i * kByteWidth, kByteWidth)));
     }
+    std::copy(room_.begin(), room_.end(), scales_in_double_.get());
   }
 
   HWY_ATTR void Run(const Tile& tile, const ByteRows& a, const ByteColumns& b) {
     std::fill(t_, t_ + tile.rows * kByteWidth, T{0});
     for (std::size_t segment = 0; segment < steps_.ends.size(); ++segment) {
       SumSegment(job_, steps_, segment, tile, a, b, sums_);
-      for (std::size_t i = 0; i < tile.rows; ++i) {
-        if (!AddRow(tile.row + i, segment, sums_ + i * kByteWidth, t_ + i * kByteWidth)) {
-          AddAnyRow({tile.row + i, 1, tile.column, tile.columns, kByteWidth}, segment,
-                    sums_ + i * kByteWidth, t_ + i * kByteWidth);
-        }
-      }
+      Add(tile, segment);
     }
     Finish(tile);
   }
 
  private:
-  HWY_ATTR bool AddRow(std::size_t row, std::size_t segment, const Word* s, T* t) const {
+  HWY_ATTR void Add(const Tile& tile, std::size_t segment) {
+    const double unit = job_.constants.unit;
     if constexpr (std::is_same_v<T, float>) {
-      const OuterSums& outer = *job_.outer;
-      const float a = outer.row_scale(segment, row);
       const float* const b = scales_[segment].values.data();
-      const double unit = job_.constants.unit;
-      if (job_.rounds_at_the_end()) return false;
-      return outer.adds_floats(segment, row, scales_[segment])
-                 ? AddRowInFloat(a, b, static_cast<float>(unit), s, t)
-                 : AddRowInDouble(a, b, unit, s, t);
+      const double* const b_in_double = scales_in_double_.get() + segment * kByteWidth;
+      const bool rounds = job_.rounds_at_the_end();
+      if (!rounds && AddsInFloat(tile, segment)) {
+        return AddRows(tile, segment, [&](float a, const Word* s, T* t) HWY_ATTR {
+          return AddRowInFloat(a, b, static_cast<float>(unit), s, t);
+        });
+      }
+      if (!rounds) {
+        return AddRows(tile, segment, [&](float a, const Word* s, T* t) HWY_ATTR {
+          return AddRowInDouble(a, b_in_double, unit, s, t);
+        });
+      }
     }
-    return false;
+    AddRows(tile, segment, [](float, const Word*, T*) { return false; });
   }
-  void AddAnyRow(const Tile& row, std::size_t segment, const Word* s, T* t) const {
-    alignas(64) double in_double[kByteWidth];
-    ToDouble(job_.constants.unit, 1, s, in_double);
-    RoundAtTheEnd(job_, in_double);
-    job_.outer->add(row, segment, scales_[segment], in_double, t);
+
+  // Whether one fused multiply-add in float32 is all that a tile needs.
+  bool AddsInFloat(const Tile& tile, std::size_t segment) const {
+    const std::size_t tiles = row_exponents_.size() / steps_.ends.size();
+    return job_.constants.sums_in_float32 &&
+           multiply_exactly(row_exponents_[segment * tiles + tile.row / kPackedRows],
+                            scales_[segment].exponents);
+  }
+
+  // add(scale, s, t): whether it could.
+  template <class AddRow>
+  HWY_ATTR void AddRows(const Tile& tile, std::size_t segment, const AddRow& add) {
+    const float* const scales = job_.outer->row_scales(segment).data() + tile.row;
+    for (std::size_t i = 0; i < tile.rows; ++i) {
+      const Word* const s = sums_ + i * kByteWidth;
+      T* const t = t_ + i * kByteWidth;
+      if (add(scales[i], s, t)) continue;
+      const Tile row = {tile.row + i, 1, tile.column, tile.columns, kByteWidth};
+      alignas(64) double in_double[kByteWidth];
+      ToDouble(job_.constants.unit, 1, s, in_double);
+      RoundAtTheEnd(job_, in_double);
+      job_.outer->add(row, segment, scales_[segment], in_double, t);
+    }
   }
 
   HWY_ATTR void Finish(const Tile& tile) {
@@ -415,6 +450,8 @@ class SegmentedBytePanel {
   const Steps& steps_;
   std::vector<float> room_;
   std::vector<ColumnScales> scales_;  // of each segment
+  hwy::AlignedFreeUniquePtr<double[]> scales_in_double_;
+  std::vector<Exponents> row_exponents_;  // of each segment's tiles
   alignas(64) Word sums_[kPackedRows * kByteWidth];
   alignas(64) T t_[kPackedRows * kByteWidth];
 };

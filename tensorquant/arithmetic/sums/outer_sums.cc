@@ -72,8 +72,10 @@ void OuterSums::add(const Tile& tile, std::size_t segment, const ColumnScales& s
     const std::size_t row = tile.row + i;
     std::size_t done = 0;
     if constexpr (std::is_same_v<T, float>) {
+      const Exponents& exponents = row_exponents_[segment * sums_.rows.size() + row];
+      const bool in_float32 = sums_in_float32_ && multiply_exactly(exponents, scales.exponents);
       const std::span<float> values(t, scales.values.size());
-      done = adds_floats(segment, row, scales)
+      done = in_float32
                  ? add_scaled_floats(row_scale(segment, row), scales.values.data(), s, values)
                  : add_scaled(row_scale(segment, row), scales.values.data(), s, values);
     }

@@ -51,13 +51,9 @@ class OuterSums {
   template <class T>
   void add(const Tile& tile, std::size_t segment, const ColumnScales& scales, const double* s,
            T* t) const;
-  float row_scale(std::size_t segment, std::size_t row) const {
-    return row_scales_[segment * sums_.rows.size() + row];
-  }
-  // Whether one fused multiply-add in float32 is all that a row's sums need.
-  bool adds_floats(std::size_t segment, std::size_t row, const ColumnScales& scales) const {
-    return sums_in_float32_ &&
-           multiply_exactly(row_exponents_[segment * sums_.rows.size() + row], scales.exponents);
+  std::span<const float> row_scales(std::size_t segment) const {
+    const std::size_t rows = sums_.rows.size();
+    return std::span(row_scales_).subspan(segment * rows, rows);
   }
   // Adds the bias and stores y.
   template <class T>
@@ -79,6 +75,9 @@ class OuterSums {
   std::int64_t index_of(const Place& place) const;
   Draw draw_of(const Place& place, std::uint32_t tap) const;
   float scale_of(const Factor<float>& factor, std::size_t segment, std::size_t line) const;
+  float row_scale(std::size_t segment, std::size_t row) const {
+    return row_scales_[segment * sums_.rows.size() + row];
+  }
 
   const GridFormat& format_;
   const bool is_float32_, takes_odd_;

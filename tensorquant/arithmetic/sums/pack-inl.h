@@ -75,7 +75,13 @@ class Columns {
   HWY_INLINE hn::Vec<D> Load(D d, const float* from, std::size_t column) const {
     if constexpr (are_runs) return hn::LoadU(d, from + offsets_[column]);
     HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
-    for (std::size_t j = 0; j < hn::Lanes(d); ++j) lanes[j] = from[offsets_[column + j]];
+    if (run_ >= 4) {
+      for (std::size_t j = 0; j < hn::Lanes(d); j += 4) {
+        std::memcpy(lanes + j, from + offsets_[column + j], 4 * sizeof(float));
+      }
+    } else {
+      for (std::size_t j = 0; j < hn::Lanes(d); ++j) lanes[j] = from[offsets_[column + j]];
+    }
     return hn::Load(d, lanes);
   }
 

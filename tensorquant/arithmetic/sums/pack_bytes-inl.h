@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,13 +24,20 @@ namespace tensorquant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+
 inline constexpr std::size_t kTapsOfWord = 4;
+using Word = std::int32_t;
+
+inline Word times(int factor, Word x) {  // modulo 2^32
+  return static_cast<Word>(static_cast<std::uint32_t>(factor) * static_cast<std::uint32_t>(x));
+}
 
 // A step's taps in a word, the first one in its lowest byte: i - lowest without a sign, or i, for
 // the integers i = x * scale.
 class Words {
  public:
-  using D = hn::ScalableTag<std::int32_t>;
+  using D = hn::ScalableTag<Word>;
   using DF = hn::RebindToFloat<D>;
   using V = hn::Vec<D>;
   using F = hn::Vec<DF>;
@@ -38,8 +46,8 @@ class Words {
       : scale_(hn::Set(DF(), static_cast<float>(scale))),
         scale_of_second_(hn::Set(DF(), static_cast<float>(scale * 0x1p8))),
         scale_of_third_(hn::Set(DF(), static_cast<float>(scale * 0x1p16))),
-        lowest_(hn::Set(D(), lowest.value_or(-128) * 0x01010101)),
-        signs_(hn::Set(D(), lowest ? 0 : static_cast<std::int32_t>(0x80808080))) {}
+        lowest_(hn::Set(D(), times(lowest.value_or(-128), 0x01010101))),
+        signs_(hn::Set(D(), lowest ? 0 : times(128, 0x01010101))) {}
 
   // The bytes of i - lowest are the digits of the sum of (i - lowest) * 2^(8 tap). Of the integers
   // i themselves three are below 2^24, which float32 holds. A byte with a sign is i + 128 with its
@@ -81,7 +89,7 @@ class LinePacker {
 
   bool taps_are_neighbours() const { return taps_are_neighbours_; }
 
-  void Pack(const float* line, std::int32_t* to) {
+  void Pack(const float* line, Word* to) {
     std::size_t first_step = 0;
     for (const std::size_t end : steps_.ends) {
       CopySegment(line, steps_.first_taps[first_step], steps_.first_taps[end],
@@ -117,7 +125,7 @@ class LinePacker {
 // A step after the other, for some vectors of columns.
 template <std::size_t vectors, bool are_runs>
 void PackSteps(const Words& words, const Steps& steps, const Factor<float>& b,
-               const Columns& columns, std::int32_t* to) {
+               const Columns& columns, Word* to) {
   const Words::D d;
   const Words::DF df;
   const std::size_t lanes = hn::Lanes(d);
@@ -137,6 +145,8 @@ void PackSteps(const Words& words, const Steps& steps, const Factor<float>& b,
     to += vectors * lanes;
   }
 }
+
+#endif
 
 }  // namespace HWY_NAMESPACE
 }  // namespace tensorquant

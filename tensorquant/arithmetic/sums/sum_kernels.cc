@@ -10,7 +10,7 @@
 #include <cmath>
 #include <vector>
 
-#include "tensorquant/arithmetic/sums/byte_sums-inl.h"
+#include "tensorquant/arithmetic/sums/byte_segments-inl.h"
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
 #include "tensorquant/arithmetic/sums/integer_sum-inl.h"

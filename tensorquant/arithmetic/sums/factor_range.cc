@@ -23,8 +23,11 @@ FactorRange Range(std::span<const float> data) {
   const hn::RebindToSigned<decltype(d)> di;
   const std::size_t lanes = hn::Lanes(d);
   const auto zero = hn::Zero(di);
-  auto highest = zero, largest = zero, last = hn::Set(di, 1000), longest = zero;
+  auto lowest = hn::Zero(d), highest = hn::Zero(d);
+  auto most = zero, largest = zero, last = hn::Set(di, 1000), longest = zero;
   const auto look = [&](auto x) HWY_ATTR {
+    lowest = hn::Min(lowest, x);
+    highest = hn::Max(highest, x);
     const auto magnitude = hn::And(hn::BitCast(di, x), hn::Set(di, 0x7FFFFFFF));
     const auto exponent = hn::ShiftRight<23>(magnitude);
     const auto stored = hn::And(magnitude, hn::Set(di, 0x7FFFFF));
@@ -32,12 +35,12 @@ FactorRange Range(std::span<const float> data) {
     const auto significand =
         hn::IfThenElse(is_subnormal, stored, hn::Or(stored, hn::Set(di, 0x800000)));
     // The lowest bit that is set, by the exponent of the float that it is.
-    const auto lowest = hn::And(significand, hn::Sub(zero, significand));
+    const auto bottom = hn::And(significand, hn::Sub(zero, significand));
     const auto place =
-        hn::Sub(hn::ShiftRight<23>(hn::BitCast(di, hn::ConvertTo(d, lowest))), hn::Set(di, 127));
+        hn::Sub(hn::ShiftRight<23>(hn::BitCast(di, hn::ConvertTo(d, bottom))), hn::Set(di, 127));
     const auto last_bit =
         hn::Add(hn::Sub(hn::Max(exponent, hn::Set(di, 1)), hn::Set(di, 150)), place);
-    highest = hn::Max(highest, magnitude);
+    most = hn::Max(most, magnitude);
     const auto is_finite = hn::Lt(magnitude, hn::Set(di, 0x7F800000));
     const auto counts = hn::And(is_finite, hn::Ne(magnitude, zero));
     largest = hn::Max(largest, hn::IfThenElseZero(is_finite, magnitude));
@@ -52,9 +55,11 @@ FactorRange Range(std::span<const float> data) {
     look(hn::Load(d, rest));
   }
   FactorRange range;
-  range.is_finite = hn::GetLane(hn::MaxOfLanes(di, highest)) < 0x7F800000;
+  range.is_finite = hn::GetLane(hn::MaxOfLanes(di, most)) < 0x7F800000;
   range.largest =
       from_bits<float>(static_cast<std::uint32_t>(hn::GetLane(hn::MaxOfLanes(di, largest))));
+  range.lowest = hn::GetLane(hn::MinOfLanes(d, lowest));
+  range.highest = hn::GetLane(hn::MaxOfLanes(d, highest));
   range.last_bit = hn::GetLane(hn::MinOfLanes(di, last));
   range.significant_bits = hn::GetLane(hn::MaxOfLanes(di, longest));
   return range;
@@ -77,6 +82,8 @@ FactorRange range_of(std::span<const float> data) {
     const std::lock_guard lock(mutex);
     all.is_finite = all.is_finite && part.is_finite;
     all.largest = std::max(all.largest, part.largest);
+    all.lowest = std::min(all.lowest, part.lowest);
+    all.highest = std::max(all.highest, part.highest);
     all.last_bit = std::min(all.last_bit, part.last_bit);
     all.significant_bits = std::max(all.significant_bits, part.significant_bits);
   });

@@ -9,7 +9,9 @@ namespace tensorquant {
 struct FactorRange {
   bool is_finite = true;  // all are
   float largest = 0;      // magnitude
-  int last_bit = 1000;    // every number is a multiple of 2^last_bit; 1000: all are 0
+  float lowest = 0;       // neither is beyond 0; of all, if they are finite
+  float highest = 0;
+  int last_bit = 1000;  // every number is a multiple of 2^last_bit; 1000: all are 0
   int significant_bits = 0;
 };
 

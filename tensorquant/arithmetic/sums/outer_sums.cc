@@ -16,12 +16,6 @@ namespace {
 
 constexpr std::size_t kMostColumns = 1024;  // of a tile
 
-// All products of two of these are numbers of float32.
-bool multiply_exactly(const Exponents& a, const Exponents& b) {
-  return a.are_powers && b.are_powers && a.lowest + b.lowest >= -149 &&
-         a.highest + b.highest <= 127;
-}
-
 }  // namespace
 
 Exponents exponents_of(std::span<const float> numbers) {

@@ -19,6 +19,12 @@ struct Exponents {
 };
 Exponents exponents_of(std::span<const float> numbers);
 
+// All products of two of these are numbers of float32.
+inline bool multiply_exactly(const Exponents& a, const Exponents& b) {
+  return a.are_powers && b.are_powers && a.lowest + b.lowest >= -149 &&
+         a.highest + b.highest <= 127;
+}
+
 // The scales of neighbouring columns in a segment.
 struct ColumnScales {
   std::span<const float> values;
@@ -45,6 +51,10 @@ class OuterSums {
   template <class T>
   void add(const Tile& tile, std::size_t segment, const ColumnScales& scales, const double* s,
            T* t) const;
+  std::span<const float> row_scales(std::size_t segment) const {
+    const std::size_t rows = sums_.rows.size();
+    return std::span(row_scales_).subspan(segment * rows, rows);
+  }
   // Adds the bias and stores y.
   template <class T>
   void finish(const Tile& tile, T* t) const;

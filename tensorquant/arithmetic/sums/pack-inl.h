@@ -64,8 +64,26 @@ class Columns {
     for (run_ = width; run_ > 1 && !are_runs_of(run_);) run_ /= 2;
   }
 
+  std::size_t run() const { return run_; }
+  std::int64_t offset(std::size_t j) const { return offsets_[j]; }
   bool are_one_run() const { return run_ == width_; }
   const float* first(const float* from) const { return from + offsets_[0]; }
+
+  // A vector of columns from `column` on, a multiple of its lanes, which are in one run each, or
+  // may not be.
+  template <bool are_runs, class D>
+  HWY_INLINE hn::Vec<D> Load(D d, const float* from, std::size_t column) const {
+    if constexpr (are_runs) return hn::LoadU(d, from + offsets_[column]);
+    HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)];
+    if (run_ >= 4) {
+      for (std::size_t j = 0; j < hn::Lanes(d); j += 4) {
+        std::memcpy(lanes + j, from + offsets_[column + j], 4 * sizeof(float));
+      }
+    } else {
+      for (std::size_t j = 0; j < hn::Lanes(d); ++j) lanes[j] = from[offsets_[column + j]];
+    }
+    return hn::Load(d, lanes);
+  }
 
   HWY_INLINE void Copy(const float* from, float* to) const {
     switch (run_) {

@@ -48,11 +48,12 @@ void set_end(const SumBounds& bounds, SumConstants& c) {
   const int last_bit = bounds.rounded_last_bit();
   c.rounds_at_the_end = bounds.rounds_at_the_end() && !bounds.sum_is_exact(last_bit);
   // Multiples of 2^-149 are no further apart than the numbers of float32.
-  const bool is_in_range = last_bit >= -149 && bounds.largest_sum < 0x1p127;
-  c.ends_in_float32 = is_float32(bounds.arithmetic.accumulator) && is_in_range;
+  c.sums_are_in_range = last_bit >= -149 && bounds.largest_sum < 0x1p127;
+  c.ends_in_float32 = is_float32(bounds.arithmetic.accumulator) && c.sums_are_in_range;
   const bool is_exact =
       bounds.sums_are_exact() && !c.rounds_at_the_end && fits(bounds.largest_sum, last_bit, 24);
-  c.sums_in_float32 = is_in_range && (is_exact || (c.rounds_at_the_end && c.ends_in_float32));
+  c.sums_in_float32 =
+      c.sums_are_in_range && (is_exact || (c.rounds_at_the_end && c.ends_in_float32));
 }
 
 }  // namespace

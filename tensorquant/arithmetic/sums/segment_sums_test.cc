@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <random>
 #include <string>
@@ -177,6 +178,44 @@ TEST(AlignedAndTwoLevelSums, EqualTheReferenceOnEveryTarget) {
         SumKernel::align, SumKernel::fixed_double, SumKernel::minifloat}) {
     EXPECT_GT(hits[kernel], 4 * static_cast<int>(simd_targets().size())) << to_string(kernel);
   }
+}
+
+// Segments of any length, and so of steps with less than four products.
+TEST(AlignedAndTwoLevelSums, OfBytesEqualTheReferenceOnEveryTarget) {
+  constexpr const char* kInner[] = {"none", "even,32,0,overflow=wrap", "fp16", "even,20,2"};
+  std::mt19937 generator(3);
+  int bytes = 0;
+  for (int i = 0; i < 300; ++i) {
+    Problem p;
+    fill(p, generator);
+    const int lowest = pick(std::array{-128, -128, -100, -3, 0}, generator);
+    for (float& q : p.a) q = static_cast<float>(static_cast<int>(generator() % 256) - 128);
+    for (float& q : p.b) q = static_cast<float>(static_cast<int>(generator() % 256) + lowest);
+    if (generator() % 2 == 0) {
+      std::swap(p.a, p.b);  // of one size or not: what is missing are zeros
+      p.a.resize(static_cast<std::size_t>(p.rows * p.taps));
+      p.b.resize(static_cast<std::size_t>(p.columns * p.taps));
+      p.sums.a.data = p.a, p.sums.b.data = p.b;
+    }
+    const char* const mode = pick(std::array{"once", "step"}, generator);
+    const Arithmetic arithmetic = make_arithmetic(
+        *make_quantizer("none"), *make_quantizer(pick(kInner, generator)), make_accumulate(mode),
+        OuterSum{make_quantizer(pick(kOuter, generator)),
+                 pick(std::array<std::int64_t, 4>{0, 3, 16, 32}, generator)});
+    const ArithmeticContext context{7, 1, 2, 3};
+    sums_of_products_reference(arithmetic, context, p.sums);
+    const std::vector<float> wanted = p.y;
+    for (const SimdTarget& target : simd_targets()) {
+      const ScopedSimdTarget scope(target);
+      std::fill(p.y.begin(), p.y.end(), -1.0f);
+      const SumPlan plan = sums_of_products(arithmetic, context, p.sums);
+      bytes += plan.reason.find("integers of 8 bits") != std::string::npos ? 1 : 0;
+      ASSERT_EQ(difference(p.y, wanted), "")
+          << target.name << ", " << i << ", " << p.rows << " x " << p.taps << " x " << p.columns
+          << ", kernel " << to_string(plan.kernel) << " (" << plan.reason << ")";
+    }
+  }
+  EXPECT_GT(bytes, 100);
 }
 
 // The second segment adds 2^-24 - 2^-70 to 1 + 2^-23. In float64 that is half way to 1 + 2^-22,

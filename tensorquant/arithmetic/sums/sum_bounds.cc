@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 
 namespace tensorquant {
 namespace {
@@ -29,12 +30,16 @@ double longest_line(const Factor<float>& factor, std::span<const std::size_t> en
     const float* data = factor.data.data() + line;
     std::size_t k = 0;
     for (const std::size_t end : ends) {
-      double sum = 0;
-      for (; k < end; ++k) {
-        const double x = std::abs(static_cast<double>(data[factor.taps[k]]));
-        if (x <= std::numeric_limits<float>::max()) sum += x;
+      const auto magnitude = [&](std::size_t i) {
+        const double x = std::abs(static_cast<double>(data[factor.taps[i]]));
+        return x <= std::numeric_limits<float>::max() ? x : 0.0;
+      };
+      std::array<double, 8> sums = {};  // side by side
+      for (; k + sums.size() <= end; k += sums.size()) {
+        for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += magnitude(k + i);
       }
-      longest = std::max(longest, sum);
+      for (; k < end; ++k) sums[0] += magnitude(k);
+      longest = std::max(longest, std::accumulate(sums.begin(), sums.end(), 0.0));
     }
   }
   return longest;

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tensorquant/arithmetic/sums/byte_segments-inl.h"
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
 #include "tensorquant/arithmetic/sums/integer_sum-inl.h"
@@ -17,6 +18,7 @@
 #include "tensorquant/arithmetic/sums/outer_sums.h"
 #include "tensorquant/arithmetic/sums/pack-inl.h"
 #include "tensorquant/arithmetic/sums/scoped_rounding.h"
+#include "tensorquant/arithmetic/sums/segment_sums-inl.h"
 #include "tensorquant/arithmetic/sums/stochastic_sum-inl.h"
 #include "tensorquant/base/bits.h"
 #include "tensorquant/base/float_environment.h"
@@ -72,16 +74,6 @@ void SumTile(const SumJob& job, const Op& op, const Tile& tile, std::size_t step
                                     job.constants.minifloat.sums >= MinifloatSums::small;
   if (has_zeros_with_signs) return;
   for (std::size_t i = 0; i < tile.rows * tile.stride; ++i) sums[i] += 0.0;
-}
-
-// The sums of a segment as the outer accumulator takes them.
-HWY_INLINE void RoundAtTheEnd(const SumJob& job, std::span<double> sums) {
-  if (!job.rounds_at_the_end()) return;
-  if (job.constants.ends_in_float32) {
-    for (double& s : sums) s = static_cast<float>(s);
-  } else {
-    round_all(job.arithmetic.accumulator, {}, 0, {}, sums);
-  }
 }
 
 // An op's SumTile, by a pointer: panels are compiled once for all ops that pack their factors
@@ -316,6 +308,7 @@ void RunKernel(const SumJob& job) {
 #if HWY_TARGET <= HWY_AVX2 || !HWY_ARCH_X86
   switch (job.plan.kernel) {
     case SumKernel::integer:
+      if (c.without_sign && HasByteProducts()) return RunBytes(job);
       return RunOp(job, IntegerOp(c));
     case SumKernel::exact:
       return RunOp(job, ExactOp());

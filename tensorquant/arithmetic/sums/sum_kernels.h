@@ -19,6 +19,8 @@ class OuterSums;
 // and `reference` are there.
 bool has_fused_multiply_add();
 
+enum class FactorOfBytes { a, b };
+
 // The float kernels work in units: products and sums are multiples of `unit`, and a is multiplied
 // by a_scale when it is packed.
 //
@@ -29,6 +31,9 @@ struct SumConstants {
   double unit = 1;
   double a_scale = 1;
   double b_scale = 1;  // integer: likewise
+  // integer: factors are bytes; that of one factor, less the lowest integer there, has no sign.
+  std::optional<FactorOfBytes> without_sign;
+  int lowest = 0;
   double magic = 0;
   double lowest_product = 0, highest_product = 0;
   double lowest_sum = 0, highest_sum = 0;
@@ -44,6 +49,8 @@ struct SumConstants {
   bool adds_to_odd = true;
   // Accumulate::once: false where every sum is in the format.
   bool rounds_at_the_end = true;
+  // Float32 has no sum beyond its ends, nor one with bits below its last one.
+  bool sums_are_in_range = false;
   bool ends_in_float32 = false;  // that format is float32, and no sum is beyond its ends
   bool sums_in_float32 = false;  // all sums, at their end, are numbers of float32
 };

@@ -71,7 +71,7 @@ struct SumsOfProducts {
 enum class SumKernel {
   reference,     // one output after the other in exact arithmetic
   tiles,         // some hundred outputs at a time through the elementwise kernels, in float64
-  integer,       // nothing can round or saturate: int16 products, int32 sums
+  integer,       // nothing can round or saturate: products of int16 or bytes, int32 sums
   exact,         // nothing can round or saturate: a float32 product
   fixed_int,     // fixed-point products rounded by one fused multiply-add, int32 sums
   fixed_float,   // fixed-point products and sums as integers in float32

@@ -49,8 +49,8 @@ void store(const GridFormat& format, std::span<const double> values,
 // Of float32 numbers, of which NaN alone may change.
 void store_floats(std::span<const float> values, std::span<const std::int64_t> places, float* to);
 
-// Looks at sums that are about to be rounded, for the report and, before the last rounding, for
-// SumsOfProducts::outside.
+// Looks at sums that are about to be rounded, for the report's count of the clamped ones and, before
+// the last rounding, for SumsOfProducts::outside.
 void look_at_sums(const SumJob& job, const Tile& tile, std::span<const double> values, bool is_last,
                   RangeReport* report);
 

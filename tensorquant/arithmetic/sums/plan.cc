@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "tensorquant/arithmetic/sums/looking.h"
 #include "tensorquant/arithmetic/sums/segment_sums.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/arithmetic/sums/sum_plans.h"
@@ -30,12 +31,12 @@ SumsOfProducts<float> turned(SumsOfProducts<float> sums) {
   return sums;
 }
 
-void run(const SumJob& job, RangeReport* report) {
+void run(const SumJob& job) {
   switch (job.plan.kernel) {
     case SumKernel::reference:
       return sums_of_products_reference(job.arithmetic, job.context, job.sums);
     case SumKernel::tiles:
-      return run_tiles(job, report);
+      return run_tiles(job, nullptr);
     case SumKernel::align:
       return run_aligned(job);
     default:
@@ -126,17 +127,15 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
     job.plan.reason = "sums of two levels, aligned or without products, looked at or at random";
     return job.plan;
   }
-  job.plan = plan(SumBounds(arithmetic, sums), job.constants);
-  if (looks) {
-    // The tiles look. Where they may be wrong in a last bit, the reference has the last word.
-    const bool is_reference = job.plan.kernel == SumKernel::reference;
-    job.plan.kernel = SumKernel::tiles;
-    job.constants = {};  // they look between the loops, and at what needs no rounding at the end
-    run(job, report);
-    if (!is_reference) return job.plan;
-    job.plan.kernel = SumKernel::reference;
+  const SumBounds bounds(arithmetic, sums);
+  job.plan = plan(bounds, job.constants);
+  if (!looks) {
+    run(job);
+  } else if (job.plan.kernel == SumKernel::reference) {
+    sums_of_products_reference(arithmetic, context, sums, report);
+  } else {
+    run_looking(bounds, job, report);
   }
-  run(job, nullptr);
   return job.plan;
 }
 

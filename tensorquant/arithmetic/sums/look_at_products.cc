@@ -55,8 +55,7 @@ std::size_t CountOutside(std::span<const float> x, float lowest, float highest) 
   const hn::RebindToSigned<decltype(d)> di;
   auto count = hn::Zero(di);
   ForEachVector(x, [&](auto v) HWY_ATTR {
-    const auto is_outside =
-        hn::Or(hn::Lt(v, hn::Set(d, lowest)), hn::Gt(v, hn::Set(d, highest)));
+    const auto is_outside = hn::Or(hn::Lt(v, hn::Set(d, lowest)), hn::Gt(v, hn::Set(d, highest)));
     count = hn::Sub(count, hn::BitCast(di, hn::VecFromMask(d, is_outside)));
   });
   return static_cast<std::size_t>(hn::GetLane(hn::SumOfLanes(di, count)));

@@ -199,20 +199,46 @@ void expect_all_equal(const Found& found, const Found& wanted, const std::string
   EXPECT_TRUE(found.outside == wanted.outside) << where;
 }
 
-constexpr const char* kLookedAtProducts[] = {
-    "none",          "nearest,8,4",          "even,8,4",        "zero,12,6",
-    "nearest,16,8",  "even,16,8",            "down,16,8",       "even,8,4,unsigned",
-    "nearest,32,20", "even,16,8,overflow=wrap", "fp16",         "bf16",
-    "float,4,3",     "float,4,3,overflow=saturate", "float,5,2,rounding=stochastic",
-    "logarithmic",   "posit,8",              "p3109,8,3",       "stochastic,16,8"};
-constexpr const char* kLookedAtAccumulators[] = {
-    "none",           "nearest,8,4",   "even,12,4",
-    "nearest,16,8",   "even,16,8",     "even,20,10",
-    "even,32,16",     "nearest,10,2",  "zero,16,6",
-    "even,12,4,unsigned", "nearest,10,4,overflow=symmetric", "nearest,16,8,overflow=wrap",
-    "fp16",           "bf16",          "float,4,3",
-    "float,4,3,overflow=saturate", "float,5,2,overflow=saturate", "float,8,13,rounding=zero",
-    "logarithmic",    "posit,16",      "stochastic,20,6"};
+constexpr const char* kLookedAtProducts[] = {"none",
+                                             "nearest,8,4",
+                                             "even,8,4",
+                                             "zero,12,6",
+                                             "nearest,16,8",
+                                             "even,16,8",
+                                             "down,16,8",
+                                             "even,8,4,unsigned",
+                                             "nearest,32,20",
+                                             "even,16,8,overflow=wrap",
+                                             "fp16",
+                                             "bf16",
+                                             "float,4,3",
+                                             "float,4,3,overflow=saturate",
+                                             "float,5,2,rounding=stochastic",
+                                             "logarithmic",
+                                             "posit,8",
+                                             "p3109,8,3",
+                                             "stochastic,16,8"};
+constexpr const char* kLookedAtAccumulators[] = {"none",
+                                                 "nearest,8,4",
+                                                 "even,12,4",
+                                                 "nearest,16,8",
+                                                 "even,16,8",
+                                                 "even,20,10",
+                                                 "even,32,16",
+                                                 "nearest,10,2",
+                                                 "zero,16,6",
+                                                 "even,12,4,unsigned",
+                                                 "nearest,10,4,overflow=symmetric",
+                                                 "nearest,16,8,overflow=wrap",
+                                                 "fp16",
+                                                 "bf16",
+                                                 "float,4,3",
+                                                 "float,4,3,overflow=saturate",
+                                                 "float,5,2,overflow=saturate",
+                                                 "float,8,13,rounding=zero",
+                                                 "logarithmic",
+                                                 "posit,16",
+                                                 "stochastic,20,6"};
 
 TEST(LookedAtSums, AreThoseOfTheReferenceOnEveryTarget) {
   constexpr std::int64_t kRows[] = {1, 2, 7, 8, 9, 21}, kTaps[] = {0, 1, 2, 9, 27};
@@ -240,8 +266,9 @@ TEST(LookedAtSums, AreThoseOfTheReferenceOnEveryTarget) {
             expect_all_equal(found, wanted,
                              target.name + ", " + product + " / " + accumulator + " / " + mode +
                                  ", " + std::to_string(p.rows) + " x " + std::to_string(p.taps) +
-                                 " x " + std::to_string(p.columns) + (has_bias ? " + bias, " : ", ") +
-                                 to_string(found.plan.kernel) + " (" + found.plan.reason + ")");
+                                 " x " + std::to_string(p.columns) +
+                                 (has_bias ? " + bias, " : ", ") + to_string(found.plan.kernel) +
+                                 " (" + found.plan.reason + ")");
             if (HasFailure()) return;
           }
         }

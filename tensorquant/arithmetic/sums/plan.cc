@@ -1,5 +1,6 @@
 // Chooses the fastest kernel that is provably equal to the reference.
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -58,25 +59,32 @@ void set_end(const SumBounds& bounds, SumConstants& c) {
 
 }  // namespace
 
+std::optional<SumPlan> first_plan(std::span<const SumProof> proofs, const SumBounds& bounds,
+                                  SumConstants& constants) {
+  if (!runs_fast(bounds)) return {};
+  for (const SumProof proof : proofs) {
+    if (!bounds.factors_are_finite() && proof != plan_minifloat) continue;
+    constants = {};
+    const std::optional<SumPlan> found = proof(bounds, constants);
+    if (!found) continue;
+    set_end(bounds, constants);
+    return found;
+  }
+  constants = {};
+  return {};
+}
+
 SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
   if (bounds.mode == Accumulate::Mode::align) {
     constexpr const char* kReason = "aligned products that need more than float64";
     return plan_align(bounds, constants)
         .value_or(SumPlan{SumKernel::reference, true, true, true, kReason});
   }
-  if (runs_fast(bounds)) {
-    for (const auto attempt : {plan_integer, plan_exact, plan_fixed_int, plan_fixed_float,
-                               plan_fixed_double, plan_minifloat, plan_stochastic}) {
-      if (!bounds.factors_are_finite() && attempt != plan_minifloat) continue;
-      constants = {};
-      const std::optional<SumPlan> found = attempt(bounds, constants);
-      if (!found) continue;
-      set_end(bounds, constants);
-      return *found;
-    }
-    constants = {};
-  }
-  return plan_tiles_or_reference(bounds, constants);
+  constexpr SumProof kProofs[] = {plan_integer,     plan_exact,        plan_fixed_int,
+                                  plan_fixed_float, plan_fixed_double, plan_minifloat,
+                                  plan_stochastic};
+  const std::optional<SumPlan> found = first_plan(kProofs, bounds, constants);
+  return found ? *found : plan_tiles_or_reference(bounds, constants);
 }
 
 std::string to_string(SumKernel kernel) {

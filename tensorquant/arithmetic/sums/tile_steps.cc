@@ -158,7 +158,8 @@ void AddUp(const double* products, std::size_t taps, std::size_t size, const Lan
   });
 }
 
-// Most vectors of sums never come near the ends; others are added up again, to odd, which no end is.
+// Most vectors of sums never come near the ends; others are added up again, to odd, which no end
+// is.
 template <bool to_odd, class Lanes>
 HWY_NOINLINE std::size_t AddUpAndCountBy(const Lanes& given, const double* products,
                                          std::size_t taps, std::size_t size,

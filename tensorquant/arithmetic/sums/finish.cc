@@ -74,17 +74,12 @@ void look_at_sums(const SumJob& job, const Tile& tile, std::span<const double> v
   if (report == nullptr && !marks) return;
   const Bounds<double> ends = ends_of<float>(job.arithmetic.accumulator);
   for (std::size_t i = 0; i < tile.rows; ++i) {
+    const std::span<const double> row = values.subspan(i * tile.stride, tile.columns);
+    if (report != nullptr) report->clamped_sums += count_outside(row, ends);
+    if (!marks) continue;
     for (std::size_t j = 0; j < tile.columns; ++j) {
-      const double x = values[i * tile.stride + j];
-      const bool is_outside = x < ends.lowest || x > ends.highest;
-      if (report != nullptr) {
-        ++report->sums;
-        report->clamped_sums += is_outside ? 1 : 0;
-      }
-      if (marks) {
-        job.sums.outside[job.sums.rows[tile.row + i] + job.sums.columns[tile.column + j]] =
-            is_outside;
-      }
+      job.sums.outside[job.sums.rows[tile.row + i] + job.sums.columns[tile.column + j]] =
+          is_outside(ends, row[j]);
     }
   }
 }

@@ -39,8 +39,8 @@ void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport*
 void round_all(const GridFormat& format, const RandomStream& random, std::uint32_t tap,
                std::span<const std::int64_t> indices, std::span<double> values);
 
-// Looks at sums that are about to be rounded, for the report and, before the last rounding, for
-// SumsOfProducts::outside.
+// Looks at sums that are about to be rounded, for the report's count of the clamped ones and,
+// before the last rounding, for SumsOfProducts::outside.
 void look_at_sums(const SumJob& job, const Tile& tile, std::span<const double> values, bool is_last,
                   RangeReport* report);
 

@@ -80,8 +80,9 @@ ProductLimits<hn::Vec<D>> LimitsOf(D d, const SumConstants& c, double step) {
 }
 
 // The bits of a * b + magic are those of magic plus the rounded product, as an integer; the sum is
-// an int32.
-template <bool clamps_products, bool clamps_sums, bool shifts>
+// an int32. Without limits magic's own bits may add up modulo 2^32 and be taken off at the end.
+template <bool clamps_products, bool clamps_sums, bool shifts,
+          bool is_biased = !clamps_sums && !shifts>
 struct FixedIntOp : LaneOp<float> {
   using DI = hn::RebindToSigned<D>;
   using Sum = hn::Vec<DI>;
@@ -98,8 +99,7 @@ struct FixedIntOp : LaneOp<float> {
   Sum Zero() const { return hn::Zero(DI()); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
     Sum k = hn::BitCast(DI(), products_.template Product<clamps_products>(a, b));
-    // Without limits the biases add up modulo 2^32 and are taken off at the end.
-    if constexpr (!clamps_sums && !shifts) return hn::Add(s, k);
+    if constexpr (is_biased) return hn::Add(s, k);
     k = hn::Sub(k, bias_);
     if constexpr (shifts) k = hn::ShiftLeftSame(k, shift_);
     s = hn::Add(s, k);
@@ -107,8 +107,7 @@ struct FixedIntOp : LaneOp<float> {
     return s;
   }
   void Store(Sum s, std::size_t taps, double* out) const {
-    const std::uint32_t biases =
-        clamps_sums || shifts ? 0 : one_bias_ * static_cast<std::uint32_t>(taps);
+    const std::uint32_t biases = is_biased ? one_bias_ * static_cast<std::uint32_t>(taps) : 0;
     HWY_ALIGN std::int32_t lanes[HWY_MAX_BYTES / sizeof(std::int32_t)];
     hn::Store(s, DI(), lanes);
     for (std::size_t i = 0; i < hn::Lanes(DI()); ++i) {
@@ -222,8 +221,12 @@ struct RoundedDoubleOp : LaneOp<double> {
         highest_sum_(hn::Set(D(), c.highest_sum - c.magic)) {}
 
   Sum Zero() const { return hn::Neg(products_.magic); }
+  // The sum itself, exactly.
+  HWY_INLINE Sum Before(Sum s, V a, V b) const {
+    return hn::Add(s, products_.template Product<clamps_products>(a, b));
+  }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    s = hn::Add(s, products_.template Product<clamps_products>(a, b));  // exact
+    s = Before(s, a, b);
     if constexpr (sum_rounding == kEven) s = hn::Add(s, sum_magic_);
     if constexpr (sum_rounding == kNearest) s = hn::MulAdd(s, nudge_, sum_magic_);
     s = hn::Sub(s, both_);
@@ -249,8 +252,9 @@ struct RoundedExactOp : LaneOp<double> {
         lowest_(hn::Set(D(), c.lowest_sum)),
         highest_(hn::Set(D(), c.highest_sum)) {}
 
+  HWY_INLINE Sum Before(Sum s, V a, V b) const { return hn::MulAdd(a, b, s); }
   HWY_INLINE Sum Step(Sum s, V a, V b) const {
-    s = hn::MulAdd(a, b, s);
+    s = Before(s, a, b);
     if constexpr (sum_rounding == kEven) s = hn::Round(s);
     if constexpr (sum_rounding == kNearest) s = hn::Trunc(hn::Add(s, hn::OrAnd(half_, s, sign_)));
     if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_), lowest_);

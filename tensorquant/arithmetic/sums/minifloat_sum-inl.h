@@ -95,25 +95,33 @@ struct MinifloatOp : LaneOp<Lane> {
   explicit MinifloatOp(const SumConstants& c)
       : product_(c.minifloat.product), sum_(c.minifloat.sum) {}
 
-  HWY_INLINE Sum Step(Sum s, V a, V b) const {
+  // A sum, as the lanes round it.
+  HWY_INLINE Sum Before(Sum s, V a, V b) const {
     if constexpr (sums == MinifloatSums::odd) {
-      const V p = products == MinifloatProducts::exact ? hn::Mul(a, b) : Product(a, b);
-      return Rounded(AddToOdd(typename LaneOp<Lane>::D(), s, p));
+      return AddToOdd(typename LaneOp<Lane>::D(), s, Product(a, b));
     }
-    if constexpr (products == MinifloatProducts::exact) return Rounded(hn::MulAdd(a, b, s));
-    return Rounded(hn::Add(s, Product(a, b)));
+    if constexpr (kProductsAreExact) return hn::MulAdd(a, b, s);
+    return hn::Add(s, Product(a, b));
+  }
+  HWY_INLINE Sum Step(Sum s, V a, V b) const { return Rounded(Before(s, a, b)); }
+
+  static constexpr bool kProductsAreExact = products == MinifloatProducts::exact;
+  static constexpr bool kSumsAreOfMachine = sums == MinifloatSums::machine;
+  static constexpr bool kSumsHaveEnds = sum_ends != MinifloatEnds::open;
+  static constexpr bool kRoundsToZero = to_zero;
+
+  // Exact ones are exact in float64 alone.
+  HWY_INLINE V Product(V a, V b) const {
+    const V x = hn::Mul(a, b);
+    if constexpr (products != MinifloatProducts::rounded) return x;
+    const V large = product_.template Large<true, to_zero>(x);
+    return product_.template End<kKeepsZeros>(hn::Sub(hn::MulAdd(a, b, large), large), x);
   }
 
  private:
   // Where sums cannot be -0, the sign of a product that is zero does not matter.
   static constexpr bool kKeepsZeros = sums == MinifloatSums::small || sums == MinifloatSums::odd;
 
-  HWY_INLINE V Product(V a, V b) const {
-    const V x = hn::Mul(a, b);
-    if constexpr (products == MinifloatProducts::machine) return x;
-    const V large = product_.template Large<true, to_zero>(x);
-    return product_.template End<kKeepsZeros>(hn::Sub(hn::MulAdd(a, b, large), large), x);
-  }
   HWY_INLINE V Rounded(V x) const {
     if constexpr (sums == MinifloatSums::machine) return x;
     constexpr bool kIsFinite = sum_ends == MinifloatEnds::open || sum_ends == MinifloatEnds::clamp;

@@ -1,8 +1,10 @@
 // Chooses the fastest kernel that is provably equal to the reference.
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
+#include "tensorquant/arithmetic/sums/looking.h"
 #include "tensorquant/arithmetic/sums/segment_sums.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/arithmetic/sums/sum_plans.h"
@@ -30,12 +32,12 @@ SumsOfProducts<float> turned(SumsOfProducts<float> sums) {
   return sums;
 }
 
-void run(const SumJob& job, RangeReport* report) {
+void run(const SumJob& job) {
   switch (job.plan.kernel) {
     case SumKernel::reference:
       return sums_of_products_reference(job.arithmetic, job.context, job.sums);
     case SumKernel::tiles:
-      return run_tiles(job, report);
+      return run_tiles(job, nullptr);
     case SumKernel::align:
       return run_aligned(job);
     default:
@@ -58,25 +60,32 @@ void set_end(const SumBounds& bounds, SumConstants& c) {
 
 }  // namespace
 
+std::optional<SumPlan> first_plan(std::span<const SumProof> proofs, const SumBounds& bounds,
+                                  SumConstants& constants) {
+  if (!runs_fast(bounds)) return {};
+  for (const SumProof proof : proofs) {
+    if (!bounds.factors_are_finite() && proof != plan_minifloat) continue;
+    constants = {};
+    const std::optional<SumPlan> found = proof(bounds, constants);
+    if (!found) continue;
+    set_end(bounds, constants);
+    return found;
+  }
+  constants = {};
+  return {};
+}
+
 SumPlan plan(const SumBounds& bounds, SumConstants& constants) {
   if (bounds.mode == Accumulate::Mode::align) {
     constexpr const char* kReason = "aligned products that need more than float64";
     return plan_align(bounds, constants)
         .value_or(SumPlan{SumKernel::reference, true, true, true, kReason});
   }
-  if (runs_fast(bounds)) {
-    for (const auto attempt : {plan_integer, plan_exact, plan_fixed_int, plan_fixed_float,
-                               plan_fixed_double, plan_minifloat, plan_stochastic}) {
-      if (!bounds.factors_are_finite() && attempt != plan_minifloat) continue;
-      constants = {};
-      const std::optional<SumPlan> found = attempt(bounds, constants);
-      if (!found) continue;
-      set_end(bounds, constants);
-      return *found;
-    }
-    constants = {};
-  }
-  return plan_tiles_or_reference(bounds, constants);
+  constexpr SumProof kProofs[] = {plan_integer,     plan_exact,        plan_fixed_int,
+                                  plan_fixed_float, plan_fixed_double, plan_minifloat,
+                                  plan_stochastic};
+  const std::optional<SumPlan> found = first_plan(kProofs, bounds, constants);
+  return found ? *found : plan_tiles_or_reference(bounds, constants);
 }
 
 std::string to_string(SumKernel kernel) {
@@ -127,17 +136,15 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
     job.plan.reason = "sums of two levels, aligned or without products, looked at or at random";
     return job.plan;
   }
-  job.plan = plan(SumBounds(arithmetic, sums), job.constants);
-  if (looks) {
-    // The tiles look. Where they may be wrong in a last bit, the reference has the last word.
-    const bool is_reference = job.plan.kernel == SumKernel::reference;
-    job.plan.kernel = SumKernel::tiles;
-    job.constants = {};  // they look between the loops, and at what needs no rounding at the end
-    run(job, report);
-    if (!is_reference) return job.plan;
-    job.plan.kernel = SumKernel::reference;
+  const SumBounds bounds(arithmetic, sums);
+  job.plan = plan(bounds, job.constants);
+  if (!looks) {
+    run(job);
+  } else if (job.plan.kernel == SumKernel::reference) {
+    sums_of_products_reference(arithmetic, context, sums, report);
+  } else {
+    run_looking(bounds, job, report);
   }
-  run(job, nullptr);
   return job.plan;
 }
 

@@ -9,8 +9,8 @@
 
 namespace tensorquant {
 
-// What the factors' ranges prove about products and sums of finite factors: what every plan is argued
-// from.
+// What the factors' ranges prove about products and sums of finite factors: what every plan is
+// argued from.
 struct SumBounds {
   SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums);
   // Of the sums of each segment by itself: segment i ends before tap ends[i].

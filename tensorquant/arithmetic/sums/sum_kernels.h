@@ -14,6 +14,7 @@
 namespace tensorquant {
 
 class OuterSums;
+class SharedReport;
 
 // Whether the kernels of the best SIMD target have a fused multiply-add; without it only `tiles`
 // and `reference` are there.
@@ -62,6 +63,7 @@ struct SumJob {
   SumPlan plan;
   SumConstants constants;
   const OuterSums* outer = nullptr;  // of sums of two levels
+  SharedReport* report = nullptr;    // of sums that are looked at
 
   bool rounds_at_the_end() const {
     return arithmetic.accumulate.mode == Accumulate::Mode::once && constants.rounds_at_the_end;

@@ -2,6 +2,7 @@
 #define TENSORQUANT_ARITHMETIC_SUMS_SUM_PLANS_H_
 
 #include <optional>
+#include <span>
 
 #include "tensorquant/arithmetic/sums/sum_bounds.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
@@ -10,6 +11,12 @@ namespace tensorquant {
 
 // The first kernel that is proved, the fastest ones first, and the constants for it.
 SumPlan plan(const SumBounds& bounds, SumConstants& constants);
+
+using SumProof = std::optional<SumPlan> (*)(const SumBounds& bounds, SumConstants& constants);
+
+// The first of these that holds; nothing where the numbers or the machine allow none.
+std::optional<SumPlan> first_plan(std::span<const SumProof> proofs, const SumBounds& bounds,
+                                  SumConstants& constants);
 
 // The proofs that a kernel is equal to the reference, one for each kernel: its plan and the
 // constants that it runs with, or nothing where the bounds do not prove it. The factors are finite,

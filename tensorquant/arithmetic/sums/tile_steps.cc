@@ -5,7 +5,9 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <type_traits>
 #include <variant>
 
@@ -156,6 +158,97 @@ void AddUp(const double* products, std::size_t taps, std::size_t size, const Lan
   });
 }
 
+// Most vectors of sums never come near the ends; others are added up again, to odd, which no end
+// is.
+template <bool to_odd, class Lanes>
+HWY_NOINLINE std::size_t AddUpAndCountBy(const Lanes& given, const double* products,
+                                         std::size_t taps, std::size_t size,
+                                         const Bounds<double>& ends, double* sums) {
+  const Lanes lanes = given;  // in registers
+  const D64 d;
+  const std::size_t count = hn::Lanes(d);
+  const V64 lowest = hn::Set(d, ends.lowest), highest = hn::Set(d, ends.highest);
+  const V64 innermost = hn::Set(d, std::min(-ends.lowest, ends.highest));
+  V64 outside = hn::Zero(d);
+  for (std::size_t i = 0; i < size; i += kSumVectors * count) {
+    V64 s[kSumVectors];
+    for (std::size_t v = 0; v < kSumVectors; ++v) s[v] = hn::LoadU(d, sums + i + v * count);
+    auto is_near = hn::Lt(lowest, lowest);
+    const double* p = products + i;
+    for (std::size_t k = 0; k < taps; ++k, p += size) {
+      HWY_UNROLL(8)
+      for (std::size_t v = 0; v < kSumVectors; ++v) {
+        const V64 product = hn::LoadU(d, p + v * count);
+        const V64 sum = to_odd ? AddToOdd(d, s[v], product) : hn::Add(s[v], product);
+        is_near = hn::Or(is_near, hn::Ge(hn::Abs(sum), innermost));
+        s[v] = lanes(sum);
+      }
+    }
+    for (std::size_t v = 0; v < kSumVectors; ++v) {
+      if (!hn::AllFalse(d, is_near)) {
+        V64 again = hn::LoadU(d, sums + i + v * count);
+        for (std::size_t k = 0; k < taps; ++k) {
+          const V64 product = hn::LoadU(d, products + k * size + i + v * count);
+          const V64 sum = AddToOdd(d, again, product);
+          const auto is_outside = hn::Or(hn::Lt(sum, lowest), hn::Gt(sum, highest));
+          outside = hn::Add(outside, hn::IfThenElseZero(is_outside, hn::Set(d, 1.0)));
+          again = lanes(sum);
+        }
+      }
+      hn::StoreU(s[v], d, sums + i + v * count);
+    }
+  }
+  return static_cast<std::size_t>(hn::GetLane(hn::SumOfLanes(d, outside)));
+}
+
+std::size_t AddUpAndCount(const double* products, std::size_t taps, std::size_t size,
+                          const LaneRounding& rounding, bool to_odd, const Bounds<double>& ends,
+                          double* sums) {
+  std::size_t outside = 0;
+  WithLanes(rounding, [&](const auto& lanes) HWY_ATTR {
+    outside = to_odd ? AddUpAndCountBy<true>(lanes, products, taps, size, ends, sums)
+                     : AddUpAndCountBy<false>(lanes, products, taps, size, ends, sums);
+  });
+  return outside;
+}
+
+void AddToRunning(const double* products, std::size_t taps, std::size_t size, double* sums,
+                  SumExtremes& extremes) {
+  const D64 d;
+  const std::size_t count = hn::Lanes(d);
+  const V64 most = hn::Set(d, std::numeric_limits<double>::max());
+  V64 lowest = hn::Set(d, extremes.lowest), highest = hn::Set(d, extremes.highest);
+  for (std::size_t i = 0; i < size; i += kSumVectors * count) {
+    V64 s[kSumVectors];
+    for (std::size_t v = 0; v < kSumVectors; ++v) s[v] = hn::LoadU(d, sums + i + v * count);
+    const double* p = products + i;
+    for (std::size_t k = 0; k < taps; ++k, p += size) {
+      HWY_UNROLL(8)
+      for (std::size_t v = 0; v < kSumVectors; ++v) {
+        s[v] = hn::Add(s[v], hn::LoadU(d, p + v * count));
+        const V64 finite = hn::IfThenElseZero(hn::Le(hn::Abs(s[v]), most), s[v]);
+        lowest = hn::Min(lowest, finite);
+        highest = hn::Max(highest, finite);
+      }
+    }
+    for (std::size_t v = 0; v < kSumVectors; ++v) hn::StoreU(s[v], d, sums + i + v * count);
+  }
+  extremes = {hn::GetLane(hn::MinOfLanes(d, lowest)), hn::GetLane(hn::MaxOfLanes(d, highest))};
+}
+
+std::size_t CountOutside(std::span<const double> values, const Bounds<double>& ends) {
+  const D64 d;
+  const std::size_t lanes = hn::Lanes(d);
+  const V64 lowest = hn::Set(d, ends.lowest), highest = hn::Set(d, ends.highest);
+  std::size_t i = 0, count = 0;
+  for (; i + lanes <= values.size(); i += lanes) {
+    const V64 x = hn::LoadU(d, values.data() + i);
+    count += hn::CountTrue(d, hn::Or(hn::Lt(x, lowest), hn::Gt(x, highest)));
+  }
+  for (; i < values.size(); ++i) count += is_outside(ends, values[i]) ? 1 : 0;
+  return count;
+}
+
 void PackAllTaps(const Factor<float>& b, std::size_t first, std::size_t stride, float* packed) {
   for (std::size_t j = 0; j < stride; j += kMostWidth) {
     const Columns columns(b.lines, first + j, kMostWidth);
@@ -212,6 +305,9 @@ std::optional<LaneRounding> lanes_of(const F&, double) {
 
 HWY_EXPORT(Multiply);
 HWY_EXPORT(AddUp);
+HWY_EXPORT(AddUpAndCount);
+HWY_EXPORT(AddToRunning);
+HWY_EXPORT(CountOutside);
 HWY_EXPORT(PackAllTaps);
 
 std::optional<LaneRounding> LaneRounding::of(const GridFormat& format, double largest) {
@@ -224,6 +320,18 @@ void multiply(const TileFactors& factors, const std::optional<LaneRounding>& rou
 void add_up(const double* products, std::size_t taps, std::size_t size,
             const LaneRounding& rounding, bool to_odd, double* sums) {
   HWY_DYNAMIC_DISPATCH(AddUp)(products, taps, size, rounding, to_odd, sums);
+}
+std::size_t add_up_and_count(const double* products, std::size_t taps, std::size_t size,
+                             const LaneRounding& rounding, bool to_odd, const Bounds<double>& ends,
+                             double* sums) {
+  return HWY_DYNAMIC_DISPATCH(AddUpAndCount)(products, taps, size, rounding, to_odd, ends, sums);
+}
+void add_to_running(const double* products, std::size_t taps, std::size_t size, double* sums,
+                    SumExtremes& extremes) {
+  HWY_DYNAMIC_DISPATCH(AddToRunning)(products, taps, size, sums, extremes);
+}
+std::size_t count_outside(std::span<const double> values, const Bounds<double>& ends) {
+  return HWY_DYNAMIC_DISPATCH(CountOutside)(values, ends);
 }
 void pack_columns(const Factor<float>& b, std::size_t first, std::size_t stride, float* packed) {
   HWY_DYNAMIC_DISPATCH(PackAllTaps)(b, first, stride, packed);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "tensorquant/arithmetic/grid_format.h"
@@ -48,6 +49,24 @@ void multiply(const TileFactors& factors, const std::optional<LaneRounding>& rou
 // kTileMargin.
 void add_up(const double* products, std::size_t taps, std::size_t size,
             const LaneRounding& rounding, bool to_odd, double* sums);
+
+// The same; returns how many of the sums lay outside these ends before they were rounded.
+std::size_t add_up_and_count(const double* products, std::size_t taps, std::size_t size,
+                             const LaneRounding& rounding, bool to_odd, const Bounds<double>& ends,
+                             double* sums);
+
+// Extremes of sums, 0 among them.
+struct SumExtremes {
+  double lowest = 0, highest = 0;
+};
+
+// sums[i] += the products, one tap after the other, as float64 adds; then the extremes know of all
+// sums on the way that are finite. size is a multiple of kTileMargin.
+void add_to_running(const double* products, std::size_t taps, std::size_t size, double* sums,
+                    SumExtremes& extremes);
+
+// How many lie outside.
+std::size_t count_outside(std::span<const double> values, const Bounds<double>& ends);
 
 // All taps of some columns, from `first` on: tap by tap, `stride` apart, a multiple of kTileMargin.
 void pack_columns(const Factor<float>& b, std::size_t first, std::size_t stride, float* packed);

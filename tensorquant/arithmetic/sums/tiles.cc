@@ -58,13 +58,12 @@ class TileSum {
     columns_.set(tile.column, tile.columns);
     set_indices();
     const auto taps = static_cast<std::uint32_t>(job_.sums.taps());
-    const std::uint32_t together = report_ != nullptr ? 1 : kTaps;
-    for (std::uint32_t k = 0; k < taps; k += together) {
-      const std::uint32_t count = std::min(together, taps - k);
+    for (std::uint32_t k = 0; k < taps; k += kTaps) {
+      const std::uint32_t count = std::min<std::uint32_t>(kTaps, taps - k);
       set_products(k, count);
       add(k, count);
     }
-    if (report_ != nullptr && (job_.sums.row_bias || job_.sums.column_bias)) add_bias_to_running();
+    if (report_ != nullptr && has_bias()) add_bias_to_running();
     finish_tile(job_, tile_, sums_.data(), report_);
   }
 
@@ -97,11 +96,15 @@ class TileSum {
     }
     multiply({rows_.data(), columns_.at(k), taps, tile_.rows, tile_.columns, columns_.stride()},
              job_.constants.product_lanes, size_, products_.data());
-    if (report_ != nullptr) count_products();
     if (!keeps_product_ && !job_.constants.product_lanes) round_products(k, taps);
     if (report_ == nullptr) return;
-    for_each_output([&](std::size_t i) { running_[i] += products_[i]; });
-    look_at_running();
+    for (std::size_t i = 0; i < taps; ++i) {  // what is behind the outputs adds up to nothing
+      std::fill_n(products_.data() + i * size_ + count_, size_ - count_, 0.0);
+    }
+    SumExtremes extremes{report_->lowest_sum, report_->highest_sum};
+    add_to_running(products_.data(), taps, size_, running_.data(), extremes);
+    report_->lowest_sum = extremes.lowest;
+    report_->highest_sum = extremes.highest;
   }
 
   void round_products(std::uint32_t k, std::uint32_t taps) {
@@ -146,22 +149,29 @@ class TileSum {
 
   // One addend after the other, the first of which has this number.
   void add_rounded(const double* addends, std::uint32_t number, std::uint32_t count) {
-    if (job_.constants.sum_lanes) {
-      return add_up(addends, count, size_, *job_.constants.sum_lanes, job_.constants.adds_to_odd,
-                    sums_.data());
-    }
+    const GridFormat& format = job_.arithmetic.accumulator;
+    const bool marks = job_.sums.outside != nullptr && number + count == last_number();
+    const std::uint32_t in_lanes = job_.constants.sum_lanes ? count - (marks ? 1 : 0) : 0;
+    if (in_lanes > 0) add_in_lanes(addends, in_lanes);
     const std::span<double> sums = std::span(sums_).first(count_);
-    for (std::uint32_t i = 0; i < count; ++i) {
+    for (std::uint32_t i = in_lanes; i < count; ++i) {
       add_to_odd(sums, {addends + i * size_, count_});
-      look_at(sums, number + i);
-      round_all(job_.arithmetic.accumulator, job_.context.accumulator(), number + i, indices_,
-                sums);
+      look_at_sums(job_, tile_, sums, number + i + 1 == last_number() && !has_bias(), report_);
+      round_all(format, job_.context.accumulator(), number + i, indices_, sums);
     }
   }
 
-  void look_at(std::span<const double> sums, std::uint32_t number) {
-    const bool has_bias = job_.sums.row_bias != nullptr || job_.sums.column_bias != nullptr;
-    look_at_sums(job_, tile_, sums, number + 1 == last_number() && !has_bias, report_);
+  void add_in_lanes(const double* addends, std::uint32_t count) {
+    const LaneRounding& lanes = *job_.constants.sum_lanes;
+    const bool to_odd = job_.constants.adds_to_odd;
+    if (report_ == nullptr) return add_up(addends, count, size_, lanes, to_odd, sums_.data());
+    report_->clamped_sums +=
+        add_up_and_count(addends, count, size_, lanes, to_odd,
+                         ends_of<float>(job_.arithmetic.accumulator), sums_.data());
+  }
+
+  bool has_bias() const {
+    return job_.sums.row_bias != nullptr || job_.sums.column_bias != nullptr;
   }
   std::size_t last_number() const {
     const std::size_t taps = job_.sums.taps();
@@ -169,39 +179,17 @@ class TileSum {
     return (taps + together - 1) / together;
   }
 
-  template <class Visit>
-  void for_each_output(const Visit& visit) const {
-    for (std::size_t i = 0; i < count_; ++i) visit(i);
-  }
-
-  void count_products() {
-    const bool rounds = !is_none(job_.arithmetic.product);
-    const Bounds<double> ends = ends_of<float>(job_.arithmetic.product);
-    for_each_output([&](std::size_t i) {
-      const double x = products_[i];
-      if (std::isfinite(x))
-        report_->largest_product = std::max(report_->largest_product, std::abs(x));
-      if (keeps_product_) return;
-      ++report_->products;
-      if (rounds && (x < ends.lowest || x > ends.highest)) ++report_->clamped_products;
-    });
-  }
-
-  void look_at_running() {
-    for_each_output([&](std::size_t i) {
-      if (!std::isfinite(running_[i])) return;
-      report_->lowest_sum = std::min(report_->lowest_sum, running_[i]);
-      report_->highest_sum = std::max(report_->highest_sum, running_[i]);
-    });
-  }
-
   void add_bias_to_running() {
     const auto& sums = job_.sums;
-    for_each_output([&](std::size_t i) {
-      running_[i] += sums.row_bias != nullptr ? sums.row_bias[tile_.row + i / tile_.columns]
-                                              : sums.column_bias[tile_.column + i % tile_.columns];
-    });
-    look_at_running();
+    for (std::size_t i = 0; i < count_; ++i) {
+      const double bias = sums.row_bias != nullptr
+                              ? sums.row_bias[tile_.row + i / tile_.columns]
+                              : sums.column_bias[tile_.column + i % tile_.columns];
+      running_[i] += bias;
+      if (!std::isfinite(running_[i])) continue;
+      report_->lowest_sum = std::min(report_->lowest_sum, running_[i]);
+      report_->highest_sum = std::max(report_->highest_sum, running_[i]);
+    }
   }
 
   const SumJob& job_;

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/base/bits.h"
@@ -32,6 +33,8 @@ struct LaneOp {
   using Sum = V;
   using A = T;
   using B = float;
+  // The same op without its limits of sums, whose sums Magnitude() tells: see SumConstants.
+  using Open = void;
   static constexpr std::size_t kTogether = 1;
 
   A PackRow(const double* taps) const { return static_cast<A>(taps[0]); }
@@ -49,6 +52,8 @@ struct LaneOp {
     hn::Store(s, D(), lanes);
     for (std::size_t i = 0; i < hn::Lanes(D()); ++i) out[i] = unit * lanes[i];
   }
+
+  V Magnitude(Sum s, std::size_t) const { return hn::Abs(s); }
 
   double unit = 1;
 };
@@ -86,6 +91,7 @@ template <bool clamps_products, bool clamps_sums, bool shifts,
 struct FixedIntOp : LaneOp<float> {
   using DI = hn::RebindToSigned<D>;
   using Sum = hn::Vec<DI>;
+  using Open = std::conditional_t<clamps_sums, FixedIntOp<clamps_products, false, shifts>, void>;
 
   explicit FixedIntOp(const SumConstants& c)
       : LaneOp{c.unit},
@@ -105,6 +111,10 @@ struct FixedIntOp : LaneOp<float> {
     s = hn::Add(s, k);
     if constexpr (clamps_sums) s = hn::Max(hn::Min(s, highest_sum_), lowest_sum_);
     return s;
+  }
+  Sum Magnitude(Sum s, std::size_t taps) const {
+    const std::uint32_t biases = is_biased ? one_bias_ * static_cast<std::uint32_t>(taps) : 0;
+    return hn::Abs(hn::Sub(s, hn::Set(DI(), static_cast<std::int32_t>(biases))));
   }
   void Store(Sum s, std::size_t taps, double* out) const {
     const std::uint32_t biases = is_biased ? one_bias_ * static_cast<std::uint32_t>(taps) : 0;
@@ -126,6 +136,8 @@ struct FixedIntOp : LaneOp<float> {
 // machine rounds to zero: that moves no product over an integer or a half.
 template <bool nearest, bool clamps_products, bool clamps_sums>
 struct FixedFloatOp : LaneOp<float> {
+  using Open = std::conditional_t<clamps_sums, FixedFloatOp<nearest, clamps_products, false>, void>;
+
   explicit FixedFloatOp(const SumConstants& c)
       : LaneOp{c.unit},
         half_(hn::Set(D(), 0.5f)),

@@ -24,6 +24,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // a column, and holds a pair.
 struct IntegerOp {
   using Packing = IntegerOp;
+  using Open = void;
   using D = hn::ScalableTag<std::int32_t>;
   using Pairs = hn::Repartition<std::int16_t, D>;
   using V = hn::Vec<Pairs>;

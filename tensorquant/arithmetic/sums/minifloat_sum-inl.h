@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <type_traits>
 
 #include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/fixed_sum-inl.h"
@@ -91,6 +92,9 @@ template <class Lane, MinifloatProducts products, MinifloatSums sums, MinifloatE
 struct MinifloatOp : LaneOp<Lane> {
   using typename LaneOp<Lane>::V;
   using typename LaneOp<Lane>::Sum;
+  using Open = std::conditional_t<
+      sum_ends == MinifloatEnds::open, void,
+      MinifloatOp<Lane, products, sums, product_ends, MinifloatEnds::open, to_zero>>;
 
   explicit MinifloatOp(const SumConstants& c)
       : product_(c.minifloat.product), sum_(c.minifloat.sum) {}

@@ -1,4 +1,6 @@
 // Chooses the fastest kernel that is provably equal to the reference.
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <string>
@@ -58,6 +60,22 @@ void set_end(const SumBounds& bounds, SumConstants& c) {
       c.sums_are_in_range && (is_exact || (c.rounds_at_the_end && c.ends_in_float32));
 }
 
+// How far sums are from the accumulator's ends for so many steps that trying without them pays.
+void set_checks(const SumBounds& bounds, const SumPlan& plan, SumConstants& c) {
+  const bool may_be_infinite =
+      !bounds.factors_are_finite() || (plan.kernel == SumKernel::minifloat && plan.clamps_products);
+  if (!plan.clamps_sums || bounds.rounds_at_the_end() || may_be_infinite) return;
+  const Bounds<double> ends = ends_of<float>(bounds.arithmetic.accumulator);
+  const double limit = std::min(-ends.lowest, ends.highest);
+  const double rounding = bound_after_rounding(bounds.arithmetic.accumulator, limit, 1) - limit;
+  const double step = bounds.largest_product() + rounding;
+  constexpr double kFewest = 4, kMost = 32;
+  const double steps = std::min(std::floor(limit / 2 / step), kMost);
+  if (!(steps >= kFewest)) return;
+  c.check_every = static_cast<std::size_t>(steps);
+  c.check_limit = (limit - steps * step) * (1 - 1e-6) / c.unit;
+}
+
 }  // namespace
 
 std::optional<SumPlan> first_plan(std::span<const SumProof> proofs, const SumBounds& bounds,
@@ -69,6 +87,7 @@ std::optional<SumPlan> first_plan(std::span<const SumProof> proofs, const SumBou
     const std::optional<SumPlan> found = proof(bounds, constants);
     if (!found) continue;
     set_end(bounds, constants);
+    set_checks(bounds, *found, constants);
     return found;
   }
   constants = {};

@@ -82,6 +82,13 @@ bool SumBounds::product_is_exact() const {
   return keeps_product || keeps(arithmetic.product, {largest, last_bit, bits});
 }
 
+double SumBounds::largest_product() const {
+  if (keeps_product) return largest;
+  const Bounds<double> ends = ends_of<float>(arithmetic.product);
+  return std::min(bound_after_rounding(arithmetic.product, largest, 1),
+                  std::max(-ends.lowest, ends.highest));
+}
+
 int SumBounds::rounded_last_bit() const {
   return keeps_product ? last_bit : tensorquant::last_bit(arithmetic.product);
 }

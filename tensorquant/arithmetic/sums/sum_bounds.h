@@ -19,6 +19,8 @@ struct SumBounds {
 
   // The product's format changes no product.
   bool product_is_exact() const;
+  // No rounded product is larger, in magnitude.
+  double largest_product() const;
   // The last bit of all rounded products.
   int rounded_last_bit() const;
   // The accumulator's format changes no partial sum of numbers with that last bit.

@@ -1,6 +1,7 @@
 #ifndef TENSORQUANT_ARITHMETIC_SUMS_SUM_KERNELS_H_
 #define TENSORQUANT_ARITHMETIC_SUMS_SUM_KERNELS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,6 +46,10 @@ struct SumConstants {
   std::optional<Rounding> sum_rounding;        // fixed_double: even or nearest
   int random_bits = 0;                         // stochastic: see Draw
   MinifloatSteps minifloat = {};
+  // Ops whose limits a sum may reach try without them first, where this is not 0: so many steps
+  // take no sum below check_limit, in lanes, to a limit.
+  std::size_t check_every = 0;
+  double check_limit = 0;
   // tiles: nothing where a kernel rounds, which any numbers may be given
   std::optional<LaneRounding> product_lanes, sum_lanes;
   bool adds_to_odd = true;
@@ -64,6 +69,7 @@ struct SumJob {
   SumConstants constants;
   const OuterSums* outer = nullptr;  // of sums of two levels
   SharedReport* report = nullptr;    // of sums that are looked at
+  std::atomic<int>* luck = nullptr;  // of tries without limits, below 0 where they are not worth it
 
   bool rounds_at_the_end() const {
     return arithmetic.accumulate.mode == Accumulate::Mode::once && constants.rounds_at_the_end;

@@ -303,6 +303,68 @@ TEST(SumsOfProducts, KeepSubnormalsThoughTheirCallerFlushesThem) {
 }
 #endif
 
+// Kernels try without the accumulator's limits, and look at the sums from time to time. Here no sum
+// comes near them, or one does: at the first tap or a later one, for some taps or to the end, from
+// either side, and all of them, again and again.
+TEST(SumsOfProducts, SaturateWhereverTheyReachALimit) {
+  constexpr std::size_t kRows = 16, kTaps = 150, kColumns = 70;
+  std::mt19937 generator(5);
+  std::uniform_real_distribution<float> small(-0.5F, 0.5F);
+  struct Pair {
+    const char *product, *accumulator, *wide;
+  };
+  for (const auto& [product, accumulator, wide] :
+       {Pair{"even,16,8", "even,12,8", "even,24,8"},
+        {"even,16,8", "even,16,12", "even,28,12"},
+        {"nearest,16,8", "nearest,12,8", "nearest,24,8"},
+        {"nearest,32,20", "nearest,24,20", "nearest,32,20"},
+        {"none", "nearest,12,8", "nearest,24,8"},
+        {"fp16", "float,3,10", "float,4,10,bias=3"},
+        {"fp16", "float,3,10,overflow=saturate", "float,4,10,bias=3"},
+        {"e4m3fn,overflow=nan", "float,3,6,special=fn,overflow=nan", "float,4,6,bias=3"},
+        {"float,5,10,rounding=zero", "float,3,10,rounding=zero", "float,4,10,bias=3,rounding=zero"},
+        {"float,5,12", "float,3,12", "float,4,12,bias=3"}}) {
+    for (const char* kind : {"never", "once", "for a while", "all"}) {
+      const auto is = [&](const char* word) { return std::string(kind) == word; };
+      Problem p{kRows,
+                kTaps,
+                kColumns,
+                std::vector<float>(kRows * kTaps),
+                std::vector<float>(kTaps * kColumns),
+                {}};
+      for (float& x : p.a) x = small(generator);
+      for (float& x : p.b) x = small(generator);
+      for (std::size_t i = 0; i < 3 && !is("never"); ++i) {
+        const std::size_t row = generator() % kRows, from = generator() % (kTaps - 40);
+        for (std::size_t k = from; k < (is("once") ? from + 40 : kTaps); ++k) {
+          const float w = 0.875F * (is("for a while") && k >= from + 40 ? -1 : 1);
+          p.a[row * kTaps + k] = i % 2 == 0 ? w : -w;
+          p.b[k * kColumns + generator() % kColumns] = 1;
+          p.b[k * kColumns + 7 * i] = 1;
+        }
+      }
+      if (is("all")) {
+        for (float& x : p.a) x = std::abs(x);
+        std::fill(p.b.begin(), p.b.end(), 0.5F);
+      }
+      const Arithmetic arithmetic = arithmetic_of(product, accumulator, "step");
+      const std::vector<float> wanted = compute_reference(arithmetic, p, false);
+      for (const SimdTarget& target : simd_targets()) {
+        const ScopedSimdTarget scope(target);
+        SumPlan plan;
+        const std::vector<float> found = compute(arithmetic, p, false, &plan);
+        EXPECT_EQ(difference(found, wanted), "")
+            << target.name << ", " << product << " / " << accumulator << ", " << kind << ", "
+            << to_string(plan.kernel);
+        EXPECT_TRUE(plan.clamps_sums) << accumulator;
+      }
+      const Arithmetic without_limits = arithmetic_of(product, wide, "step");
+      EXPECT_EQ(difference(compute_reference(without_limits, p, false), wanted) == "", is("never"))
+          << accumulator << ", " << kind;
+    }
+  }
+}
+
 // A product on the middle between two values of the accumulator, and a sum too small for the lanes:
 // it decides all the same.
 TEST(SumsOfProducts, RoundOnceWhereProductsHaveMoreBitsThanTheAccumulator) {

@@ -13,13 +13,6 @@ double largest_of(const GridFormat& format) {
   return std::max(-ends.lowest, ends.highest);
 }
 
-// Of a rounded product, in magnitude.
-double largest_product(const SumBounds& bounds) {
-  if (bounds.keeps_product) return bounds.largest;
-  return std::min(bound_after_rounding(bounds.arithmetic.product, bounds.largest, 1),
-                  largest_of(bounds.arithmetic.product));
-}
-
 bool adds_single_products(const SumBounds& bounds) {
   return bounds.mode == Accumulate::Mode::step || bounds.mode == Accumulate::Mode::fused;
 }
@@ -27,7 +20,8 @@ bool adds_single_products(const SumBounds& bounds) {
 // Whether the accumulator's values, up to this magnitude, plus what is added at once are doubles.
 bool sums_fit_doubles(const SumBounds& bounds, double largest_value) {
   const int lowest = std::min(bounds.rounded_last_bit(), last_bit(bounds.arithmetic.accumulator));
-  const double added = largest_product(bounds) * (adds_single_products(bounds) ? 1 : bounds.taps());
+  const double added =
+      bounds.largest_product() * (adds_single_products(bounds) ? 1 : bounds.taps());
   return fits(largest_value + added, lowest, 53);
 }
 

@@ -241,8 +241,8 @@ constexpr const char* kLookedAtAccumulators[] = {"none",
                                                  "stochastic,20,6"};
 
 TEST(LookedAtSums, AreThoseOfTheReferenceOnEveryTarget) {
-  constexpr std::int64_t kRows[] = {1, 2, 7, 8, 9, 21}, kTaps[] = {0, 1, 2, 9, 27};
-  constexpr std::int64_t kColumns[] = {1, 3, 16, 33, 70, 150};
+  constexpr std::int64_t kRows[] = {1, 2, 5, 8, 15}, kTaps[] = {0, 1, 2, 9, 21};
+  constexpr std::int64_t kColumns[] = {1, 3, 16, 33, 70};
   std::mt19937 generator(5);
   std::map<SumKernel, std::size_t> hits;
   for (const char* product : kLookedAtProducts) {
@@ -250,9 +250,9 @@ TEST(LookedAtSums, AreThoseOfTheReferenceOnEveryTarget) {
       for (const char* mode : kModes) {
         const Arithmetic arithmetic = make_arithmetic(
             *make_quantizer(product), *make_quantizer(accumulator), make_accumulate(mode));
-        for (int i = 0; i < 4; ++i) {
+        for (int i = 0; i < 2; ++i) {
           const auto pick = [&](const auto& list) { return list[generator() % std::size(list)]; };
-          // Two of three have finite factors.
+          // Most have finite factors.
           const Kind a = kKinds[generator() % 4], b = kKinds[generator() % (i == 0 ? 5 : 4)];
           const LookedAtProblem p = looked_at_problem(pick(kRows), pick(kTaps), pick(kColumns), a,
                                                       b, pick(kKinds), generator);
@@ -275,8 +275,11 @@ TEST(LookedAtSums, AreThoseOfTheReferenceOnEveryTarget) {
       }
     }
   }
-  for (const auto& [kernel, count] : hits) {
-    RecordProperty(to_string(kernel), static_cast<int>(count));
+  for (const SumKernel kernel :
+       {SumKernel::reference, SumKernel::tiles, SumKernel::exact, SumKernel::fixed_int,
+        SumKernel::fixed_float, SumKernel::fixed_double, SumKernel::minifloat}) {
+    EXPECT_GT(hits[kernel], 4 * simd_targets().size()) << to_string(kernel);
+    RecordProperty(to_string(kernel), static_cast<int>(hits[kernel]));
   }
 }
 

@@ -96,8 +96,8 @@ template <class T>
 void sums_of_products_reference(const Arithmetic& arithmetic, const ArithmeticContext& context,
                                 const SumsOfProducts<T>& sums, RangeReport* report = nullptr);
 
-// The same bits from the fastest kernel that is provably equal, on several threads. With a report,
-// which is added to, or marks, the kernel is `tiles` or `reference`.
+// The same bits from the fastest kernel that is provably equal, on several threads. A report, which
+// is added to, and marks take one that looks at its sums on the way: see looking.h.
 SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
                          const SumsOfProducts<float>& sums, RangeReport* report = nullptr);
 SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,

@@ -5,32 +5,10 @@
 Needs the package onnx to write models with; is skipped without it.
 """
 
-import json
 import math
-import pathlib
-import subprocess
-import sys
-import tempfile
 from fractions import Fraction
 
-try:
-    import numpy as np
-    from onnx import TensorProto as T
-    from onnx import helper
-except ImportError as error:
-    print(error, "- nothing to write models with")
-    sys.exit(77)
-
-f32 = np.float32
-
-
-def nearest(x, of=f32):
-    """The number of a type nearest to a fraction, ties to even."""
-    guess = of(float(x))
-    around = [np.nextafter(guess, of(-np.inf)), guess, np.nextafter(guess, of(np.inf))]
-    bits = {4: np.int32, 2: np.int16}[guess.itemsize]
-    return min(around, key=lambda y: (abs(Fraction(float(y)) - x), int(y.view(bits)) & 1))
-
+from node_models import Model, T, f32, helper, nearest, np, run_tests
 
 def quotient(x, scale):
     return Fraction(float(nearest(Fraction(float(x)) / Fraction(float(scale)))))
@@ -62,65 +40,6 @@ def small_float(x, values, beyond):
     best = min(range(len(wide)), key=lambda i: (abs(wide[i] - size), i & 1))
     y = beyond if best == len(values) else float(values[best])
     return math.copysign(y, x)
-
-
-class Model:
-    """Nodes that all read inputs of the model or constants; each has one output to compare."""
-
-    def __init__(self, opset):
-        self.opset, self.nodes, self.constants, self.inputs = opset, [], [], {}
-        self.outputs, self.expected = [], []
-
-    def constant(self, value, kind):
-        name = f"c{len(self.constants)}"
-        array = np.asarray(value)
-        self.constants.append(helper.make_tensor(name, kind, array.shape, array.ravel().tolist()))
-        return name
-
-    def input(self, name, array):
-        self.inputs[name] = array
-        return name
-
-    def node(self, kind, inputs, domain="", **attributes):
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], domain=domain, **attributes))
-        return name
-
-    def expect(self, name, values):
-        """As float32, for not every type can be written into a file."""
-        self.outputs.append(self.node("Cast", [name], to=T.FLOAT))
-        self.expected.append(np.asarray(values))
-
-    def check(self, program, maps=()):
-        with tempfile.TemporaryDirectory() as folder:
-            here = pathlib.Path(folder)
-            ports = [
-                helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-                for n, a in self.inputs.items()
-            ]
-            results = [helper.make_empty_tensor_value_info(n) for n in self.outputs]
-            graph = helper.make_graph(self.nodes, "g", ports, results, self.constants)
-            domains = [("", self.opset), ("qonnx.custom_op.general", 1), ("onnx.brevitas", 2)]
-            model = helper.make_model(
-                graph, opset_imports=[helper.make_opsetid(*d) for d in domains], ir_version=10
-            )
-            (here / "m.onnx").write_bytes(model.SerializeToString())
-            command = [program, "evaluate", "--model", here / "m.onnx", "--save-outputs", here]
-            for name, array in self.inputs.items():
-                np.save(here / f"{name}.npy", array)
-                command += ["--input", f"{name}={here / name}.npy"]
-            run = subprocess.run(
-                [*command, *maps, "--json"], capture_output=True, text=True, check=False
-            )
-            assert run.returncode == 0, run.stderr
-            for i, expected in enumerate(self.expected):
-                found = np.load(here / f"output_{i}.npy")
-                same = (found == expected) | (np.isnan(found) & np.isnan(expected))
-                where = np.argwhere(~same)[:3].tolist()
-                cast = next(n for n in self.nodes if self.outputs[i] in n.output)
-                node = next(n for n in self.nodes if cast.input[0] in n.output)
-                assert same.all(), f"{node}: at {where}: {found[~same][:3]}, {expected[~same][:3]}"
-            return json.loads(run.stdout)
 
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30]
@@ -392,42 +311,6 @@ def test_exact_sums(program):
     assert report["sums"] == "exact" and len(report["exact_layers"]) == 1, report
 
 
-def add_gemm(model, rng, constants):
-    """A Gemm of small integers with factors of eighths, whose sums are exact in float32."""
-    m, k, n = (int(size) for size in rng.integers(1, 6, 3))
-    alpha, beta = (float(rng.choice([1, 1, -1, 0, 2, 0.5, -1.25, 3.375])) for _ in range(2))
-    turns = {"transA": int(rng.integers(2)), "transB": int(rng.integers(2))}
-    a, b = rng.integers(-9, 10, (m, k)), rng.integers(-9, 10, (k, n))
-    shapes = [None, (), (1,), (n,), (1, 1), (m, 1), (1, n), (m, n)]
-    shape = shapes[rng.integers(len(shapes))]
-    c = None if shape is None else rng.integers(-9, 10, shape)
-    names = []
-    for name, array, turn in (("a", a, "transA"), ("b", b, "transB"), ("c", c, None)):
-        if array is None:
-            continue
-        array = f32(array.T if turn and turns[turn] else array)
-        is_constant = name in constants and rng.integers(4) > 0
-        port = f"{name}_{len(model.nodes)}"
-        names.append(model.constant(array, T.FLOAT) if is_constant else model.input(port, array))
-    product = [[sum(Fraction(int(x * y)) for x, y in zip(row, col)) for col in b.T] for row in a]
-    added = np.broadcast_to(0 if c is None else c, (m, n))
-    expected = [
-        [float(Fraction(alpha) * p + Fraction(beta) * int(q)) for p, q in zip(row, more)]
-        for row, more in zip(product, added)
-    ]
-    model.expect(model.node("Gemm", names, alpha=alpha, beta=beta, **turns), f32(expected))
-
-
-def test_products_with_factors_and_biases_of_every_shape(program):
-    rng = np.random.default_rng(11)
-    for constants in ("", "a", "bc", "abc"):
-        model = Model(13)
-        model.input("aside", f32([1, 2, 3, 4, 5, 6, 7]))  # another number of rows: one run of all
-        for _ in range(150):
-            add_gemm(model, rng, constants)
-        model.check(program)
-
-
 def test_the_range_of_a_tensor_and_zero(program):
     model = Model(17)
     for name, x in (("x", near_ties(0.5, 40)[:-7]), ("y", f32([3, 7])), ("z", f32([0, 0]))):
@@ -473,7 +356,4 @@ def test_a_rule_quantizes_the_end_of_the_chain(program):
 
 
 if __name__ == "__main__":
-    for name, test in list(globals().items()):
-        if name.startswith("test_"):
-            test(sys.argv[1])
-            print("ok", name)
+    run_tests(globals())

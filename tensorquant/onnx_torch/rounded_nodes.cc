@@ -40,6 +40,26 @@ RoundedFunction round_gelu(const NodeView& node) {
              : round_unary<tensorquant::Function::gelu>(node);
 }
 
+// alpha A B + beta C: the sum of products, times alpha, plus beta C, which is computed in float. A
+// row is the bias of a linear layer where nothing stands between.
+RoundedFunction round_gemm(const NodeView& node) {
+  const double alpha = node.number("alpha", 1), beta = node.number("beta", 1);
+  const bool turns_a = node.integer("transA", 0) != 0, turns_b = node.integer("transB", 0) != 0;
+  return [=](const LayerArithmetic& layer, const Tensors& in) {
+    const at::Tensor a = turns_a ? in[0].t() : in[0], weight = turns_b ? in[1] : in[1].t();
+    const bool adds = in.size() > 2 && in[2].defined();
+    const at::Tensor c = adds && beta != 1 ? in[2] * beta : adds ? in[2] : at::Tensor();
+    const bool is_row =
+        adds && c.dim() > 0 && c.size(-1) == c.numel() && c.numel() == weight.size(0);
+    if (alpha == 1 && (is_row || !adds)) {
+      return rounded_linear(layer, a, weight, adds ? c.reshape({-1}) : c);
+    }
+    at::Tensor y = rounded_linear(layer, a, weight, {});
+    if (alpha != 1) y = rounded_scale(layer.operation(1), y, alpha);
+    return adds ? rounded_add(layer.operation(alpha != 1 ? 2 : 1), y, c) : y;
+  };
+}
+
 RoundedFunction round_leaky_relu(const NodeView& node) {
   return [slope = node.number("alpha", 0.01)](const LayerArithmetic& layer, const Tensors& in) {
     return rounded_leaky_relu(layer, in[0], slope);
@@ -115,6 +135,7 @@ const std::map<std::string_view, RoundedMaker>& rounded_makers() {
       {"Sub", round_binary<rounded_subtract>},
       {"Mul", round_binary<rounded_multiply>},
       {"Div", round_binary<rounded_divide>},
+      {"Gemm", round_gemm},
       {"MatMul", round_binary<rounded_matrix_product>},
       {"Softmax", round_softmax<rounded_softmax>},
       {"LogSoftmax", round_softmax<rounded_log_softmax>},

@@ -5,8 +5,10 @@ import subprocess
 import warnings
 
 import numpy as np
+import onnx
 import pytest
-from files import arrays_of, assert_same_bits, shared_model
+from files import arrays_of, assert_same_bits, model_of, shared_model
+from onnx import helper
 
 import tensorquant as tq
 import tensorquant.onnx as tqo
@@ -45,9 +47,22 @@ def test_a_model_in_pieces_computes_what_it_does_whole(name):
         assert_same_bits(array, whole[output])
 
 
-def test_resnet20_has_the_bits_of_the_command_line(tmp_path):
+def of_the_command_line(tmp_path, model, inputs, override):
+    """The first output that the program saves of a model's file, for arrays by name."""
     if not PROGRAM.exists():
         pytest.skip("needs the program of scripts/test.sh cpp")
+    maps = tmp_path / "maps.json"
+    maps.write_text(override.to_json())
+    command = [PROGRAM, "evaluate", "--model", model, "--maps", maps]
+    command += ["--seed", str(override.seed), "--save-outputs", tmp_path / "out"]
+    for name, array in inputs.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        command += ["--input", f"{name}={tmp_path / name}.npy"]
+    subprocess.run(command, check=True, capture_output=True)
+    return np.load(tmp_path / "out" / "output_0.npy")
+
+
+def test_resnet20_has_the_bits_of_the_command_line(tmp_path):
     inside = {"product": "nearest,16,10", "accumulator": "nearest,24,10"}
     override = tq.Override(
         weights="nearest,8,6",
@@ -55,20 +70,29 @@ def test_resnet20_has_the_bits_of_the_command_line(tmp_path):
         intrinsic={"conv": inside, "linear": inside, "Add": {"accumulator": "stochastic,12,3"}},
         seed=3,
     )
-    maps = tmp_path / "maps.json"
-    maps.write_text(override.to_json())
     model, inputs, folder = load("resnet20_legacy")
     tqo.quantize_model(model, maps=override)
-    (name, x), (y,) = *inputs.items(), model.run(inputs).values()
-    command = [
-        PROGRAM,
-        "evaluate",
-        "--model",
-        folder / "model.onnx",
-        "--input",
-        f"{name}={folder}/input_0.npy",
-    ]
-    command += ["--maps", maps, "--seed", "3", "--save-outputs", tmp_path / "out"]
-    subprocess.run(command, check=True, capture_output=True)
-    assert x.shape[0] > 0
-    assert_same_bits(y, np.load(tmp_path / "out" / "output_0.npy"))
+    (y,) = model.run(inputs).values()
+    assert len(y) > 0
+    assert_same_bits(y, of_the_command_line(tmp_path, folder / "model.onnx", inputs, override))
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+@pytest.mark.parametrize(
+    "alpha, beta, shape", [(1.5, -0.7, (4,)), (1.0, 2.0, (4,)), (1.0, 1.0, (3, 1))]
+)
+def test_a_gemm_with_factors_has_the_random_bits_of_the_command_line(
+    alpha, beta, shape, turned, tmp_path
+):
+    rng = np.random.default_rng(9)
+    x, w, c = (rng.standard_normal(s).astype(np.float32) for s in ((3, 5), (5, 4), shape))
+    attributes = {"alpha": alpha, "beta": beta, "transB": turned}
+    node = helper.make_node("Gemm", ["x", "w", "c"], ["y"], "fc", **attributes)
+    held = {"w": np.ascontiguousarray(w.T) if turned else w, "c": c}
+    file = model_of([node], {"x": [3, 5]}, ["y"], held)
+    onnx.save(file, tmp_path / "net.onnx")
+    random = "stochastic,9,4"
+    override = tq.Override(weights=random, intrinsic={"fc": random}, seed=5)
+    y = tqo.quantize_model(tqo.load(file), maps=override).run(x)["y"]
+    expected = of_the_command_line(tmp_path, tmp_path / "net.onnx", {"x": x}, override)
+    assert_same_bits(y, expected)

@@ -44,6 +44,8 @@ def model_of(nodes, inputs, outputs, constants=None, opset=OPSET, functions=(), 
 def run_plain(model, inputs):
     """What ONNX Runtime itself computes, as the file says: the outputs by name."""
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong is raised
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     data = model if isinstance(model, bytes) else model.SerializeToString()
     session = onnxruntime.InferenceSession(data, options)

@@ -11,13 +11,13 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 pytest.importorskip("qonnx", reason="qonnx is not installed")
 
-from onnx import helper, numpy_helper  # noqa: E402
-from qonnx.core.modelwrapper import ModelWrapper  # noqa: E402
-from qonnx.core.onnx_exec import execute_onnx  # noqa: E402
-from qonnx.transformation.infer_shapes import InferShapes  # noqa: E402
+from onnx import helper, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 
-import tensorquant as tq  # noqa: E402
-import tensorquant.onnx as tqo  # noqa: E402
+import tensorquant as tq
+import tensorquant.onnx as tqo
 
 PROGRAM = pathlib.Path(__file__).resolve().parents[3] / "build" / "release" / "bin" / "tensorquant"
 DOMAIN = "qonnx.custom_op.general"

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from node_models import Model, T, f32, helper, nearest, np, run_tests
 
+
 def quotient(x, scale):
     return Fraction(float(nearest(Fraction(float(x)) / Fraction(float(scale)))))
 
@@ -289,6 +290,53 @@ def test_float_quant(program):
                 for v in x
             ],
         )
+    model.check(program)
+
+
+def small_float_by(rounds, x, exponent_bits, bits, bias, largest):
+    """x rounded to a multiple of the step of its binade, then saturated."""
+    exponent = 1 - bias
+    while abs(x) >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    step = Fraction(2) ** (exponent - bits)
+    return min(max(rounds(x / step) * step, -largest), largest)
+
+
+def test_float_quant_in_every_mode_and_with_scales(program):
+    rng = np.random.default_rng(8)
+    x = (rng.standard_normal(300) * 2.0 ** rng.integers(-9, 9, 300)).astype(f32)
+    x = np.concatenate([x, np.round(x * 8) / 8])  # values and ties
+    for mode, rounds in ROUNDINGS.items():
+        model = Model(17)
+        model.input("x", x)
+        for exponent_bits, bits, bias, largest in (
+            (4, 3, 7, 448),
+            (5, 2, 15, 57344),
+            (3, 0, 2, 16),
+        ):
+            for scale in (f32(1), f32(0.37)):
+                numbers = (scale, exponent_bits, bits, bias, largest)
+                names = [model.constant(f32(v), T.FLOAT) for v in numbers]
+                settings = {"rounding_mode": mode, "saturation": 1, "has_inf": 0, "has_nan": 0}
+                y = model.node("FloatQuant", ["x", *names], "qonnx.custom_op.general", **settings)
+                codes = [small_float_by(rounds, quotient(v, scale), *numbers[1:]) for v in x]
+                model.expect(y, [nearest(c * Fraction(float(scale))) for c in codes])
+        model.check(program)
+
+
+def test_trunc_in_every_mode(program):
+    model = Model(17)
+    codes = np.arange(-130, 131)
+    model.input("x", f32(codes * 0.25))
+    s, none, eight, five, out = (model.constant(v, T.FLOAT) for v in (0.25, 0.0, 8.0, 5.0, 2.0))
+    for mode, rounds in ROUNDINGS.items():
+        cut = [rounds(Fraction(int(code), 8)) for code in codes]
+        general, brevitas = "qonnx.custom_op.general", "onnx.brevitas"
+        y = model.node("Trunc", ["x", s, none, eight, five], general, rounding_mode=mode)
+        model.expect(y, [c * 0.25 for c in cut])
+        y = model.node("Trunc", ["x", s, none, eight, out, five], brevitas, rounding_mode=mode)
+        # Of the value 3 bits less, within 5 bits.
+        model.expect(y, [min(max(c, -16), 15) * 2.0 for c in cut])
     model.check(program)
 
 

@@ -22,6 +22,7 @@
 #include "tensorquant/onnx/export/export_model.h"
 #include "tensorquant/onnx/export/kept_maps.h"
 #include "tensorquant/onnx/graph/flat_model.h"
+#include "tensorquant/onnx/graph/fold_batch_norms.h"
 #include "tensorquant/onnx/graph/graph.h"
 #include "tensorquant/onnx/names/axes.h"
 #include "tensorquant/onnx/names/layers.h"
@@ -47,8 +48,9 @@ struct OnnxLayer {
 
 struct OnnxFile {
   std::vector<OnnxLayer> layers;
-  std::string flat;  // the model's bytes
-  std::string maps;  // of its metadata, as JSON; empty: it has none
+  std::string flat;                           // the model's bytes
+  std::string maps;                           // of its metadata, as JSON; empty: it has none
+  std::vector<std::string> left_batch_norms;  // that could not be folded
 };
 
 std::string name_of(const onnx::Graph& graph, onnx::ValueId id) {
@@ -102,10 +104,11 @@ class Teller {
   std::unordered_map<const onnx::Node*, int> places_;
 };
 
-OnnxFile file_of(onnx::ModelProto model, const std::string& source) {
+OnnxFile file_of(onnx::ModelProto model, const std::string& source, bool fold_batch_norm) {
   const std::int64_t ir_version = model.ir_version;
   OnnxFile file;
   if (const auto maps = onnx::take_maps(model, source)) file.maps = maps->to_json();
+  if (fold_batch_norm) file.left_batch_norms = onnx::fold_batch_norms(model).left;
   const onnx::Graph graph = onnx::make_graph(std::move(model), source);
   const Teller teller(graph);
   for (const onnx::Layer& layer : onnx::layers_of(graph)) file.layers.push_back(teller.tell(layer));
@@ -152,20 +155,22 @@ void bind_onnx(nb::module_& module) {
           "flat",
           [](const OnnxFile& file) { return nb::bytes(file.flat.data(), file.flat.size()); },
           "The model without functions, as protobuf; all constants are initializers.")
+      .def_ro("left_batch_norms", &OnnxFile::left_batch_norms,
+              "The names of batch normalizations that could not be folded.")
       .def_ro("maps", &OnnxFile::maps, "Those of its metadata, as JSON; empty: it has none.");
   module.def(
       "read_onnx",
-      [](const std::filesystem::path& path) {
-        return file_of(onnx::read_model(path), path.string());
+      [](const std::filesystem::path& path, bool fold_batch_norm) {
+        return file_of(onnx::read_model(path), path.string(), fold_batch_norm);
       },
-      "path"_a, nb::call_guard<nb::gil_scoped_release>());
+      "path"_a, "fold_batch_norm"_a, nb::call_guard<nb::gil_scoped_release>());
   module.def(
       "parse_onnx",
-      [](const nb::bytes& file, const std::string& source) {
+      [](const nb::bytes& file, const std::string& source, bool fold_batch_norm) {
         const auto* begin = static_cast<const std::byte*>(file.data());
-        return file_of(onnx::parse_model({begin, file.size()}, source), source);
+        return file_of(onnx::parse_model({begin, file.size()}, source), source, fold_batch_norm);
       },
-      "file"_a, "source"_a);
+      "file"_a, "source"_a, "fold_batch_norm"_a);
   module.def(
       "export_onnx",
       [](const nb::bytes& file, const std::string& path, const Maps& maps, std::uint64_t seed,

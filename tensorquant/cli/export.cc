@@ -10,6 +10,7 @@
 #include "tensorquant/cli/model_options.h"
 #include "tensorquant/onnx/export/export_model.h"
 #include "tensorquant/onnx/export/kept_maps.h"
+#include "tensorquant/onnx/graph/fold_batch_norms.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -20,7 +21,7 @@ struct ExportCommand {
   std::string model, output, dialect = "qdq", reader;
   MapOptions maps;
   std::uint64_t seed = 0;
-  bool keep_weights = false, maps_in_metadata = false, opaque = false;
+  bool keep_weights = false, maps_in_metadata = false, opaque = false, fold_batch_norm = false;
 };
 
 const std::map<std::string, onnx::Dialect> kDialects = {{"qdq", onnx::Dialect::qdq},
@@ -29,10 +30,20 @@ const std::map<std::string, onnx::Dialect> kDialects = {{"qdq", onnx::Dialect::q
 const std::map<std::string, Reader> kReaders = {
     {"", Reader::any}, {"hls4ml", Reader::hls4ml}, {"finn", Reader::finn}};
 
+void tell(const onnx::FoldedBatchNorms& norms) {
+  if (norms.folded.empty() && norms.left.empty()) return note("there are no batch normalizations");
+  std::string left;
+  for (const std::string& name : norms.left)
+    left += (left.empty() ? "" : ", ") + ("'" + name + "'");
+  note("batch normalizations in the weights before them: " + std::to_string(norms.folded.size()) +
+       (left.empty() ? "" : "; these stay: " + left));
+}
+
 void export_file(const ExportCommand& command) {
   onnx::ModelProto model = onnx::read_model(command.model);
   const std::optional<Override> kept = onnx::take_maps(model, command.model);
   const Override maps = maps_of_file(command.maps, command.seed, kept, command.model);
+  if (command.fold_batch_norm) tell(onnx::fold_batch_norms(model));
   const std::int64_t ir_version = model.ir_version;
   const onnx::Metadata metadata = std::move(model.metadata);
   const onnx::Graph graph = onnx::make_graph(std::move(model), command.model);
@@ -78,6 +89,10 @@ void add_export(CLI::App& app) {
   command->add_flag("--opaque", options->opaque,
                     "Write what the form cannot say of outputs as nodes that tensorquant alone "
                     "reads: random rounding, scales found in the numbers, your own quantizers");
+  command->add_flag(
+      "--fold-batch-norm", options->fold_batch_norm,
+      "First put batch normalizations into the weights and biases of the convolutions "
+      "and products before them, in float64");
   command->add_option("--for", options->reader, "hls4ml or finn: warn of what it does not take")
       ->check(CLI::IsMember({"hls4ml", "finn"}));
   add_seed(*command, options->seed);

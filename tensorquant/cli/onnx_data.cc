@@ -402,6 +402,43 @@ void OnnxDataOptions::add_to(CLI::App& command) {
   images.add_to(command);
 }
 
+namespace {
+
+template <class Options, class F>
+void visit_options(Options& options, F&& f) {
+  f("input", options.inputs);
+  f("random", options.random);
+  f("labels", options.labels);
+  f("dim", options.dims);
+  f("layout", options.images.layout);
+  f("mean", options.images.mean);
+  f("deviation", options.images.deviation);
+  f("scale", options.images.scale);
+}
+
+}  // namespace
+
+nlohmann::ordered_json OnnxDataOptions::told() const {
+  nlohmann::ordered_json left_out, told = nlohmann::ordered_json::object();
+  const OnnxDataOptions plain;
+  visit_options(plain, [&](const char* name, const auto& value) { left_out[name] = value; });
+  visit_options(*this, [&](const char* name, const auto& value) {
+    if (left_out[name] != value) told[name] = value;
+  });
+  return told;
+}
+
+void OnnxDataOptions::take_over(const nlohmann::ordered_json& told,
+                                const std::function<bool(const char*)>& is_given) {
+  const bool has_source = is_given("--data") || is_given("--input") || is_given("--random");
+  visit_options(*this, [&](const std::string& name, auto& value) {
+    const bool is_source = name == "input" || name == "random";
+    if (!told.contains(name) || is_given(("--" + name).c_str()) || (is_source && has_source))
+      return;
+    told.at(name).get_to(value);
+  });
+}
+
 OnnxData OnnxDataOptions::read(const OnnxModel& model, const Given& given) const {
   return OnnxDataReader(*this, model, given).read();
 }

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,6 +64,13 @@ struct OnnxDataOptions {
   // Notes go to stderr. Faults that the files have are Errors, those of the command line
   // CLI::ValidationError.
   OnnxData read(const OnnxModel& model, const Given& given) const;
+
+  // What was given, by the options' names.
+  nlohmann::ordered_json told() const;
+  // Takes what another run told, but for options that `is_given` says stand on this command line;
+  // where one of these says what the model is run on, --data among them, it alone does.
+  void take_over(const nlohmann::ordered_json& told,
+                 const std::function<bool(const char*)>& is_given);
 
   std::vector<std::string> inputs;  // NAME=FILE
   std::vector<std::string> dims;    // NAME=SIZE

@@ -112,9 +112,13 @@ void TrainCommand::take_over(const Settings& settings) {
     take_over(settings, "batch_size", options_.training.batch_size);
     take_over(settings, "learning_rate", options_.training.learning_rate);
     take_over(settings, "limit", options_.data.limit);
+    if (settings.contains("names")) take_over(settings, "names", options_.names.names);
     // These may change: a run may go on for longer, with data and threads of another place.
     if (!given("--epochs")) options_.training.epochs = settings.at("epochs");
-    if (!given("--data")) options_.data.path = settings.at("data");
+    if (!given("--data") && !given("--input") && !given("--random")) {
+      options_.data.path = settings.at("data");
+    }
+    options_.onnx.take_over(settings, [this](const char* option) { return given(option); });
     if (!given("--threads")) options_.threads.threads = settings.at("threads");
     Override stored = maps_from(settings);
     stored.strict = options_.maps.strict;
@@ -187,18 +191,23 @@ Subject TrainCommand::onnx_file() {
 }
 
 Settings TrainCommand::settings(const Subject& subject) const {
-  return {{"model", options_.model},
-          {"data", options_.data.path},
-          {"images", subject.images},
-          {"fingerprint", subject.fingerprint},
-          {"limit", options_.data.limit},
-          {"initial", options_.initial},
-          {"maps", to_json(maps_)},
-          {"seed", options_.training.seed},
-          {"epochs", options_.training.epochs},
-          {"batch_size", options_.training.batch_size},
-          {"learning_rate", options_.training.learning_rate},
-          {"threads", options_.threads.threads}};
+  Settings settings = {{"model", options_.model},
+                       {"data", options_.data.path},
+                       {"images", subject.images},
+                       {"fingerprint", subject.fingerprint},
+                       {"limit", options_.data.limit},
+                       {"initial", options_.initial},
+                       {"maps", to_json(maps_)},
+                       {"seed", options_.training.seed},
+                       {"epochs", options_.training.epochs},
+                       {"batch_size", options_.training.batch_size},
+                       {"learning_rate", options_.training.learning_rate},
+                       {"threads", options_.threads.threads}};
+  if (is_onnx_file(options_.model)) {
+    settings["names"] = options_.names.names;
+    settings.update(options_.onnx.told());
+  }
+  return settings;
 }
 
 void TrainCommand::run() {

@@ -19,7 +19,8 @@
 namespace tensorquant::cli {
 
 // What the run was asked to do, as it stands in both files: model, data, images, fingerprint, maps,
-// seed, batch_size, learning_rate, epochs, initial, threads.
+// seed, batch_size, learning_rate, epochs, initial, threads; of an ONNX file also names and the
+// options that say what it is run on.
 using Settings = nlohmann::ordered_json;
 
 std::filesystem::path state_path(const std::filesystem::path& checkpoint);

@@ -29,6 +29,7 @@ struct Parameter {
   std::string name;
   std::size_t place = 0;  // among the inputs
   at::Tensor value;
+  bool is_turned = false;  // the transpose of what the node reads
 };
 
 // What rules hit of a node's outputs: the first, or all.
@@ -69,7 +70,9 @@ struct OperatorImpl : torch::nn::Cloneable<OperatorImpl> {
   }
 
   Tensors with_parameters(Tensors inputs) const {
-    for (const Parameter& parameter : parameters_of_node) inputs[parameter.place] = parameter.value;
+    for (const Parameter& parameter : parameters_of_node) {
+      inputs[parameter.place] = parameter.is_turned ? parameter.value.t() : parameter.value;
+    }
     return inputs;
   }
 
@@ -397,18 +400,27 @@ BuiltLayer build_twin(const NodeView& node, const onnx::Layer& layer, const at::
   return {};
 }
 
-TensorAxes weight_axes_of(const onnx::Layer& layer) {
+// Matrices whose outputs are columns are held with rows for these, as libtorch's layers do.
+bool is_held_turned(const NodeView& node, const onnx::Layer& layer) {
+  return !layer.weights.empty() && onnx::weight_axes(layer, 0).is_turned &&
+         node.constant(layer.weight_inputs[0]).dim() == 2;
+}
+
+TensorAxes weight_axes_of(const onnx::Layer& layer, bool is_turned) {
   if (layer.weights.empty()) return {};
+  if (is_turned) return {0, 1};
   const onnx::WeightAxes axes = onnx::weight_axes(layer, 0);
   return {axes.channel, axes.reduction};
 }
 
-std::vector<Parameter> parameters_of(const NodeView& node, const onnx::Layer& layer,
+std::vector<Parameter> parameters_of(const NodeView& node, const onnx::Layer& layer, bool is_turned,
                                      const at::Tensor& bias, std::size_t bias_place) {
   std::vector<Parameter> parameters;
   for (std::size_t i = 0; i < layer.weights.size(); ++i) {
     const std::size_t place = layer.weight_inputs[i];
-    parameters.push_back({weight_name(node.op_type(), place), place, node.constant(place)});
+    const at::Tensor weight = node.constant(place);
+    parameters.push_back({weight_name(node.op_type(), place), place,
+                          is_turned ? weight.t().contiguous() : weight, is_turned});
   }
   if (bias.defined()) parameters.push_back({"bias", bias_place, bias});
   return parameters;
@@ -461,13 +473,17 @@ BuiltLayer build_layer(const NodeView& node, const onnx::Layer& layer, const Fun
     };
   }
   if (scales != nullptr) all = with_integer_sums(node, function, all, *scales);
-  auto module = std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node),
-                                                parameters_of(node, layer, bias, bias_place),
-                                                weight_axes_of(layer), onnx::output_axis(layer));
-  return {module, [module, adds_behind](Tensors in) {
+  const bool is_turned = is_held_turned(node, layer);
+  auto module =
+      std::make_shared<OperatorLayer>(node.op_type(), all, rounded, selects_numbers(node),
+                                      parameters_of(node, layer, is_turned, bias, bias_place),
+                                      weight_axes_of(layer, is_turned), onnx::output_axis(layer));
+  return {module,
+          [module, adds_behind](Tensors in) {
             if (adds_behind) in.emplace_back();
             return module->forward(std::move(in)).tensors;
-          }};
+          },
+          is_turned};
 }
 
 }  // namespace onnx_torch

@@ -259,12 +259,9 @@ class OnnxModelBuilder {
   }
 
   void make_layer(const onnx::Layer& layer, const NodeView& view, Step& step) {
+    for (const ValueId weight : layer.weights) parameter_of(weight, "weight");
     const at::Tensor bias =
-        layer.bias == kNoValue ? at::Tensor() : plan_->constants[slot_of(layer.bias)];
-    if (layer.bias != kNoValue && !bias.defined()) {
-      throw Error("its bias '" + shortened(graph_.values[slot_of(layer.bias)].name, 80) +
-                  "' cannot be computed before the model runs");
-    }
+        layer.bias == kNoValue ? at::Tensor() : parameter_of(layer.bias, "bias");
     const bool is_exact = layer.has_integer_factors && options_.sums == Sums::exact;
     const onnx_torch::FactorScales scales =
         is_exact ? scales_of(*layer.node) : onnx_torch::FactorScales{};
@@ -293,6 +290,16 @@ class OnnxModelBuilder {
                      ? layer.bias_input
                      : static_cast<std::size_t>(found - reader.inputs.begin()));
     }
+  }
+
+  const at::Tensor& parameter_of(ValueId id, const char* role) const {
+    const at::Tensor& found = plan_->constants[slot_of(id)];
+    if (!found.defined()) {
+      throw Error(std::string("its ") + role + " '" +
+                  shortened(graph_.values[slot_of(id)].name, 80) +
+                  "' cannot be computed before the model runs");
+    }
+    return found;
   }
 
   void add_source(const onnx::Layer& layer, const std::string& number, const std::string& role,

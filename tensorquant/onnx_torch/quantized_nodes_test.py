@@ -5,31 +5,10 @@
 Needs the package onnx to write models with; is skipped without it.
 """
 
-import json
 import math
-import pathlib
-import subprocess
-import sys
-import tempfile
 from fractions import Fraction
 
-try:
-    import numpy as np
-    from onnx import TensorProto as T
-    from onnx import helper
-except ImportError as error:
-    print(error, "- nothing to write models with")
-    sys.exit(77)
-
-f32 = np.float32
-
-
-def nearest(x, of=f32):
-    """The number of a type nearest to a fraction, ties to even."""
-    guess = of(float(x))
-    around = [np.nextafter(guess, of(-np.inf)), guess, np.nextafter(guess, of(np.inf))]
-    bits = {4: np.int32, 2: np.int16}[guess.itemsize]
-    return min(around, key=lambda y: (abs(Fraction(float(y)) - x), int(y.view(bits)) & 1))
+from node_models import Model, T, f32, helper, nearest, np, run_tests
 
 
 def quotient(x, scale):
@@ -62,65 +41,6 @@ def small_float(x, values, beyond):
     best = min(range(len(wide)), key=lambda i: (abs(wide[i] - size), i & 1))
     y = beyond if best == len(values) else float(values[best])
     return math.copysign(y, x)
-
-
-class Model:
-    """Nodes that all read inputs of the model or constants; each has one output to compare."""
-
-    def __init__(self, opset):
-        self.opset, self.nodes, self.constants, self.inputs = opset, [], [], {}
-        self.outputs, self.expected = [], []
-
-    def constant(self, value, kind):
-        name = f"c{len(self.constants)}"
-        array = np.asarray(value)
-        self.constants.append(helper.make_tensor(name, kind, array.shape, array.ravel().tolist()))
-        return name
-
-    def input(self, name, array):
-        self.inputs[name] = array
-        return name
-
-    def node(self, kind, inputs, domain="", **attributes):
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], domain=domain, **attributes))
-        return name
-
-    def expect(self, name, values):
-        """As float32, for not every type can be written into a file."""
-        self.outputs.append(self.node("Cast", [name], to=T.FLOAT))
-        self.expected.append(np.asarray(values))
-
-    def check(self, program, maps=()):
-        with tempfile.TemporaryDirectory() as folder:
-            here = pathlib.Path(folder)
-            ports = [
-                helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-                for n, a in self.inputs.items()
-            ]
-            results = [helper.make_empty_tensor_value_info(n) for n in self.outputs]
-            graph = helper.make_graph(self.nodes, "g", ports, results, self.constants)
-            domains = [("", self.opset), ("qonnx.custom_op.general", 1), ("onnx.brevitas", 2)]
-            model = helper.make_model(
-                graph, opset_imports=[helper.make_opsetid(*d) for d in domains], ir_version=10
-            )
-            (here / "m.onnx").write_bytes(model.SerializeToString())
-            command = [program, "evaluate", "--model", here / "m.onnx", "--save-outputs", here]
-            for name, array in self.inputs.items():
-                np.save(here / f"{name}.npy", array)
-                command += ["--input", f"{name}={here / name}.npy"]
-            run = subprocess.run(
-                [*command, *maps, "--json"], capture_output=True, text=True, check=False
-            )
-            assert run.returncode == 0, run.stderr
-            for i, expected in enumerate(self.expected):
-                found = np.load(here / f"output_{i}.npy")
-                same = (found == expected) | (np.isnan(found) & np.isnan(expected))
-                where = np.argwhere(~same)[:3].tolist()
-                cast = next(n for n in self.nodes if self.outputs[i] in n.output)
-                node = next(n for n in self.nodes if cast.input[0] in n.output)
-                assert same.all(), f"{node}: at {where}: {found[~same][:3]}, {expected[~same][:3]}"
-            return json.loads(run.stdout)
 
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30]
@@ -373,6 +293,53 @@ def test_float_quant(program):
     model.check(program)
 
 
+def small_float_by(rounds, x, exponent_bits, bits, bias, largest):
+    """x rounded to a multiple of the step of its binade, then saturated."""
+    exponent = 1 - bias
+    while abs(x) >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    step = Fraction(2) ** (exponent - bits)
+    return min(max(rounds(x / step) * step, -largest), largest)
+
+
+def test_float_quant_in_every_mode_and_with_scales(program):
+    rng = np.random.default_rng(8)
+    x = (rng.standard_normal(300) * 2.0 ** rng.integers(-9, 9, 300)).astype(f32)
+    x = np.concatenate([x, np.round(x * 8) / 8])  # values and ties
+    for mode, rounds in ROUNDINGS.items():
+        model = Model(17)
+        model.input("x", x)
+        for exponent_bits, bits, bias, largest in (
+            (4, 3, 7, 448),
+            (5, 2, 15, 57344),
+            (3, 0, 2, 16),
+        ):
+            for scale in (f32(1), f32(0.37)):
+                numbers = (scale, exponent_bits, bits, bias, largest)
+                names = [model.constant(f32(v), T.FLOAT) for v in numbers]
+                settings = {"rounding_mode": mode, "saturation": 1, "has_inf": 0, "has_nan": 0}
+                y = model.node("FloatQuant", ["x", *names], "qonnx.custom_op.general", **settings)
+                codes = [small_float_by(rounds, quotient(v, scale), *numbers[1:]) for v in x]
+                model.expect(y, [nearest(c * Fraction(float(scale))) for c in codes])
+        model.check(program)
+
+
+def test_trunc_in_every_mode(program):
+    model = Model(17)
+    codes = np.arange(-130, 131)
+    model.input("x", f32(codes * 0.25))
+    s, none, eight, five, out = (model.constant(v, T.FLOAT) for v in (0.25, 0.0, 8.0, 5.0, 2.0))
+    for mode, rounds in ROUNDINGS.items():
+        cut = [rounds(Fraction(int(code), 8)) for code in codes]
+        general, brevitas = "qonnx.custom_op.general", "onnx.brevitas"
+        y = model.node("Trunc", ["x", s, none, eight, five], general, rounding_mode=mode)
+        model.expect(y, [c * 0.25 for c in cut])
+        y = model.node("Trunc", ["x", s, none, eight, out, five], brevitas, rounding_mode=mode)
+        # Of the value 3 bits less, within 5 bits.
+        model.expect(y, [min(max(c, -16), 15) * 2.0 for c in cut])
+    model.check(program)
+
+
 def test_exact_sums(program):
     """A product of integers: scaled and biased in float64, rounded once."""
     model = Model(17)
@@ -390,42 +357,6 @@ def test_exact_sums(program):
     model.expect(model.node("Gemm", [x, y, c]), expected)
     report = model.check(program)
     assert report["sums"] == "exact" and len(report["exact_layers"]) == 1, report
-
-
-def add_gemm(model, rng, constants):
-    """A Gemm of small integers with factors of eighths, whose sums are exact in float32."""
-    m, k, n = (int(size) for size in rng.integers(1, 6, 3))
-    alpha, beta = (float(rng.choice([1, 1, -1, 0, 2, 0.5, -1.25, 3.375])) for _ in range(2))
-    turns = {"transA": int(rng.integers(2)), "transB": int(rng.integers(2))}
-    a, b = rng.integers(-9, 10, (m, k)), rng.integers(-9, 10, (k, n))
-    shapes = [None, (), (1,), (n,), (1, 1), (m, 1), (1, n), (m, n)]
-    shape = shapes[rng.integers(len(shapes))]
-    c = None if shape is None else rng.integers(-9, 10, shape)
-    names = []
-    for name, array, turn in (("a", a, "transA"), ("b", b, "transB"), ("c", c, None)):
-        if array is None:
-            continue
-        array = f32(array.T if turn and turns[turn] else array)
-        is_constant = name in constants and rng.integers(4) > 0
-        port = f"{name}_{len(model.nodes)}"
-        names.append(model.constant(array, T.FLOAT) if is_constant else model.input(port, array))
-    product = [[sum(Fraction(int(x * y)) for x, y in zip(row, col)) for col in b.T] for row in a]
-    added = np.broadcast_to(0 if c is None else c, (m, n))
-    expected = [
-        [float(Fraction(alpha) * p + Fraction(beta) * int(q)) for p, q in zip(row, more)]
-        for row, more in zip(product, added)
-    ]
-    model.expect(model.node("Gemm", names, alpha=alpha, beta=beta, **turns), f32(expected))
-
-
-def test_products_with_factors_and_biases_of_every_shape(program):
-    rng = np.random.default_rng(11)
-    for constants in ("", "a", "bc", "abc"):
-        model = Model(13)
-        model.input("aside", f32([1, 2, 3, 4, 5, 6, 7]))  # another number of rows: one run of all
-        for _ in range(150):
-            add_gemm(model, rng, constants)
-        model.check(program)
 
 
 def test_the_range_of_a_tensor_and_zero(program):
@@ -473,7 +404,4 @@ def test_a_rule_quantizes_the_end_of_the_chain(program):
 
 
 if __name__ == "__main__":
-    for name, test in list(globals().items()):
-        if name.startswith("test_"):
-            test(sys.argv[1])
-            print("ok", name)
+    run_tests(globals())

@@ -40,9 +40,79 @@ RoundedFunction round_gelu(const NodeView& node) {
              : round_unary<tensorquant::Function::gelu>(node);
 }
 
+// alpha A B + beta C: the sum of products, times alpha, plus beta C, which is computed in float. A
+// row is the bias of a linear layer where nothing stands between.
+RoundedFunction round_gemm(const NodeView& node) {
+  const double alpha = node.number("alpha", 1), beta = node.number("beta", 1);
+  const bool turns_a = node.integer("transA", 0) != 0, turns_b = node.integer("transB", 0) != 0;
+  return [=](const LayerArithmetic& layer, const Tensors& in) {
+    const at::Tensor a = turns_a ? in[0].t() : in[0], weight = turns_b ? in[1] : in[1].t();
+    const bool adds = in.size() > 2 && in[2].defined();
+    const at::Tensor c = adds && beta != 1 ? in[2] * beta : adds ? in[2] : at::Tensor();
+    const bool is_row =
+        adds && c.dim() > 0 && c.size(-1) == c.numel() && c.numel() == weight.size(0);
+    if (alpha == 1 && (is_row || !adds)) {
+      return rounded_linear(layer, a, weight, adds ? c.reshape({-1}) : c);
+    }
+    at::Tensor y = rounded_linear(layer, a, weight, {});
+    if (alpha != 1) y = rounded_scale(layer.operation(1), y, alpha);
+    return adds ? rounded_add(layer.operation(alpha != 1 ? 2 : 1), y, c) : y;
+  };
+}
+
 RoundedFunction round_leaky_relu(const NodeView& node) {
   return [slope = node.number("alpha", 0.01)](const LayerArithmetic& layer, const Tensors& in) {
     return rounded_leaky_relu(layer, in[0], slope);
+  };
+}
+
+RoundedFunction round_hard_sigmoid(const NodeView& node) {
+  const bool is_usual =
+      static_cast<float>(node.number("alpha", 0.2)) == 1 / 6.0F && node.number("beta", 0.5) == 0.5;
+  return is_usual ? round_unary<tensorquant::Function::hardsigmoid>(node) : RoundedFunction();
+}
+
+RoundedFunction round_prelu(const NodeView&) {
+  return [](const LayerArithmetic& layer, const Tensors& in) {
+    const at::Tensor product = rounded_multiply(layer, in[0], in[1]);
+    return at::where(in[0] > 0, in[0], product).contiguous();
+  };
+}
+
+// Operand by operand.
+RoundedFunction round_sum(const NodeView&) {
+  return [](const LayerArithmetic& layer, const Tensors& in) {
+    at::Tensor sum = in[0];
+    for (std::size_t i = 1; i < in.size(); ++i) {
+      sum = rounded_add(layer.operation(static_cast<int>(i) - 1), sum, in[i]);
+    }
+    return sum;
+  };
+}
+
+// Roots are rounded once; powers are products one after the other.
+at::Tensor rounded_power(const LayerArithmetic& layer, const at::Tensor& x, double exponent) {
+  using tensorquant::Function;
+  static const std::map<double, Function> roots = {
+      {0.5, Function::sqrt}, {-0.5, Function::rsqrt}, {-1, Function::reciprocal}};
+  if (const auto root = roots.find(exponent); root != roots.end()) {
+    return rounded_function(layer, root->second, x);
+  }
+  if (exponent != 1 && exponent != 2 && exponent != 3 && exponent != 4) {
+    throw Error("its arithmetic cannot be rounded: only powers of 1 to 4, -1, 0.5 and -0.5 can be");
+  }
+  at::Tensor y = x;
+  for (int i = 1; i < exponent; ++i) y = rounded_multiply(layer.operation(i - 1), y, x);
+  return y;
+}
+
+RoundedFunction round_pow(const NodeView&) {
+  return [](const LayerArithmetic& layer, const Tensors& in) {
+    if (in[1].numel() != 1) {
+      throw Error("its arithmetic cannot be rounded: its exponents are several");
+    }
+    const at::Tensor x = in[1].dim() > in[0].dim() ? at::broadcast_tensors(in)[0] : in[0];
+    return rounded_power(layer, x, in[1].item<double>());
   };
 }
 
@@ -71,6 +141,24 @@ RoundedFunction round_layer_norm(const NodeView& node) {
   };
 }
 
+RoundedFunction round_rms_norm(const NodeView& node) {
+  return [epsilon = node.number("epsilon", 1e-5), told = node.integer("axis", -1)](
+             const LayerArithmetic& layer, const Tensors& in) {
+    const auto axis = static_cast<std::size_t>(axis_of(told, in[0].dim()));
+    const at::IntArrayRef sizes = in[0].sizes().slice(axis);
+    return rounded_rms_norm(layer, in[0], sizes, in[1].expand(sizes), epsilon);
+  };
+}
+
+// Before operator set 21 scale and B have a number for each group.
+RoundedFunction round_group_norm(const NodeView& node) {
+  if (node.version() < 21) return {};
+  return [epsilon = node.number("epsilon", 1e-5), groups = node.integer("num_groups", 1)](
+             const LayerArithmetic& layer, const Tensors& in) {
+    return rounded_group_norm(layer, in[0], groups, in[1], in[2], epsilon);
+  };
+}
+
 RoundedFunction round_instance_norm(const NodeView& node) {
   return [epsilon = node.number("epsilon", 1e-5)](const LayerArithmetic& layer, const Tensors& in) {
     return rounded_instance_norm(layer, in[0], in[1], in[2], epsilon);
@@ -86,16 +174,20 @@ RoundedFunction round_global_pool(const NodeView&) {
   };
 }
 
-// The axes are an input from operator set 18 on; none: all, or none to reduce.
-RoundedFunction round_mean(const NodeView& node) {
+using RoundedReduction = at::Tensor (*)(const LayerArithmetic&, const at::Tensor&, at::IntArrayRef,
+                                        bool);
+
+// The axes are an input from that operator set on; none: all, or none to reduce.
+template <RoundedReduction function, std::int64_t since>
+RoundedFunction round_reduction(const NodeView& node) {
   const IntegerList axes =
-      node.version() < 18 ? IntegerList(node.integers("axes")) : IntegerList(node, 1);
+      node.version() < since ? IntegerList(node.integers("axes")) : IntegerList(node, 1);
   const bool keeps = node.integer("keepdims", 1) != 0;
   const bool none_is_none = node.integer("noop_with_empty_axes", 0) != 0;
   return [=](const LayerArithmetic& layer, const Tensors& in) {
     const Integers places = axes.of(in);
     if (places.empty() && none_is_none) return in[0];
-    return rounded_mean(layer, in[0], places, keeps);
+    return function(layer, in[0], places, keeps);
   };
 }
 
@@ -110,18 +202,27 @@ const std::map<std::string_view, RoundedMaker>& rounded_makers() {
       {"Tanh", round_unary<tensorquant::Function::tanh>},
       {"Sigmoid", round_unary<sigmoid>},
       {"HardSwish", round_unary<hardswish>},
+      {"Softplus", round_unary<softplus>},
+      {"HardSigmoid", round_hard_sigmoid},
+      {"PRelu", round_prelu},
+      {"Pow", round_pow},
+      {"Sum", round_sum},
       {"Gelu", round_gelu},
       {"LeakyRelu", round_leaky_relu},
       {"Sub", round_binary<rounded_subtract>},
       {"Mul", round_binary<rounded_multiply>},
       {"Div", round_binary<rounded_divide>},
+      {"Gemm", round_gemm},
       {"MatMul", round_binary<rounded_matrix_product>},
       {"Softmax", round_softmax<rounded_softmax>},
       {"LogSoftmax", round_softmax<rounded_log_softmax>},
       {"LayerNormalization", round_layer_norm},
       {"InstanceNormalization", round_instance_norm},
+      {"GroupNormalization", round_group_norm},
+      {"RMSNormalization", round_rms_norm},
       {"GlobalAveragePool", round_global_pool},
-      {"ReduceMean", round_mean},
+      {"ReduceMean", round_reduction<rounded_mean, 18>},
+      {"ReduceSum", round_reduction<rounded_sum, 13>},
   };
   return all;
 }

@@ -113,6 +113,12 @@ TEST_F(RoundedNodes, RoundEachResultOnce) {
   expect(rounded("ReduceMean", {torch::tensor({{1.0F, 2.0F, 2.0F}, {3.0F, 3.0F, 4.0F}})},
                  {attribute("axes", std::vector<std::int64_t>{1}), attribute("keepdims", 0)}, 13),
          {53 / 32.0F, 85 / 32.0F});  // the sum of 10 saturates at 255 / 32
+  expect(rounded("ReduceSum", {torch::tensor({{1.0F, 2.0F, 2.0F}, {3.0F, 3.0F, 4.0F}})},
+                 {attribute("axes", std::vector<std::int64_t>{1})}, 11),
+         {5.0F, 255 / 32.0F});
+  expect(rounded("Sum", {a, b, a}), {5.0F, 138 / 32.0F, 1.0F});  // 2.3 is 74 / 32
+  expect(rounded("Pow", {b, torch::tensor(2.0F)}), {127 / 32.0F, 3 / 32.0F, 127 / 32.0F});
+  expect(rounded("PRelu", {a, torch::tensor({0.3F})}), {1.0F, 2.0F, -29 / 32.0F});
 }
 
 TEST_F(RoundedNodes, MultiplyTheMatricesOfABatch) {
@@ -129,6 +135,8 @@ TEST_F(RoundedNodes, AreRefusedWhereTheyAreNotCovered) {
   EXPECT_TRUE(at::equal(rounded("Max", {x, -x}), x.abs()));
   EXPECT_THROW(rounded("Elu", {x}), Error);
   EXPECT_THROW(rounded("Sin", {x}), Error);
+  EXPECT_THROW(rounded("HardSigmoid", {x}), Error);  // alpha is 0.2
+  EXPECT_THROW(rounded("Pow", {x, torch::tensor(1.5F)}), Error);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 from array_files import read_npy, write_npy
-from onnx_files import BOOL, FLOAT16, integer, model, node, tensor, value
+from onnx_files import BOOL, FLOAT16, block, integer, model, node, number, tensor, value, varint
 
 PROGRAM = None
 
@@ -145,6 +145,27 @@ class OnnxFiles(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertIn("warning: 'fc': hls4ml rounds ties to even, or downwards, not as 'nearest,8,4'", done.stderr)
 
+    def test_batch_normalizations_are_put_into_the_weights_before_them(self):
+        norm = {"gamma": [4, -3], "beta": [10, 20], "mean": [1, -1], "variance": [3.75, 0.75]}
+        epsilon = block(1, "epsilon") + varint(2 << 3 | 5) + struct.pack("<f", 0.25) + number(20, 1)
+        nodes = [
+            node("Gemm", ["x", "fc.weight"], ["p"], "fc"),
+            node("BatchNormalization", ["p", *norm], ["n"], "bn", attributes=[epsilon]),
+            node("BatchNormalization", ["n", *norm], ["y"], "second", attributes=[epsilon]),
+        ]
+        tensors = [tensor("fc.weight", [2, 2], [1, 2, 3, 4]), *(tensor(name, [2], values) for name, values in norm.items())]
+        net = self.write(model(nodes, tensors, [value("x", ["n", 2])], [value("y", ["n", 2])]), "norms.onnx")
+        out = self.dir / "out.onnx"
+        done = self.run_program("export", net, out, "--fold-batch-norm")
+        self.assertEqual((done.returncode, done.stderr), (0, "tensorquant: note: batch normalizations in the weights before them: 1; these stay: 'second'\n"))
+        layers = json.loads(self.good("explain", "--model", out, "--json"))["layers"]
+        self.assertEqual([(row["layer"], row["weight"], row["bias"]) for row in layers], [("input:x", None, None), ("fc", "fc.weight", "fc.bias"), ("second", "gamma", "beta")])
+        for name, file in (("before", net), ("after", out)):
+            self.good("evaluate", "--model", file, "--input", f"x={self.x}", "--save-outputs", self.dir / name)
+        before, after = ((self.dir / name / "output_0.npy").read_bytes() for name in ("before", "after"))
+        self.assertEqual(before, after)  # small numbers, which float32 holds
+        self.assertIn("there are no batch normalizations", self.run_program("export", self.net, out, "--fold-batch-norm").stderr)
+
     def kept(self, *arguments):
         """An exported file that keeps its maps."""
         out = self.dir / "kept.onnx"
@@ -208,6 +229,21 @@ class OnnxFiles(unittest.TestCase):
         self.assertIn("tuned.onnx: no maps are given: those in its metadata are taken", done.stderr)
         self.assertEqual(json.loads(done.stdout)["maps"], {"extrinsic": {"fc": "int,8,scale=max", "input": "int,6,scale=range"}})
 
+    def test_maps_are_suggested_for_what_a_file_was_before_its_export(self):
+        """Not for what its maps leave of it: 3 bits end at 3."""
+        for weights in ([], ["--keep-weights"]):
+            file = self.kept("--weights", "even,8,4", "--extrinsic", "even,3,0", *weights)
+            suggested = self.good("explain", "--model", file, "--suggest", "8", "--input", f"x={self.x}")
+            # Weights to 4, biases to 0.5; x w + b from -1.75 to 10.25.
+            wanted = {"weights": {"=fc": {"weight": "nearest,8,4", "bias": "nearest,8,7"}}, "extrinsic": {"=fc": "nearest,8,3", "=Relu": "nearest,8,3"}}
+            self.assertEqual(json.loads(suggested), wanted)
+            maps = ["--maps", self.dir / "maps.json"]
+            maps[1].write_text(suggested)
+            self.evaluate("--save-outputs", self.dir / "expected", *maps)
+            self.good("evaluate", "--model", file, "--input", f"x={self.x}", "--save-outputs", self.dir / "found", *maps)
+            found, expected = ((self.dir / name / "output_0.npy").read_bytes() for name in ("found", "expected"))
+            self.assertEqual(found, expected)
+
     def test_damaged_maps_in_the_metadata_are_one_error(self):
         file = self.kept("--extrinsic", "even,5,1")
         data = file.read_bytes()
@@ -249,6 +285,13 @@ class OnnxFiles(unittest.TestCase):
         data = (self.dir / "out.onnx").read_bytes()
         net = self.write(data.replace(b"posit,8", b"piset,8"))
         self.fails(1, "evaluate", "--model", net, "--input", f"x={self.x}", says="(Quantizer): quantizer 'piset,8', column 1: unknown name 'piset'")
+
+    def test_an_opaque_node_between_a_constant_and_a_layer_is_an_error_that_names_both(self):
+        quantizer = block(1, "quantizer") + block(4, "posit,8") + number(20, 3)
+        nodes = [node("Quantizer", ["w"], ["v"], "q", "tensorquant", [quantizer]), node("MatMul", ["x", "v"], ["y"], "fc")]
+        file = model(nodes, [tensor("w", [2, 2], [1, 2, 3, 4])], [value("x", ["n", 2])], [value("y", ["n", 2])])
+        net = self.write(file + block(8, block(1, "tensorquant") + number(2, 1)))
+        self.fails(1, "evaluate", "--model", net, "--input", f"x={self.x}", says="'fc' (MatMul): its weight 'v' cannot be computed before the model runs")
 
     def test_faults_of_the_command_line_and_of_files_are_one_line(self):
         net = ["evaluate", "--model", self.net]

@@ -13,7 +13,7 @@ from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.context import Axes
 from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
-from tensorquant.onnx.pieces import Changes, Pieces, constant_values, cuts_of
+from tensorquant.onnx.pieces import Changes, Pieces, Run, cuts_of
 from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
 from tensorquant.onnx.scales import Origins, RunScales, found_scales
 from tensorquant.onnx.session import FLOATS
@@ -93,7 +93,8 @@ class Application:
                     fault = f"its {parameter.role} '{parameter.name}' is of type {kind}"
                     assignment.add_fault(layer, f"{fault}, which no quantizer takes")
         assignment.refuse()
-        origins = {*self.outputs, *self.inputs} if assignment.keeps_scales else ()
+        opaque = [one.output for one in model.opaque.values()]
+        origins = {*self.outputs, *self.inputs, *opaque} if assignment.keeps_scales else ()
         movers = {layer.type for layer in model.layers if layer.role == "moves"}
         self._origins = Origins(self._nodes, origins, movers)
 
@@ -173,7 +174,7 @@ class Application:
             names += [parameter.name for parameter in self._quantized(layer, quantizers)]
             if len(layer.places) > 1 and self._is_rounded(layer, quantizers):
                 names.append(layer.parameters[-1].name)  # a node behind may make it
-        return constant_values(self._model.flat, names, self._model.make_session)
+        return self._model.constant_values(names)
 
     def _round(self, layer, quantizers, changes, weight_scales):
         arithmetic, node = LayerArithmetic(quantizers), self._view(layer)
@@ -206,13 +207,6 @@ class _State(NamedTuple):
 
     pieces: Pieces
     parameters: dict
-    step: int
-
-
-class _Run(NamedTuple):
-    """What functions of computed nodes are given."""
-
-    scales: RunScales | None
     step: int
 
 
@@ -268,7 +262,7 @@ class Quantized:
             name: quantize(name, array) if name in application.inputs else array
             for name, array in values.items()
         }
-        return state.pieces.run(values, quantize, _Run(scales, state.step))
+        return state.pieces.run(values, Run(state.step, scales), quantize)
 
 
 def _quantized(parameter, array, quantizer, context):

@@ -1,6 +1,7 @@
 """ONNX models from files."""
 
 import os
+import warnings
 from typing import Any
 
 import onnx
@@ -14,7 +15,13 @@ from tensorquant.onnx.session import runtime_errors
 
 
 @checked
-def load(model: Any, *, threads: Count | None = None, optimize: bool = False) -> OnnxModel:
+def load(
+    model: Any,
+    *,
+    threads: Count | None = None,
+    optimize: bool = False,
+    fold_batch_norm: bool = False,
+) -> OnnxModel:
     """Reads an ONNX model.
 
     Args:
@@ -25,6 +32,8 @@ def load(model: Any, *, threads: Count | None = None, optimize: bool = False) ->
         optimize: Whether ONNX Runtime may rewrite the graph for speed: it folds batch
             normalizations into weights and joins nodes, which moves the last bits of results. Left
             out, what is computed is what the file says.
+        fold_batch_norm: Whether batch normalizations are put into the weights and biases of the
+            convolutions and products before them, in float64; a warning names those that stay.
 
     Returns:
         The model: in float, or under the maps that the file has in its metadata.
@@ -49,13 +58,17 @@ def load(model: Any, *, threads: Count | None = None, optimize: bool = False) ->
         with runtime_errors("the model"):
             model = model.SerializeToString()
     if isinstance(model, bytes):
-        return _made(_core.parse_onnx(model, "the model"), "the model", threads, optimize)
+        file = _core.parse_onnx(model, "the model", fold_batch_norm)
+        return _made(file, "the model", threads, optimize)
     if not isinstance(model, (str, os.PathLike)):
         raise wrong("model", "a path, bytes or an onnx.ModelProto", model)
     path = os.fspath(model)
-    return _made(_core.read_onnx(path), path, threads, optimize)
+    return _made(_core.read_onnx(path, fold_batch_norm), path, threads, optimize)
 
 
 def _made(file, source, threads, optimize):
+    if file.left_batch_norms:
+        names = ", ".join(f"'{name}'" for name in file.left_batch_norms)
+        warnings.warn(f"{source}: batch normalizations that stay: {names}", stacklevel=4)
     model = OnnxModel(file, source, threads, optimize)
     return model if model.kept_maps is None else quantize_model(model, maps=model.kept_maps)

@@ -11,7 +11,7 @@ from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of
 from tensorquant.numbers.checks import Seed, Step, checked
 from tensorquant.onnx.application import Application, Quantized
 from tensorquant.onnx.model import OnnxModel
-from tensorquant.onnx.pieces import Changes, cuts_of
+from tensorquant.onnx.pieces import Changes, Run, cuts_of
 from tensorquant.onnx.rounded import arithmetic_of
 from tensorquant.onnx.session import FLOATS
 
@@ -56,7 +56,7 @@ def quantize_model(
     application = Application(model, override)
     quantized = None if override.empty else Quantized(model, application)
     warn_of_idle(application.idle, stacklevel=3)
-    model.quantized, model.recorder = quantized, None
+    model.quantized, model.recorder, model.step = quantized, None, 0
     return model
 
 
@@ -67,7 +67,7 @@ def strip(model: OnnxModel) -> OnnxModel:
     Returns:
         The model.
     """
-    model.quantized = model.recorder = None
+    model.quantized, model.recorder, model.step = None, None, 0
     return model
 
 
@@ -114,6 +114,7 @@ def set_inference_step(model: OnnxModel, step: Step) -> None:
         model: The model.
         step: The step, for instance the number of the batch: 32 bits.
     """
+    model.step = step
     if model.quantized is not None:
         model.quantized.set_step(step)
 
@@ -187,7 +188,7 @@ def watching(model, names, function):
         return array
 
     before = model.watched
-    model.watched = lambda values: pieces.run(values, look)
+    model.watched = lambda values: pieces.run(values, Run(model.step), look)
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """An ONNX model that runs in Python, and what is in it."""
 
+import dataclasses
 import functools
 import os
 import warnings
@@ -17,7 +18,8 @@ from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import path_text
 from tensorquant.numbers.checks import checked, wrong
 from tensorquant.onnx.layers import FoundInput, FoundLayer
-from tensorquant.onnx.pieces import Pieces
+from tensorquant.onnx.opaque import take_opaque
+from tensorquant.onnx.pieces import Changes, Pieces, Run, constant_values
 from tensorquant.onnx.session import FLOATS, NUMPY_TYPES, make_session, runtime_errors
 
 
@@ -66,24 +68,32 @@ class OnnxModel:
     def __init__(self, file, source, threads, optimize):
         self.source = source
         self.layers = [layer for layer in file.layers if layer.role != "other"]
+        self._file = file.flat
         with runtime_errors(source):
             self.flat = onnx.load_from_string(file.flat)
+            self.opaque = take_opaque(self.flat, source)
         self.make_session = functools.partial(
             make_session, threads=threads, optimize=optimize, source=source
         )
-        session = self.make_session(file.flat)
+        session = self.make_session(self.flat if self.opaque else file.flat)
         self.inputs = [_port(port) for port in session.get_inputs()]
         self.outputs = [_port(port) for port in session.get_outputs()]
-        self._float = Pieces.of_session(session, source)
+        self._float = self.cut(Changes()) if self.opaque else Pieces.of_session(session, source)
         self.kept_maps = Override.from_json(file.maps) if file.maps else None
         self.quantized = None  # what quantize_model() has put in
         self.watched = None  # runs the float model for those who look at its values
         self.recorder = None
+        self.step = 0  # of random rounding
 
     def cut(self, changes):
         """The model in Pieces, with Changes."""
+        changes = dataclasses.replace(changes, computed=self.opaque | changes.computed)
         outputs = [port.name for port in self.outputs]
         return Pieces(self.flat, outputs, changes, self.make_session, self.source)
+
+    def constant_values(self, names):
+        """Arrays of values that depend on constants alone, by name."""
+        return constant_values(self.flat, names, self.opaque, self.make_session)
 
     @checked
     def run(self, inputs: Any) -> dict[str, np.ndarray]:
@@ -103,7 +113,7 @@ class OnnxModel:
         if self.watched is not None:
             return self.watched(values)
         if self.quantized is None:
-            return self._float.run(values)
+            return self._float.run(values, Run(self.step))
         return self.quantized.run(values, self.recorder)
 
     def check_inputs(self, inputs):
@@ -180,8 +190,8 @@ class OnnxModel:
             maps_in_metadata: Whether the maps stand in the file's metadata, intrinsic rules too,
                 which have no other form.
             reader: "hls4ml" or "finn": warns of what these do not take.
-            opaque: Whether what the form cannot say of outputs is written as nodes that the command
-                line alone reads.
+            opaque: Whether what the form cannot say of outputs is written as nodes that `load` and
+                the command line alone read.
 
         Raises:
             tensorquant.Error: A quantizer has no such form, or the file cannot be written. One
@@ -190,7 +200,7 @@ class OnnxModel:
         own = None if self.quantized is None else self.quantized.application.override
         override = make_override(None, None, None, own if maps is None else maps, 0, False)
         idle, texts = _core.export_onnx(
-            *(self.flat.SerializeToString(), path_text(path)),
+            *(self._file, path_text(path)),
             *(override._natives(), override.seed, override.strict),
             *(to, keep_weights, maps_in_metadata, reader, opaque),
         )

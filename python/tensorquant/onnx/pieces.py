@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import onnx
 
@@ -22,9 +23,9 @@ class Changes:
     Attributes:
         inputs: New names of nodes' inputs, by the pair of a node and the input's place.
         constants: Arrays of such names.
-        computed: Functions for nodes that ONNX Runtime does not compute. They take what run() was
-            given for them and the arrays of the node's inputs, None for one that is left out, and
-            give the array of its output.
+        computed: Functions for nodes that ONNX Runtime does not compute. They take the Run and the
+            arrays of the node's inputs, None for one that is left out, and give the array of its
+            output.
         more_inputs: By such nodes the names of further inputs of the functions.
         merged: By such a node another one that is computed with it, whose output it is then.
         cuts: By nodes the names of values that are looked at as soon as they are there.
@@ -38,6 +39,18 @@ class Changes:
     cuts: dict = dataclasses.field(default_factory=dict)
 
 
+class Run(NamedTuple):
+    """What functions of computed nodes are given.
+
+    Attributes:
+        step: Of random rounding.
+        scales: The RunScales; None where nobody wants them.
+    """
+
+    step: int
+    scales: Any = None
+
+
 @dataclasses.dataclass
 class _Step:
     """Makes values of values."""
@@ -46,7 +59,7 @@ class _Step:
     inputs: list
     outputs: list
     looked_at: list
-    run: Callable | None = None  # of what run() is given and the inputs' arrays; gives the outputs'
+    run: Callable | None = None  # of the Run and the inputs' arrays; gives the outputs'
     dead: list = dataclasses.field(default_factory=list)  # values that nobody reads behind it
 
 
@@ -100,18 +113,18 @@ class Pieces:
         pieces._steps = [step]
         return pieces
 
-    def run(self, values, look=None, given=None):
+    def run(self, values, run, look=None):
         """The outputs, by name.
 
         Args:
             values: Arrays of the model's inputs, by name.
+            run: The Run.
             look: Called with the name and array of each value that is looked at; gives what stands
                 in its place.
-            given: What functions of computed nodes are given.
         """
         values = {**self._constants, **values}
         for step in self._steps:
-            results = step.run(given, *(values[name] if name else None for name in step.inputs))
+            results = step.run(run, *(values[name] if name else None for name in step.inputs))
             values.update(zip(step.outputs, results))
             for name in step.looked_at:
                 values[name] = look(name, values[name])
@@ -219,13 +232,17 @@ def reads_of(node):
     return list(dict.fromkeys(names))
 
 
-def constant_values(flat, names, make_session):
+def constant_values(flat, names, opaque, make_session):
     """Arrays of values that depend on constants alone, by name.
 
     Args:
         flat: The model, a ModelProto.
         names: Of the values.
+        opaque: OpaqueQuantizers by the places of nodes that stand for them.
         make_session: Makes an InferenceSession of a ModelProto.
+
+    Raises:
+        tensorquant.Error: One of them stands on the way.
     """
     initializers = {tensor.name: tensor for tensor in flat.graph.initializer}
     found = {
@@ -237,8 +254,10 @@ def constant_values(flat, names, make_session):
     if not rest:
         return found
     needed, nodes = set(rest), []
-    for node in reversed(flat.graph.node):
+    for place, node in reversed([*enumerate(flat.graph.node)]):
         if needed.intersection(node.output):
+            if place in opaque:
+                opaque[place].refuse_constants()
             nodes.insert(0, node)
             needed.update(reads_of(node))
     outputs = [onnx.ValueInfoProto(name=name) for name in rest]
@@ -271,8 +290,8 @@ def _types_of(flat, names, make_session):
 
 
 def _of_one(function):
-    def run(given, *arrays):
-        return (function(given, *arrays),)
+    def run(its_run, *arrays):
+        return (function(its_run, *arrays),)
 
     return run
 

@@ -145,16 +145,23 @@ def _convolution(node, rounding, operands, paddings, **options):
 
 
 def _gemm(node, rounding, a, b, c=None):
+    """The sum of products, times alpha, plus beta C, which is computed in float."""
     a_scales, b_scales = rounding.scales(0), rounding.scales(1)
+    alpha, beta = (a.dtype.type(node.get(name, 1)) for name in ("alpha", "beta"))
     if node.get("transA", 0):
         a, a_scales = a.T, transposed(a_scales)
     if not node.get("transB", 0):
         b, b_scales = b.T, transposed(b_scales)
-    if c is not None:
-        if c.size not in (1, b.shape[0]) or (c.ndim > 0 and c.shape[-1] != c.size):
-            raise Error(f"its arithmetic cannot be rounded: its C has the shape {c.shape}, no row")
-        c = np.broadcast_to(c.reshape(-1), (b.shape[0],))
-    return rounding.sum("linear", (a, b, c), (a_scales, b_scales))
+    if c is not None and beta != 1:
+        c = c * beta
+    is_row = c is not None and c.shape[-1:] == (b.shape[0],) and c.size == b.shape[0]
+    if alpha == 1 and (c is None or is_row):
+        bias = None if c is None else c.reshape(-1)
+        return rounding.sum("linear", (a, b, bias), (a_scales, b_scales))
+    y = rounding.sum("linear", (a, b, None), (a_scales, b_scales))
+    if alpha != 1:
+        y = rounding.function("multiply", y, alpha)
+    return y if c is None else rounding.function("add", y, c)
 
 
 def _matmul(node, rounding, a, b, bias=None):
@@ -309,11 +316,6 @@ def _paddings(node, sizes, kernel, stride, dilation):
     return (less, more) if word == "SAME_UPPER" else (more, less)
 
 
-def _has_factors(node):
-    if (node.get("alpha", 1.0), node.get("beta", 1.0)) != (1.0, 1.0):
-        return "its alpha or beta is not 1"
-
-
 def _cuts_unevenly(node):
     pads = node.get("pads", ())
     rank = len(pads) // 2
@@ -349,7 +351,6 @@ def _has_own_slope(node):
 
 
 _REFUSALS = {
-    "Gemm": (_has_factors,),
     "ConvTranspose": (_cuts_unevenly,),
     "AveragePool": (_has_dilation,),
     "LayerNormalization": (_gives_more,),

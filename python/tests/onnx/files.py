@@ -1,12 +1,14 @@
 """ONNX models that the tests make, and the developers' own."""
 
 import pathlib
+import subprocess
 
 import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+PROGRAM = pathlib.Path(__file__).resolve().parents[3] / "build" / "release" / "bin" / "tensorquant"
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "onnx_models"
 TYPES = {
     "float16": TensorProto.FLOAT16,
@@ -44,11 +46,21 @@ def model_of(nodes, inputs, outputs, constants=None, opset=OPSET, functions=(), 
 def run_plain(model, inputs):
     """What ONNX Runtime itself computes, as the file says: the outputs by name."""
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong is raised
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     data = model if isinstance(model, bytes) else model.SerializeToString()
     session = onnxruntime.InferenceSession(data, options)
     names = [port.name for port in session.get_outputs()]
     return dict(zip(names, session.run(None, inputs)))
+
+
+def run_program(*arguments):
+    """Runs the command line; skips where it is not built."""
+    if not PROGRAM.exists():
+        pytest.skip("needs the program of scripts/test.sh cpp")
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def shared_model(name):

@@ -3,7 +3,15 @@
 import numpy as np
 import onnx
 import pytest
-from files import arrays_of, assert_same_bits, little_network, model_of, run_plain, shared_model
+from files import (
+    arrays_of,
+    assert_same_bits,
+    little_network,
+    model_of,
+    run_plain,
+    run_program,
+    shared_model,
+)
 from onnx import helper
 
 import tensorquant as tq
@@ -87,6 +95,42 @@ def test_functions_have_the_quantizers_bits(spec, tmp_path):
     assert_same_bits(run_plain(file, {"x": x})["y"], tq.Quantizer(spec)(x))
     specs = {entry.key: entry.value for entry in file.metadata_props}
     assert specs == {f"tensorquant.function.{file.functions[0].name}": tq.Quantizer(spec).spec}
+
+
+QONNX = [
+    *("even,8,4", "even,4,2,unsigned", "even,24,4", "nearest,7,4", "nearest_zero,6,2", "zero,6,2"),
+    *("down,5,1", "up,5,3", "zero,4,1,overflow=symmetric", "int,8,scale=0.0123", "fp16", "bf16"),
+    *("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "float,3,2", "e2m1", "e4m3fn,scale=0.37"),
+    *("binary,0.5", "ternary,1,0.5"),
+]
+
+
+# Some need operators that ONNX Runtime has not: int2 of operator set 25, float4.
+@pytest.mark.parametrize(
+    "to, specs", [("qdq", [*QDQ, "even,2,0", "e2m1"]), ("qonnx", QONNX), ("functions", FUNCTIONS)]
+)
+def test_what_is_written_is_the_quantizer_when_it_is_read_again(to, specs, tmp_path):
+    arrays = {f"x{i}": numbers_around(spec) for i, spec in enumerate(specs)}
+    nodes = [
+        helper.make_node("Identity", [name], [f"y{i}"], f"same{i}") for i, name in enumerate(arrays)
+    ]
+    ports = {name: [len(array)] for name, array in arrays.items()}
+    outputs = [f"y{i}" for i in range(len(specs))]
+    onnx.save(model_of(nodes, ports, outputs, opset=25), tmp_path / "net.onnx")
+    maps = tq.Override(extrinsic={f"=same{i}": spec for i, spec in enumerate(specs)})
+    (tmp_path / "maps.json").write_text(maps.to_json())
+    out = tmp_path / "out.onnx"
+    run_program("export", tmp_path / "net.onnx", out, "--to", to, "--maps", tmp_path / "maps.json")
+    inputs = []
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        inputs += ["--input", f"{name}={tmp_path}/{name}.npy"]
+    run_program("evaluate", "--model", out, *inputs, "--save-outputs", tmp_path)
+    for i, (spec, x) in enumerate(zip(specs, arrays.values())):
+        y, expected = np.load(tmp_path / f"output_{i}.npy"), tq.Quantizer(spec)(x)
+        if to == "qonnx":  # whose Quant gives -0 of small negative numbers
+            y, expected = y + 0, expected + 0
+        assert_same_bits(y, expected)
 
 
 MAPS = [

@@ -179,6 +179,24 @@ def test_gemm(turned):
     check(golden.arithmetic_vectors("matmul")[::8], case, 30)
 
 
+@pytest.mark.parametrize("shape", [None, (), (1,), (4,), (3, 1), (3, 4)])
+@pytest.mark.parametrize("alpha, beta", [(1, 1), (1, -1.25), (0.375, 1), (-2, 3), (0, 0)])
+def test_factors_of_gemm_stand_behind_the_sum_and_before_the_bias(alpha, beta, shape):
+    rng = np.random.default_rng(8)
+    a, b = (rng.standard_normal(s).astype(np.float32) for s in ((3, 5), (5, 4)))
+    value = {"product": "nearest,10,5", "accumulator": "nearest,12,4"}
+    product, accumulator = tq.Quantizer(value["product"]), tq.Quantizer(value["accumulator"])
+    expected = tq.matmul(a, b, **value)
+    if alpha != 1:
+        expected = product(expected * np.float32(alpha))
+    inputs = [a, b]
+    if shape is not None:
+        inputs.append(np.asarray(rng.standard_normal(shape), np.float32))
+        expected = accumulator(expected + inputs[2] * np.float32(beta))
+    y = rounded("Gemm", {"alpha": alpha * 1.0, "beta": beta * 1.0}, inputs, value, ("i1",))
+    assert_same_bits(y, expected)
+
+
 def test_a_product_and_the_bias_behind_it_are_one_layer():
     rng = np.random.default_rng(2)
     x, w, b = (rng.standard_normal(s).astype(np.float32) for s in ((4, 6), (6, 3), (3,)))
@@ -274,7 +292,6 @@ def test_a_leaky_relu_rounds_its_product():
 
 
 REFUSED = [
-    ("Gemm", {"alpha": 2.0}, [(2, 3), (3, 4)], "alpha or beta"),
     ("ConvTranspose", {"pads": [0, 0, 1, 0]}, [(1, 2, 4, 4), (2, 3, 3, 3)], "both sides"),
     ("AveragePool", {"kernel_shape": [2], "dilations": [2]}, [(1, 2, 8)], "dilation"),
     ("HardSigmoid", {}, [(3,)], "alpha is not 1/6"),

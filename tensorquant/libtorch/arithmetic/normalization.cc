@@ -26,6 +26,18 @@ RoundedResult normalized(const LayerArithmetic& layer, const Operation& operatio
   return {at::empty(x.sizes(), plain_input(x).options()), mask_for(layer, x.sizes())};
 }
 
+void check_last_sizes(const at::Tensor& x, at::IntArrayRef sizes,
+                      std::initializer_list<at::Tensor> parameters) {
+  const std::size_t dimensions = sizes.size(), all = static_cast<std::size_t>(x.dim());
+  require(all >= dimensions && x.sizes().slice(all - dimensions) == sizes,
+          "expected an input whose last sizes are those of the layer, found " + shape_of(x));
+  for (const at::Tensor& tensor : parameters) {
+    require(!tensor.defined() || tensor.sizes() == sizes,
+            "expected a weight and a bias of the normalized sizes, found " +
+                (tensor.defined() ? shape_of(tensor) : ""));
+  }
+}
+
 }  // namespace
 
 at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
@@ -55,21 +67,30 @@ at::Tensor rounded_batch_norm(const LayerArithmetic& layer, const at::Tensor& x,
 at::Tensor rounded_layer_norm(const LayerArithmetic& layer, const at::Tensor& x,
                               at::IntArrayRef sizes, const at::Tensor& gamma,
                               const at::Tensor& beta, double epsilon) {
-  const std::size_t dimensions = sizes.size(), all = static_cast<std::size_t>(x.dim());
-  require(all >= dimensions && x.sizes().slice(all - dimensions) == sizes,
-          "expected an input whose last sizes are those of the layer, found " + shape_of(x));
-  for (const at::Tensor& tensor : {gamma, beta}) {
-    require(!tensor.defined() || tensor.sizes() == sizes,
-            "expected a weight and a bias of the normalized sizes, found " +
-                (tensor.defined() ? shape_of(tensor) : ""));
-  }
-  const LayerNormOperation operation{.dimensions = static_cast<std::int64_t>(dimensions),
+  check_last_sizes(x, sizes, {gamma, beta});
+  const LayerNormOperation operation{.dimensions = static_cast<std::int64_t>(sizes.size()),
                                      .epsilon = epsilon};
   return with_gradient(
       normalized(layer, operation, {x, with_gamma(gamma, beta), beta}), x, gamma, beta,
       [=, sizes = sizes.vec()](const at::Tensor& a, const at::Tensor& b, const at::Tensor& c) {
         return at::layer_norm(a, sizes, b, c, epsilon, /*cudnn_enable=*/false);
       });
+}
+
+at::Tensor rounded_rms_norm(const LayerArithmetic& layer, const at::Tensor& x,
+                            at::IntArrayRef sizes, const at::Tensor& gamma, double epsilon) {
+  check_last_sizes(x, sizes, {gamma});
+  const LayerNormOperation operation{.dimensions = static_cast<std::int64_t>(sizes.size()),
+                                     .is_centered = false,
+                                     .epsilon = epsilon};
+  std::vector<std::int64_t> last;
+  for (std::size_t i = 1; i <= sizes.size(); ++i) last.push_back(-static_cast<std::int64_t>(i));
+  return with_gradient(normalized(layer, operation, {x, gamma}), x, gamma, {},
+                       [=](const at::Tensor& a, const at::Tensor& b, const at::Tensor&) {
+                         const at::Tensor y =
+                             a * at::rsqrt(at::mean(a * a, last, /*keepdim=*/true) + epsilon);
+                         return b.defined() ? y * b : y;
+                       });
 }
 
 at::Tensor rounded_group_norm(const LayerArithmetic& layer, const at::Tensor& x,

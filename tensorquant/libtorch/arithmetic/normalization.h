@@ -23,6 +23,10 @@ at::Tensor rounded_layer_norm(const LayerArithmetic& layer, const at::Tensor& x,
                               at::IntArrayRef sizes, const at::Tensor& gamma,
                               const at::Tensor& beta, double epsilon);
 
+// Likewise, x / sqrt(mean of x x + epsilon) * gamma.
+at::Tensor rounded_rms_norm(const LayerArithmetic& layer, const at::Tensor& x,
+                            at::IntArrayRef sizes, const at::Tensor& gamma, double epsilon);
+
 at::Tensor rounded_group_norm(const LayerArithmetic& layer, const at::Tensor& x,
                               std::int64_t groups, const at::Tensor& gamma, const at::Tensor& beta,
                               double epsilon);

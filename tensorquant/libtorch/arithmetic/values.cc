@@ -91,6 +91,39 @@ at::Tensor softmax_along(const LayerArithmetic& layer, const at::Tensor& x, std:
                        });
 }
 
+at::Tensor reduced(const LayerArithmetic& layer, const at::Tensor& x, at::IntArrayRef dims,
+                   bool keeps_dims, bool is_mean) {
+  std::vector<bool> is_reduced(static_cast<std::size_t>(x.dim()), dims.empty());
+  for (const std::int64_t d : dims) {
+    is_reduced[static_cast<std::size_t>(at::maybe_wrap_dim(d, x.dim()))] = true;
+  }
+  Sizes order, places, shape;
+  for (std::int64_t d = 0; d < x.dim(); ++d) {
+    const bool is_gone = is_reduced[static_cast<std::size_t>(d)];
+    (is_gone ? places : order).push_back(d);
+    if (!is_gone || keeps_dims) shape.push_back(is_gone ? 1 : x.size(d));
+  }
+  order.insert(order.end(), places.begin(), places.end());
+  require(x.numel() > 0,
+          "an average or a sum needs an input that is not empty, found " + shape_of(x));
+  std::int64_t count = 1;
+  for (const std::int64_t d : places) count *= x.size(d);
+  const AveragePoolOperation pool{.kernel = {count},
+                                  .stride = {count},
+                                  .padding_begin = {0},
+                                  .padding_end = {0},
+                                  .divisor = is_mean ? std::optional<std::int64_t>() : 1};
+  const RoundedResult found =
+      run_on_values(layer, pool, {x.permute(order).reshape({1, x.numel() / count, count})});
+  const auto shaped = [&](const at::Tensor& y) { return y.defined() ? y.reshape(shape) : y; };
+  return with_gradient({shaped(found.y), shaped(found.outside)}, x, {}, {},
+                       [=](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
+                         if (places.empty()) return a.clone();
+                         return is_mean ? at::mean(a, places, keeps_dims)
+                                        : at::sum(a, places, keeps_dims);
+                       });
+}
+
 }  // namespace
 
 at::Tensor rounded_function(const LayerArithmetic& layer, Function function, const at::Tensor& x) {
@@ -129,33 +162,14 @@ at::Tensor rounded_log_softmax(const LayerArithmetic& layer, const at::Tensor& x
 
 at::Tensor rounded_mean(const LayerArithmetic& layer, const at::Tensor& x, at::IntArrayRef dims,
                         bool keeps_dims) {
-  std::vector<bool> is_reduced(static_cast<std::size_t>(x.dim()), dims.empty());
-  for (const std::int64_t d : dims) {
-    is_reduced[static_cast<std::size_t>(at::maybe_wrap_dim(d, x.dim()))] = true;
-  }
-  Sizes order, kept, reduced, shape;
-  for (std::int64_t d = 0; d < x.dim(); ++d) {
-    const bool is_gone = is_reduced[static_cast<std::size_t>(d)];
-    (is_gone ? reduced : order).push_back(d);
-    if (!is_gone || keeps_dims) shape.push_back(is_gone ? 1 : x.size(d));
-  }
-  order.insert(order.end(), reduced.begin(), reduced.end());
-  require(x.numel() > 0, "an average needs an input that is not empty, found " + shape_of(x));
-  std::int64_t count = 1;
-  for (const std::int64_t d : reduced) count *= x.size(d);
-  const AveragePoolOperation pool{.kernel = {count},
-                                  .stride = {count},
-                                  .padding_begin = {0},
-                                  .padding_end = {0},
-                                  .divisor = {}};
-  const RoundedResult found =
-      run_on_values(layer, pool, {x.permute(order).reshape({1, x.numel() / count, count})});
-  const auto shaped = [&](const at::Tensor& y) { return y.defined() ? y.reshape(shape) : y; };
-  return with_gradient(
-      {shaped(found.y), shaped(found.outside)}, x, {}, {},
-      [reduced, keeps_dims](const at::Tensor& a, const at::Tensor&, const at::Tensor&) {
-        return reduced.empty() ? a.clone() : at::mean(a, reduced, keeps_dims);
-      });
+  return reduced(layer, x, dims, keeps_dims, /*is_mean=*/true);
+}
+
+at::Tensor rounded_sum(const LayerArithmetic& layer, const at::Tensor& x, at::IntArrayRef dims,
+                       bool keeps_dims) {
+  LayerArithmetic sum = layer;
+  sum.arithmetic.product = Identity{};
+  return reduced(sum, x, dims, keeps_dims, /*is_mean=*/false);
 }
 
 at::Tensor rounded_leaky_relu(const LayerArithmetic& layer, const at::Tensor& x, double slope) {

@@ -33,6 +33,10 @@ at::Tensor rounded_log_softmax(const LayerArithmetic& layer, const at::Tensor& x
 at::Tensor rounded_mean(const LayerArithmetic& layer, const at::Tensor& x, at::IntArrayRef dims,
                         bool keeps_dims);
 
+// Likewise; no sum is divided.
+at::Tensor rounded_sum(const LayerArithmetic& layer, const at::Tensor& x, at::IntArrayRef dims,
+                       bool keeps_dims);
+
 // x where it is positive, else x * slope.
 at::Tensor rounded_leaky_relu(const LayerArithmetic& layer, const at::Tensor& x, double slope);
 // The first half along the dimension times the sigmoid of the second.

@@ -1,42 +1,19 @@
 #include "tensorquant/onnx/graph/replace_constants.h"
 
-#include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/text.h"
+#include "tensorquant/onnx/graph/readers.h"
 
 namespace tensorquant::onnx {
 namespace {
-
-// How often each name is read, in subgraphs too; names that are only made count as 0.
-using Readers = std::unordered_map<std::string, std::size_t>;
-
-void count_readers(const GraphProto& graph, Readers& readers) {
-  for (const Tensor& tensor : graph.initializers) readers[tensor.name];
-  for (const ValueInfo& value : graph.inputs) readers[value.name];
-  for (const ValueInfo& value : graph.outputs) ++readers[value.name];
-  for (const NodeProto& node : graph.nodes) {
-    for (const std::string& name : node.inputs) ++readers[name];
-    for (const std::string& name : node.outputs) readers[name];
-    for (const Attribute& attribute : node.attributes) {
-      for (const GraphProto& inner : attribute.graphs) count_readers(inner, readers);
-    }
-  }
-}
 
 NodeProto* find_node(GraphProto& graph, const std::string& output) {
   for (NodeProto& node : graph.nodes) {
     if (!node.outputs.empty() && node.outputs.front() == output) return &node;
   }
   return nullptr;
-}
-
-Tensor* find_initializer(GraphProto& graph, const std::string& name) {
-  const auto found = std::find_if(graph.initializers.begin(), graph.initializers.end(),
-                                  [&](const Tensor& tensor) { return tensor.name == name; });
-  return found == graph.initializers.end() ? nullptr : &*found;
 }
 
 std::string free_name(const std::string& wish, const Readers& readers) {
@@ -67,8 +44,7 @@ void replace_constants(ModelProto& model, std::vector<NewConstant> constants) {
                   "' is in a function or a subgraph: its numbers cannot be replaced");
     }
   }
-  Readers readers;
-  count_readers(model.graph, readers);
+  Readers readers = count_readers(model.graph);
   for (std::size_t i = 0; i < constants.size(); ++i) {
     std::string& read = nodes[i]->inputs[constants[i].input];
     Tensor& wanted = constants[i].tensor;

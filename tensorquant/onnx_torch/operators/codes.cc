@@ -162,7 +162,11 @@ Codes codes_of(DataType type, bool saturates) {
 
 at::Tensor to_codes(const at::Tensor& t, const at::Tensor& zero_point, const Codes& codes) {
   if (codes.small_float != nullptr) {
-    const at::Tensor moved = zero_point.defined() ? t + zero_point.to(t.scalar_type()) : t;
+    at::Tensor moved = t;
+    if (zero_point.defined()) {
+      const at::Tensor zero = zero_point.to(t.scalar_type());
+      moved = at::where(zero == 0, t, t + zero);  // -0 stays
+    }
     return quantize(moved.to(at::kFloat), *codes.small_float);
   }
   at::Tensor code = at::round(t).to(at::kDouble);

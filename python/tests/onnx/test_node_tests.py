@@ -1,0 +1,78 @@
+"""ONNX's own tests of single operators: ONNX Runtime computes of our copy what it does of the file."""
+
+import warnings
+
+import numpy as np
+import onnxruntime
+import pytest
+from files import run_plain
+from onnx.backend.test.case.node import collect_testcases
+
+import tensorquant as tq
+import tensorquant.onnx as tqo
+
+# They need to know the shapes of what they read, which nothing tells a piece.
+NEED_SHAPES = {"CausalConvWithState", "LinearAttention", "Scan"}
+TYPES_IN_BRANCHES = {"test_if_opt"}
+
+
+@pytest.fixture(scope="module")
+def cases():
+    """Models that ONNX Runtime computes, with inputs and outputs by name."""
+    onnxruntime.set_default_logger_severity(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        all_of_them = collect_testcases(None)
+    found = []
+    for case in all_of_them:
+        names = [port.name for port in case.model.graph.input]
+        given = [x if isinstance(x, list) else np.asarray(x) for x in case.data_sets[0][0]]
+        inputs = dict(zip(names, given))
+        try:
+            found.append((case, inputs, run_plain(case.model, inputs)))
+        except Exception:  # noqa: BLE001, S112  an operator, or a type, that it has not
+            continue
+    assert len(found) > 1200
+    return found
+
+
+def has_tensors_alone(*ports):
+    return all(port.type.WhichOneof("value") in ("tensor_type", None) for port in ports)
+
+
+def same(a, b):
+    if isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=b.dtype.kind == "f")
+
+
+def different(run, inputs, expected):
+    found = run(inputs)
+    return [name for name, array in expected.items() if not same(found[name], array)]
+
+
+def test_an_operator_gives_what_it_gives_in_the_file(cases):
+    wrong = {}
+    for case, inputs, expected in cases:
+        graph = case.model.graph
+        has_types = any(a.type == a.TYPE_PROTO for node in graph.node for a in node.attribute)
+        if has_types or not has_tensors_alone(*graph.input) or case.name in TYPES_IN_BRANCHES:
+            with pytest.raises(tq.Error):
+                tqo.load(case.model)
+        elif found := different(tqo.load(case.model).run, inputs, expected):
+            wrong[case.name] = found
+    assert not wrong
+
+
+@pytest.mark.filterwarnings("ignore::tensorquant.onnx.IdleRuleWarning")
+def test_an_operator_gives_the_same_in_a_piece(cases):
+    wrong = {}
+    for case, inputs, expected in cases[::4]:
+        graph = case.model.graph
+        operators = {node.op_type for node in graph.node}
+        if operators & NEED_SHAPES or not has_tensors_alone(*graph.input, *graph.output):
+            continue
+        model = tqo.quantize_model(tqo.load(case.model), weights="none", extrinsic="none")
+        if found := different(model.run, inputs, expected):
+            wrong[case.name] = found
+    assert not wrong

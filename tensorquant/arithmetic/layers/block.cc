@@ -7,6 +7,7 @@
 
 #include "tensorquant/arithmetic/sums/finish.h"
 #include "tensorquant/arithmetic/sums/float_store.h"
+#include "tensorquant/arithmetic/sums/tile_steps.h"
 #include "tensorquant/base/float_environment.h"
 #include "tensorquant/base/parallel.h"
 
@@ -52,33 +53,30 @@ void Block::multiply(double factor, std::span<double> values, std::size_t begin)
 void Block::round_products(RangeReport* report) {
   if (is_none(arithmetic_.product)) return;
   if (report != nullptr) {
-    const Bounds<double> ends = ends_of<float>(arithmetic_.product);
-    for (const double x : values()) {
-      ++report->products;
-      if (x < ends.lowest || x > ends.highest) ++report->clamped_products;
-      if (std::isfinite(x)) {
-        report->largest_product = std::max(report->largest_product, std::abs(x));
-      }
-    }
+    report->products += count_;
+    report->clamped_products += count_outside(values(), ends_of<float>(arithmetic_.product));
+    SumExtremes extremes;
+    widen(extremes, values());
+    report->largest_product =
+        std::max({report->largest_product, -extremes.lowest, extremes.highest});
   }
   round_all(arithmetic_.product, context_.product(), 0, indices_, values());
 }
 
 void Block::add(float* y, RangeReport* report, bool* outside) {
   add_to_odd(values(), addends());
-  if (report != nullptr || outside != nullptr) {
-    const Bounds<double> ends = ends_of<float>(arithmetic_.last_accumulator());
-    for (std::size_t i = 0; i < count_; ++i) {
-      const double x = values_[i];
-      const bool is_outside = x < ends.lowest || x > ends.highest;
-      if (outside != nullptr) outside[first_ + i] = is_outside;
-      if (report == nullptr) continue;
-      ++report->sums;
-      report->clamped_sums += is_outside ? 1 : 0;
-      if (!std::isfinite(x)) continue;
-      report->lowest_sum = std::min(report->lowest_sum, x);
-      report->highest_sum = std::max(report->highest_sum, x);
-    }
+  const Bounds<double> ends = ends_of<float>(arithmetic_.last_accumulator());
+  if (outside != nullptr) {
+    std::transform(values_, values_ + count_, outside + first_,
+                   [&](double x) { return is_outside(ends, x); });
+  }
+  if (report != nullptr) {
+    report->sums += count_;
+    report->clamped_sums += count_outside(values(), ends);
+    SumExtremes extremes{report->lowest_sum, report->highest_sum};
+    widen(extremes, values());
+    report->lowest_sum = extremes.lowest;
+    report->highest_sum = extremes.highest;
   }
   round_all(arithmetic_.last_accumulator(), context_.accumulator(), 0, indices_, values());
   store_as_float(arithmetic_.last_accumulator(), values(), y + first_);

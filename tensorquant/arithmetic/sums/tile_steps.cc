@@ -236,6 +236,22 @@ void AddToRunning(const double* products, std::size_t taps, std::size_t size, do
   extremes = {hn::GetLane(hn::MinOfLanes(d, lowest)), hn::GetLane(hn::MaxOfLanes(d, highest))};
 }
 
+void Widen(SumExtremes& extremes, std::span<const double> values) {
+  const D64 d;
+  const std::size_t lanes = hn::Lanes(d);
+  const V64 most = hn::Set(d, std::numeric_limits<double>::max());
+  V64 lowest = hn::Set(d, extremes.lowest), highest = hn::Set(d, extremes.highest);
+  const auto look = [&](V64 x) HWY_ATTR {
+    const V64 finite = hn::IfThenElseZero(hn::Le(hn::Abs(x), most), x);
+    lowest = hn::Min(lowest, finite);
+    highest = hn::Max(highest, finite);
+  };
+  std::size_t i = 0;
+  for (; i + lanes <= values.size(); i += lanes) look(hn::LoadU(d, values.data() + i));
+  for (; i < values.size(); ++i) look(hn::Set(d, values[i]));
+  extremes = {hn::GetLane(hn::MinOfLanes(d, lowest)), hn::GetLane(hn::MaxOfLanes(d, highest))};
+}
+
 std::size_t CountOutside(std::span<const double> values, const Bounds<double>& ends) {
   const D64 d;
   const std::size_t lanes = hn::Lanes(d);
@@ -307,6 +323,7 @@ HWY_EXPORT(Multiply);
 HWY_EXPORT(AddUp);
 HWY_EXPORT(AddUpAndCount);
 HWY_EXPORT(AddToRunning);
+HWY_EXPORT(Widen);
 HWY_EXPORT(CountOutside);
 HWY_EXPORT(PackAllTaps);
 
@@ -329,6 +346,9 @@ std::size_t add_up_and_count(const double* products, std::size_t taps, std::size
 void add_to_running(const double* products, std::size_t taps, std::size_t size, double* sums,
                     SumExtremes& extremes) {
   HWY_DYNAMIC_DISPATCH(AddToRunning)(products, taps, size, sums, extremes);
+}
+void widen(SumExtremes& extremes, std::span<const double> values) {
+  HWY_DYNAMIC_DISPATCH(Widen)(extremes, values);
 }
 std::size_t count_outside(std::span<const double> values, const Bounds<double>& ends) {
   return HWY_DYNAMIC_DISPATCH(CountOutside)(values, ends);

@@ -65,6 +65,9 @@ struct SumExtremes {
 void add_to_running(const double* products, std::size_t taps, std::size_t size, double* sums,
                     SumExtremes& extremes);
 
+// The extremes know of all of these that are finite, too.
+void widen(SumExtremes& extremes, std::span<const double> values);
+
 // How many lie outside.
 std::size_t count_outside(std::span<const double> values, const Bounds<double>& ends);
 

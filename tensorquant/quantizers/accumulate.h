@@ -28,6 +28,10 @@ struct Accumulate {
            : mode == Mode::chunk || mode == Mode::align ? static_cast<std::size_t>(chunk)
                                                         : 1;
   }
+  // How many sums of so many terms, one or more, are rounded.
+  std::size_t sums(std::size_t terms) const {
+    return (terms + together(terms) - 1) / together(terms);
+  }
 };
 
 // align: what tensor cores do (arXiv:2511.10909). E is the largest exponent among those of s and

@@ -169,7 +169,7 @@ class SegmentedBytePanel {
 
   HWY_ATTR void Finish(const Tile& tile) {
     if constexpr (std::is_same_v<T, float>) {
-      if (!has_bias(job_.sums)) {
+      if (!job_.sums.has_bias()) {
         const Words::DF df;
         const auto nan = hn::Set(df, std::numeric_limits<float>::quiet_NaN());
         return StoreTile(job_.sums, tile, [&](std::size_t i, std::size_t j) HWY_ATTR {

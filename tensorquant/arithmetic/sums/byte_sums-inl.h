@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/sums/finish.h"
+#include "tensorquant/arithmetic/sums/float_store.h"
 #include "tensorquant/arithmetic/sums/pack_bytes-inl.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 
@@ -245,10 +246,6 @@ HWY_INLINE void StoreTile(const SumsOfProducts<float>& sums, const Tile& tile, c
   }
 }
 
-inline bool has_bias(const SumsOfProducts<float>& sums) {
-  return sums.row_bias != nullptr || sums.column_bias != nullptr;
-}
-
 // The sums of one level.
 class BytePanel {
  public:
@@ -258,7 +255,7 @@ class BytePanel {
     // An integer is rounded to 24 bits as its product with the unit is.
     const bool is_float32 = !job.rounds_at_the_end() || c.ends_in_float32;
     stores_at_once_ = is_float32 && c.sums_are_in_range && c.unit < 0x1p127 &&
-                      !has_bias(job.sums) && job.sums.unconverted == nullptr;
+                      !job.sums.has_bias() && job.sums.unconverted == nullptr;
   }
 
   void SetColumns(std::size_t) {}

@@ -24,8 +24,7 @@ std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& til
   std::vector<double> biases(tile.rows * tile.stride);
   for (std::size_t i = 0; i < tile.rows; ++i) {
     for (std::size_t j = 0; j < tile.columns; ++j) {
-      biases[i * tile.stride + j] = sums.row_bias != nullptr ? sums.row_bias[tile.row + i]
-                                                             : sums.column_bias[tile.column + j];
+      biases[i * tile.stride + j] = *sums.bias(tile.row + i, tile.column + j);
     }
   }
   return biases;
@@ -45,7 +44,7 @@ void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const
 void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport* report) {
   const GridFormat& format = job.arithmetic.accumulator;
   const std::span<double> values(sums, tile.rows * tile.stride);
-  const bool has_bias = job.sums.row_bias != nullptr || job.sums.column_bias != nullptr;
+  const bool has_bias = job.sums.has_bias();
   const bool is_once = job.rounds_at_the_end();
   if (is_once || has_bias) {
     std::vector<std::int64_t> indices;

@@ -41,7 +41,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tensorquant {
-namespace {
 
 bool are_neighbours(std::span<const std::int64_t> places) {
   bool are = true;
@@ -50,8 +49,6 @@ bool are_neighbours(std::span<const std::int64_t> places) {
   }
   return are;
 }
-
-}  // namespace
 
 HWY_EXPORT(StoreAll);
 

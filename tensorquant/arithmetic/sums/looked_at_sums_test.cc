@@ -18,6 +18,7 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/difference.h"
+#include "tests/matrix_sums.h"
 
 namespace tensorquant {
 namespace {
@@ -148,23 +149,8 @@ Found look_at(const LookedAtProblem& p, bool has_bias, What what, const Run& run
   const auto size = static_cast<std::size_t>(p.rows * p.columns);
   Found found{std::vector<float>(size), {}, {}, {}};
   const auto outside = std::make_unique<bool[]>(size);
-  SumsOfProducts<float> sums;
-  sums.a.data = p.a;
-  sums.b.data = p.b;
-  for (std::int64_t k = 0; k < p.taps; ++k) {
-    sums.a.taps.push_back(k);
-    sums.b.taps.push_back(k * p.columns);
-  }
-  for (std::int64_t i = 0; i < p.rows; ++i) {
-    sums.a.lines.push_back(i * p.taps);
-    sums.rows.push_back(i * p.columns);
-  }
-  for (std::int64_t j = 0; j < p.columns; ++j) {
-    sums.b.lines.push_back(j);
-    sums.columns.push_back(j);
-  }
+  SumsOfProducts<float> sums = matrix_sums(p.rows, p.taps, p.columns, p.a, p.b, found.y.data());
   if (has_bias) (p.bias_is_of_rows ? sums.row_bias : sums.column_bias) = p.bias.data();
-  sums.y = found.y.data();
   if (what != What::report) sums.outside = outside.get();
   found.plan = run(sums, what == What::marks ? nullptr : &found.report);
   found.outside.assign(outside.get(), outside.get() + size);

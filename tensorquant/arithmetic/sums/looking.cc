@@ -13,9 +13,8 @@ namespace {
 // All roundings of the accumulator.
 std::size_t count_sums(const SumBounds& bounds) {
   const SumsOfProducts<float>& sums = bounds.sums;
-  const std::size_t taps = sums.taps();
-  const std::size_t together = bounds.arithmetic.accumulate.together(taps);
-  const std::size_t of_output = (taps + together - 1) / together + (bounds.has_bias ? 1 : 0);
+  const std::size_t of_output =
+      bounds.arithmetic.accumulate.sums(sums.taps()) + (bounds.has_bias ? 1 : 0);
   return sums.rows.size() * sums.columns.size() * of_output;
 }
 

@@ -158,23 +158,19 @@ class LookingPanel {
       }
     }
     Count(tile);
-    if (job_.sums.outside != nullptr && !has_bias() && !job_.rounds_at_the_end()) Mark(tile);
+    if (job_.sums.outside != nullptr && !job_.sums.has_bias() && !job_.rounds_at_the_end())
+      Mark(tile);
     finish_tile(job_, tile, look_.sums, job_.report != nullptr ? &report_ : nullptr);
   }
 
  private:
-  bool has_bias() const {
-    return job_.sums.row_bias != nullptr || job_.sums.column_bias != nullptr;
-  }
-
   // Of the running sums, that with the bias too.
   SumExtremes WithBias(const Tile& tile) const {
     SumExtremes extremes = look_.extremes;
-    if (!has_bias()) return extremes;
+    if (!job_.sums.has_bias()) return extremes;
     for (std::size_t i = 0; i < tile.rows; ++i) {
       for (std::size_t j = 0; j < tile.columns; ++j) {
-        const double bias = job_.sums.row_bias != nullptr ? job_.sums.row_bias[tile.row + i]
-                                                          : job_.sums.column_bias[tile.column + j];
+        const double bias = *job_.sums.bias(tile.row + i, tile.column + j);
         const double sum = look_.running_sums()[i * tile.stride + j] + bias;
         if (!std::isfinite(sum)) continue;
         extremes.lowest = std::min(extremes.lowest, sum);

@@ -175,14 +175,10 @@ struct TileLook {
 template <class V>
 HWY_INLINE void Widen(V lowest, V highest, double unit, SumExtremes& extremes) {
   const hn::DFromV<V> d;
-  using T = hn::TFromD<decltype(d)>;
-  HWY_ALIGN T low[HWY_MAX_BYTES / sizeof(T)], high[HWY_MAX_BYTES / sizeof(T)];
-  hn::Store(lowest, d, low);
-  hn::Store(highest, d, high);
-  for (std::size_t i = 0; i < hn::Lanes(d); ++i) {
-    extremes.lowest = std::min(extremes.lowest, unit * static_cast<double>(low[i]));
-    extremes.highest = std::max(extremes.highest, unit * static_cast<double>(high[i]));
-  }
+  const auto least = static_cast<double>(hn::GetLane(hn::MinOfLanes(d, lowest)));
+  const auto greatest = static_cast<double>(hn::GetLane(hn::MaxOfLanes(d, highest)));
+  extremes.lowest = std::min(extremes.lowest, unit * least);
+  extremes.highest = std::max(extremes.highest, unit * greatest);
 }
 
 // Counts of lanes, of which each is the number of outputs' sums.

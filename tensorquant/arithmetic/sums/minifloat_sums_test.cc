@@ -14,35 +14,19 @@
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tests/difference.h"
+#include "tests/matrix_sums.h"
 
 namespace tensorquant {
 namespace {
 
 struct MinifloatProblem {
-  std::size_t rows, taps, columns;
+  std::int64_t rows, taps, columns;
   std::vector<float> a, b;  // rows x taps, taps x columns
 };
 
 SumsOfProducts<float> sums_of(const MinifloatProblem& p, std::vector<float>& y) {
-  SumsOfProducts<float> sums;
-  sums.a.data = p.a;
-  sums.b.data = p.b;
-  const auto index = [](std::size_t i) { return static_cast<std::int64_t>(i); };
-  for (std::size_t k = 0; k < p.taps; ++k) {
-    sums.a.taps.push_back(index(k));
-    sums.b.taps.push_back(index(k * p.columns));
-  }
-  for (std::size_t i = 0; i < p.rows; ++i) {
-    sums.a.lines.push_back(index(i * p.taps));
-    sums.rows.push_back(index(i * p.columns));
-  }
-  for (std::size_t j = 0; j < p.columns; ++j) {
-    sums.b.lines.push_back(index(j));
-    sums.columns.push_back(index(j));
-  }
-  y.assign(p.rows * p.columns, -1.0f);
-  sums.y = y.data();
-  return sums;
+  y.assign(static_cast<std::size_t>(p.rows * p.columns), -1.0f);
+  return matrix_sums(p.rows, p.taps, p.columns, p.a, p.b, y.data());
 }
 
 // On every target. The plan's reason on this machine, or the kernel where it is another one.
@@ -82,6 +66,14 @@ struct Pair {
   int bits, lowest, highest;  // of the factors
   const char* reason;
 };
+
+MinifloatProblem problem_of(const Pair& pair, std::mt19937& generator) {
+  const auto factors = [&](std::size_t count) {
+    return floats_of(count, pair.bits, pair.lowest, pair.highest, generator);
+  };
+  std::vector<float> a = factors(9 * 20), b = factors(20 * 70);
+  return {9, 20, 70, std::move(a), std::move(b)};
+}
 
 constexpr const char* kOpen = "floats that cannot overflow, in float32";
 constexpr const char* kClamp = "floats that can saturate, in float32";
@@ -187,9 +179,7 @@ TEST(MinifloatSums, EqualTheReferenceInEveryKindOfStep) {
   std::mt19937 generator(1);
   for (const Pair& pair : kPairs) {
     for (int i = 0; i < 12; ++i) {
-      MinifloatProblem p{9, 20, 70, {}, {}};
-      p.a = floats_of(p.rows * p.taps, pair.bits, pair.lowest, pair.highest, generator);
-      p.b = floats_of(p.taps * p.columns, pair.bits, pair.lowest, pair.highest, generator);
+      const MinifloatProblem p = problem_of(pair, generator);
       EXPECT_EQ(expect_the_reference(pair.product, pair.accumulator, pair.mode, p), pair.reason)
           << pair.product << " / " << pair.accumulator << ", " << pair.highest;
     }
@@ -281,9 +271,7 @@ TEST(MinifloatSums, TakeInfinitiesAndNan) {
         {"float,5,10,rounding=zero", "float,5,10,rounding=zero", "step", 24, -20, 3, "tiles"},
         {"fp16", "fp16", "once", 24, -9, 3, "reference"}}) {
     for (int i = 0; i < 4; ++i) {
-      MinifloatProblem p{9, 20, 70, {}, {}};
-      p.a = floats_of(p.rows * p.taps, pair.bits, pair.lowest, pair.highest, generator);
-      p.b = floats_of(p.taps * p.columns, pair.bits, pair.lowest, pair.highest, generator);
+      MinifloatProblem p = problem_of(pair, generator);
       p.a[generator() % p.a.size()] = kInfinity;
       p.a[generator() % p.a.size()] = std::numeric_limits<float>::quiet_NaN();
       for (int j = 0; j < 30; ++j) {

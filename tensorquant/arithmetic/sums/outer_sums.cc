@@ -129,7 +129,7 @@ double OuterSums::added_exactly(const Place& place, std::size_t segment, double 
 
 template <class T>
 void OuterSums::finish(const Tile& tile, T* t) const {
-  const bool has_bias = sums_.row_bias != nullptr || sums_.column_bias != nullptr;
+  const bool has_bias = sums_.has_bias();
   const FloatStore store(format_, std::span(sums_.columns).subspan(tile.column, tile.columns));
   std::array<double, kMostColumns> room;
   for (std::size_t i = 0; i < tile.rows; ++i, t += tile.stride) {
@@ -150,10 +150,7 @@ void OuterSums::finish(const Tile& tile, T* t) const {
 void OuterSums::add_bias(const Place& place, std::span<double> t) const {
   std::array<double, kMostColumns> room;
   const std::span<double> biases = std::span(room).first(t.size());
-  for (std::size_t j = 0; j < t.size(); ++j) {
-    biases[j] =
-        sums_.row_bias != nullptr ? sums_.row_bias[place.row] : sums_.column_bias[place.column + j];
-  }
+  for (std::size_t j = 0; j < t.size(); ++j) biases[j] = *sums_.bias(place.row, place.column + j);
   if (takes_odd_) {
     add_to_odd(t, biases);
     return round(place, kBiasTap, t);

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "tensorquant/arithmetic/sums/float_store.h"
 #include "tensorquant/arithmetic/sums/pack-inl.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 
@@ -63,13 +64,6 @@ class Words {
   F scale_, scale_of_second_, scale_of_third_;
   V lowest_, signs_;
 };
-
-inline bool are_neighbours(std::span<const std::int64_t> places) {
-  for (std::size_t k = 1; k < places.size(); ++k) {
-    if (places[k] != places[0] + static_cast<std::int64_t>(k)) return false;
-  }
-  return true;
-}
 
 // The words of one line after the other.
 class LinePacker {

@@ -24,7 +24,7 @@ bool runs_fast(const SumBounds& bounds) {
 }
 
 // Random words come for neighbouring outputs, which should be columns then.
-bool are_neighbours(const std::vector<std::int64_t>& places) {
+bool begin_with_neighbours(const std::vector<std::int64_t>& places) {
   return places.size() > 1 && places[1] == places[0] + 1;
 }
 SumsOfProducts<float> turned(SumsOfProducts<float> sums) {
@@ -137,7 +137,7 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
                          const SumsOfProducts<float>& sums, RangeReport* report) {
   const DefaultFloatEnvironment environment;  // looking at the numbers must not flush them
   const bool is_at_random = is_random(arithmetic.product) || is_random(arithmetic.accumulator);
-  if (is_at_random && !are_neighbours(sums.columns) && are_neighbours(sums.rows)) {
+  if (is_at_random && !begin_with_neighbours(sums.columns) && begin_with_neighbours(sums.rows)) {
     return sums_of_products(arithmetic, context, turned(sums), report);
   }
   SumJob job{arithmetic, context, sums, {}, {}};

@@ -83,13 +83,6 @@ class Products {
   const bool keeps_product_;
 };
 
-template <class T>
-const T* bias_of(const SumsOfProducts<T>& sums, std::size_t row, std::size_t column) {
-  return sums.row_bias != nullptr      ? sums.row_bias + row
-         : sums.column_bias != nullptr ? sums.column_bias + column
-                                       : nullptr;
-}
-
 }  // namespace
 
 template <class T>
@@ -114,7 +107,7 @@ void sums_of_products_reference(const Arithmetic& given, const ArithmeticContext
                        sums.outside != nullptr ? sums.outside + place : nullptr);
       const double result = sum.add_up(
           ends, products, [&](std::size_t k) { return products.scales(k); },
-          bias_of(sums, row, column));
+          sums.bias(row, column));
       if (sums.unconverted != nullptr) {
         sums.unconverted[place] = result;
       } else {

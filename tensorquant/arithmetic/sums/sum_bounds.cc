@@ -57,8 +57,7 @@ std::size_t longest_of(std::span<const std::size_t> ends) {
 }  // namespace
 
 SumBounds::SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums)
-    : SumBounds(arithmetic, sums, std::array{sums.taps()},
-                sums.row_bias != nullptr || sums.column_bias != nullptr) {}
+    : SumBounds(arithmetic, sums, std::array{sums.taps()}, sums.has_bias()) {}
 
 SumBounds::SumBounds(const Arithmetic& arithmetic, const SumsOfProducts<float>& sums,
                      std::span<const std::size_t> ends, bool has_bias)

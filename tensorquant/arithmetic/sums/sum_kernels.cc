@@ -25,15 +25,12 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
-// sums[i][j] = op's sum of a(i, k) * b(k, j) over the taps k of some steps, for `rows` rows and two
-// vectors of columns. a is packed by kPackedRows, b by columns.
+// s[i][j] = op's sum and a(i, k) * b(k, j) for the taps k of some steps, behind which a and b are
+// then.
 template <std::size_t rows, class Op>
-HWY_NOINLINE void Sum(const Op& given, std::size_t steps, const typename Op::A* a,
-                      const typename Op::B* b, double* sums) {
-  const Op op = given;  // in registers
-  const std::size_t lanes = hn::Lanes(typename Op::D()), numbers = Op::kTogether * lanes;
-  typename Op::Sum s[rows][2];
-  for (std::size_t i = 0; i < rows; ++i) s[i][0] = s[i][1] = op.Zero();
+HWY_INLINE void AddSteps(const Op& op, std::size_t steps, const typename Op::A*& a,
+                         const typename Op::B*& b, typename Op::Sum (&s)[rows][2]) {
+  const std::size_t numbers = Op::kTogether * hn::Lanes(typename Op::D());
   for (std::size_t k = 0; k < steps; ++k) {
     const auto b0 = op.Load(b), b1 = op.Load(b + numbers);
     b += 2 * numbers;
@@ -45,10 +42,29 @@ HWY_NOINLINE void Sum(const Op& given, std::size_t steps, const typename Op::A* 
     }
     a += kPackedRows;
   }
+}
+
+// To sums[i][j]; of so many steps.
+template <std::size_t rows, class Op>
+HWY_INLINE void StoreSums(const Op& op, std::size_t steps, const typename Op::Sum (&s)[rows][2],
+                          double* sums) {
+  const std::size_t lanes = hn::Lanes(typename Op::D());
   for (std::size_t i = 0; i < rows; ++i) {
     op.Store(s[i][0], steps, sums + 2 * lanes * i);
     op.Store(s[i][1], steps, sums + 2 * lanes * i + lanes);
   }
+}
+
+// sums[i][j] = op's sum of a(i, k) * b(k, j) over the taps k of some steps, for `rows` rows and two
+// vectors of columns. a is packed by kPackedRows, b by columns.
+template <std::size_t rows, class Op>
+HWY_NOINLINE void Sum(const Op& given, std::size_t steps, const typename Op::A* a,
+                      const typename Op::B* b, double* sums) {
+  const Op op = given;  // in registers
+  typename Op::Sum s[rows][2];
+  for (std::size_t i = 0; i < rows; ++i) s[i][0] = s[i][1] = op.Zero();
+  AddSteps(op, steps, a, b, s);
+  StoreSums(op, steps, s, sums);
 }
 
 // The same by an op without limits, as long as the sums are far from those that it should have.
@@ -58,24 +74,14 @@ HWY_NOINLINE bool SumFarFromLimits(const SumConstants& constants, const Op& give
                                    std::size_t steps, const typename Op::A* a,
                                    const typename Op::B* b, double* sums) {
   const Op op = given;  // in registers
-  const std::size_t lanes = hn::Lanes(typename Op::D());
   typename Op::Sum s[rows][2];
   for (std::size_t i = 0; i < rows; ++i) s[i][0] = s[i][1] = op.Zero();
   const hn::DFromV<typename Op::Sum> ds;
   const auto limit = hn::Set(ds, static_cast<hn::TFromD<decltype(ds)>>(constants.check_limit));
   for (std::size_t k = 0; k < steps;) {
-    const std::size_t end = std::min(k + constants.check_every, steps);
-    for (; k < end; ++k) {
-      const auto b0 = op.Load(b), b1 = op.Load(b + lanes);
-      b += 2 * lanes;
-      HWY_UNROLL(8)
-      for (std::size_t i = 0; i < rows; ++i) {
-        const auto ai = op.Broadcast(a[i]);
-        s[i][0] = op.Step(s[i][0], ai, b0);
-        s[i][1] = op.Step(s[i][1], ai, b1);
-      }
-      a += kPackedRows;
-    }
+    const std::size_t count = std::min(constants.check_every, steps - k);
+    AddSteps(op, count, a, b, s);
+    k += count;
     if (k == steps) break;
     auto largest = hn::Zero(ds);
     for (std::size_t i = 0; i < rows; ++i) {
@@ -84,14 +90,11 @@ HWY_NOINLINE bool SumFarFromLimits(const SumConstants& constants, const Op& give
     }
     if (!hn::AllTrue(ds, hn::Lt(largest, limit))) return false;
   }
-  for (std::size_t i = 0; i < rows; ++i) {
-    op.Store(s[i][0], steps, sums + 2 * lanes * i);
-    op.Store(s[i][1], steps, sums + 2 * lanes * i + lanes);
-  }
+  StoreSums(op, steps, s, sums);
   return true;
 }
 
-// A failure costs more than a success saves.
+// Whichever serves. A try that fails costs more than one that does not saves.
 template <std::size_t rows, class Op>
 void SumWithLuck(const SumJob& job, const Op& op, std::size_t steps, const typename Op::A* a,
                  const typename Op::B* b, double* sums) {

@@ -65,6 +65,12 @@ struct SumsOfProducts {
 
   std::size_t taps() const { return a.taps.size(); }
   bool has_scales() const { return a.scales || b.scales; }
+  bool has_bias() const { return row_bias != nullptr || column_bias != nullptr; }
+  // Of the output of a row and a column; null where there is none.
+  const T* bias(std::size_t row, std::size_t column) const {
+    if (row_bias != nullptr) return row_bias + row;
+    return column_bias != nullptr ? column_bias + column : nullptr;
+  }
 };
 
 // The loops that compute sums of products; each gives the reference's bits wherever it is chosen.

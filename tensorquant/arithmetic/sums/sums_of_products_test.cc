@@ -20,6 +20,7 @@
 #include "tests/difference.h"
 #include "tests/floats.h"
 #include "tests/hostile_float_environment.h"
+#include "tests/matrix_sums.h"
 
 namespace tensorquant {
 namespace {
@@ -96,23 +97,8 @@ std::vector<float> compute(const Arithmetic& arithmetic, const Problem& p, bool 
 std::vector<float> compute_reference(const Arithmetic& arithmetic, const Problem& p,
                                      bool has_bias) {
   std::vector<float> y(static_cast<std::size_t>(p.rows * p.columns), -2.0f);
-  SumsOfProducts<float> sums;
-  sums.a.data = p.a;
-  sums.b.data = p.b;
-  for (std::int64_t k = 0; k < p.taps; ++k) {
-    sums.a.taps.push_back(k);
-    sums.b.taps.push_back(k * p.columns);
-  }
-  for (std::int64_t i = 0; i < p.rows; ++i) {
-    sums.a.lines.push_back(i * p.taps);
-    sums.rows.push_back(i * p.columns);
-  }
-  for (std::int64_t j = 0; j < p.columns; ++j) {
-    sums.b.lines.push_back(j);
-    sums.columns.push_back(j);
-  }
+  SumsOfProducts<float> sums = matrix_sums(p.rows, p.taps, p.columns, p.a, p.b, y.data());
   sums.column_bias = has_bias ? p.bias.data() : nullptr;
-  sums.y = y.data();
   sums_of_products_reference(arithmetic, {7, 1, 2, 3}, sums);
   return y;
 }

@@ -63,7 +63,7 @@ class TileSum {
       set_products(k, count);
       add(k, count);
     }
-    if (report_ != nullptr && has_bias()) add_bias_to_running();
+    if (report_ != nullptr && job_.sums.has_bias()) add_bias_to_running();
     finish_tile(job_, tile_, sums_.data(), report_);
   }
 
@@ -156,7 +156,8 @@ class TileSum {
     const std::span<double> sums = std::span(sums_).first(count_);
     for (std::uint32_t i = in_lanes; i < count; ++i) {
       add_to_odd(sums, {addends + i * size_, count_});
-      look_at_sums(job_, tile_, sums, number + i + 1 == last_number() && !has_bias(), report_);
+      look_at_sums(job_, tile_, sums, number + i + 1 == last_number() && !job_.sums.has_bias(),
+                   report_);
       round_all(format, job_.context.accumulator(), number + i, indices_, sums);
     }
   }
@@ -170,22 +171,12 @@ class TileSum {
                          ends_of<float>(job_.arithmetic.accumulator), sums_.data());
   }
 
-  bool has_bias() const {
-    return job_.sums.row_bias != nullptr || job_.sums.column_bias != nullptr;
-  }
-  std::size_t last_number() const {
-    const std::size_t taps = job_.sums.taps();
-    const std::size_t together = job_.arithmetic.accumulate.together(taps);
-    return (taps + together - 1) / together;
-  }
+  std::size_t last_number() const { return job_.arithmetic.accumulate.sums(job_.sums.taps()); }
 
   void add_bias_to_running() {
     const auto& sums = job_.sums;
     for (std::size_t i = 0; i < count_; ++i) {
-      const double bias = sums.row_bias != nullptr
-                              ? sums.row_bias[tile_.row + i / tile_.columns]
-                              : sums.column_bias[tile_.column + i % tile_.columns];
-      running_[i] += bias;
+      running_[i] += *sums.bias(tile_.row + i / tile_.columns, tile_.column + i % tile_.columns);
       if (!std::isfinite(running_[i])) continue;
       report_->lowest_sum = std::min(report_->lowest_sum, running_[i]);
       report_->highest_sum = std::max(report_->highest_sum, running_[i]);

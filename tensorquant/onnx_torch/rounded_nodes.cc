@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -90,29 +91,38 @@ RoundedFunction round_sum(const NodeView&) {
   };
 }
 
-// Roots are rounded once; powers are products one after the other.
-at::Tensor rounded_power(const LayerArithmetic& layer, const at::Tensor& x, double exponent) {
+using Power = std::function<at::Tensor(const LayerArithmetic&, const at::Tensor&)>;
+
+// Roots are rounded once; powers are products one after the other. Empty for others, and for
+// several exponents.
+Power power_of(const at::Tensor& exponents) {
   using tensorquant::Function;
   static const std::map<double, Function> roots = {
       {0.5, Function::sqrt}, {-0.5, Function::rsqrt}, {-1, Function::reciprocal}};
+  if (exponents.numel() != 1) return {};
+  const double exponent = exponents.item<double>();
   if (const auto root = roots.find(exponent); root != roots.end()) {
-    return rounded_function(layer, root->second, x);
+    return [function = root->second](const LayerArithmetic& layer, const at::Tensor& x) {
+      return rounded_function(layer, function, x);
+    };
   }
-  if (exponent != 1 && exponent != 2 && exponent != 3 && exponent != 4) {
-    throw Error("its arithmetic cannot be rounded: only powers of 1 to 4, -1, 0.5 and -0.5 can be");
-  }
-  at::Tensor y = x;
-  for (int i = 1; i < exponent; ++i) y = rounded_multiply(layer.operation(i - 1), y, x);
-  return y;
+  if (exponent != 1 && exponent != 2 && exponent != 3 && exponent != 4) return {};
+  return [exponent](const LayerArithmetic& layer, const at::Tensor& x) {
+    at::Tensor y = x;
+    for (int i = 1; i < exponent; ++i) y = rounded_multiply(layer.operation(i - 1), y, x);
+    return y;
+  };
 }
 
-RoundedFunction round_pow(const NodeView&) {
+RoundedFunction round_pow(const NodeView& node) {
+  if (const at::Tensor told = node.constant(1); told.defined() && !power_of(told)) return {};
   return [](const LayerArithmetic& layer, const Tensors& in) {
-    if (in[1].numel() != 1) {
-      throw Error("its arithmetic cannot be rounded: its exponents are several");
+    const Power power = power_of(in[1]);
+    if (!power) {
+      throw Error(
+          "its arithmetic cannot be rounded: its exponent is not one of 1 to 4, -1, 0.5, -0.5");
     }
-    const at::Tensor x = in[1].dim() > in[0].dim() ? at::broadcast_tensors(in)[0] : in[0];
-    return rounded_power(layer, x, in[1].item<double>());
+    return power(layer, in[1].dim() > in[0].dim() ? at::broadcast_tensors(in)[0] : in[0]);
   };
 }
 

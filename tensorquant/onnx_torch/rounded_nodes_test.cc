@@ -139,5 +139,24 @@ TEST_F(RoundedNodes, AreRefusedWhereTheyAreNotCovered) {
   EXPECT_THROW(rounded("Pow", {x, torch::tensor(1.5F)}), Error);
 }
 
+// Before anything runs, where the exponent is a constant.
+TEST_F(RoundedNodes, AreRefusedForExponentsThatTheFileTells) {
+  onnx::Node node;
+  node.op_type = "Pow";
+  node.version = 15;
+  node.inputs = {0, 1};
+  const auto can_be_rounded = [&](const Tensor& exponent) {
+    const NodeView view(node, {Tensor(), exponent}, {});
+    return static_cast<bool>(make_rounded_function(view));
+  };
+  for (const float exponent : {1.0F, 2.0F, 4.0F, -1.0F, 0.5F, -0.5F}) {
+    EXPECT_TRUE(can_be_rounded(torch::tensor(exponent))) << exponent;
+  }
+  for (const float exponent : {0.0F, 1.5F, 5.0F, -2.0F}) {
+    EXPECT_FALSE(can_be_rounded(torch::tensor(exponent))) << exponent;
+  }
+  EXPECT_FALSE(can_be_rounded(torch::tensor({2.0F, 3.0F})));
+}
+
 }  // namespace
 }  // namespace tensorquant::onnx_torch

@@ -1,15 +1,17 @@
 #include "tensorquant/cli/accumulators.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "tensorquant/base/error.h"
 #include "tensorquant/base/table.h"
 #include "tensorquant/cli/json_report.h"
-#include "tensorquant/cli/training_run.h"
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/libtorch/model/observers.h"
-#include "tensorquant/models/evaluation.h"
+#include "tensorquant/libtorch/model/steps.h"
 #include "tensorquant/models/layer_costs.h"
 
 namespace tensorquant::cli {
@@ -32,15 +34,27 @@ std::optional<int> exact_fraction(const Operand& weight, const Operand& input) {
   return weight.fixed_point->fraction + input.fixed_point->fraction;
 }
 
+void run_all(const ClassifierRuns& runs, const Interrupt& interrupt) {
+  const at::NoGradGuard no_grad;
+  runs.model->eval();
+  for (std::size_t batch = 0; batch < runs.batches; ++batch) {
+    set_inference_step(*runs.model, static_cast<std::uint32_t>(batch));
+    runs.logits(batch);
+    interrupt.check();
+  }
+  set_inference_step(*runs.model, 0);
+}
+
 }  // namespace
 
 Accumulators wide_accumulators(SearchSetup& setup, const CostFunction& cost, const Override& maps,
                                std::optional<int> fraction) {
-  apply(*setup.model, maps);
-  const std::vector<LayerFormats> formats = layer_formats(*setup.model, setup.facts);
+  torch::nn::Module& model = setup.model->module();
+  apply(model, maps);
+  const std::vector<LayerFormats> formats = layer_formats(model, setup.facts);
   const MapCost costs = cost(formats);
-  const auto worst_case = worst_case_accumulators(*setup.model, setup.facts, formats, costs);
-  strip(*setup.model);
+  const auto worst_case = worst_case_accumulators(model, setup.facts, formats, costs);
+  strip(model);
   Accumulators all;
   for (std::size_t i = 0; i < setup.facts.size(); ++i) {
     const LayerFacts& facts = setup.facts[i];
@@ -64,24 +78,24 @@ Override with_accumulators(Override maps, const Accumulators& accumulators) {
   return maps;
 }
 
-void see_sums(SearchSetup& setup, const ImageDataset& images, const Override& maps,
+void see_sums(SearchSetup& setup, const SearchedSamples& samples, const Override& maps,
               Accumulators& accumulators) {
   const Override wide = with_accumulators(maps, accumulators);
   const std::string key =
-      ordered_json{{"data", fingerprint(images)}, {"maps", to_json(wide)}, {"ranges", true}}.dump();
+      ordered_json{{"data", samples.fingerprint}, {"maps", to_json(wide)}, {"ranges", true}}.dump();
   std::optional<std::string> record = setup.store->find(key);
   if (!record) {
-    apply(*setup.model, wide);
-    record_ranges(*setup.model);
-    evaluate(setup.info, *setup.model, images, setup.batch_size(),
-             [&](const Evaluation&) { setup.interrupt.check(); });
+    torch::nn::Module& model = setup.model->module();
+    apply(model, wide);
+    record_ranges(model);
+    run_all(samples.runs, setup.interrupt);
     ordered_json bits = ordered_json::object();
-    for (const LayerRangeReport& layer : ranges(*setup.model)) {
+    for (const LayerRangeReport& layer : ranges(model)) {
       const auto* const format = std::get_if<FixedPoint>(&layer.arithmetic.accumulator);
       if (format != nullptr) bits[layer.layer] = layer.report.sufficient_bits(format->fraction);
     }
-    record_ranges(*setup.model, false);
-    strip(*setup.model);
+    record_ranges(model, false);
+    strip(model);
     record = ordered_json{{"sufficient_bits", bits}, {"maps", to_json(wide)}}.dump();
     setup.store->put(key, *record);
   }

@@ -36,7 +36,7 @@ Accumulators wide_accumulators(SearchSetup& setup, const CostFunction& cost, con
 Override with_accumulators(Override maps, const Accumulators& accumulators);
 
 // Sets `seen`, and `bits` to it, by one evaluation on the images; the store keeps what it found.
-void see_sums(SearchSetup& setup, const ImageDataset& images, const Override& maps,
+void see_sums(SearchSetup& setup, const SearchedSamples& samples, const Override& maps,
               Accumulators& accumulators);
 
 // Takes bits from them as narrow_accumulators() does, the layers with most products first. Returns

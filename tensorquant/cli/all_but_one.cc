@@ -11,7 +11,7 @@
 namespace tensorquant::cli {
 namespace {
 
-NamedLayer named_layer(ImageClassifier& model, const std::string& name) {
+NamedLayer named_layer(ModelRef model, const std::string& name) {
   for (const ModelLayer& layer : layers_of(model)) {
     if (layer.name() == name) return {name, layer.type, layer.kind};
   }
@@ -23,7 +23,7 @@ NamedLayer named_layer(ImageClassifier& model, const std::string& name) {
 AllButOne all_but_one(SearchSetup& setup, const Override& maps) {
   std::vector<Override> all = {maps};
   for (const LayerPlace& place : setup.places) {
-    all.push_back(without(maps, place, named_layer(*setup.model, place.layer)));
+    all.push_back(without(maps, place, named_layer(setup.model->module(), place.layer)));
   }
   std::vector<LogitMetrics> found = setup.evaluate_scores(all);
   const LogitMetrics whole = found.front();
@@ -31,7 +31,7 @@ AllButOne all_but_one(SearchSetup& setup, const Override& maps) {
   return {whole, std::move(found)};
 }
 
-QuantizedPlaces quantized_places(ImageClassifier& model, const std::vector<LayerPlace>& places,
+QuantizedPlaces quantized_places(ModelRef model, const std::vector<LayerPlace>& places,
                                  const Override& maps) {
   apply(model, maps);
   std::map<std::string, LayerQuantizers> layers;

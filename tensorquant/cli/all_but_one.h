@@ -24,7 +24,7 @@ struct QuantizedPlaces {
 };
 
 // Throws an Error where the maps quantize none of them.
-QuantizedPlaces quantized_places(ImageClassifier& model, const std::vector<LayerPlace>& places,
+QuantizedPlaces quantized_places(ModelRef model, const std::vector<LayerPlace>& places,
                                  const Override& maps);
 
 }  // namespace tensorquant::cli

@@ -9,8 +9,7 @@
 #include "tensorquant/cli/commands.h"
 #include "tensorquant/cli/cost_report.h"
 #include "tensorquant/cli/json_report.h"
-#include "tensorquant/cli/load_weights.h"
-#include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/searched_model.h"
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/models/layer_costs.h"
 
@@ -20,7 +19,8 @@ namespace {
 using nlohmann::ordered_json;
 
 struct CostOptions {
-  std::string model, checkpoint, ranges;
+  ModelSource source;
+  std::string data, ranges;
   TechnologyOption technology;
   MapOptions maps;
   bool as_json = false;
@@ -33,6 +33,7 @@ struct CostTable {
   MapCost cost;
   std::map<std::string, int> seen;  // accumulator bits, by layer
   std::vector<std::optional<int>> worst_case;
+  bool has_weights = false;
 };
 
 std::string number(const std::optional<int>& value) { return value ? std::to_string(*value) : ""; }
@@ -64,7 +65,7 @@ void print_table(const CostOptions& options, const CostTable& table) {
   std::int64_t macs = 0;
   for (const LayerFacts& facts : table.facts) macs += facts.macs;
   const char* const why_unknown =
-      options.checkpoint.empty() ? "needs --checkpoint" : "a scale hides the weights' codes";
+      table.has_weights ? "a scale hides the weights' codes" : "needs --checkpoint";
   const auto line = [&](const char* name, const std::optional<double>& value, const char* unit) {
     value ? std::printf("%-12s%.6g %s\n", name, *value, unit)
           : std::printf("%-12sunknown: %s\n", name, why_unknown);
@@ -122,24 +123,28 @@ ordered_json layers_report(const CostTable& table) {
 
 void run(CostOptions options) {
   options.technology.read();
-  const ModelInfo& info = find_model(options.model);
+  options.source.check(/*needs_checkpoint=*/false);
+  if (!options.data.empty() && !options.source.is_file()) {
+    throw CLI::ValidationError("--data", "is for ONNX files");
+  }
   const Override maps = options.maps.read(0);
-  const std::shared_ptr<ImageClassifier> model = make_model(info);
-  apply_maps(*model, maps);  // faults of the maps first
-  if (!options.checkpoint.empty()) load_weights(*model, options.checkpoint);
+  const std::unique_ptr<SearchedModel> model = make_searched_model(options.source);
+  apply_maps(model->module(), maps);  // faults of the maps first
 
   CostTable table;
   table.seen = read_sufficient_bits(options.ranges);
-  table.facts = layer_facts(info, *model);
-  tensorquant::apply(*model, maps);  // layer_facts() has taken them out
-  table.formats = layer_formats(*model, table.facts);
-  if (options.checkpoint.empty()) {  // these weights tell nothing
+  table.facts = model->facts(options.data);
+  table.has_weights = !model->fingerprint.empty();
+  tensorquant::apply(model->module(), maps);  // facts() has taken them out
+  table.formats = layer_formats(model->module(), table.facts);
+  if (!table.has_weights) {  // these weights tell nothing
     for (LayerFormats& formats : table.formats) formats.weights = std::nullopt;
   }
   table.cost = CostFunction(table.facts, options.technology.technology())(table.formats);
-  table.worst_case = worst_case_accumulators(*model, table.facts, table.formats, table.cost);
+  table.worst_case =
+      worst_case_accumulators(model->module(), table.facts, table.formats, table.cost);
   if (!options.as_json) return print_table(options, table);
-  print(ordered_json{{"model", options.model},
+  print(ordered_json{{"model", options.source.model},
                      {"maps", to_json(maps)},
                      {"technology", options.technology.technology().name},
                      {"cost", to_json(table.cost)},
@@ -152,10 +157,13 @@ void add_cost(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "cost", "Count what a network under maps costs in hardware, for one image");
   auto options = std::make_shared<CostOptions>();
-  add_model(*command, options->model)->required();
-  command->add_option(
-      "--checkpoint", options->checkpoint,
-      "Weights, a safetensors file; without it nothing is told that depends on them");
+  options->source.add_to(*command, "; without it nothing is told that depends on them",
+                         /*has_data=*/false);
+  command
+      ->add_option("--data", options->data,
+                   "Data as of evaluate, whose first sample tells the sizes that the file leaves "
+                   "open")
+      ->group("ONNX files");
   options->technology.add_to(*command);
   command->add_option("--ranges", options->ranges,
                       "A report of evaluate --ranges --json, for the accumulator bits seen");

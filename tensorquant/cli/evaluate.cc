@@ -109,9 +109,6 @@ void serve(const CLI::App& command, const EvaluateOptions& options) {
                  {"--logits", "--trace", "--ranges", "--json", "--maps", "--weights", "--extrinsic",
                   "--intrinsic", "--strict", "--seed"},
                  reason);
-  if (is_onnx_file(options.model)) {
-    throw CLI::ValidationError("--requests", "is not for ONNX files");
-  }
   options.threads.set_up();
   nlohmann::ordered_json defaults = {{"batch_size", options.batch_size}};
   if (!options.model.empty()) defaults["model"] = options.model;

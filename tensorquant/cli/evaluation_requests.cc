@@ -14,13 +14,10 @@
 #include <utility>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/base/hash.h"
-#include "tensorquant/base/read_file.h"
-#include "tensorquant/cli/image_set.h"
 #include "tensorquant/cli/interrupt.h"
-#include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/numeric_libraries.h"
-#include "tensorquant/cli/training_run.h"
+#include "tensorquant/cli/onnx_layers.h"
+#include "tensorquant/cli/searched_model.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -126,22 +123,12 @@ ordered_json measured(Evaluator& evaluator, const Override& maps) {
           {"seconds", seconds.count()}};
 }
 
-struct EvaluationRequests::Network {
-  const ModelInfo& info;
-  std::shared_ptr<ImageClassifier> model;
-  std::string checkpoint;  // the hash of the file
-};
-
 struct EvaluationRequests::Subject {
-  Subject(Network& of, ImageDataset images, std::size_t batch_size, std::function<void()> after)
-      : network(of),
-        data(std::move(images)),
-        data_fingerprint(fingerprint(data)),
-        evaluator(of.info, *of.model, data, batch_size, std::move(after)) {}
+  Subject(const SearchedModel& of, SearchedSamples these, std::function<void()> after)
+      : model(of), samples(std::move(these)), evaluator(samples.runs, std::move(after)) {}
 
-  Network& network;
-  ImageDataset data;
-  std::string data_fingerprint;
+  const SearchedModel& model;
+  SearchedSamples samples;
   Evaluator evaluator;
 };
 
@@ -151,21 +138,21 @@ EvaluationRequests::EvaluationRequests(ordered_json defaults, std::function<void
 EvaluationRequests::~EvaluationRequests() = default;
 
 EvaluationRequests::Subject& EvaluationRequests::subject(const ordered_json& request) {
-  const std::string model = request.at("model"), checkpoint = request.at("checkpoint");
+  const ModelSource source = model_source_in(request);
   const auto batch_size = request.at("batch_size").get<std::size_t>();
   if (batch_size == 0) throw Error("\"batch_size\" is 0");
-  const std::string network_key = ordered_json{model, checkpoint}.dump();
-  const std::string key = network_key + request.at("data").dump() + std::to_string(batch_size);
+  const std::string model_key = to_json(source).dump();
+  const std::string key = model_key + request.at("data").dump() + std::to_string(batch_size);
   if (const auto found = subjects_.find(key); found != subjects_.end()) return *found->second;
-  std::unique_ptr<Network>& network = networks_[network_key];
-  if (network == nullptr) {
-    const ModelInfo& info = find_model(model);
-    Network made = {info, make_model(info), Fnv1a().add(read_file(checkpoint)).text()};
-    load_weights(*made.model, checkpoint);
-    network = std::make_unique<Network>(std::move(made));
+  std::unique_ptr<SearchedModel>& model = models_[model_key];
+  if (model == nullptr) model = make_searched_model(source);
+  const ImageSet set = image_set_in(request.at("data"));
+  SearchedSamples samples = model->load(set, batch_size);
+  if (samples.runs.samples < set.images) {
+    throw Error(set.path + ": has " + std::to_string(set.first + samples.runs.samples) +
+                " images, not " + std::to_string(set.first + set.images));
   }
-  auto made = std::make_unique<Subject>(
-      *network, image_set_in(request.at("data")).load(network->info), batch_size, after_batch_);
+  auto made = std::make_unique<Subject>(*model, std::move(samples), after_batch_);
   return *(subjects_[key] = std::move(made));
 }
 
@@ -181,8 +168,9 @@ ordered_json EvaluationRequests::result(const ordered_json& given) {
   if (!given.is_object()) throw Error("a request is a JSON object");
   ordered_json request = defaults_;
   request.update(given, true);
+  const bool is_file = request.contains("model") && is_onnx_file(request["model"]);
   for (const char* const needed : {"model", "checkpoint", "data"}) {
-    if (request.contains(needed)) continue;
+    if (request.contains(needed) || (is_file && needed == std::string("checkpoint"))) continue;
     throw Error("the request has no \"" + std::string(needed) + "\"");
   }
   Subject& on = subject_or_none(request);
@@ -191,8 +179,8 @@ ordered_json EvaluationRequests::result(const ordered_json& given) {
   maps.refuse_training();
   maps.strict = request.value("strict", true);
   ordered_json answer = measured(on.evaluator, maps);
-  answer["data"] = on.data_fingerprint;
-  answer["checkpoint"] = on.network.checkpoint;
+  answer["data"] = on.samples.fingerprint;
+  answer["checkpoint"] = on.model.fingerprint;
   answer["numerics"] = to_line(numeric_libraries());
   return answer;
 }

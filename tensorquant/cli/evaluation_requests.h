@@ -12,6 +12,8 @@
 
 namespace tensorquant::cli {
 
+class SearchedModel;
+
 // The answer's part that tells what a map does on some images, against the float network. A KL or
 // an error that is no finite number is null.
 nlohmann::ordered_json measured(Evaluator& evaluator, const Override& maps);
@@ -19,7 +21,8 @@ nlohmann::ordered_json measured(Evaluator& evaluator, const Override& maps);
 // Answers {"model": ..., "checkpoint": ..., "batch_size": ..., "data": {"path": ..., "split": ...,
 // "first": ..., "images": ...}, "maps": {...}, "seed": ..., "strict": ...} by {"images": ...,
 // "correct": ..., "kl": ..., ...}, or by {"error": ...}, with "has_subject": false where checkpoint
-// or images cannot be read. What was read for one request serves the next.
+// or images cannot be read. An ONNX file has no checkpoint, but "onnx": {"names": ..., ...}. What
+// was read for one request serves the next.
 class EvaluationRequests {
  public:
   // `defaults` stand in for what a request leaves out. `after_batch` may throw to end an answer.
@@ -30,7 +33,6 @@ class EvaluationRequests {
   std::string answer(const std::string& request);
 
  private:
-  struct Network;
   struct Subject;
 
   nlohmann::ordered_json result(const nlohmann::ordered_json& request);
@@ -39,7 +41,7 @@ class EvaluationRequests {
 
   nlohmann::ordered_json defaults_;
   std::function<void()> after_batch_;
-  std::map<std::string, std::unique_ptr<Network>> networks_;
+  std::map<std::string, std::unique_ptr<SearchedModel>> models_;
   std::map<std::string, std::unique_ptr<Subject>> subjects_;
 };
 

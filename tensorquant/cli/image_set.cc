@@ -8,14 +8,13 @@
 
 namespace tensorquant::cli {
 
-ImageDataset ImageSet::load(const ModelInfo& info) const {
-  ImageDataset data = load_image_dataset(path, split);
-  require_fit(info, data, path);
-  if (data.count <= first || data.count - first < images) {
-    throw Error(path + ": has " + std::to_string(data.count) + " images, not " +
-                std::to_string(first + std::max<std::size_t>(images, 1)));
+std::size_t samples_of_set(const ImageSet& set, std::size_t count) {
+  if (count <= set.first) {
+    throw Error(set.path + ": has " + std::to_string(count) + " images: none is left behind the " +
+                std::to_string(set.first) + " first ones");
   }
-  return part_of_images(std::move(data), first, images);
+  const std::size_t left = count - set.first;
+  return set.images == 0 ? left : std::min(set.images, left);
 }
 
 nlohmann::ordered_json to_json(const ImageSet& set) {

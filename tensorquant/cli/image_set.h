@@ -6,19 +6,18 @@
 #include <string>
 
 #include "tensorquant/data/dataset.h"
-#include "tensorquant/models/model.h"
 
 namespace tensorquant::cli {
 
-// Which images: so that another process can read them.
+// Which images, or other samples: so that another process can read them.
 struct ImageSet {
   std::string path;
   Split split = Split::test;
   std::size_t first = 0, images = 0;  // 0: all that follow
-
-  // Error if they do not fit the model, or if there are not as many.
-  ImageDataset load(const ModelInfo& info) const;
 };
+
+// How many of them there are in a file that has `count`. Error if there is none.
+std::size_t samples_of_set(const ImageSet& set, std::size_t count);
 
 nlohmann::ordered_json to_json(const ImageSet& set);
 // Throws nlohmann's exceptions.

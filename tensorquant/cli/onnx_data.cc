@@ -138,8 +138,18 @@ std::string OnnxData::fingerprint() const {
 class OnnxDataReader {
  public:
   OnnxDataReader(const OnnxDataOptions& options, const OnnxModel& model,
-                 const OnnxDataOptions::Given& given)
-      : options_(options), ports_(model.inputs()), given_(given), dims_(read_dims()) {}
+                 const OnnxDataOptions::Given& given, const OnnxDataOptions::ChoosePart& part)
+      : options_(options), ports_(model.inputs()), given_(given), part_(part), dims_(read_dims()) {}
+
+  Tensors zeros() const {
+    Tensors inputs;
+    const std::size_t batch = std::max<std::size_t>(fixed_batch(), 1);
+    for (const OnnxModel::Port& port : ports_) {
+      const auto sizes = sizes_of(port, static_cast<std::int64_t>(batch), "--dim");
+      inputs.push_back(at::zeros(sizes, onnx_torch::scalar_type_of(port.type->element)));
+    }
+    return inputs;
+  }
 
   OnnxData read() {
     const int sources = (given_.data.empty() ? 0 : 1) + (options_.inputs.empty() ? 0 : 1) +
@@ -272,10 +282,8 @@ class OnnxDataReader {
     at::Generator generator = at::detail::createCPUGenerator(given_.seed);
     Tensors& inputs = data_.sets_.emplace_back();
     for (const OnnxModel::Port& port : ports_) {
-      if (!port.type || !port.type->shape) {
-        throw Error("input '" + port.name + "' has no declared shape; give it with --input");
-      }
-      const std::vector<std::int64_t> sizes = sizes_of(port);
+      const std::vector<std::int64_t> sizes =
+          sizes_of(port, static_cast<std::int64_t>(options_.random), "--random");
       const onnx::DataType type = port.type->element;
       const at::Tensor drawn =
           is_floating_point(type)
@@ -285,24 +293,29 @@ class OnnxDataReader {
     }
   }
 
-  std::vector<std::int64_t> sizes_of(const OnnxModel::Port& port) const {
+  // `option` is what needs them.
+  std::vector<std::int64_t> sizes_of(const OnnxModel::Port& port, std::int64_t samples,
+                                     const char* option) const {
+    if (!port.type || !port.type->shape) {
+      throw Error("input '" + port.name + "' has no declared shape");
+    }
     std::vector<std::int64_t> sizes;
     for (const onnx::Dimension& dimension : *port.type->shape) {
       const auto* number = std::get_if<std::int64_t>(&dimension);
       const auto* symbol = std::get_if<std::string>(&dimension);
       const auto known = symbol == nullptr ? dims_.end() : dims_.find(*symbol);
       if (sizes.empty()) {
-        sizes.push_back(static_cast<std::int64_t>(options_.random));
+        sizes.push_back(samples);
       } else if (number != nullptr && *number >= 0) {
         sizes.push_back(*number);
       } else if (known != dims_.end()) {
         sizes.push_back(known->second);
       } else {
         throw CLI::ValidationError(
-            "--random", "input '" + port.name + "' has a size " +
-                            (symbol == nullptr || symbol->empty()
-                                 ? std::string("that the file does not tell; give it with --input")
-                                 : "'" + *symbol + "': give it, as --dim " + *symbol + "=8"));
+            option, "input '" + port.name + "' has a size " +
+                        (symbol == nullptr || symbol->empty()
+                             ? std::string("that the file does not tell")
+                             : "'" + *symbol + "': give it, as --dim " + *symbol + "=8"));
       }
     }
     return sizes;
@@ -333,12 +346,13 @@ class OnnxDataReader {
                                          [&](const at::Tensor& x) { return rows(x) == count; });
     if (!has_samples) return;
     data_.count_ = static_cast<std::size_t>(count);
-    if (given_.limit != 0 && given_.limit < data_.count_) {
-      data_.count_ = given_.limit;
-      for (at::Tensor& x : inputs) x = x.narrow(0, 0, static_cast<std::int64_t>(given_.limit));
-      if (data_.labels_.defined() &&
-          rows(data_.labels_) > static_cast<std::int64_t>(given_.limit)) {
-        data_.labels_ = data_.labels_.narrow(0, 0, static_cast<std::int64_t>(given_.limit));
+    if (const OnnxDataOptions::Part part = chosen_part(); part.count < data_.count_) {
+      data_.count_ = part.count;
+      const auto first = static_cast<std::int64_t>(part.first);
+      const auto kept = static_cast<std::int64_t>(part.count);
+      for (at::Tensor& x : inputs) x = x.narrow(0, first, kept);
+      if (data_.labels_.defined() && rows(data_.labels_) >= first + kept) {
+        data_.labels_ = data_.labels_.narrow(0, first, kept);
       }
     }
     const std::size_t fixed = fixed_batch();
@@ -350,6 +364,11 @@ class OnnxDataReader {
     }
     note("the model takes batches of " + std::to_string(fixed) + ": it runs " +
          std::to_string(data_.count_ / fixed) + " times");
+  }
+
+  OnnxDataOptions::Part chosen_part() const {
+    if (part_) return part_(data_.count_);
+    return {0, given_.limit == 0 ? data_.count_ : std::min(given_.limit, data_.count_)};
   }
 
   void check_labels() const {
@@ -367,6 +386,7 @@ class OnnxDataReader {
   const OnnxDataOptions& options_;
   const Ports& ports_;
   const OnnxDataOptions::Given& given_;
+  const OnnxDataOptions::ChoosePart& part_;
   std::map<std::string, std::int64_t> dims_;
   OnnxData data_;
 };
@@ -393,13 +413,17 @@ void OnnxDataOptions::add_to(CLI::App& command) {
              "Draw this many samples, from the types and sizes that the file declares",
              {.lowest = 1})
       ->group(group);
+  add_dims_to(command);
+  images.add_to(command);
+}
+
+void OnnxDataOptions::add_dims_to(CLI::App& command) {
   command
       .add_option("--dim", dims,
                   "Size that the file gives a name to: NAME=SIZE; as often as there are some")
       ->take_all()
       ->allow_extra_args(false)
-      ->group(group);
-  images.add_to(command);
+      ->group("ONNX files");
 }
 
 namespace {
@@ -439,8 +463,13 @@ void OnnxDataOptions::take_over(const nlohmann::ordered_json& told,
   });
 }
 
-OnnxData OnnxDataOptions::read(const OnnxModel& model, const Given& given) const {
-  return OnnxDataReader(*this, model, given).read();
+OnnxData OnnxDataOptions::read(const OnnxModel& model, const Given& given,
+                               const ChoosePart& part) const {
+  return OnnxDataReader(*this, model, given, part).read();
+}
+
+OnnxData::Tensors OnnxDataOptions::zeros(const OnnxModel& model) const {
+  return OnnxDataReader(*this, model, {}, {}).zeros();
 }
 
 }  // namespace tensorquant::cli

@@ -59,11 +59,21 @@ struct OnnxDataOptions {
     Split split = Split::test;
   };
 
+  // Samples of those that there are.
+  struct Part {
+    std::size_t first = 0, count = 0;
+  };
+  using ChoosePart = std::function<Part(std::size_t samples)>;
+
   void add_to(CLI::App& command);
+  void add_dims_to(CLI::App& command);  // --dim alone
   static std::vector<const char*> names();
   // Notes go to stderr. Faults that the files have are Errors, those of the command line
-  // CLI::ValidationError.
-  OnnxData read(const OnnxModel& model, const Given& given) const;
+  // CLI::ValidationError. `part` takes the place of Given::limit.
+  OnnxData read(const OnnxModel& model, const Given& given, const ChoosePart& part = {}) const;
+  // As many samples as the file fixes for a batch, one where it does not: zeros, of the types and
+  // sizes that the file declares. Error where it does not declare them.
+  OnnxData::Tensors zeros(const OnnxModel& model) const;
 
   // What was given, by the options' names.
   nlohmann::ordered_json told() const;

@@ -39,18 +39,6 @@ fs::path charts_folder() {
   return !failure && fs::exists(installed, failure) ? installed : fs::path(TENSORQUANT_CHARTS);
 }
 
-// The images whose activations are told; nothing where none are named and none come with the model.
-std::optional<ImageDataset> activation_images(ReportOptions& options, const ModelInfo& info) {
-  if (options.data.path.empty()) {
-    try {
-      options.data.resolve(info);
-    } catch (const CLI::ValidationError&) {
-      return std::nullopt;
-    }
-  }
-  return options.data.load(info, Split::train);
-}
-
 std::optional<NamedMaps> named_maps(const ReportOptions& options) {
   if (options.maps.empty()) return std::nullopt;
   return NamedMaps{options.maps, "named by --maps", Override::from_file(options.maps).to_json()};
@@ -58,25 +46,22 @@ std::optional<NamedMaps> named_maps(const ReportOptions& options) {
 
 Report read_report(ReportOptions& options, const Store& store) {
   Report report = stored_report(store, options.store);
-  const ModelInfo* const info = model_of(store);
-  if (info == nullptr && !(options.checkpoint.empty() && options.ranges.empty())) {
+  const std::optional<ModelSource> source = model_of(store, options.checkpoint);
+  if (!source && !(options.checkpoint.empty() && options.ranges.empty())) {
     throw unknown_model(options.store, store);
   }
   const std::optional<NamedMaps> named = named_maps(options);
-  if (info == nullptr) {
+  if (!source) {
     add_rules(report, tell_of(report, named));
     return report;
   }
   const std::map<std::string, int> seen = read_sufficient_bits(options.ranges);
-  ReportedModel model(*info, options.technology.technology());
-  if (!options.checkpoint.empty()) model.load(options.checkpoint, store);
+  ReportedModel model(*source, store, options.technology.technology());
   model.add_costs(report);
   const std::string maps = tell_of(report, named);
   if (maps.empty()) return report;
   model.add_map(report, maps, seen);
-  std::optional<ImageDataset> images;
-  if (!options.checkpoint.empty()) images = activation_images(options, *info);
-  model.add_values(report, images ? &*images : nullptr);
+  model.add_values(report, options.data);
   return report;
 }
 
@@ -119,8 +104,8 @@ void add_report(CLI::App& app) {
       "evaluated on test images");
   CLI::Option* const checkpoint =
       command->add_option("--checkpoint", options->checkpoint,
-                          "The store's weights, a safetensors file, to tell what tensors hold and "
-                          "what becomes of them");
+                          "The store's weights, a safetensors file or its ONNX file, to tell what "
+                          "tensors hold and what becomes of them");
   options->data.limit = kReportImages;
   options->data.add_to(*command, "train-*", {"--data", "--images"})->needs(checkpoint);
   command->get_option("--images")->capture_default_str()->needs(checkpoint);

@@ -6,9 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "tensorquant/base/hash.h"
-#include "tensorquant/base/read_file.h"
-#include "tensorquant/cli/load_weights.h"
+#include "tensorquant/cli/onnx_layers.h"
 #include "tensorquant/formats/bounds.h"
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/libtorch/model/summary.h"
@@ -32,7 +30,7 @@ void add_ends(ReportedPlace& place, const Quantizer& quantizer) {
 }
 
 // What is in the model, layer by layer: rules for many layers are none of places.
-std::vector<PlaceFormat> places_in_model(ImageClassifier& model) {
+std::vector<PlaceFormat> places_in_model(ModelRef model) {
   std::vector<PlaceFormat> places;
   const auto add = [&](const char* kind, const std::string& layer, const std::string& quantizer) {
     if (quantizer.empty()) return;
@@ -53,49 +51,64 @@ std::string shared_text(const Store& store, const char* name) {
   return value != shared.end() && value->is_string() ? value->get<std::string>() : "";
 }
 
-void require_checkpoint(const std::string& path, const Store& store) {
-  const std::string ours = Fnv1a().add(read_file(path)).text();
+void require_the_same(const std::string& path, const std::string& ours, const Store& store) {
   const std::string theirs = shared_text(store, "checkpoint");
   if (ours == theirs) return;
   throw Error(path + ": is not the store's checkpoint: its fingerprint is " + ours + ", not " +
               (theirs.empty() ? "known" : theirs));
 }
 
+std::unique_ptr<SearchedModel> make_model_of_store(const ModelSource& source, const Store& store) {
+  if (!source.checkpoint.empty()) {  // which another network's may be
+    require_the_same(source.checkpoint, fingerprint_of_checkpoint(source.checkpoint), store);
+  }
+  std::unique_ptr<SearchedModel> model = make_searched_model(source);
+  if (source.is_file()) require_the_same(source.model, model->fingerprint, store);
+  return model;
+}
+
 }  // namespace
 
-const ModelInfo* model_of(const Store& store) {
+std::optional<ModelSource> model_of(const Store& store, const std::string& checkpoint) {
   if (shared_text(store, "checkpoint").empty() || shared_text(store, "tensorquant").empty()) {
-    return nullptr;
+    return std::nullopt;
   }
   const std::string name = shared_text(store, "model");
-  for (const ModelInfo& info : all_models()) {
-    if (info.name == name) return &info;
+  if (is_onnx_file(name)) {
+    if (!is_onnx_file(checkpoint)) return std::nullopt;
+    const auto shared = nlohmann::ordered_json::parse(store.shared());
+    return model_source_in({{"model", checkpoint}, {"onnx", shared.at("onnx")}});
   }
-  return nullptr;
+  for (const ModelInfo& info : all_models()) {
+    if (info.name != name) continue;
+    ModelSource source;
+    source.model = name;
+    source.checkpoint = checkpoint;
+    return source;
+  }
+  return std::nullopt;
 }
 
 Error unknown_model(const std::string& folder, const Store& store) {
-  return Error(folder + ": the store's model, '" + shared_text(store, "model") +
+  const std::string name = shared_text(store, "model");
+  if (is_onnx_file(name)) {
+    return Error(folder + ": the store's model is a file, '" + name +
+                 "': --checkpoint must be that file");
+  }
+  return Error(folder + ": the store's model, '" + name +
                "', is none of those that come with the program, so nothing is known of its layers");
 }
 
-ReportedModel::ReportedModel(const ModelInfo& info, Technology technology)
-    : info_(info),
-      energies_(technology.name + " (" + technology.source + ")"),
-      model_(make_model(info)),
-      facts_(layer_facts(info, *model_)),
+ReportedModel::ReportedModel(const ModelSource& source, const Store& store, Technology technology)
+    : energies_(technology.name + " (" + technology.source + ")"),
+      model_(make_model_of_store(source, store)),
+      facts_(model_->facts()),
       cost_(facts_, std::move(technology)) {}
 
-void ReportedModel::load(const std::string& checkpoint, const Store& store) {
-  require_checkpoint(checkpoint, store);
-  load_weights(*model_, checkpoint);
-  has_weights_ = true;
-}
-
 std::vector<LayerFormats> ReportedModel::formats_of(const Override& maps) {
-  tensorquant::apply(*model_, maps);
-  std::vector<LayerFormats> formats = layer_formats(*model_, facts_);
-  if (!has_weights_) {  // these weights tell nothing
+  tensorquant::apply(model_->module(), maps);
+  std::vector<LayerFormats> formats = layer_formats(model_->module(), facts_);
+  if (model_->fingerprint.empty()) {  // these weights tell nothing
     for (LayerFormats& layer : formats) layer.weights = std::nullopt;
   }
   return formats;
@@ -106,7 +119,7 @@ MapCost ReportedModel::cost_of(const Override& maps) { return cost_(formats_of(m
 void ReportedModel::add_costs(std::vector<EvaluatedMap>& maps) {
   for (EvaluatedMap& map : maps) {
     map.cost = cost_of(Override::from_json(map.maps));
-    map.places = places_in_model(*model_);
+    map.places = places_in_model(model_->module());
   }
 }
 
@@ -123,9 +136,10 @@ void ReportedModel::add_map(Report& report, const std::string& maps,
                             const std::map<std::string, int>& seen) {
   report.formats = formats_of(Override::from_json(maps));
   report.cost = cost_(report.formats);
-  for (PlaceFormat& place : places_in_model(*model_)) report.places.push_back({std::move(place)});
+  for (PlaceFormat& place : places_in_model(model_->module()))
+    report.places.push_back({std::move(place)});
   const std::vector<std::optional<int>> worst =
-      worst_case_accumulators(*model_, facts_, report.formats, *report.cost);
+      worst_case_accumulators(model_->module(), facts_, report.formats, *report.cost);
   for (std::size_t i = 0; i < facts_.size(); ++i) {
     const auto found = seen.find(facts_[i].layer);
     report.accumulators.push_back(
@@ -134,7 +148,24 @@ void ReportedModel::add_map(Report& report, const std::string& maps,
   }
 }
 
-void ReportedModel::add_values(Report& report, const ImageDataset* data) {
+// Nothing where none are named and none come with the model.
+ClassifierRuns ReportedModel::activations(DataOptions& data) {
+  ClassifierRuns weights_alone;
+  weights_alone.model = &model_->module();
+  if (model_->fingerprint.empty()) return weights_alone;
+  if (data.path.empty()) {
+    try {
+      model_->resolve(data);
+    } catch (const CLI::Error&) {
+      return weights_alone;
+    }
+  }
+  samples_ = model_->load({data.path, Split::train, 0, data.limit}, kReportBatch);
+  return samples_.runs;
+}
+
+void ReportedModel::add_values(Report& report, DataOptions& data) {
+  const ClassifierRuns runs = activations(data);
   std::vector<LayerPlace> places;
   std::vector<std::shared_ptr<const Quantizer>> quantizers;
   std::vector<ReportedPlace*> reported;
@@ -144,14 +175,14 @@ void ReportedModel::add_values(Report& report, const ImageDataset* data) {
     add_ends(place, *quantizer);
     const std::string kind = place.format.place.substr(0, place.format.place.find(':'));
     const bool is_tensor = kind == "weight" || kind == "bias" || kind == "output";
-    if (!has_weights_ || !is_tensor || (kind == "output" && data == nullptr)) continue;
+    const bool is_known = !model_->fingerprint.empty() && (kind != "output" || runs.inputs);
+    if (!is_tensor || !is_known) continue;
     places.push_back(layer_place(place.format.place));
     quantizers.push_back(std::move(quantizer));
     reported.push_back(&place);
   }
   if (places.empty()) return;
-  std::vector<PlaceTensor> tensors =
-      place_tensors(info_, *model_, data, places, quantizers, kReportBatch);
+  std::vector<PlaceTensor> tensors = place_tensors(runs, places, quantizers);
   for (std::size_t i = 0; i < places.size(); ++i) {
     PlaceTensor& tensor = tensors[i];
     reported[i]->values = PlaceValues{std::move(tensor.octaves), tensor.values, tensor.fit,

@@ -60,10 +60,8 @@ std::vector<const EvaluatedMap*> front_of(const MapSet& set, const std::string& 
 Listing listing(const ResultsOptions& options, const Store& store) {
   Listing all;
   all.evaluated = evaluated_maps(store);
-  const ModelInfo* const info = model_of(store);
-  if (info != nullptr) {
-    ReportedModel model(*info, options.technology.technology());
-    if (!options.checkpoint.empty()) model.load(options.checkpoint, store);
+  if (const auto source = model_of(store, options.checkpoint)) {
+    ReportedModel model(*source, store, options.technology.technology());
     model.add_costs(all.evaluated.maps);
     all.technology = model.technology();
   } else if (!options.checkpoint.empty() || !options.front.empty()) {
@@ -247,7 +245,8 @@ void add_results(CLI::App& app) {
                    "cost")
       ->check(CLI::IsMember(cost_names()));
   command->add_option("--checkpoint", options->checkpoint,
-                      "The store's weights, a safetensors file, for costs that depend on them");
+                      "The store's weights, a safetensors file or its ONNX file, for costs, which "
+                      "depend on them");
   options->technology.add_to(*command);
   CLI::Option* const as_csv =
       command->add_flag("--csv", options->as_csv, "Comma-separated values, a line a record");

@@ -45,7 +45,7 @@ class SearchedMaps {
         groups_(groups_of(setup.places, options.ties)),
         cost_(setup.facts, options.technology.technology()),
         cost_name_(options.cost),
-        float_formats_(layer_formats(*setup.model, setup.facts)) {
+        float_formats_(layer_formats(setup.model->module(), setup.facts)) {
     for (std::size_t i = 0; i < setup.facts.size(); ++i) layers_[setup.facts[i].layer] = i;
   }
 
@@ -149,29 +149,17 @@ std::size_t score_images_before(MapSearchOptions& options, const SearchSetup& se
   if (data.path.empty()) data.path = score.path;
   std::error_code ignored;
   const bool is_same = std::filesystem::equivalent(data.path, score.path, ignored);
-  return is_same ? setup.score_data.count : 0;
-}
-
-// The search images, without those.
-ImageDataset load_search_images(MapSearchOptions& options, const SearchSetup& setup,
-                                std::size_t skipped) {
-  DataOptions& data = options.search_data;
-  if (data.limit != 0) data.limit += skipped;
-  ImageDataset images = data.load(setup.info, Split::train);
-  if (images.count <= skipped) {
-    throw Error(data.path +
-                ": the score images are all that are there: none is left to search with");
-  }
-  return part_of_images(std::move(images), skipped, 0);
+  return is_same ? setup.score_data.runs.samples : 0;
 }
 
 // `split` of a folder; a file of records has none.
-ordered_json report_of(const DataOptions& options, const char* split, const ImageDataset& images) {
+ordered_json report_of(const DataOptions& options, const char* split,
+                       const SearchedSamples& samples) {
   std::error_code ignored;
   const bool is_folder = std::filesystem::is_directory(options.path, ignored);
   return {{"path", options.path},
           {"split", is_folder ? ordered_json(split) : ordered_json()},
-          {"images", images.count}};
+          {"images", samples.runs.samples}};
 }
 
 ordered_json report_of(const LogitMetrics& metrics) {
@@ -237,15 +225,14 @@ class MapSearch {
       : options_(options), setup_(options.setup), maps_(setup_, options) {
     cost_named(maps_.full_cost(Choices(maps_.groups().size(), 0)), options.cost);
     const std::size_t skipped = score_images_before(options, setup_);
-    images_ = load_search_images(options, setup_, skipped);
-    image_set_ = {options.search_data.path, Split::train, skipped, images_.count};
+    images_ = setup_.load(options.search_data, Split::train, skipped);
     warn_about_test_data();
   }
 
   ordered_json run() {
     const auto scores = setup_.scores_by_metric();
     evaluations_ = setup_.evaluations;
-    StoredEvaluations search = setup_.evaluations_on(images_, image_set_, "search");
+    StoredEvaluations search = setup_.evaluations_on(images_, "search");
     const SearchProblem problem = {
         maps_.scores(scores), [this](auto choices) { return maps_.cost(choices); },
         [&](auto choices) {
@@ -296,9 +283,8 @@ class MapSearch {
   ordered_json report_of(const SearchResult& result, StoredEvaluations& search, double widest) {
     const Accumulators accumulators = accumulators_of(result, search);
     // Test images are read here, when all is decided.
-    const ImageDataset test_images = options_.test_data.load(setup_.info, Split::test);
-    StoredEvaluations test = setup_.evaluations_on(
-        test_images, {options_.test_data.path, Split::test, 0, test_images.count}, "test");
+    const SearchedSamples test_images = setup_.load(options_.test_data, Split::test);
+    StoredEvaluations test = setup_.evaluations_on(test_images, "test");
     const auto told = [&](const Choices& choices, const Accumulators& inside) -> ordered_json {
       const Override maps = with_accumulators(maps_.maps(choices), inside);
       return {{"cost", to_json(maps_.full_cost(choices, inside))},
@@ -307,8 +293,8 @@ class MapSearch {
               {"maps", to_json(maps)}};
     };
     ordered_json report = {
-        {"model", options_.setup.model},
-        {"checkpoint", options_.setup.checkpoint},
+        {"model", options_.setup.source.model},
+        {"checkpoint", options_.setup.source.checkpoint},
         {"data",
          {{"score", cli::report_of(options_.setup.score_data, "train", setup_.score_data)},
           {"search", cli::report_of(options_.search_data, "train", images_)},
@@ -340,28 +326,27 @@ class MapSearch {
   void warn_about_few_images(const Measurement& measured) const {
     const double margin = options_.margin / 100;
     if (!(margin > 0) || measured.loss_error <= margin / 2) return;
+    const std::size_t searched = images_.runs.samples;
     const double images =
-        images_factor(measured.loss_error, margin) * static_cast<double>(images_.count);
+        images_factor(measured.loss_error, margin) * static_cast<double>(searched);
     char text[160];
     std::snprintf(text, sizeof text,
                   "%zu search images tell a loss to +- %.2f points, more than half the margin: "
                   "about %.0f would do",
-                  images_.count, 100 * measured.loss_error, images);
+                  searched, 100 * measured.loss_error, images);
     warn(text);
   }
 
   MapSearchOptions& options_;
   SearchSetup setup_;
   SearchedMaps maps_;
-  ImageDataset images_;
-  ImageSet image_set_;
+  SearchedSamples images_;
   std::size_t evaluations_ = 0;
 };
 
 // Sets that are not named come from the folder that is. The test images' file may be missing until
 // the end, but not its name.
 void resolve_data(MapSearchOptions& options) {
-  const ModelInfo& info = find_model(options.setup.model);
   DataOptions &score = options.setup.score_data, &test = options.test_data;
   std::error_code ignored;
   for (const DataOptions* const named : {&test, &score, &options.search_data}) {
@@ -370,8 +355,13 @@ void resolve_data(MapSearchOptions& options) {
       if (other->path.empty()) other->path = named->path;
     }
   }
-  test.resolve(info);
-  score.resolve(info);
+  for (DataOptions* const one : {&test, &score}) {
+    if (!options.setup.source.is_file()) {
+      one->resolve(find_model(options.setup.source.model));
+    } else if (one->path.empty()) {
+      throw CLI::RequiredError(one->names.data);
+    }
+  }
 }
 
 void run(MapSearchOptions& options) {

@@ -6,15 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "tensorquant/base/error.h"
-#include "tensorquant/base/hash.h"
-#include "tensorquant/base/read_file.h"
 #include "tensorquant/cli/all_but_one.h"
-#include "tensorquant/cli/load_weights.h"
 #include "tensorquant/cli/number_option.h"
 #include "tensorquant/cli/numeric_libraries.h"
 #include "tensorquant/cli/progress.h"
 #include "tensorquant/models/fisher.h"
-#include "tensorquant/models/layer_costs.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -48,28 +44,32 @@ std::vector<std::shared_ptr<const Quantizer>> quantizers_of(const std::vector<st
 }
 
 // All that decides results and is the same for the whole store, but for the images.
-std::string shared_settings(const SearchOptions& options, const std::string& checkpoint_hash) {
-  return nlohmann::json{{"model", options.model},
-                        {"checkpoint", checkpoint_hash},
-                        {"batch_size", options.batch_size},
-                        {"threads", options.threads.threads},
-                        {"numerics", to_line(numeric_libraries())},
-                        {"tensorquant", TENSORQUANT_VERSION}}
-      .dump();
+std::string shared_settings(const SearchOptions& options, const std::string& fingerprint) {
+  nlohmann::json settings = {{"model", options.source.model},
+                             {"checkpoint", fingerprint},
+                             {"batch_size", options.batch_size},
+                             {"threads", options.threads.threads},
+                             {"numerics", to_line(numeric_libraries())},
+                             {"tensorquant", TENSORQUANT_VERSION}};
+  if (options.source.is_file()) {  // wherever it lies
+    settings["model"] = std::filesystem::path(options.source.model).filename().string();
+    settings["onnx"] = to_json(options.source)["onnx"];
+  }
+  return settings.dump();
 }
 
 }  // namespace
 
 void SearchOptions::add_to(CLI::App& command, Workers* ranks) {
-  add_model(command, model)->required();
-  command.add_option("--checkpoint", checkpoint, "Weights, a safetensors file")->required();
+  source.add_to(command, "");
   command
       .add_option("--store", store,
                   "Folder that keeps all results: what is interrupted goes on where it was")
       ->required();
   command
       .add_option("--places", places,
-                  "weights, biases, outputs (those of ReLUs), input, or single places: "
+                  "weights, biases, outputs (those of ReLUs and other activations), input, or "
+                  "single places: "
                   "weight:LAYER, bias:LAYER, output:LAYER")
       ->delimiter(',')
       ->capture_default_str();
@@ -121,47 +121,56 @@ std::vector<int> widths_of(const std::string& text) {
   return widths;
 }
 
-SearchSetup::SearchSetup(SearchOptions& options)
-    : info(find_model(options.model)), options_(options) {
-  const ChoiceOptions wanted = load(options);
-  choices = choices_for(info, *model, score_data, places, wanted);
+SearchSetup::SearchSetup(SearchOptions& options) : options_(options) {
+  const ChoiceOptions wanted = set_up(options);
+  if (!places.empty()) choices = choices_for(score_data.runs, places, wanted);
 }
 
-SearchSetup::SearchSetup(SearchOptions& options, const Override& maps)
-    : info(find_model(options.model)), options_(options) {
-  const ChoiceOptions wanted = load(options);
-  QuantizedPlaces found = quantized_places(*model, places, maps);
+SearchSetup::SearchSetup(SearchOptions& options, const Override& maps) : options_(options) {
+  const ChoiceOptions wanted = set_up(options);
+  QuantizedPlaces found = quantized_places(model->module(), places, maps);
   places = std::move(found.places);
-  choices = choices_of(info, *model, score_data, places, found.quantizers, wanted);
+  choices = choices_of(score_data.runs, places, found.quantizers, wanted);
 }
 
-ChoiceOptions SearchSetup::load(SearchOptions& options) {
+ChoiceOptions SearchSetup::set_up(SearchOptions& options) {
+  options.source.check();
+  if (options.metric == "fisher" && options.source.is_file()) {
+    throw CLI::ValidationError("--metric", "fisher is not for ONNX files");
+  }
   ChoiceOptions wanted;
   wanted.quantizers = quantizers_of(options.choices);
   if (options.choices.empty()) wanted.widths = widths_of(options.widths);
   wanted.cover = options.fraction == "cover";
-  wanted.batch_size = options.batch_size;
   wanted.after_batch = [this] { interrupt.check(); };
   options.jobs.set_up(options.threads);
   options.threads.set_up();
-  model = make_model(info);
-  load_weights(*model, options.checkpoint);
-  facts = layer_facts(info, *model);
-  places = places_of(facts, *model, options.places);
-  if (!places.empty()) score_data = options.score_data.load(info, Split::train);
-  checkpoint_hash_ = Fnv1a().add(read_file(options.checkpoint)).text();
-  store = std::make_unique<Store>(options.store, shared_settings(options, checkpoint_hash_));
+  model = make_searched_model(options.source);
+  if (!options.places.empty()) {
+    score_data = load(options.score_data, Split::train);
+    facts = model->facts(options.score_data.path);
+    places = places_of(facts, model->module(), options.places);
+  }
+  store = std::make_unique<Store>(options.store, shared_settings(options, model->fingerprint));
   return wanted;
 }
 
-StoredEvaluations SearchSetup::evaluations_on(const ImageDataset& data, const ImageSet& set,
+SearchedSamples SearchSetup::load(DataOptions& data, Split split, std::size_t first) {
+  model->resolve(data);
+  SearchedSamples samples = model->load({data.path, split, first, data.limit}, options_.batch_size);
+  if (samples.runs.labels.empty()) {
+    note(data.path + ": has no labels: what the model says in float stands in for them");
+  }
+  return samples;
+}
+
+StoredEvaluations SearchSetup::evaluations_on(const SearchedSamples& samples,
                                               const std::string& purpose,
                                               std::function<void(std::size_t)> after) {
   return {*store,
-          {info, *model, options_.model, options_.checkpoint, checkpoint_hash_, options_.batch_size,
-           interrupt, options_.jobs.workers(), options_.jobs.retry},
-          data,
-          set,
+          {options_.source, model->fingerprint, options_.batch_size, interrupt,
+           options_.jobs.workers(), options_.jobs.retry},
+          samples,
           purpose,
           std::move(after)};
 }
@@ -179,11 +188,9 @@ std::vector<Override> SearchSetup::score_maps() const {
 std::vector<LogitMetrics> SearchSetup::evaluate_scores(std::span<const Override> maps) {
   const std::size_t all = maps.size();
   Progress progress(all);
-  StoredEvaluations evaluate = evaluations_on(
-      score_data, {options_.score_data.path, Split::train, 0, score_data.count}, "score",
-      [&](std::size_t done) {
-        progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(all));
-      });
+  StoredEvaluations evaluate = evaluations_on(score_data, "score", [&](std::size_t done) {
+    progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(all));
+  });
   std::vector<LogitMetrics> found = evaluate.all(maps);
   evaluations = evaluate.evaluations();
   return found;
@@ -214,13 +221,15 @@ std::vector<std::vector<double>> SearchSetup::fisher() {
   for (std::size_t i = 0; i < places.size(); ++i) {
     for (const PlaceChoice& choice : choices[i]) quantizers[i].push_back(choice.quantizer);
   }
-  Progress progress(score_data.count);
-  return fisher_scores(
-      info, *model, score_data, facts, places, quantizers, [&](std::size_t images) {
-        interrupt.check();
-        progress.update(images,
-                        "image " + std::to_string(images) + "/" + std::to_string(score_data.count));
-      });
+  const std::size_t all = score_data.runs.samples;
+  Progress progress(all);
+  const auto& network = dynamic_cast<const SearchedNetwork&>(*model);
+  return fisher_scores(network.info, *network.model, *score_data.images, facts, places, quantizers,
+                       [&](std::size_t images) {
+                         interrupt.check();
+                         progress.update(
+                             images, "image " + std::to_string(images) + "/" + std::to_string(all));
+                       });
 }
 
 std::vector<std::vector<double>> SearchSetup::scores_by_metric() {

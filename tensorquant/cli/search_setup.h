@@ -12,6 +12,7 @@
 #include "tensorquant/cli/interrupt.h"
 #include "tensorquant/cli/job_options.h"
 #include "tensorquant/cli/model_options.h"
+#include "tensorquant/cli/searched_model.h"
 #include "tensorquant/cli/stored_evaluations.h"
 #include "tensorquant/models/sensitivity.h"
 
@@ -22,7 +23,8 @@ struct SearchOptions {
   // `ranks` evaluate, if there are any.
   void add_to(CLI::App& command, Workers* ranks);
 
-  std::string model, checkpoint, store;
+  ModelSource source;
+  std::string store;
   std::vector<std::string> places = {"weights", "outputs"};
   std::string widths = "2:8";
   std::vector<std::string> choices;  // quantizer strings in place of widths
@@ -46,10 +48,9 @@ class SearchSetup {
   SearchSetup(SearchOptions& options, const Override& maps);
 
   const Interrupt interrupt;
-  const ModelInfo& info;
-  std::shared_ptr<ImageClassifier> model;
+  std::unique_ptr<SearchedModel> model;
   std::unique_ptr<Store> store;
-  ImageDataset score_data;
+  SearchedSamples score_data;  // none where no place is asked for
   std::vector<LayerFacts> facts;
   std::vector<LayerPlace> places;
   std::vector<std::vector<PlaceChoice>> choices;  // from the widest to the narrowest
@@ -69,16 +70,15 @@ class SearchSetup {
   // What --metric says each choice costs in accuracy.
   std::vector<std::vector<double>> scores_by_metric();
 
-  // Of the images that `set` names.
-  StoredEvaluations evaluations_on(const ImageDataset& data, const ImageSet& set,
-                                   const std::string& purpose,
+  // As many samples as there are of a set that `data` names from `first` on.
+  SearchedSamples load(DataOptions& data, Split split, std::size_t first = 0);
+  StoredEvaluations evaluations_on(const SearchedSamples& samples, const std::string& purpose,
                                    std::function<void(std::size_t)> after = {});
 
  private:
-  ChoiceOptions load(SearchOptions& options);
+  ChoiceOptions set_up(SearchOptions& options);
 
   const SearchOptions& options_;
-  std::string checkpoint_hash_;
 };
 
 }  // namespace tensorquant::cli

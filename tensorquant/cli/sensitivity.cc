@@ -78,10 +78,11 @@ ordered_json metric_report(const LogitMetrics& metrics) {
 }
 
 ordered_json head_of(const SensitivityOptions& options, const SearchSetup& setup) {
-  return {{"model", options.search.model},
-          {"checkpoint", options.search.checkpoint},
+  const ModelSource& source = options.search.source;
+  return {{"model", source.model},
+          {"checkpoint", source.checkpoint},
           {"data", options.search.score_data.path},
-          {"images", setup.score_data.count},
+          {"images", setup.score_data.runs.samples},
           {"mode", options.mode}};
 }
 

@@ -1,6 +1,5 @@
 #include "tensorquant/cli/stored_evaluations.h"
 
-#include <filesystem>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -9,7 +8,6 @@
 #include "tensorquant/cli/evaluation_requests.h"
 #include "tensorquant/cli/json_report.h"
 #include "tensorquant/cli/numeric_libraries.h"
-#include "tensorquant/cli/training_run.h"
 
 namespace tensorquant::cli {
 namespace {
@@ -33,19 +31,17 @@ void require_same(const ordered_json& answer, const char* name, const std::strin
 
 }  // namespace
 
-StoredEvaluations::StoredEvaluations(Store& store, EvaluatedNetwork network,
-                                     const ImageDataset& data, const ImageSet& set,
-                                     std::string purpose, std::function<void(std::size_t)> after)
+StoredEvaluations::StoredEvaluations(Store& store, EvaluatedModel model,
+                                     const SearchedSamples& samples, std::string purpose,
+                                     std::function<void(std::size_t)> after)
     : store_(store),
-      network_(std::move(network)),
-      data_(data),
-      images_(fingerprint(data)),
-      request_({{"model", network_.name},
-                {"checkpoint", std::filesystem::absolute(network_.checkpoint).string()},
-                {"batch_size", network_.batch_size},
-                {"data", to_json(set)}}),
+      model_(std::move(model)),
+      samples_(samples),
+      request_(to_json(model_.source)),
       purpose_(std::move(purpose)),
-      after_(std::move(after)) {}
+      after_(std::move(after)) {
+  request_.update({{"batch_size", model_.batch_size}, {"data", to_json(samples.set)}});
+}
 
 std::string StoredEvaluations::request(const Override& maps) const {
   ordered_json request = request_;
@@ -55,16 +51,14 @@ std::string StoredEvaluations::request(const Override& maps) const {
 }
 
 Task StoredEvaluations::task(const Override& maps) const {
-  ordered_json key = {{"data", images_}, {"maps", to_json(maps)}};
+  ordered_json key = {{"data", samples_.fingerprint}, {"maps", to_json(maps)}};
   if (maps.strict) key["strict"] = true;  // then there may be no result
   return {key.dump(), request(maps)};
 }
 
 std::string StoredEvaluations::answer(const std::string& request) {
   if (evaluator_ == nullptr) {
-    evaluator_ =
-        std::make_unique<Evaluator>(network_.info, network_.model, data_, network_.batch_size,
-                                    [this] { network_.interrupt.check(); });
+    evaluator_ = std::make_unique<Evaluator>(samples_.runs, [this] { model_.interrupt.check(); });
   }
   try {
     const ordered_json asked = ordered_json::parse(request);
@@ -72,7 +66,7 @@ std::string StoredEvaluations::answer(const std::string& request) {
     maps.strict = asked.at("strict");
     return measured(*evaluator_, maps).dump();
   } catch (const std::exception& error) {
-    network_.interrupt.check();
+    model_.interrupt.check();
     return ordered_json{{"error", error.what()}}.dump();
   }
 }
@@ -82,8 +76,8 @@ std::string StoredEvaluations::record(const Task& task, const std::string& answe
   if (!made.value("has_subject", true)) {
     throw Error("an evaluator has nothing to evaluate: " + made["error"].get<std::string>());
   }
-  require_same(made, "data", images_);
-  require_same(made, "checkpoint", network_.checkpoint_hash);
+  require_same(made, "data", samples_.fingerprint);
+  require_same(made, "checkpoint", model_.fingerprint);
   require_same(made, "numerics", to_line(numeric_libraries()));
   for (const char* const same : {"data", "checkpoint", "numerics"}) made.erase(same);
   made["maps"] = ordered_json::parse(task.key).at("maps");
@@ -101,10 +95,10 @@ void StoredEvaluations::make(std::span<const Override> maps) {
   TaskSettings settings;
   settings.record = [this](const Task& of, const std::string& text) { return record(of, text); };
   settings.harmless = request({});
-  settings.ends = [this] { return network_.interrupt.requested(); };
+  settings.ends = [this] { return model_.interrupt.requested(); };
   if (after_) settings.after = [this](std::size_t done) { after_(answers_ + done); };
-  settings.retry = network_.retry;
-  Workers& workers = network_.workers == nullptr ? own : *network_.workers;
+  settings.retry = model_.retry;
+  Workers& workers = model_.workers == nullptr ? own : *model_.workers;
   evaluations_ += run_tasks(store_, tasks, workers, settings);
   answers_ += maps.size();
 }

@@ -8,19 +8,18 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/cli/image_set.h"
 #include "tensorquant/cli/interrupt.h"
+#include "tensorquant/cli/searched_model.h"
 #include "tensorquant/models/evaluator.h"
 #include "tensorquant/store/store.h"
 #include "tensorquant/sweep/tasks.h"
 
 namespace tensorquant::cli {
 
-// A checkpoint of a model, and who evaluates it.
-struct EvaluatedNetwork {
-  const ModelInfo& info;
-  ImageClassifier& model;
-  std::string name, checkpoint, checkpoint_hash;
+// A model, and who evaluates it.
+struct EvaluatedModel {
+  ModelSource source;
+  std::string fingerprint;  // of its weights
   std::size_t batch_size;
   const Interrupt& interrupt;
   Workers* workers = nullptr;  // null: this process
@@ -31,11 +30,9 @@ struct EvaluatedNetwork {
 class StoredEvaluations {
  public:
   // `purpose` stands in records for people to read: "score". `after` is called after each answer
-  // with the number of answers so far. Keeps references to the store and the images, which are what
-  // the set names.
-  StoredEvaluations(Store& store, EvaluatedNetwork network, const ImageDataset& data,
-                    const ImageSet& set, std::string purpose,
-                    std::function<void(std::size_t)> after = {});
+  // with the number of answers so far. Keeps references to the store and the samples.
+  StoredEvaluations(Store& store, EvaluatedModel model, const SearchedSamples& samples,
+                    std::string purpose, std::function<void(std::size_t)> after = {});
 
   // A KL or an error that is no finite number is infinite. An Error where a map has no result.
   LogitMetrics operator()(const Override& maps) { return all({&maps, 1}).front(); }
@@ -59,9 +56,8 @@ class StoredEvaluations {
   std::string answer(const std::string& request);
 
   Store& store_;
-  EvaluatedNetwork network_;
-  const ImageDataset& data_;
-  std::string images_;  // the fingerprint
+  EvaluatedModel model_;
+  const SearchedSamples& samples_;
   nlohmann::ordered_json request_;
   std::string purpose_;
   std::function<void(std::size_t)> after_;

@@ -94,7 +94,7 @@ void print_table(const std::vector<NamedMaps>& maps,
   std::printf("%s", format_table({"maps", "accuracy (%)", "loss", "+-", "KL"}, rows).c_str());
 }
 
-void print_json(const SweepOptions& options, const ImageDataset& images, std::size_t evaluations,
+void print_json(const SweepOptions& options, std::size_t images, std::size_t evaluations,
                 const std::vector<NamedMaps>& maps,
                 const std::vector<StoredEvaluations::Result>& found) {
   ordered_json results = ordered_json::array();
@@ -112,10 +112,10 @@ void print_json(const SweepOptions& options, const ImageDataset& images, std::si
     }
     results.push_back(std::move(one));
   }
-  print(ordered_json{{"model", options.setup.model},
-                     {"checkpoint", options.setup.checkpoint},
+  print(ordered_json{{"model", options.setup.source.model},
+                     {"checkpoint", options.setup.source.checkpoint},
                      {"data", options.data.path},
-                     {"images", images.count},
+                     {"images", images},
                      {"evaluations", evaluations},
                      {"results", std::move(results)}});
 }
@@ -130,7 +130,7 @@ void run(SweepOptions& options) {
   options.setup.widths = options.uniform.empty() ? "8" : options.uniform;
   SearchSetup setup(options.setup);
   if (!options.uniform.empty()) add_uniform(setup, maps);
-  const ImageDataset images = options.data.load(setup.info, Split::test);
+  const SearchedSamples samples = setup.load(options.data, Split::test);
   std::vector<NamedMaps> part;
   for (std::size_t i = 0; i < maps.size(); ++i) {
     if (options.shard.has(i)) part.push_back(maps[i]);
@@ -141,13 +141,12 @@ void run(SweepOptions& options) {
     wanted.back().strict = true;
   }
   Progress progress(wanted.size());
-  StoredEvaluations evaluate = setup.evaluations_on(
-      images, {options.data.path, Split::test, 0, images.count}, "sweep", [&](std::size_t done) {
-        progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(wanted.size()));
-      });
+  StoredEvaluations evaluate = setup.evaluations_on(samples, "sweep", [&](std::size_t done) {
+    progress.update(done, "map " + std::to_string(done) + "/" + std::to_string(wanted.size()));
+  });
   const std::vector<StoredEvaluations::Result> found = evaluate.results(wanted);
   if (options.shard.is_whole()) {
-    options.as_json ? print_json(options, images, evaluate.evaluations(), part, found)
+    options.as_json ? print_json(options, samples.runs.samples, evaluate.evaluations(), part, found)
                     : print_table(part, found);
   }
   std::size_t errors = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "tensorquant/libtorch/model/apply.h"
@@ -30,61 +31,78 @@ std::string settings_of(const QuantizableLayer& layer) {
          '|' + std::to_string(q.seed) + (q.keeps_elements ? "|elements" : "");
 }
 
+std::vector<std::int64_t> classes_of(const at::Tensor& logits) {
+  const at::Tensor classes = logits.argmax(1).contiguous();
+  return {classes.data_ptr<std::int64_t>(), classes.data_ptr<std::int64_t>() + classes.numel()};
+}
+
 }  // namespace
 
-Evaluator::Evaluator(const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-                     std::size_t batch_size, std::function<void()> after_batch)
-    : info_(info),
-      model_(model),
-      data_(data),
-      batch_size_(batch_size),
-      after_batch_(std::move(after_batch)) {
+Evaluator::Evaluator(ClassifierRuns runs, std::function<void()> after_batch)
+    : runs_(std::move(runs)), after_batch_(std::move(after_batch)) {
   const at::NoGradGuard no_grad;
-  model_.eval();
-  strip(model_);
-  at::Tensor x = preprocess(info_, data_, batch_indices(data_, 0, 1));
-  set_output_observer(model_, [this](const std::string& layer, const at::Tensor&) {
+  runs_.model->eval();
+  strip(*runs_.model);
+  Tensors x = runs_.inputs(0);
+  set_output_observer(*runs_.model, [this](const std::string& layer, const at::Tensor&) {
     layers_.back().push_back(layer);
   });
-  for (const ImageClassifier::Stage& stage : model_.stages()) {
+  for (const ClassifierRuns::Stage& stage : runs_.stages) {
     layers_.emplace_back();
-    x = stage(x);
+    x = stage(std::move(x));
   }
-  set_output_observer(model_, {});
-  inputs_.resize((data_.count + batch_size_ - 1) / batch_size_);
+  set_output_observer(*runs_.model, {});
+  add_unseen_layers();
+  inputs_.resize(runs_.batches);
+}
+
+// Those that nobody has seen, inputs among them, may act anywhere: they count as of the first
+// stage.
+void Evaluator::add_unseen_layers() {
+  std::set<std::string> seen;
+  for (const std::vector<std::string>& layers : layers_) seen.insert(layers.begin(), layers.end());
+  for (const ModelLayer& layer : layers_of(*runs_.model)) {
+    if (layer.twin != nullptr && !seen.contains(layer.name())) {
+      layers_.front().push_back(layer.name());
+    }
+  }
 }
 
 std::vector<std::string> Evaluator::settings() const {
   std::map<std::string, std::string> of_layer;
-  for (const ModelLayer& layer : layers_of(model_)) {
+  for (const ModelLayer& layer : layers_of(*runs_.model)) {
     if (layer.twin != nullptr) of_layer[layer.name()] = settings_of(*layer.twin);
   }
   std::vector<std::string> all;
   for (const std::vector<std::string>& layers : layers_) {
     std::string& text = all.emplace_back();
-    for (const std::string& layer : layers) text += of_layer.at(layer) + '\n';
+    for (const std::string& layer : layers) {
+      // A layer's second output is seen under a name that is no layer's.
+      if (const auto found = of_layer.find(layer); found != of_layer.end()) {
+        text += found->second + '\n';
+      }
+    }
   }
   return all;
 }
 
-bool Evaluator::keeps(const at::Tensor& input) {
-  const auto bytes = static_cast<std::size_t>(input.nbytes());
+bool Evaluator::keeps(const Tensors& inputs) {
+  std::size_t bytes = 0;
+  for (const at::Tensor& x : inputs) bytes += x.nbytes();
   if (kept_bytes_ + bytes > kKeptBytes) return false;
   kept_bytes_ += bytes;
   return true;
 }
 
 at::Tensor Evaluator::compute_batch(std::size_t batch, std::size_t first_stage) {
-  const std::vector<ImageClassifier::Stage> stages = model_.stages();
-  std::vector<at::Tensor>& inputs = inputs_[batch];
+  std::vector<Tensors>& inputs = inputs_[batch];
   if (inputs.empty()) {
-    inputs.push_back(
-        preprocess(info_, data_, batch_indices(data_, batch * batch_size_, batch_size_)));
-    kept_bytes_ += inputs.back().nbytes();
+    inputs.push_back(runs_.inputs(batch));
+    for (const at::Tensor& x : inputs.back()) kept_bytes_ += x.nbytes();
   }
   first_stage = std::min(first_stage, inputs.size() - 1);
-  at::Tensor x = inputs[first_stage];
-  for (std::size_t stage = first_stage; stage < stages.size(); ++stage) {
+  Tensors x = inputs[first_stage];
+  for (std::size_t stage = first_stage; stage < runs_.stages.size(); ++stage) {
     if (stage > first_stage) {
       if (stage < inputs.size()) {
         inputs[stage] = x;
@@ -92,38 +110,40 @@ at::Tensor Evaluator::compute_batch(std::size_t batch, std::size_t first_stage) 
         inputs.push_back(x);
       }
     }
-    x = stages[stage](x);
+    x = runs_.stages[stage](std::move(x));
   }
-  return x;
+  return x.front();
 }
 
 at::Tensor Evaluator::logits(const Override& maps) {
   const at::NoGradGuard no_grad;
-  apply(model_, maps);
+  apply(*runs_.model, maps);
   std::vector<std::string> now = settings();
   const auto changed = std::mismatch(now.begin(), now.end(), settings_.begin(), settings_.end());
   const auto first_stage = static_cast<std::size_t>(changed.first - now.begin());
   settings_.clear();  // until all batches are those of these maps
   std::vector<at::Tensor> logits;
   for (std::size_t batch = 0; batch < inputs_.size(); ++batch) {
-    set_inference_step(model_, static_cast<std::uint32_t>(batch));
+    set_inference_step(*runs_.model, static_cast<std::uint32_t>(batch));
     logits.push_back(compute_batch(batch, std::min(first_stage, layers_.size() - 1)));
     if (after_batch_) after_batch_();
   }
-  set_inference_step(model_, 0);
+  set_inference_step(*runs_.model, 0);
   settings_ = std::move(now);
   return at::cat(logits);
 }
 
 LogitMetrics Evaluator::metrics(const Override& maps) {
-  if (!float_logits_.defined()) float_logits_ = logits({}).contiguous();
+  if (!float_logits_.defined()) {
+    float_logits_ = logits({}).contiguous();
+    if (runs_.labels.empty()) runs_.labels = classes_of(float_logits_);
+  }
   const at::Tensor quantized = logits(maps).contiguous();
   const auto numbers = [](const at::Tensor& x) {
     return std::span<const float>(x.data_ptr<float>(), static_cast<std::size_t>(x.numel()));
   };
   return compare_logits(numbers(float_logits_), numbers(quantized),
-                        static_cast<std::size_t>(info_.classes),
-                        std::vector<std::int64_t>(data_.labels.begin(), data_.labels.end()));
+                        static_cast<std::size_t>(float_logits_.size(1)), runs_.labels);
 }
 
 }  // namespace tensorquant

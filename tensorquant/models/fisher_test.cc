@@ -30,7 +30,7 @@ TEST(FisherScores, OfTheLastLayerAreHalfTheVarianceOfTheChange) {
   const std::vector<LayerPlace> places = {{Place::weight, "fc2"}, {Place::output, "fc2"}};
   const auto scores = fisher_scores(info, *model, data, layer_facts(info, *model), places,
                                     the_same(places, {"nearest,5,4", "nearest,3,2"}));
-  Evaluator evaluator(info, *model, data, 20);
+  Evaluator evaluator(classifier_runs(info, *model, data, 20));
   const at::Tensor logits = evaluator.logits({}).to(at::kDouble), p = logits.softmax(1);
   for (std::size_t c = 0; c < 2; ++c) {
     for (std::size_t i = 0; i < 2; ++i) {
@@ -62,11 +62,12 @@ TEST(FisherScores, AreTheKlOfSmallChanges) {
                         : std::vector<std::string>{"weight:conv1", "output:layer2.0.relu1",
                                                    "weight:layer3.0.conv2"};
     const std::vector<LayerPlace> places = places_of(facts, *model, names);
-    const auto found = choices_for(info, *model, data, places, {.widths = {12}});
+    const auto found =
+        choices_for(classifier_runs(info, *model, data, 12), places, {.widths = {12}});
     Choices choices;
     for (const auto& one : found) choices.push_back({one.front().quantizer});
     const auto scores = fisher_scores(info, *model, data, facts, places, choices);
-    Evaluator evaluator(info, *model, data, 12);
+    Evaluator evaluator(classifier_runs(info, *model, data, 12));
     for (std::size_t i = 0; i < places.size(); ++i) {
       const double kl = evaluator.metrics(maps_of({&places[i], 1}, choices[i])).kl;
       EXPECT_NEAR(scores[i][0], kl, 0.1 * kl) << places[i].text();

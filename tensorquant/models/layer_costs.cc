@@ -94,13 +94,20 @@ std::vector<double> scaled_values(const at::Tensor& values, int fraction) {
   return codes;
 }
 
+// Not that of a transposed convolution.
+bool lies_output_by_output(const QuantizableLayer& layer, const at::Tensor& weight) {
+  const int channel = layer.weight_axes().channel;
+  return channel == 0 || channel + weight.dim() == 0;
+}
+
 std::optional<int> worst_case_of(const ModelLayer& layer, const LayerFacts& facts,
                                  const LayerFormats& formats, const Operand& input) {
   const Operand& operand = formats.weight;
   if (facts.macs == 0) return std::nullopt;
   const QuantizedParameter weight = quantized_parameter(layer, "weight");
   const QuantizedParameter bias = quantized_parameter(layer, "bias");
-  if (!formats.weights || !operand.fixed_point || !input.fixed_point) {
+  const bool has_codes = formats.weights && operand.fixed_point && input.fixed_point;
+  if (!has_codes || !lies_output_by_output(*layer.twin, weight.values)) {
     return worst_case_bits(facts.terms, operand, input);
   }
   const int fraction = operand.fixed_point->fraction;
@@ -147,8 +154,7 @@ std::vector<LayerFacts> layer_facts(const ModelInfo& info, ImageClassifier& mode
   return all;
 }
 
-std::vector<LayerFormats> layer_formats(ImageClassifier& model,
-                                        const std::vector<LayerFacts>& facts) {
+std::vector<LayerFormats> layer_formats(ModelRef model, const std::vector<LayerFacts>& facts) {
   const std::map<std::string, ModelLayer> layers = layers_by_name(model);
   std::vector<LayerFormats> all;
   for (const LayerFacts& fact : facts) {
@@ -165,7 +171,7 @@ std::vector<LayerFormats> layer_formats(ImageClassifier& model,
     }
     if (fact.macs == 0) continue;
     const QuantizedParameter weight = quantized_parameter(layer, "weight");
-    const at::Tensor values = weight.values.contiguous();
+    const at::Tensor values = weight.values.to(at::kFloat).contiguous();
     formats.weights =
         count_codes(weight.quantizer.get(),
                     {values.data_ptr<float>(), static_cast<std::size_t>(values.numel())});
@@ -173,7 +179,7 @@ std::vector<LayerFormats> layer_formats(ImageClassifier& model,
   return all;
 }
 
-std::vector<std::optional<int>> worst_case_accumulators(ImageClassifier& model,
+std::vector<std::optional<int>> worst_case_accumulators(ModelRef model,
                                                         const std::vector<LayerFacts>& facts,
                                                         const std::vector<LayerFormats>& formats,
                                                         const MapCost& cost) {

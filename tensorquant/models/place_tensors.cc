@@ -7,11 +7,10 @@
 namespace tensorquant {
 
 std::vector<PlaceTensor> place_tensors(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset* data,
-    const std::vector<LayerPlace>& places,
-    const std::vector<std::shared_ptr<const Quantizer>>& quantizers, std::size_t batch_size) {
+    const ClassifierRuns& runs, const std::vector<LayerPlace>& places,
+    const std::vector<std::shared_ptr<const Quantizer>>& quantizers) {
   std::vector<PlaceTensor> tensors(places.size());
-  const TensorTour tour(info, model, data, places, batch_size);
+  const TensorTour tour(runs, places);
   tour([&](std::size_t place, std::span<const float> part, const Context& context) {
     PlaceTensor& tensor = tensors[place];
     for (const float value : part) {

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "tensorquant/models/model.h"
+#include "tensorquant/models/classifier_runs.h"
 #include "tensorquant/search/layer_place.h"
 #include "tensorquant/search/tensor_fit.h"
 
@@ -21,11 +21,10 @@ struct PlaceTensor {
 };
 
 // One of each place, with a quantizer for each. The model runs without quantizers, and stays
-// without; outputs are those of `data`, and have no values where it is null.
+// without; outputs have no values where there are no inputs.
 std::vector<PlaceTensor> place_tensors(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset* data,
-    const std::vector<LayerPlace>& places,
-    const std::vector<std::shared_ptr<const Quantizer>>& quantizers, std::size_t batch_size);
+    const ClassifierRuns& runs, const std::vector<LayerPlace>& places,
+    const std::vector<std::shared_ptr<const Quantizer>>& quantizers);
 
 }  // namespace tensorquant
 

@@ -13,19 +13,28 @@
 namespace tensorquant {
 namespace {
 
-bool ends_in_relu(const LayerFacts& facts) {
+// By the end of its type: "Conv2dRelu", "Gelu"; a Clip is what files have for ReLU6.
+bool ends_in_activation(const LayerFacts& facts) {
   std::string type = facts.type;
   std::transform(type.begin(), type.end(), type.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return type.ends_with("relu");
+  for (const char* const end : {"elu", "elu6", "clip", "swish", "silu", "mish"}) {
+    if (type.ends_with(end)) return true;
+  }
+  return false;
+}
+
+// A network's "input", or an ONNX file's "input:NAME".
+bool is_input(const LayerFacts& facts) {
+  return facts.layer == "input" || (facts.type == "input" && facts.layer.starts_with("input:"));
 }
 
 bool is_named(const LayerPlace& place, const LayerFacts& facts, const std::string& name) {
   const bool multiplies = facts.macs > 0;
   if (name == "weights") return multiplies && place.place == Place::weight;
   if (name == "biases") return multiplies && place.place == Place::bias;
-  if (name == "outputs") return ends_in_relu(facts) && place.place == Place::output;
-  if (name == "input") return place.place == Place::output && place.layer == "input";
+  if (name == "outputs") return ends_in_activation(facts) && place.place == Place::output;
+  if (name == "input") return place.place == Place::output && is_input(facts);
   return layer_place(name) == place;
 }
 
@@ -93,7 +102,7 @@ std::vector<std::vector<PlaceChoice>> fitted(const TensorTour& tour,
 
 }  // namespace
 
-std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ImageClassifier& model,
+std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ModelRef model,
                                   const std::vector<std::string>& names) {
   const std::map<std::string, ModelLayer> layers = layers_by_name(model);
   std::vector<LayerPlace> places;
@@ -114,30 +123,30 @@ std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ImageCla
   }
   const auto unused = std::find(used.begin(), used.end(), false);
   if (unused != used.end()) {
-    throw Error("'" + names[static_cast<std::size_t>(unused - used.begin())] +
-                "' is no place of the model");
+    const std::string& name = names[static_cast<std::size_t>(unused - used.begin())];
+    throw Error("'" + name + "' is no place of the model" +
+                (name == "outputs" ? ": no layer ends in an activation, and others are named one "
+                                     "by one, as output:LAYER"
+                                   : ""));
   }
   return places;
 }
 
-std::vector<std::vector<PlaceChoice>> choices_for(const ModelInfo& info, ImageClassifier& model,
-                                                  const ImageDataset& data,
+std::vector<std::vector<PlaceChoice>> choices_for(const ClassifierRuns& runs,
                                                   const std::vector<LayerPlace>& places,
                                                   const ChoiceOptions& options) {
-  const TensorTour tour(info, model, &data, places, options.batch_size, options.after_batch);
+  const TensorTour tour(runs, places, options.after_batch);
   const std::vector<Quantizers> quantizers =
       options.quantizers.empty() ? fixed_point_quantizers(tour, places, options)
                                  : std::vector<Quantizers>(places.size(), options.quantizers);
   return fitted(tour, places, quantizers);
 }
 
-std::vector<std::vector<PlaceChoice>> choices_of(const ModelInfo& info, ImageClassifier& model,
-                                                 const ImageDataset& data,
+std::vector<std::vector<PlaceChoice>> choices_of(const ClassifierRuns& runs,
                                                  const std::vector<LayerPlace>& places,
                                                  const std::vector<Quantizers>& quantizers,
                                                  const ChoiceOptions& options) {
-  return fitted(TensorTour(info, model, &data, places, options.batch_size, options.after_batch),
-                places, quantizers);
+  return fitted(TensorTour(runs, places, options.after_batch), places, quantizers);
 }
 
 }  // namespace tensorquant

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/models/model.h"
+#include "tensorquant/libtorch/model/model_ref.h"
+#include "tensorquant/models/classifier_runs.h"
 #include "tensorquant/search/layer_facts.h"
 #include "tensorquant/search/layer_place.h"
 #include "tensorquant/search/operand.h"
@@ -16,9 +17,10 @@
 namespace tensorquant {
 
 // The places of a model by a name or more: "weights" and "biases" of all layers with products,
-// "outputs" of all layers that end in a ReLU, "input", or a place such as output:conv1. In the
+// "outputs" of all layers that end in a ReLU or another activation, "input", or a place such as
+// output:conv1. In the
 // order of the layers, a weight before its layer's output. Throws an Error for what names no place.
-std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ImageClassifier& model,
+std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ModelRef model,
                                   const std::vector<std::string>& names);
 
 // A quantizer for a place, and what it makes of the float model's tensor there.
@@ -33,21 +35,18 @@ struct ChoiceOptions {
       {};              // of fixed point; the fraction is that of the least squared error ...
   bool cover = false;  // ... or the finest one that covers all values
   std::vector<std::shared_ptr<const Quantizer>> quantizers = {};  // in place of widths, if any
-  std::size_t batch_size = 128;
   std::function<void()> after_batch = {};
 };
 
 // Choices for each place, in the order of widths or quantizers. The model runs without quantizers
 // and stays without.
-std::vector<std::vector<PlaceChoice>> choices_for(const ModelInfo& info, ImageClassifier& model,
-                                                  const ImageDataset& data,
+std::vector<std::vector<PlaceChoice>> choices_for(const ClassifierRuns& runs,
                                                   const std::vector<LayerPlace>& places,
                                                   const ChoiceOptions& options);
 
 // The same for quantizers that are given for each place.
 std::vector<std::vector<PlaceChoice>> choices_of(
-    const ModelInfo& info, ImageClassifier& model, const ImageDataset& data,
-    const std::vector<LayerPlace>& places,
+    const ClassifierRuns& runs, const std::vector<LayerPlace>& places,
     const std::vector<std::vector<std::shared_ptr<const Quantizer>>>& quantizers,
     const ChoiceOptions& options);
 

@@ -52,7 +52,8 @@ TEST(ChoicesFor, HaveTheFractionOfTheLeastSquaredError) {
   const ImageDataset data = test_images(info, 7);
   const std::vector<LayerPlace> places = {{Place::weight, "conv2"}, {Place::output, "relu2"}};
   const std::vector<int> widths = {8, 3};
-  const auto choices = choices_for(info, *model, data, places, {.widths = widths, .batch_size = 3});
+  const auto choices =
+      choices_for(classifier_runs(info, *model, data, 3), places, {.widths = widths});
   std::map<std::string, at::Tensor> outputs;
   for (const auto& [layer, output] : trace_first_batch(info, *model, data, 7))
     outputs[layer] = output;
@@ -84,12 +85,12 @@ TEST(ChoicesFor, ThatCoverSaturateNothingAndGivenOnesAreTakenAsTheyAre) {
   const auto model = make_model(info);
   const ImageDataset data = test_images(info, 2);
   const std::vector<LayerPlace> places = {{Place::bias, "Conv1"}, {Place::output, "Dense3"}};
-  for (const auto& choices :
-       choices_for(info, *model, data, places, {.widths = {4}, .cover = true}))
+  for (const auto& choices : choices_for(classifier_runs(info, *model, data, 128), places,
+                                         {.widths = {4}, .cover = true}))
     EXPECT_EQ(choices[0].fit.counts.saturated, 0U);
   const ChoiceOptions given = {
       .quantizers = {make_quantizer("float,4,3"), make_quantizer("binary")}};
-  for (const auto& choices : choices_for(info, *model, data, places, given)) {
+  for (const auto& choices : choices_for(classifier_runs(info, *model, data, 128), places, given)) {
     ASSERT_EQ(choices.size(), 2U);
     EXPECT_EQ(choices[0].quantizer->spec(), "float,4,3");
   }

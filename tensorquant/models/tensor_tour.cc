@@ -19,22 +19,18 @@ void show(std::size_t place, const at::Tensor& part, TensorAxes axes, const SeeP
 
 }  // namespace
 
-std::map<std::string, ModelLayer> layers_by_name(ImageClassifier& model) {
+std::map<std::string, ModelLayer> layers_by_name(ModelRef model) {
   std::map<std::string, ModelLayer> layers;
   for (ModelLayer& layer : layers_of(model)) layers.emplace(layer.name(), layer);
   return layers;
 }
 
-TensorTour::TensorTour(const ModelInfo& info, ImageClassifier& model, const ImageDataset* data,
-                       const std::vector<LayerPlace>& places, std::size_t batch_size,
+TensorTour::TensorTour(const ClassifierRuns& runs, const std::vector<LayerPlace>& places,
                        std::function<void()> after_batch)
-    : info_(info),
-      model_(model),
-      data_(data),
+    : runs_(runs),
       places_(places),
-      batch_size_(batch_size),
       after_batch_(std::move(after_batch)),
-      layers_(layers_by_name(model)) {
+      layers_(layers_by_name(*runs.model)) {
   for (const LayerPlace& place : places_) {
     const auto layer = layers_.find(place.layer);
     bool is_there = layer != layers_.end();
@@ -45,8 +41,8 @@ TensorTour::TensorTour(const ModelInfo& info, ImageClassifier& model, const Imag
     }
     if (!is_there) throw Error(place.text() + " is no place of the model");
   }
-  strip(model_);
-  model_.eval();
+  strip(*runs_.model);
+  runs_.model->eval();
 }
 
 void TensorTour::operator()(const SeePart& see) const {
@@ -59,29 +55,34 @@ void TensorTour::operator()(const SeePart& see) const {
       see_parameter(i, see);
     }
   }
-  if (outputs.empty() || data_ == nullptr) return;
-  set_output_observer(model_, [&](const std::string& layer, const at::Tensor& output) {
+  if (outputs.empty() || !runs_.inputs) return;
+  std::int64_t samples = 0;  // of the batch
+  set_output_observer(*runs_.model, [&](const std::string& layer, const at::Tensor& output) {
     const auto place = outputs.find(layer);
-    if (place != outputs.end()) see_output(place->second, output, see);
+    if (place != outputs.end()) see_output(place->second, output, samples, see);
   });
-  for (std::size_t image = 0; image < data_->count; image += batch_size_) {
-    model_.forward(preprocess(info_, *data_, batch_indices(*data_, image, batch_size_)));
+  for (std::size_t batch = 0; batch < runs_.batches; ++batch) {
+    ClassifierRuns::Tensors x = runs_.inputs(batch);
+    samples = x.front().size(0);
+    for (const ClassifierRuns::Stage& stage : runs_.stages) x = stage(std::move(x));
     if (after_batch_) after_batch_();
   }
-  set_output_observer(model_, {});
+  set_output_observer(*runs_.model, {});
 }
 
 void TensorTour::see_parameter(std::size_t i, const SeePart& see) const {
   const ModelLayer& layer = layers_.at(places_[i].layer);
-  const at::Tensor x = layer.module->named_parameters()[to_string(places_[i].place)].contiguous();
-  show(i, x, layer.twin->weight_axes(), see);
+  const at::Tensor x = layer.module->named_parameters()[to_string(places_[i].place)];
+  show(i, x.to(at::kFloat).contiguous(), layer.twin->weight_axes(), see);
 }
 
-void TensorTour::see_output(std::size_t i, const at::Tensor& output, const SeePart& see) const {
-  const at::Tensor all = output.contiguous();
+void TensorTour::see_output(std::size_t i, const at::Tensor& output, std::int64_t samples,
+                            const SeePart& see) const {
+  const at::Tensor all = output.to(at::kFloat).contiguous();
   const int channel = layers_.at(places_[i].layer).twin->output_axis();
-  for (std::int64_t image = 0; image < all.size(0); ++image) {
-    show(i, all.narrow(0, image, 1), {channel, channel}, see);
+  if (all.dim() == 0 || all.size(0) != samples) return show(i, all, {channel, channel}, see);
+  for (std::int64_t sample = 0; sample < samples; ++sample) {
+    show(i, all.narrow(0, sample, 1), {channel, channel}, see);
   }
 }
 

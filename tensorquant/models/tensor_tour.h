@@ -9,39 +9,37 @@
 #include <vector>
 
 #include "tensorquant/libtorch/model/walk.h"
-#include "tensorquant/models/model.h"
+#include "tensorquant/models/classifier_runs.h"
 #include "tensorquant/search/layer_place.h"
 
 namespace tensorquant {
 
-std::map<std::string, ModelLayer> layers_by_name(ImageClassifier& model);
+std::map<std::string, ModelLayer> layers_by_name(ModelRef model);
 
 // Called with the number of a place and a part of the float tensor there, and what is to be known
 // of the part's axes.
 using SeePart =
     std::function<void(std::size_t place, std::span<const float> part, const Context& context)>;
 
-// Shows each place's tensor of the float model: parameters whole, outputs image by image, images in
-// order. The model runs without quantizers, and stays without.
+// Shows each place's tensor of the float model: parameters whole, outputs sample by sample, samples
+// in order; an output without one row for each sample whole. The model runs without quantizers, and
+// stays without.
 class TensorTour {
  public:
-  // Without `data` no outputs are shown. Keeps references. Throws an Error for a place that the
+  // Without inputs no outputs are shown. Keeps references. Throws an Error for a place that the
   // model does not have.
-  TensorTour(const ModelInfo& info, ImageClassifier& model, const ImageDataset* data,
-             const std::vector<LayerPlace>& places, std::size_t batch_size,
+  TensorTour(const ClassifierRuns& runs, const std::vector<LayerPlace>& places,
              std::function<void()> after_batch = {});
 
   void operator()(const SeePart& see) const;
 
  private:
   void see_parameter(std::size_t i, const SeePart& see) const;
-  void see_output(std::size_t i, const at::Tensor& output, const SeePart& see) const;
+  void see_output(std::size_t i, const at::Tensor& output, std::int64_t samples,
+                  const SeePart& see) const;
 
-  const ModelInfo& info_;
-  ImageClassifier& model_;
-  const ImageDataset* data_;
+  const ClassifierRuns& runs_;
   const std::vector<LayerPlace>& places_;
-  std::size_t batch_size_;
   std::function<void()> after_batch_;
   std::map<std::string, ModelLayer> layers_;
 };

@@ -80,6 +80,10 @@ class OnnxModelBuilder {
     plan_->outputs = graph_.block.outputs;
     find_last_readers(plan_->steps, plan_->outputs, plan_->constants);
     model_->output_names_ = graph_.output_names;
+    for (const ValueId id : graph_.block.outputs) {
+      const onnx::Node* const maker = onnx::ValueFacts::of(facts_.maker, id);
+      model_->output_operators_.push_back(maker == nullptr ? "" : maker->op_type);
+    }
     model_->plan_ = plan_;
     model_->eval();
     return model_;
@@ -227,6 +231,7 @@ class OnnxModelBuilder {
       const NodeView view = view_of(node);
       Step step = {function_of(node, view), {}, node.inputs, node.outputs, {}, place};
       const onnx::Layer& layer = layers_.at(&node);
+      if (layer.role != onnx::Layer::Role::other) step.layer = layer.name;
       if (layer.role == onnx::Layer::Role::computes) make_layer(layer, view, step);
       if (layer.role == onnx::Layer::Role::moves) make_mover(layer, step);
       return step;
@@ -254,12 +259,17 @@ class OnnxModelBuilder {
         step.inputs.push_back(id);
       }
     }
+    step.layer = layers_.at(&node).name;
     make_mover(layers_.at(&node), step);
     return step;
   }
 
   void make_layer(const onnx::Layer& layer, const NodeView& view, Step& step) {
     for (const ValueId weight : layer.weights) parameter_of(weight, "weight");
+    if (!layer.weights.empty()) {
+      const auto sizes = parameter_of(layer.weights.front(), "weight").sizes();
+      step.products = onnx::product_counts(layer, {sizes.data(), sizes.size()});
+    }
     const at::Tensor bias =
         layer.bias == kNoValue ? at::Tensor() : parameter_of(layer.bias, "bias");
     const bool is_exact = layer.has_integer_factors && options_.sums == Sums::exact;
@@ -396,7 +406,7 @@ void check_input(const OnnxModel::Port& port, const at::Tensor& x) {
 
 }  // namespace
 
-std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const {
+Tensors OnnxModel::slots_of(Tensors inputs) const {
   if (inputs.size() != inputs_.size()) {
     throw Error("the model has " + std::to_string(inputs_.size()) + " inputs, not " +
                 std::to_string(inputs.size()));
@@ -408,10 +418,19 @@ std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const
     slot = std::move(inputs[i]);
     if (plan_->pass_inputs[i]) slot = std::move(plan_->pass_inputs[i]({slot}).front());
   }
-  run_steps(plan_->steps, slots);
+  return slots;
+}
+
+Tensors OnnxModel::outputs_in(const Tensors& slots) const {
   Tensors outputs;
   for (const ValueId id : plan_->outputs) outputs.push_back(slots[slot_of(id)]);
   return outputs;
+}
+
+std::vector<at::Tensor> OnnxModel::forward(std::vector<at::Tensor> inputs) const {
+  Tensors slots = slots_of(std::move(inputs));
+  run_steps(plan_->steps, slots);
+  return outputs_in(slots);
 }
 
 std::vector<NamedLayers::Layer> OnnxModel::named_layers() const { return layers_; }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "tensorquant/onnx/graph/replace_constants.h"
 #include "tensorquant/onnx/names/layers.h"
 #include "tensorquant/onnx/wire/model.h"
+#include "tensorquant/search/layer_facts.h"
 
 namespace tensorquant {
 
@@ -33,12 +35,25 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
   // several threads at once.
   std::vector<at::Tensor> forward(std::vector<at::Tensor> inputs) const;
 
+  // forward() in parts, each of which takes what the one before it gives, so that what lies before
+  // a change need not be computed again: cut in front of products, where one tensor is all that is
+  // handed on. They share what they refer to with this model.
+  using Stage = std::function<std::vector<at::Tensor>(std::vector<at::Tensor>)>;
+  std::vector<Stage> stages() const;
+
+  // What the layers compute, in the order of execution, counted in one forward pass and divided by
+  // the number of samples, which the inputs' first axis has. Inputs and what only moves numbers are
+  // among them. Products are those of convolutions, Gemm and MatMul with a constant.
+  std::vector<LayerFacts> layer_facts(std::vector<at::Tensor> inputs);
+
   struct Port {
     std::string name;
     std::optional<onnx::TensorType> type;  // where the file tells it
   };
   const std::vector<Port>& inputs() const { return inputs_; }
   const std::vector<std::string>& output_names() const { return output_names_; }
+  // Which operator makes each output; "" of an input or a constant.
+  const std::vector<std::string>& output_operators() const { return output_operators_; }
 
   // One line each: of operators newer than those that are known here.
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -56,9 +71,13 @@ class OnnxModel : public torch::nn::Module, public NamedLayers {
  private:
   friend class OnnxModelBuilder;
 
+  // Values before the first step. Error where the inputs do not fit.
+  std::vector<at::Tensor> slots_of(std::vector<at::Tensor> inputs) const;
+  std::vector<at::Tensor> outputs_in(const std::vector<at::Tensor>& slots) const;
+
   std::shared_ptr<const onnx_torch::Plan> plan_;
   std::vector<Port> inputs_;
-  std::vector<std::string> output_names_, warnings_, exact_layers_;
+  std::vector<std::string> output_names_, output_operators_, warnings_, exact_layers_;
   std::vector<Layer> layers_;
   std::shared_ptr<std::atomic<std::uint32_t>> step_ =
       std::make_shared<std::atomic<std::uint32_t>>(0);

@@ -84,7 +84,7 @@ void release(const std::vector<ValueId>& ids, Tensors& slots) {
   for (const ValueId id : ids) slots[slot_of(id)].reset();
 }
 
-Tensors results_of(const Step& step, Tensors& slots) {
+Tensors results_of(const Step& step, Tensors& slots, const SeeStep& see) {
   if (step.branches.empty()) {
     Tensors given = values_of(step.inputs, slots);
     release(step.last_read, slots);  // so that the step may overwrite them
@@ -93,15 +93,16 @@ Tensors results_of(const Step& step, Tensors& slots) {
   const at::Tensor& condition = slots[slot_of(step.inputs.front())];
   if (condition.numel() != 1) throw Error("its condition is not one truth value");
   const Branch& branch = step.branches[condition.item<bool>() ? 0 : 1];
-  run_steps(branch.steps, slots);
+  run_steps(branch.steps, slots, see);
   const Tensors results = step.run(values_of(branch.outputs, slots));
   release(step.last_read, slots);
   return results;
 }
 
-void run_step(const Step& step, Tensors& slots) {
-  Tensors results = results_of(step, slots);
+void run_step(const Step& step, Tensors& slots, const SeeStep& see) {
+  Tensors results = results_of(step, slots, see);
   check_output_count(results, step.outputs);
+  if (see) see(step, results);
   for (std::size_t i = 0; i < step.outputs.size(); ++i) {
     const ValueId id = step.outputs[i];
     const bool is_read =
@@ -118,10 +119,10 @@ class StepError : public Error {
 
 }  // namespace
 
-void run_steps(const std::vector<Step>& steps, Tensors& slots) {
+void run_steps(std::span<const Step> steps, Tensors& slots, const SeeStep& see) {
   for (const Step& step : steps) {
     try {
-      run_step(step, slots);
+      run_step(step, slots, see);
     } catch (const StepError&) {
       throw;
     } catch (const std::exception& error) {

@@ -1,10 +1,13 @@
 #ifndef TENSORQUANT_ONNX_TORCH_PLAN_H_
 #define TENSORQUANT_ONNX_TORCH_PLAN_H_
 
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "tensorquant/onnx/graph/graph.h"
+#include "tensorquant/onnx/names/product_counts.h"
 #include "tensorquant/onnx_torch/operators/node_view.h"
 
 namespace tensorquant::onnx_torch {
@@ -24,6 +27,8 @@ struct Step {
   std::vector<onnx::ValueId> inputs, outputs;  // an If reads what its branches read
   std::vector<onnx::ValueId> last_read;        // values that nobody reads after it
   std::string place;                           // "net.onnx: node 'conv1' (Conv)"
+  std::string layer = {};                      // how maps know it; "" where they do not
+  onnx::ProductCounts products = {};
 };
 
 // What a call of a model does, in order.
@@ -43,8 +48,11 @@ std::vector<onnx::ValueId> values_from_outside(const Branch& branch, const Tenso
 void find_last_readers(std::vector<Step>& steps, const std::vector<onnx::ValueId>& outputs,
                        const Tensors& constants);
 
+// Called behind each step with what it has made; behind those of a branch before the If.
+using SeeStep = std::function<void(const Step& step, const Tensors& results)>;
+
 // Error, which begins with the step's place, if one fails.
-void run_steps(const std::vector<Step>& steps, Tensors& slots);
+void run_steps(std::span<const Step> steps, Tensors& slots, const SeeStep& see = {});
 
 // Why something failed, in one line.
 std::string reason_of(const std::exception& error);

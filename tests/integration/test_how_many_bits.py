@@ -13,6 +13,7 @@ import tempfile
 import unittest
 
 from image_files import write_images
+from test_onnx_training import lenet
 
 PROGRAM = None
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "how_many_bits.md"
@@ -58,6 +59,10 @@ class ThePage(unittest.TestCase):
     def test_has_command_lines_that_run(self):
         write_images(self.folder, "train", 60)
         write_images(self.folder, "t10k", 20)
+        (self.folder / "images").mkdir()
+        write_images(self.folder / "images", "train", 60)
+        write_images(self.folder / "images", "t10k", 20)
+        (self.folder / "net.onnx").write_bytes(lenet())
         self.run_program(
             *[
                 "train",
@@ -93,6 +98,8 @@ class ThePage(unittest.TestCase):
                 short = short.replace("--widths 8,3 ", "")
             if "--accumulators" in arguments:  # an evaluation a bit
                 short = short.replace("--search-images 30", "--search-images 3")
+            if "images" in arguments:
+                data = []
             self.assertTrue(self.run_program(command, *arguments, *data, *short.split()))
         self.assertEqual(seen, set(SHORT))
 

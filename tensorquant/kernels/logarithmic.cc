@@ -19,21 +19,6 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
-// Of T, the smallest magnitude that does not give zero.
-template <class T>
-T SmallestKept(const Logarithmic& format) {
-  const int lowest = min_exponent<T>(format);
-  switch (format.rounding) {
-    case Logarithmic::Rounding::nearest:  // half of the smallest subnormal is no value of T
-      return static_cast<T>(std::ldexp(1.0, std::max(lowest - 1, kMinExponent<T>)));
-    case Logarithmic::Rounding::down:
-      return static_cast<T>(std::ldexp(1.0, lowest));
-    case Logarithmic::Rounding::exponent:
-      break;
-  }
-  return number_from<T>(border(format, format.steps() - 1), lowest - 1);
-}
-
 // `has_zone`: there are magnitudes of T, not zero, below the format's smallest power.
 template <bool has_zone, class T>
 void RunPowers(const Logarithmic& format, const Part<T>& part) {
@@ -43,7 +28,7 @@ void RunPowers(const Logarithmic& format, const Part<T>& part) {
   const T lowest_power = static_cast<T>(std::ldexp(1.0, min_exponent<T>(format)));
   const T highest_power = static_cast<T>(std::ldexp(1.0, max_exponent<T>(format)));
   const auto lowest = hn::Set(d, lowest_power);
-  const auto first = hn::Set(d, SmallestKept<T>(format));
+  const auto first = hn::Set(d, smallest_kept<T>(format));
   const auto exponent_field = hn::Set(du, to_bits(Limits::infinity()));
   // It carries into the exponent field from the border on.
   const auto rise = hn::Set(du, to_bits(T{2}) - to_bits(number_from<T>(border(format, 0), 0)));
@@ -116,7 +101,7 @@ void RunSteps(const Logarithmic& format, const Part<T>& part, const ResultOf& re
   const auto stored = hn::Set(di, (I{1} << kStoredBits) - 1);
   const auto lowest = hn::Set(d, static_cast<T>(std::ldexp(1.0, min_exponent<T>(format))));
   const auto highest = hn::Set(d, static_cast<T>(std::ldexp(1.0, max_exponent<T>(format))));
-  const auto first = hn::Set(d, SmallestKept<T>(format));
+  const auto first = hn::Set(d, smallest_kept<T>(format));
   ForEachVector(part, SpecialSubnormals<T>{format}, [=](auto x) HWY_ATTR {
     const auto magnitude = hn::Abs(x);
     const auto bits = hn::BitCast(di, magnitude);

@@ -40,6 +40,20 @@ T number_from(Uint128 significand, int exponent) {
 }
 
 template <class T>
+T smallest_kept(const Logarithmic& format) {
+  const int lowest = min_exponent<T>(format);
+  switch (format.rounding) {
+    case Logarithmic::Rounding::nearest:  // half of the smallest subnormal is no value of T
+      return static_cast<T>(std::ldexp(1.0, std::max(lowest - 1, kMinExponent<T>)));
+    case Logarithmic::Rounding::down:
+      return static_cast<T>(std::ldexp(1.0, lowest));
+    case Logarithmic::Rounding::exponent:
+      break;
+  }
+  return number_from<T>(border(format, format.steps() - 1), lowest - 1);
+}
+
+template <class T>
 const Octave<T>& octave_of(const Logarithmic& format) {
   using enum Logarithmic::Rounding;
   static const std::vector<Octave<T>> all = [] {
@@ -56,6 +70,8 @@ const Octave<T>& octave_of(const Logarithmic& format) {
 
 template float number_from<float>(Uint128, int);
 template double number_from<double>(Uint128, int);
+template float smallest_kept<float>(const Logarithmic&);
+template double smallest_kept<double>(const Logarithmic&);
 template const Octave<float>& octave_of<float>(const Logarithmic&);
 template const Octave<double>& octave_of<double>(const Logarithmic&);
 

@@ -13,6 +13,10 @@ namespace tensorquant {
 template <class T>
 T number_from(Uint128 significand, int exponent);
 
+// Of T, the smallest magnitude that does not give zero.
+template <class T>
+T smallest_kept(const Logarithmic& format);
+
 // What the significands of one octave become, as a table: they fall into cells by their highest
 // bits, so many that no cell has two borders.
 template <class T>

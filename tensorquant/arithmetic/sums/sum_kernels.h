@@ -51,7 +51,7 @@ struct SumConstants {
   std::size_t check_every = 0;
   double check_limit = 0;
   // tiles: nothing where a kernel rounds, which any numbers may be given
-  std::optional<LaneRounding> product_lanes, sum_lanes;
+  std::optional<LaneFormat> product_lanes, sum_lanes;
   bool adds_to_odd = true;
   // Accumulate::once: false where every sum is in the format.
   bool rounds_at_the_end = true;

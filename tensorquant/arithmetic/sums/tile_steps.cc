@@ -13,6 +13,8 @@
 
 #include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/pack-inl.h"
+#include "tensorquant/kernels/octave.h"
+#include "tensorquant/kernels/posit-inl.h"
 #include "tensorquant/kernels/rounding-inl.h"
 #include "tensorquant/kernels/scaled_rounding-inl.h"
 
@@ -27,34 +29,46 @@ struct KeepsLanes {
   HWY_INLINE V64 operator()(V64 x) const { return x; }
 };
 
-template <Rounding rounding>
+template <Rounding rounding, bool wraps>
 struct FixedLanes {
-  explicit FixedLanes(const LaneRounding& r)
-      : which(r.rounding),
-        scale(hn::Set(D64(), std::ldexp(1.0, r.fraction))),
-        step(hn::Set(D64(), std::ldexp(1.0, -r.fraction))),
-        lowest(hn::Set(D64(), r.lowest)),
-        highest(hn::Set(D64(), r.highest)) {}
+  explicit FixedLanes(const FixedLaneFormat& f)
+      : which(f.rounding),
+        scale(hn::Set(D64(), std::ldexp(1.0, f.fraction))),
+        step(hn::Set(D64(), std::ldexp(1.0, -f.fraction))),
+        lowest(hn::Set(D64(), f.lowest)),
+        highest(hn::Set(D64(), f.highest)),
+        period(hn::Set(D64(), f.highest - f.lowest + 1)),
+        inverse_period(hn::Set(D64(), 1 / (f.highest - f.lowest + 1))) {}
 
   HWY_INLINE V64 operator()(V64 x) const {
     const D64 d;
     const V64 k = RoundVector<rounding>(d, hn::Mul(x, scale), which);
-    const V64 limited = hn::Max(hn::Min(k, highest), lowest);
-    return hn::MulAdd(limited, step, hn::Zero(d));  // -0 + 0 = +0
+    V64 in_range;
+    if constexpr (wraps) {
+      // A power of two, so that all of this is exact, however large k is: at most half a period is
+      // left, on either side.
+      const V64 periods = hn::Round(hn::Mul(k, inverse_period));
+      const V64 rest = hn::NegMulAdd(periods, period, k);
+      const V64 raised = hn::IfThenElse(hn::Lt(rest, lowest), hn::Add(rest, period), rest);
+      in_range = hn::IfThenElse(hn::Gt(raised, highest), hn::Sub(raised, period), raised);
+    } else {
+      in_range = hn::Max(hn::Min(k, highest), lowest);
+    }
+    return hn::MulAdd(in_range, step, hn::Zero(d));  // -0 + 0 = +0
   }
 
   Rounding which;
-  V64 scale, step, lowest, highest;
+  V64 scale, step, lowest, highest, period, inverse_period;
 };
 
 template <Rounding rounding, bool overflows>
 struct FloatLanes {
-  explicit FloatLanes(const LaneRounding& r)
-      : which(r.rounding),
-        has_negative_zero(r.has_negative_zero),
-        scaled(r.highest, r.min_exponent, r.fraction),
-        highest(hn::Set(D64(), r.highest)),
-        overflow(hn::Set(D64(), r.overflow.value_or(r.highest))) {}
+  explicit FloatLanes(const FloatLaneFormat& f)
+      : which(f.rounding),
+        has_negative_zero(f.has_negative_zero),
+        scaled(f.highest, f.min_exponent, f.significand_bits),
+        highest(hn::Set(D64(), f.highest)),
+        overflow(hn::Set(D64(), f.overflow.value_or(f.highest))) {}
 
   HWY_INLINE V64 operator()(V64 x) const {
     const D64 d;
@@ -75,28 +89,65 @@ struct FloatLanes {
   V64 highest, overflow;
 };
 
-// run(lanes) with the lanes of the rounding.
-template <class Run>
-HWY_INLINE void WithLanes(const LaneRounding& r, const Run& run) {
-  const auto with = [&](auto rounding) HWY_ATTR {
-    if (r.is_fixed) {
-      run(FixedLanes<rounding.value>(r));
-    } else if (r.overflow) {
-      run(FloatLanes<rounding.value, true>(r));
-    } else {
-      run(FloatLanes<rounding.value, false>(r));
-    }
-  };
-  const bool is_common = r.has_negative_zero || r.is_fixed;
-  if (is_common && r.rounding == Rounding::even) {
-    with(std::integral_constant<Rounding, Rounding::even>());
-  } else if (is_common && r.rounding == Rounding::nearest) {
-    with(std::integral_constant<Rounding, Rounding::nearest>());
-  } else if (is_common && r.rounding == Rounding::zero) {
-    with(std::integral_constant<Rounding, Rounding::zero>());
-  } else {
-    with(std::integral_constant<Rounding, kRareRounding>());
+struct PowerLanes {
+  explicit PowerLanes(const PowerLaneFormat& f)
+      : rise(hn::Set(DU(), f.rise)),
+        exponent_field(hn::Set(DU(), to_bits(std::numeric_limits<double>::infinity()))),
+        lowest(hn::Set(D64(), f.lowest)),
+        highest(hn::Set(D64(), f.highest)),
+        first(hn::Set(D64(), f.first)) {}
+
+  HWY_INLINE V64 operator()(V64 x) const {
+    const D64 d;
+    const V64 magnitude = hn::Abs(x);
+    const auto bits = hn::And(hn::Add(hn::BitCast(DU(), magnitude), rise), exponent_field);
+    const V64 power = hn::Max(hn::Min(hn::BitCast(d, bits), highest), lowest);
+    return hn::CopySignToAbs(hn::IfThenElseZero(hn::Ge(magnitude, first), power), x);
   }
+
+  using DU = hn::RebindToUnsigned<D64>;
+  hn::Vec<DU> rise, exponent_field;
+  V64 lowest, highest, first;
+};
+
+// run(lanes) with those of the format.
+template <class Run>
+struct WithLanesOf {
+  void operator()(const FixedLaneFormat& f) const {
+    WithRounding(f.rounding, true, [&](auto rounding) HWY_ATTR {
+      f.wraps ? run(FixedLanes<rounding.value, true>(f))
+              : run(FixedLanes<rounding.value, false>(f));
+    });
+  }
+  void operator()(const FloatLaneFormat& f) const {
+    WithRounding(f.rounding, f.has_negative_zero, [&](auto rounding) HWY_ATTR {
+      f.overflow ? run(FloatLanes<rounding.value, true>(f))
+                 : run(FloatLanes<rounding.value, false>(f));
+    });
+  }
+  void operator()(const PowerLaneFormat& f) const { run(PowerLanes(f)); }
+  void operator()(const Posit& f) const { run(PositRounding<double>(f)); }
+
+  // The rounding as a type; kRareRounding asks in each vector.
+  template <class With>
+  static void WithRounding(Rounding rounding, bool may_be_common, const With& with) {
+    if (may_be_common && rounding == Rounding::even) {
+      with(std::integral_constant<Rounding, Rounding::even>());
+    } else if (may_be_common && rounding == Rounding::nearest) {
+      with(std::integral_constant<Rounding, Rounding::nearest>());
+    } else if (may_be_common && rounding == Rounding::zero) {
+      with(std::integral_constant<Rounding, Rounding::zero>());
+    } else {
+      with(std::integral_constant<Rounding, kRareRounding>());
+    }
+  }
+
+  const Run& run;
+};
+
+template <class Run>
+void WithLanes(const LaneFormat& format, const Run& run) {
+  std::visit(WithLanesOf<Run>{run}, format);
 }
 
 template <class Lanes>
@@ -119,10 +170,10 @@ HWY_NOINLINE void MultiplyBy(const Lanes& given, const TileFactors& f, std::size
   }
 }
 
-void Multiply(const TileFactors& factors, const std::optional<LaneRounding>& rounding,
-              std::size_t size, double* products) {
-  if (!rounding) return MultiplyBy(KeepsLanes(), factors, size, products);
-  WithLanes(*rounding,
+void Multiply(const TileFactors& factors, const std::optional<LaneFormat>& format, std::size_t size,
+              double* products) {
+  if (!format) return MultiplyBy(KeepsLanes(), factors, size, products);
+  WithLanes(*format,
             [&](const auto& lanes) HWY_ATTR { MultiplyBy(lanes, factors, size, products); });
 }
 
@@ -150,9 +201,9 @@ HWY_NOINLINE void AddUpBy(const Lanes& given, const double* products, std::size_
   }
 }
 
-void AddUp(const double* products, std::size_t taps, std::size_t size, const LaneRounding& rounding,
+void AddUp(const double* products, std::size_t taps, std::size_t size, const LaneFormat& format,
            bool to_odd, double* sums) {
-  WithLanes(rounding, [&](const auto& lanes) HWY_ATTR {
+  WithLanes(format, [&](const auto& lanes) HWY_ATTR {
     to_odd ? AddUpBy<true>(lanes, products, taps, size, sums)
            : AddUpBy<false>(lanes, products, taps, size, sums);
   });
@@ -202,10 +253,10 @@ HWY_NOINLINE std::size_t AddUpAndCountBy(const Lanes& given, const double* produ
 }
 
 std::size_t AddUpAndCount(const double* products, std::size_t taps, std::size_t size,
-                          const LaneRounding& rounding, bool to_odd, const Bounds<double>& ends,
+                          const LaneFormat& format, bool to_odd, const Bounds<double>& ends,
                           double* sums) {
   std::size_t outside = 0;
-  WithLanes(rounding, [&](const auto& lanes) HWY_ATTR {
+  WithLanes(format, [&](const auto& lanes) HWY_ATTR {
     outside = to_odd ? AddUpAndCountBy<true>(lanes, products, taps, size, ends, sums)
                      : AddUpAndCountBy<false>(lanes, products, taps, size, ends, sums);
   });
@@ -282,38 +333,46 @@ HWY_AFTER_NAMESPACE();
 namespace tensorquant {
 namespace {
 
-std::optional<LaneRounding> lanes_of(const FixedPoint& format, double) {
+using OptionalFormat = std::optional<LaneFormat>;
+
+OptionalFormat lanes_of(const FixedPoint& format, double) {
+  const bool wraps = format.overflow == FixedPoint::Overflow::wrap;
   // Scaled numbers are normal ones.
-  if (!format.saturates() || is_random(format) || std::abs(format.fraction) > 500) return {};
-  return LaneRounding{.is_fixed = true,
-                      .rounding = format.rounding,
-                      .lowest = static_cast<double>(format.lowest_integer()),
-                      .highest = static_cast<double>(format.highest_integer()),
-                      .fraction = format.fraction};
+  if ((!wraps && !format.saturates()) || is_random(format) || std::abs(format.fraction) > 500) {
+    return {};
+  }
+  return FixedLaneFormat{format.rounding, format.fraction,
+                         static_cast<double>(format.lowest_integer()),
+                         static_cast<double>(format.highest_integer()), wraps};
 }
 
-std::optional<LaneRounding> lanes_of(const FloatingPoint& format, double largest) {
+OptionalFormat lanes_of(const FloatingPoint& format, double largest) {
   if (is_random(format)) return {};
-  LaneRounding r{.is_fixed = false,
-                 .rounding = format.rounding,
-                 .lowest = -format.largest(),
-                 .highest = format.largest(),
-                 .fraction = format.significand_bits,
-                 .min_exponent = format.min_exponent(),
-                 .has_negative_zero = format.has_negative_zero()};
-  if (format.saturates() || largest <= format.largest()) return r;
+  FloatLaneFormat lanes = {format.rounding,  format.significand_bits,    format.min_exponent(),
+                           format.largest(), format.has_negative_zero(), {}};
+  if (format.saturates() || largest <= format.largest()) return lanes;
   const double positive = overflow_value(format, false), negative = overflow_value(format, true);
-  if (positive == format.largest() && negative == -positive) return r;
+  if (positive == format.largest() && negative == -positive) return lanes;
   // A sum goes on with what it has become, and may be an infinity before it is rounded.
   const bool is_symmetric = std::isnan(positive) ? std::isnan(negative) : negative == -positive;
   if (!is_symmetric || format.significand_bits < 2) return {};
-  r.overflow = positive;
-  return r;
+  lanes.overflow = positive;
+  return lanes;
 }
+
+OptionalFormat lanes_of(const Logarithmic& format, double) {
+  if (format.fraction != 0) return {};
+  return PowerLaneFormat{to_bits(2.0) - to_bits(number_from<double>(border(format, 0), 0)),
+                         std::ldexp(1.0, min_exponent<double>(format)),
+                         std::ldexp(1.0, max_exponent<double>(format)),
+                         smallest_kept<double>(format)};
+}
+
+OptionalFormat lanes_of(const Posit& format, double) { return format; }
 
 // The others have kernels alone.
 template <class F>
-std::optional<LaneRounding> lanes_of(const F&, double) {
+OptionalFormat lanes_of(const F&, double) {
   return {};
 }
 
@@ -327,21 +386,21 @@ HWY_EXPORT(Widen);
 HWY_EXPORT(CountOutside);
 HWY_EXPORT(PackAllTaps);
 
-std::optional<LaneRounding> LaneRounding::of(const GridFormat& format, double largest) {
+std::optional<LaneFormat> lane_format(const GridFormat& format, double largest) {
   return std::visit([&](const auto& f) { return lanes_of(f, largest); }, in_double(format));
 }
-void multiply(const TileFactors& factors, const std::optional<LaneRounding>& rounding,
-              std::size_t size, double* products) {
-  HWY_DYNAMIC_DISPATCH(Multiply)(factors, rounding, size, products);
+void multiply(const TileFactors& factors, const std::optional<LaneFormat>& format, std::size_t size,
+              double* products) {
+  HWY_DYNAMIC_DISPATCH(Multiply)(factors, format, size, products);
 }
-void add_up(const double* products, std::size_t taps, std::size_t size,
-            const LaneRounding& rounding, bool to_odd, double* sums) {
-  HWY_DYNAMIC_DISPATCH(AddUp)(products, taps, size, rounding, to_odd, sums);
+void add_up(const double* products, std::size_t taps, std::size_t size, const LaneFormat& format,
+            bool to_odd, double* sums) {
+  HWY_DYNAMIC_DISPATCH(AddUp)(products, taps, size, format, to_odd, sums);
 }
 std::size_t add_up_and_count(const double* products, std::size_t taps, std::size_t size,
-                             const LaneRounding& rounding, bool to_odd, const Bounds<double>& ends,
+                             const LaneFormat& format, bool to_odd, const Bounds<double>& ends,
                              double* sums) {
-  return HWY_DYNAMIC_DISPATCH(AddUpAndCount)(products, taps, size, rounding, to_odd, ends, sums);
+  return HWY_DYNAMIC_DISPATCH(AddUpAndCount)(products, taps, size, format, to_odd, ends, sums);
 }
 void add_to_running(const double* products, std::size_t taps, std::size_t size, double* sums,
                     SumExtremes& extremes) {

@@ -2,8 +2,10 @@
 #define TENSORQUANT_ARITHMETIC_SUMS_TILE_STEPS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "tensorquant/arithmetic/grid_format.h"
@@ -16,21 +18,36 @@ namespace tensorquant {
 // What is read beyond the end of an array, and may be written: the loops take whole vectors.
 inline constexpr std::size_t kTileMargin = 64;
 
-// Rounding to fixed point or to a float in the loop's own vectors, of finite numbers.
-struct LaneRounding {
-  // Nothing for formats that have a kernel alone. `largest` bounds the numbers; infinite where
-  // nothing is known of them.
-  static std::optional<LaneRounding> of(const GridFormat& format, double largest);
-
-  bool is_fixed;
+// Fixed point, to saturate or to wrap.
+struct FixedLaneFormat {
   Rounding rounding;
-  double lowest, highest;  // fixed point: integers
-  int fraction = 0;        // of fixed point, or the bits of a significand
-  int min_exponent = 0;
-  bool has_negative_zero = true;
-  // Floats: what magnitudes beyond `highest` become, where that is something else.
-  std::optional<double> overflow = {};
+  int fraction;
+  double lowest, highest;  // integers
+  bool wraps;
 };
+
+struct FloatLaneFormat {
+  Rounding rounding;
+  int significand_bits, min_exponent;
+  double highest;
+  bool has_negative_zero;
+  // What magnitudes beyond `highest` become, where that is something else.
+  std::optional<double> overflow;
+};
+
+// Whole powers of two.
+struct PowerLaneFormat {
+  std::uint64_t rise;      // of a significand from the border on carries this into the exponent
+  double lowest, highest;  // powers
+  double first;            // the smallest magnitude that does not give zero
+};
+
+// A format whose rounding the loops have in their own vectors, of finite numbers.
+using LaneFormat = std::variant<FixedLaneFormat, FloatLaneFormat, PowerLaneFormat, Posit>;
+
+// Nothing for formats that have a kernel alone. `largest` bounds the numbers; infinite where
+// nothing is known of them.
+std::optional<LaneFormat> lane_format(const GridFormat& format, double largest);
 
 // Some taps of some rows: element k of row i is a[k * rows + i].
 struct TileFactors {
@@ -41,18 +58,18 @@ struct TileFactors {
 
 // products[k * size + i * columns + j] = the product, rounded; exact without a rounding. Row by
 // row, and behind each tap's last one there may be anything.
-void multiply(const TileFactors& factors, const std::optional<LaneRounding>& rounding,
-              std::size_t size, double* products);
+void multiply(const TileFactors& factors, const std::optional<LaneFormat>& format, std::size_t size,
+              double* products);
 
 // sums[i] = the sum and the product, rounded, for one tap after the other, where the sums in
 // float64 are exact or as good; with to_odd they are rounded to odd first. size is a multiple of
 // kTileMargin.
-void add_up(const double* products, std::size_t taps, std::size_t size,
-            const LaneRounding& rounding, bool to_odd, double* sums);
+void add_up(const double* products, std::size_t taps, std::size_t size, const LaneFormat& format,
+            bool to_odd, double* sums);
 
 // The same; returns how many of the sums lay outside these ends before they were rounded.
 std::size_t add_up_and_count(const double* products, std::size_t taps, std::size_t size,
-                             const LaneRounding& rounding, bool to_odd, const Bounds<double>& ends,
+                             const LaneFormat& format, bool to_odd, const Bounds<double>& ends,
                              double* sums);
 
 // Extremes of sums, 0 among them.

@@ -163,7 +163,7 @@ class TileSum {
   }
 
   void add_in_lanes(const double* addends, std::uint32_t count) {
-    const LaneRounding& lanes = *job_.constants.sum_lanes;
+    const LaneFormat& lanes = *job_.constants.sum_lanes;
     const bool to_odd = job_.constants.adds_to_odd;
     if (report_ == nullptr) return add_up(addends, count, size_, lanes, to_odd, sums_.data());
     report_->clamped_sums +=

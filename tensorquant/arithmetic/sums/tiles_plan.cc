@@ -53,17 +53,23 @@ bool keeps_finite(const GridFormat& format, double largest) {
   return !std::holds_alternative<P3109>(format);  // whose NaN may be all negative numbers
 }
 
+// Those that turn overflows into something of their own.
+bool takes_infinities(const std::optional<LaneFormat>& lanes) {
+  const auto* f = lanes ? std::get_if<FloatLaneFormat>(&*lanes) : nullptr;
+  return f != nullptr && f->overflow.has_value();
+}
+
 void set_lanes(const SumBounds& bounds, SumConstants& c) {
   if (!bounds.factors_are_finite()) return;
   if (!bounds.keeps_product) {
-    c.product_lanes = LaneRounding::of(bounds.arithmetic.product, bounds.largest);
+    c.product_lanes = lane_format(bounds.arithmetic.product, bounds.largest);
   }
   // Infinities and NaN that products become are numbers that cannot be bounded.
   const bool is_bounded =
       bounds.keeps_product || keeps_finite(bounds.arithmetic.product, bounds.largest);
   const double largest = is_bounded ? largest_sum(bounds) : INFINITY;
-  c.sum_lanes = LaneRounding::of(bounds.arithmetic.accumulator, largest);
-  if (!is_bounded && c.sum_lanes && !c.sum_lanes->overflow) c.sum_lanes = {};
+  c.sum_lanes = lane_format(bounds.arithmetic.accumulator, largest);
+  if (!is_bounded && !takes_infinities(c.sum_lanes)) c.sum_lanes = {};
   const double ends = largest_of(bounds.arithmetic.accumulator);
   c.adds_to_odd =
       !nearest_is_harmless(bounds) && !sums_fit_doubles(bounds, std::min(ends, largest));

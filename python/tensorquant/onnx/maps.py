@@ -10,8 +10,9 @@ from tensorquant.frontend.ranges import PlaceRanges, RangeRecorder, ranges_of
 from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of, table
 from tensorquant.numbers.checks import Seed, Step, checked
 from tensorquant.onnx.application import Application, Quantized
+from tensorquant.onnx.cutting import Changes, cuts_of
 from tensorquant.onnx.model import OnnxModel
-from tensorquant.onnx.pieces import Changes, Run, cuts_of
+from tensorquant.onnx.pieces import Run
 from tensorquant.onnx.rounded import arithmetic_of
 from tensorquant.onnx.session import FLOATS
 
@@ -172,7 +173,7 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
         raise Error("the model has quantizers; strip() it to see what its layers give")
     names = {}  # of layers, by their values
     for layer, _ in Application(model, make_override(None, None, None, None, 0, False)).layers:
-        if layer.kind == "layer":
+        if layer.kind == "layer" and layer.body_of is None:
             names |= dict.fromkeys(layer.outputs, layer.name)
     return watching(model, names, function)
 
@@ -180,7 +181,7 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
 @contextlib.contextmanager
 def watching(model, names, function):
     """observe() of the values of a dictionary, which has what the function is told of each."""
-    pieces = model.cut(Changes(cuts=cuts_of(model.flat, names)))
+    pieces = model.cut(Changes(cuts=cuts_of(model.nodes, names)))
 
     def look(name, array):
         if array.dtype.name in FLOATS:
@@ -188,7 +189,7 @@ def watching(model, names, function):
         return array
 
     before = model.watched
-    model.watched = lambda values: pieces.run(values, Run(model.step), look)
+    model.watched = lambda values: pieces.run(values, Run(model.step, look=look))
     try:
         yield
     finally:

@@ -70,21 +70,21 @@ def runtime_errors(source):
         raise Error(f"{source}: {text[:500]}") from error
 
 
-def value_info(name, kind):
-    """Of a value of one of NUMPY_TYPES, of any shape."""
-    return onnx.helper.make_tensor_value_info(name, _ONNX_TYPES[kind], None)
+def value_info(name, kind, shape=None):
+    """Of a value of one of NUMPY_TYPES, of any shape if that is None."""
+    return onnx.helper.make_tensor_value_info(name, _ONNX_TYPES[kind], shape)
 
 
-def model_like(model, nodes, inputs, outputs, initializers):
+def model_like(model, nodes, inputs, outputs, initializers, values=()):
     """A ModelProto with the operator sets of another one.
 
     Args:
         model: The other one.
         nodes: NodeProtos.
-        inputs, outputs: ValueInfoProtos.
+        inputs, outputs, values: ValueInfoProtos.
         initializers: TensorProtos.
     """
-    graph = onnx.helper.make_graph(nodes, "piece", inputs, outputs, initializers)
+    graph = onnx.helper.make_graph(nodes, "piece", inputs, outputs, initializers, value_info=values)
     return onnx.helper.make_model(
         graph, opset_imports=model.opset_import, ir_version=model.ir_version
     )

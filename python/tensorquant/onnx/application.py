@@ -17,7 +17,7 @@ from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
 from tensorquant.onnx.pieces import Pieces, Run
 from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
 from tensorquant.onnx.scales import Origins, RunScales, found_scales
-from tensorquant.onnx.session import FLOATS
+from tensorquant.onnx.session import FLOATS, is_of_floats
 from tensorquant.ops import host
 
 _INPUT_AXIS = 1  # that of the channels of a model's input
@@ -254,7 +254,7 @@ class Quantized:
 
         def quantize(name, array):
             output = outputs[name]
-            if array.dtype.name not in FLOATS:
+            if not is_of_floats(array):
                 return array
             context = output.context(array, state.step)
             with LayerError(output.layer, output.type):

@@ -8,7 +8,7 @@ import onnx
 from tensorquant._core import Error
 from tensorquant.onnx.graph import nodes_of, places_around, reads_of, subgraphs_of
 from tensorquant.onnx.pieces import Pieces, Step, in_session
-from tensorquant.onnx.session import NUMPY_TYPES, model_like, runtime_errors, value_info
+from tensorquant.onnx.session import KINDS, NUMPY_TYPES, model_like, runtime_errors, value_info
 
 # Operators that several threads are for. Each piece has threads of its own.
 _LARGE = {
@@ -175,7 +175,7 @@ class _Cutter:
         inner = [
             self._info(name, values)
             for name in sorted(made.difference(step.outputs))
-            if name in values and _is_of_numpy(values[name].kind)
+            if name in values and values[name].kind in KINDS
         ]
         tensors = self._tensors({name for node in nodes for name in reads_of(node)})
         model = model_like(self._flat, nodes, inputs, outputs, tensors, inner)
@@ -208,7 +208,7 @@ class _Cutter:
 
     def _info(self, name, values):
         kind, shape = values[name]
-        if not _is_of_numpy(kind):
+        if kind not in KINDS:
             raise Error(f"{self._source}: '{name}' is of type {kind}, which NumPy has not")
         return value_info(name, kind, shape)
 
@@ -223,8 +223,9 @@ class _Cutter:
         shaped.discard("")
         ports = self._ports(graph, graph.node, inputs, names | shaped)
         kinds = {name: NUMPY_TYPES.get(port.type, port.type) for name, port in ports.items()}
-        unclear = {name for name in shaped if not ports[name].shape and _is_of_numpy(kinds[name])}
-        shaped -= unclear.difference(self._scalars(graph, inputs, unclear))
+        unclear = {name for name in shaped if not ports[name].shape}
+        arrays = {name for name in unclear if kinds[name] in NUMPY_TYPES.values()}
+        shaped -= unclear.difference(self._scalars(graph, inputs, arrays))
         return {
             name: _Value(kinds[name], tuple(ports[name].shape) if name in shaped else None)
             for name in names | shaped | unclear
@@ -275,10 +276,6 @@ class _Cutter:
 def _wants_shapes(node):
     inner = [one for graph in subgraphs_of(node).values() for one in graph.node]
     return node.op_type in _SHAPED or any(map(_wants_shapes, inner))
-
-
-def _is_of_numpy(kind):
-    return kind in NUMPY_TYPES.values()
 
 
 def _of_one(function):

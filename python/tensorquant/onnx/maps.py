@@ -14,7 +14,7 @@ from tensorquant.onnx.cutting import Changes, cuts_of
 from tensorquant.onnx.model import OnnxModel
 from tensorquant.onnx.pieces import Run
 from tensorquant.onnx.rounded import arithmetic_of
-from tensorquant.onnx.session import FLOATS
+from tensorquant.onnx.session import is_of_floats
 
 
 @checked
@@ -184,7 +184,7 @@ def watching(model, names, function):
     pieces = model.cut(Changes(cuts=cuts_of(model.nodes, names)))
 
     def look(name, array):
-        if array.dtype.name in FLOATS:
+        if is_of_floats(array):
             function(names[name], array)
         return array
 

@@ -14,6 +14,8 @@ TYPES = {
     "float16": TensorProto.FLOAT16,
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
 }
 OPSET = 21
 
@@ -61,6 +63,19 @@ def run_program(*arguments):
         pytest.skip("needs the program of scripts/test.sh cpp")
     done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def of_the_command_line(tmp_path, model, inputs, override):
+    """The first output that the program saves of a model's file, for arrays by name."""
+    maps = tmp_path / "maps.json"
+    maps.write_text(override.to_json())
+    command = ["evaluate", "--model", model, "--maps", maps]
+    command += ["--seed", str(override.seed), "--save-outputs", tmp_path / "out"]
+    for name, array in inputs.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        command += ["--input", f"{name}={tmp_path / name}.npy"]
+    run_program(*command)
+    return np.load(tmp_path / "out" / "output_0.npy")
 
 
 def shared_model(name):

@@ -171,14 +171,8 @@ class _Cutter:
         inputs, outputs = (
             [self._info(name, values) for name in names] for names in (step.inputs, step.outputs)
         )
-        made = {name for node in nodes for name in node.output}
-        inner = [
-            self._info(name, values)
-            for name in sorted(made.difference(step.outputs))
-            if name in values and values[name].kind in KINDS
-        ]
         tensors = self._tensors({name for node in nodes for name in reads_of(node)})
-        model = model_like(self._flat, nodes, inputs, outputs, tensors, inner)
+        model = model_like(self._flat, nodes, inputs, outputs, tensors)
         is_large = any(node.op_type in _LARGE for node in nodes)
         session = self._make_session(model) if is_large else self._make_session(model, threads=1)
         return in_session(session, step, self._source)
@@ -213,26 +207,25 @@ class _Cutter:
         return value_info(name, kind, shape)
 
     def _values(self, graph, inputs, steps, nodes):
-        """The _Values between steps, and inside of those that want shapes, by name."""
-        names = {name for step in steps for name in (*step.inputs, *step.outputs)}
-        shaped = set()
+        """The _Values between the steps, by name."""
+        names, shaped = set(), set()
         for step in steps:
-            own = [nodes[place] for place in step.nodes]
-            if any(map(_wants_shapes, own)):
-                shaped.update(step.inputs, *(node.output for node in own))
-        shaped.discard("")
-        ports = self._ports(graph, graph.node, inputs, names | shaped)
+            names.update(step.inputs, step.outputs)
+            if any(_wants_shapes(nodes[place]) for place in step.nodes):
+                shaped.update(step.inputs)
+        ports = self._ports(graph, graph.node, inputs, names)
         kinds = {name: NUMPY_TYPES.get(port.type, port.type) for name, port in ports.items()}
+        # ONNX Runtime tells the same of no axes and of axes that it does not know.
         unclear = {name for name in shaped if not ports[name].shape}
         arrays = {name for name in unclear if kinds[name] in NUMPY_TYPES.values()}
-        shaped -= unclear.difference(self._scalars(graph, inputs, arrays))
+        shaped -= unclear - self._scalars(graph, inputs, arrays)
         return {
             name: _Value(kinds[name], tuple(ports[name].shape) if name in shaped else None)
-            for name in names | shaped | unclear
+            for name in names
         }
 
     def _scalars(self, graph, inputs, names):
-        """Those of the names whose values have no axes. Of others no axes are known."""
+        """Those of the names of arrays that have no axes."""
         if not names:
             return set()
         asked = {f"{name}@shape": name for name in names}
@@ -241,7 +234,7 @@ class _Cutter:
         return {name for shape, name in asked.items() if ports[shape].shape == [0]}
 
     def _ports(self, graph, nodes, inputs, names):
-        """What ONNX Runtime knows of values, by name, and of what the graph reads and gives."""
+        """What ONNX Runtime knows of values by these names, and of what the graph reads and gives."""
         told = {port.name for port in (*inputs, *graph.output)}
         more = [onnx.ValueInfoProto(name=name) for name in sorted(names - told)]
         outputs = [*graph.output, *more]

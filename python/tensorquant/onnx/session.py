@@ -85,16 +85,16 @@ def value_info(name, kind, shape=None):
     return onnx.helper.make_tensor_value_info(name, _ONNX_TYPES[kind], shape)
 
 
-def model_like(model, nodes, inputs, outputs, initializers, values=()):
+def model_like(model, nodes, inputs, outputs, initializers):
     """A ModelProto with the operator sets of another one.
 
     Args:
         model: The other one.
         nodes: NodeProtos.
-        inputs, outputs, values: ValueInfoProtos.
+        inputs, outputs: ValueInfoProtos.
         initializers: TensorProtos.
     """
-    graph = onnx.helper.make_graph(nodes, "piece", inputs, outputs, initializers, value_info=values)
+    graph = onnx.helper.make_graph(nodes, "piece", inputs, outputs, initializers)
     return onnx.helper.make_model(
         graph, opset_imports=model.opset_import, ir_version=model.ir_version
     )

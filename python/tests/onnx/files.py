@@ -45,6 +45,18 @@ def model_of(nodes, inputs, outputs, constants=None, opset=OPSET, functions=(), 
     return helper.make_model(graph, opset_imports=imports, ir_version=10, functions=functions)
 
 
+def graph(nodes, outputs, constants=None, inputs=()):
+    """A subgraph. Its inputs and outputs are float32; pairs are of a name and a scalar's type."""
+
+    def info(port):
+        if isinstance(port, tuple):
+            return helper.make_tensor_value_info(port[0], TYPES[port[1]], [])
+        return helper.make_tensor_value_info(port, TYPES["float32"], None)
+
+    tensors = [numpy_helper.from_array(x, name) for name, x in (constants or {}).items()]
+    return helper.make_graph(nodes, "inner", [*map(info, inputs)], [*map(info, outputs)], tensors)
+
+
 def run_plain(model, inputs):
     """What ONNX Runtime itself computes, as the file says: the outputs by name."""
     options = onnxruntime.SessionOptions()

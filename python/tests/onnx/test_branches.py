@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from files import TYPES, assert_same_bits, model_of, of_the_command_line
+from files import assert_same_bits, graph, model_of, of_the_command_line
 from onnx import helper, numpy_helper
 
 import tensorquant as tq
@@ -11,18 +11,6 @@ import tensorquant.onnx as tqo
 
 SCALED = "int,8,scale=max"
 SUMS = {"product": "nearest,16,8", "accumulator": "nearest,20,6"}
-
-
-def graph(nodes, outputs, constants=None, inputs=()):
-    """A subgraph. Its inputs and outputs are float32; pairs are of a name and a scalar's type."""
-
-    def info(port):
-        if isinstance(port, tuple):
-            return helper.make_tensor_value_info(port[0], TYPES[port[1]], [])
-        return helper.make_tensor_value_info(port, TYPES["float32"], None)
-
-    tensors = [numpy_helper.from_array(x, name) for name, x in (constants or {}).items()]
-    return helper.make_graph(nodes, "inner", [*map(info, inputs)], [*map(info, outputs)], tensors)
 
 
 def choice(condition, outputs, name, yes, no):

@@ -170,27 +170,6 @@ def test_functions_are_inlined_and_their_layers_have_names():
     assert loaded.run({"x": np.array([-1, 2.7], np.float32)})["y"].tolist() == [0, 3]
 
 
-def test_a_layer_in_a_branch_is_refused_and_the_model_stays_as_it_was():
-    def branch(name, op):
-        out = helper.make_tensor_value_info(name, TensorProto.FLOAT, [2])
-        return helper.make_graph([helper.make_node(op, ["x"], [name], op.lower())], name, [], [out])
-
-    node = helper.make_node(
-        "If",
-        ["c"],
-        ["y"],
-        "choice",
-        then_branch=branch("p", "Relu"),
-        else_branch=branch("n", "Tanh"),
-    )
-    c = np.array(True)
-    model = model_of([node], {"x": [2]}, ["y"], {"c": c})
-    loaded, x = tqo.load(model), np.array([-1, 2.7], np.float32)
-    with pytest.raises(tq.Error, match="subgraph"):
-        tqo.quantize_model(loaded, extrinsic="nearest,8,0")
-    assert_same_bits(loaded.run({"x": x})["y"], np.array([0, 2.7], np.float32))
-
-
 # The two halves of left + right.
 KEYS = [
     ({"input": "even,8,0"}, [0, 0], [1, -1]),

@@ -257,6 +257,13 @@ def test_outputs_in_branches_are_calibrated_where_they_are_seen():
     assert np.float32(scale) == largest / np.float32(127)
 
 
+def test_layers_of_branches_are_not_written(tmp_path):
+    model = tqo.quantize_model(tqo.load(gated_model()), extrinsic={"act": "even,8,4"})
+    with pytest.raises(tq.Error, match=r"'gate.then_branch.act' \(Relu\): lies in a subgraph"):
+        model.export(tmp_path / "net.onnx")
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_condition_that_is_not_one_truth_value_is_an_error():
     yes, no = (graph([helper.make_node(op, ["x"], [op])], [op]) for op in ("Relu", "Abs"))
     file = model_of(

@@ -267,6 +267,21 @@ def test_layers_behind_a_branch_have_the_type_of_its_own_output():
     assert "sigmoid" in [row.layer for row in model.explain()]
 
 
+@pytest.mark.parametrize("maps", [{"relu": "nearest,8,0"}, "nearest,8,0"])
+def test_sequences_pass_from_piece_to_piece_as_they_are(maps):
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["s"], "split", axis=0),
+        helper.make_node("Relu", ["x"], ["r"], "relu"),
+        helper.make_node("SequenceInsert", ["s", "r"], ["t"], "insert"),
+        helper.make_node("ConcatFromSequence", ["t"], ["y"], "join", axis=0),
+    ]
+    model = tqo.load(model_of(nodes, {"x": [2, 2]}, ["y"]))
+    x, q = np.array([[0.3, -0.7], [2.6, -3.2]], np.float32), tq.Quantizer("nearest,8,0")
+    y = tqo.quantize_model(model, extrinsic=maps).run(x)["y"]
+    first = q(x) if isinstance(maps, str) else x
+    assert_same_bits(y, np.concatenate([first, q(np.maximum(x, 0))]))
+
+
 def test_second_outputs_and_outputs_that_are_constants_stay_as_they_are():
     rng = np.random.default_rng(1)
     x, gamma = rng.standard_normal((2, 4)).astype(np.float32), np.ones(4, np.float32)

@@ -160,7 +160,8 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
     Args:
         model: A model without quantizers.
         function: Called as function(name, array) with each float array that a layer gives, in the
-            order of the file.
+            order of the file: of an If's layers those of the branch that is taken, of none in the
+            body of a Loop or Scan.
 
     Raises:
         tensorquant.Error: The model has quantizers.

@@ -39,6 +39,7 @@ namespace {
 // node.
 using Place = std::vector<std::size_t>;
 
+// A layer, with its nodes in the flat model.
 struct OnnxLayer {
   std::string name, type, node_name, role, weight_names, bias_name, output_name;
   Place node, bias_node;

@@ -13,6 +13,7 @@ from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.context import Axes
 from tensorquant.onnx.cutting import Changes, cuts_of
+from tensorquant.onnx.graph import title_of
 from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
 from tensorquant.onnx.pieces import Pieces, Run
 from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
@@ -137,10 +138,9 @@ class Application:
         yield from _of_frameworks(quantizers)
         is_rounded = self._is_rounded(layer, quantizers)
         if layer.body_of is not None and (is_rounded or quantizers.output is not None):
-            body_of = f"'{layer.body_of.name or layer.body_of.output[0]}' ({layer.body_of.op_type})"
             yield (
-                f"lies in the body of {body_of}, which ONNX Runtime computes in one go: rules hit"
-                " its weights and biases alone"
+                f"lies in the body of {title_of(layer.body_of)}, which ONNX Runtime computes in one"
+                " go: rules hit its weights and biases alone"
             )
         elif is_rounded:
             try:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import onnx
 
 from tensorquant._core import Error
-from tensorquant.onnx.graph import nodes_of, places_around, reads_of, subgraphs_of
+from tensorquant.onnx.graph import nodes_of, places_around, reads_of, subgraphs_of, title_of
 from tensorquant.onnx.pieces import Pieces, Step, in_session
 from tensorquant.onnx.session import KINDS, NUMPY_TYPES, model_like, runtime_errors, value_info
 
@@ -186,11 +186,11 @@ class _Cutter:
             given = [port.name for port in graph.output]
             pieces = self.pieces(graph, (*place, number), inputs)
             branches[branch] = pieces, dict(zip(node.output, given))
-        error = f"{self._source}: node '{node.name or node.output[0]}' (If): "
 
         def run(run, condition, *arrays):
             if condition.size != 1:
-                raise Error(error + "its condition is not one truth value")
+                text = "its condition is not one truth value"
+                raise Error(f"{self._source}: node {title_of(node)}: {text}")
             pieces, given = branches["then_branch" if condition.item() else "else_branch"]
             found = pieces.run(dict(zip(names, arrays)), run)
             if run.scales is not None:

@@ -35,6 +35,11 @@ def is_if(node):
     return (node.domain, node.op_type) == ("", "If")
 
 
+def title_of(node):
+    """What errors call a node."""
+    return f"'{node.name or node.output[0]}' ({node.op_type})"
+
+
 def reads_of(node):
     """The names of all values that a node reads, those of its subgraphs included."""
     names = [name for name in node.input if name]

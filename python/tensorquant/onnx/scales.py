@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tensorquant.frontend.tensor_scales import TensorScales, known, lost
-from tensorquant.onnx.graph import is_if, reads_of, subgraphs_of
+from tensorquant.onnx.graph import is_if, reads_of, subgraphs_of, title_of
 from tensorquant.ops import host
 from tensorquant.ops.common import SCALE_TYPES, traits
 
@@ -93,9 +93,8 @@ class Origins:
         origin = next((self._found[name] for name in read if name in self._found), None)
         if origin is None or node.op_type in _KEEPING:
             return origin
-        mover = f"'{node.name or node.output[0]}' ({node.op_type})"
         is_mixed = origin.is_mixed or node.op_type in self._mixing
-        return Origin(origin.name, origin.mover or mover, is_mixed)
+        return Origin(origin.name, origin.mover or title_of(node), is_mixed)
 
 
 class RunScales:

@@ -53,7 +53,9 @@ def graph(nodes, outputs, constants=None, inputs=()):
             return helper.make_tensor_value_info(port[0], TYPES[port[1]], [])
         return helper.make_tensor_value_info(port, TYPES["float32"], None)
 
-    tensors = [numpy_helper.from_array(x, name) for name, x in (constants or {}).items()]
+    tensors = [
+        numpy_helper.from_array(np.asarray(x), name) for name, x in (constants or {}).items()
+    ]
     return helper.make_graph(nodes, "inner", [*map(info, inputs)], [*map(info, outputs)], tensors)
 
 

@@ -89,7 +89,7 @@ BEFORE = helper.make_node("MatMul", ["x", "w"], ["a"], "before")
 @pytest.mark.parametrize("maps", EACH)
 def test_a_scan_beside_quantized_layers(maps):
     behind = helper.make_node("MatMul", ["rows", "v"], ["y"], "behind")
-    nodes = [BEFORE, scan("half", {"half": np.array(0.5, np.float32)}), behind]
+    nodes = [BEFORE, scan("half", {"half": np.float32(0.5)}), behind]
     shapes, constants = {"x": ["time", 2, 3]}, {"w": W, "v": V, "h0": H0}
     x, hand = numbers(3, 5, 2, 3), ByHand(maps)
     y, last = outputs_of(model_of(nodes, shapes, ["y", "last"], constants), maps, x)
@@ -111,6 +111,30 @@ def test_a_scan_reads_a_quantized_number_without_axes_from_outside():
     hand = ByHand({"extrinsic": specs})
     factor = hand.output("factor", np.float32(1) / x.max(keepdims=True))
     assert_same_bits(rows, scanned(factor[0, 0], H0, hand.matmul("before", x, W))[1])
+
+
+# A layer in the branch that has the Scan, and one in front of the If.
+IN_BRANCHES = [{"if.then_branch.relu": "nearest,7,0"}, {"before": "nearest,7,0"}]
+
+
+@pytest.mark.parametrize("specs", IN_BRANCHES)
+def test_a_scan_in_a_branch_beside_quantized_layers(specs):
+    taken = [
+        helper.make_node("Relu", ["b"], ["a"], "relu"),
+        scan("half", {"half": np.float32(0.5)}),
+    ]
+    other = [helper.make_node("Neg", ["b"], ["n"])]
+    branches = {"then_branch": graph(taken, ["rows"]), "else_branch": graph(other, ["n"])}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["b"], "before"),
+        helper.make_node("If", ["is"], ["y"], "if", **branches),
+    ]
+    constants = {"w": W, "h0": H0, "is": np.array(True)}
+    x, hand = numbers(3, 5, 2, 3), ByHand({"extrinsic": specs})
+    file = model_of(nodes, {"x": ["time", 2, 3]}, ["y"], constants)
+    (y,) = outputs_of(file, {"extrinsic": specs}, x)
+    a = hand.output("if.then_branch.relu", np.maximum(hand.matmul("before", x, W), 0))
+    assert_same_bits(y, scanned(np.float32(0.5), H0, a)[1])
 
 
 def test_rules_of_weights_hit_the_body_of_a_scan():

@@ -34,11 +34,15 @@ using namespace nb::literals;
 namespace tensorquant::python {
 namespace {
 
-// A layer, whose nodes are told by their places in the flat model; -1 for one in a subgraph, or for
-// none.
+// Where a node is in the flat model: its place among the nodes there; of one in a subgraph that of
+// the node around it, the subgraph's among that node's, and its own in the subgraph. Empty: no
+// node.
+using Place = std::vector<std::size_t>;
+
+// A layer, with its nodes in the flat model.
 struct OnnxLayer {
   std::string name, type, node_name, role, weight_names, bias_name, output_name;
-  int node = -1, bias_node = -1;
+  Place node, bias_node;
   std::vector<std::size_t> weight_inputs;
   int bias_input = -1;  // of the bias_node, if there is one; -1 without a bias
   std::vector<std::tuple<int, int, bool>> weight_axes;  // channel, reduction, turned
@@ -59,10 +63,7 @@ std::string name_of(const onnx::Graph& graph, onnx::ValueId id) {
 
 class Teller {
  public:
-  explicit Teller(const onnx::Graph& graph) : graph_(graph) {
-    const auto& nodes = graph.block.nodes;
-    for (std::size_t i = 0; i < nodes.size(); ++i) places_.emplace(&nodes[i], static_cast<int>(i));
-  }
+  explicit Teller(const onnx::Graph& graph) : graph_(graph) { visit(graph.block, {}); }
 
   OnnxLayer tell(const onnx::Layer& layer) const {
     const onnx::Node& node = *layer.node;
@@ -95,13 +96,27 @@ class Teller {
   }
 
  private:
-  int place_of(const onnx::Node* node) const {
+  void visit(const onnx::Block& block, Place place) {
+    place.push_back(0);
+    for (const onnx::Node& node : block.nodes) {
+      places_.emplace(&node, place);
+      Place inner = place;
+      inner.push_back(0);
+      for (const auto& [name, subgraph] : node.blocks) {
+        visit(subgraph, inner);
+        ++inner.back();
+      }
+      ++place.back();
+    }
+  }
+
+  Place place_of(const onnx::Node* node) const {
     const auto found = places_.find(node);
-    return found == places_.end() ? -1 : found->second;
+    return found == places_.end() ? Place() : found->second;
   }
 
   const onnx::Graph& graph_;
-  std::unordered_map<const onnx::Node*, int> places_;
+  std::unordered_map<const onnx::Node*, Place> places_;
 };
 
 OnnxFile file_of(onnx::ModelProto model, const std::string& source, bool fold_batch_norm) {

@@ -12,11 +12,13 @@ from tensorquant.frontend.layer_error import LayerError
 from tensorquant.frontend.layer_quantizers import LayerQuantizers
 from tensorquant.frontend.tensor_quantizer import TensorQuantizer
 from tensorquant.numbers.context import Axes
+from tensorquant.onnx.cutting import Changes, cuts_of
+from tensorquant.onnx.graph import title_of
 from tensorquant.onnx.layers import FoundInput, FoundLayer, array_axes
-from tensorquant.onnx.pieces import Changes, Pieces, Run, cuts_of
+from tensorquant.onnx.pieces import Pieces, Run
 from tensorquant.onnx.rounded import NodeView, Rounding, arithmetic_of, compute, refuse
 from tensorquant.onnx.scales import Origins, RunScales, found_scales
-from tensorquant.onnx.session import FLOATS
+from tensorquant.onnx.session import FLOATS, is_of_floats
 from tensorquant.ops import host
 
 _INPUT_AXIS = 1  # that of the channels of a model's input
@@ -59,6 +61,7 @@ class Application:
         layers: Pairs of a FoundLayer and its LayerQuantizers; None where no rule hits it.
         input_layers: Pairs of a FoundInput and its LayerQuantizers, where a rule hits it.
         outputs, inputs: An Output by the name of each value that is quantized.
+        origins: The Origins of values; none where nobody wants to know scales.
 
     Raises:
         tensorquant.Error: One error with everything that cannot be done.
@@ -67,9 +70,8 @@ class Application:
     def __init__(self, model, override):
         self.override = override
         self._model = model
-        self._nodes = model.flat.graph.node
         ports = [FoundInput(port.name) for port in model.inputs if port.type in FLOATS]
-        found = [FoundLayer(layer, self._nodes) for layer in model.layers]
+        found = [FoundLayer(layer, model.nodes) for layer in model.layers]
         assignment = Assignment(override, [*ports, *found], False, arithmetic_of)
         self.idle = assignment.idle
         chosen = assignment.quantizers
@@ -96,7 +98,7 @@ class Application:
         opaque = [one.output for one in model.opaque.values()]
         origins = {*self.outputs, *self.inputs, *opaque} if assignment.keeps_scales else ()
         movers = {layer.type for layer in model.layers if layer.role == "moves"}
-        self._origins = Origins(self._nodes, origins, movers)
+        self.origins = Origins(model.flat.graph, origins, movers)
 
     @property
     def has_random_parameters(self):
@@ -112,7 +114,9 @@ class Application:
         Returns:
             The Changes, and pairs of quantizer, array and Context by layer and place.
         """
-        changes, parameters, scales = Changes(cuts=cuts_of(self._model.flat, self.outputs)), {}, {}
+        cuts = cuts_of(self._model.nodes, self.outputs)
+        changes = Changes(cuts=cuts, branching=self.origins.branching)
+        parameters, scales = {}, {}
         for layer, quantizers in self._hit:
             for parameter in self._quantized(layer, quantizers):
                 quantizer = getattr(quantizers, parameter.role)
@@ -132,9 +136,13 @@ class Application:
 
     def _faults(self, layer, quantizers):
         yield from _of_frameworks(quantizers)
-        if layer.node is None:
-            yield "lies in a subgraph, which ONNX Runtime computes in one go"
-        elif self._is_rounded(layer, quantizers):
+        is_rounded = self._is_rounded(layer, quantizers)
+        if layer.body_of is not None and (is_rounded or quantizers.output is not None):
+            yield (
+                f"lies in the body of {title_of(layer.body_of)}, which ONNX Runtime computes in one"
+                " go: rules hit its weights and biases alone"
+            )
+        elif is_rounded:
             try:
                 refuse(self._view(layer))
                 LayerArithmetic(quantizers)
@@ -180,7 +188,6 @@ class Application:
         arithmetic, node = LayerArithmetic(quantizers), self._view(layer)
         place, *merged = layer.places
         names = [changes.inputs.get((place, i), name) for i, name in enumerate(layer.node.input)]
-        origins = [self._origins.of(name) for name in names]
         bias = None
         if merged:
             parameter = layer.parameters[-1]
@@ -192,7 +199,7 @@ class Application:
             def of_input(i):
                 if names[i] in weight_scales:
                     return weight_scales[names[i]]
-                return run.scales and run.scales.at(origins[i], arrays[i].ndim)
+                return run.scales and run.scales.at(names[i], arrays[i].ndim)
 
             step = run.step if quantizers.is_random_inside else 0
             with LayerError(layer.name, layer.type):
@@ -239,14 +246,15 @@ class Quantized:
     def run(self, values, recorder):
         """The model's outputs, by name, of its inputs."""
         state = self._state
-        scales = RunScales() if self._keeps_scales else None
+        application = self.application
+        scales = RunScales(application.origins) if self._keeps_scales else None
         if recorder is not None:
             for (layer, place), (quantizer, array, context) in state.parameters.items():
                 recorder.count(layer, place, quantizer, array, context, (id(array), state.step))
 
         def quantize(name, array):
             output = outputs[name]
-            if array.dtype.name not in FLOATS:
+            if not is_of_floats(array):
                 return array
             context = output.context(array, state.step)
             with LayerError(output.layer, output.type):
@@ -256,13 +264,12 @@ class Quantized:
                     scales.mark(name, array, output.quantizer.spec, context.axes)
                 return host.quantize(array, output.quantizer.spec, context)
 
-        application = self.application
         outputs = application.inputs | application.outputs
         values = {
             name: quantize(name, array) if name in application.inputs else array
             for name, array in values.items()
         }
-        return state.pieces.run(values, Run(state.step, scales), quantize)
+        return state.pieces.run(values, Run(state.step, scales, quantize))
 
 
 def _quantized(parameter, array, quantizer, context):

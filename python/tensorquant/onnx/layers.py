@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from tensorquant.numbers.context import NO_AXES, Axes, one_axis
+from tensorquant.onnx.graph import is_if, places_around
 
 
 class Parameter(NamedTuple):
@@ -11,7 +12,7 @@ class Parameter(NamedTuple):
     Attributes:
         role: "weight" or "bias".
         index: Its number among those of the role.
-        place: The places of the node that reads it, and of the input there.
+        place: The place of the node that reads it, and that of the input there.
         name: The name of the value.
         axes: That of the channels, and the one that sums of products run over.
         is_turned: Whether random rounding counts the elements of the transposed matrix.
@@ -19,7 +20,7 @@ class Parameter(NamedTuple):
 
     role: str
     index: int
-    place: tuple[int, int]
+    place: tuple[tuple[int, ...], int]
     name: str
     axes: tuple[int, int]
     is_turned: bool = False
@@ -53,12 +54,14 @@ class FoundLayer:
 
     Args:
         core: The _core.OnnxLayer.
-        nodes: The model's nodes.
+        nodes: The model's nodes by their places.
 
     Attributes:
         name, names, type, kind: As Assignment wants them.
-        node: Its first node; None in a subgraph.
-        places: The places of its nodes in the model.
+        places: The places of its nodes.
+        node: The first of them.
+        body_of: The node in whose body it lies, that of a Loop or the like; None where none but If
+            nodes are around it.
         output_axis: The axis of the channels in what it gives.
     """
 
@@ -68,32 +71,27 @@ class FoundLayer:
         self.type = core.type
         self.kind = "mover" if core.role == "moves" else "layer"
         self.output_axis = core.output_axis
-        self.places = [place for place in (core.node, core.bias_node) if place >= 0]
-        self._own = [nodes[place] for place in self.places]
+        self.places = [tuple(place) for place in (core.node, core.bias_node) if place]
+        self.node, self._last = nodes[self.places[0]], nodes[self.places[-1]]
+        around = [nodes[place] for place in places_around(self.places[0])]
+        self.body_of = next((node for node in around if not is_if(node)), None)
         self._core = core
-
-    @property
-    def node(self):
-        return self._own[0] if self._own else None
 
     @property
     def outputs(self):
         """The names of what it gives that rules hit."""
-        given = self._own[-1].output[: self._core.outputs] if self._own else ()
-        return [name for name in given if name]
+        return [name for name in self._last.output[: self._core.outputs] if name]
 
     @property
     def parameters(self):
         core = self._core
         found = []
-        if not self._own:
-            return found
         for index, place in enumerate(core.weight_inputs):
             *axes, is_turned = core.weight_axes[index]
-            own = (core.node, place), self.node.input[place], tuple(axes), is_turned
+            own = (self.places[0], place), self.node.input[place], tuple(axes), is_turned
             found.append(Parameter("weight", index, *own))
         if core.bias_input >= 0:
-            name = self._own[-1].input[core.bias_input]
+            name = self._last.input[core.bias_input]
             found.append(Parameter("bias", 0, (self.places[-1], core.bias_input), name, (-1, -1)))
         return found
 

@@ -10,10 +10,11 @@ from tensorquant.frontend.ranges import PlaceRanges, RangeRecorder, ranges_of
 from tensorquant.frontend.summary import LayerSummary, empty_summary, summary_of, table
 from tensorquant.numbers.checks import Seed, Step, checked
 from tensorquant.onnx.application import Application, Quantized
+from tensorquant.onnx.cutting import Changes, cuts_of
 from tensorquant.onnx.model import OnnxModel
-from tensorquant.onnx.pieces import Changes, Run, cuts_of
+from tensorquant.onnx.pieces import Run
 from tensorquant.onnx.rounded import arithmetic_of
-from tensorquant.onnx.session import FLOATS
+from tensorquant.onnx.session import is_of_floats
 
 
 @checked
@@ -159,7 +160,8 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
     Args:
         model: A model without quantizers.
         function: Called as function(name, array) with each float array that a layer gives, in the
-            order of the file.
+            order of the file: of an If's layers those of the branch that is taken, of none in the
+            body of a Loop or Scan.
 
     Raises:
         tensorquant.Error: The model has quantizers.
@@ -172,7 +174,7 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
         raise Error("the model has quantizers; strip() it to see what its layers give")
     names = {}  # of layers, by their values
     for layer, _ in Application(model, make_override(None, None, None, None, 0, False)).layers:
-        if layer.kind == "layer":
+        if layer.kind == "layer" and layer.body_of is None:
             names |= dict.fromkeys(layer.outputs, layer.name)
     return watching(model, names, function)
 
@@ -180,15 +182,15 @@ def observe(model: OnnxModel, function: Callable) -> contextlib.AbstractContextM
 @contextlib.contextmanager
 def watching(model, names, function):
     """observe() of the values of a dictionary, which has what the function is told of each."""
-    pieces = model.cut(Changes(cuts=cuts_of(model.flat, names)))
+    pieces = model.cut(Changes(cuts=cuts_of(model.nodes, names)))
 
     def look(name, array):
-        if array.dtype.name in FLOATS:
+        if is_of_floats(array):
             function(names[name], array)
         return array
 
     before = model.watched
-    model.watched = lambda values: pieces.run(values, Run(model.step), look)
+    model.watched = lambda values: pieces.run(values, Run(model.step, look=look))
     try:
         yield
     finally:

@@ -17,9 +17,11 @@ from tensorquant.maps.explain import Explanation, explain_model
 from tensorquant.maps.override import Override
 from tensorquant.maps.quantizer_map import path_text
 from tensorquant.numbers.checks import checked, wrong
+from tensorquant.onnx.cutting import Changes, cut
+from tensorquant.onnx.graph import constant_values, nodes_of
 from tensorquant.onnx.layers import FoundInput, FoundLayer
 from tensorquant.onnx.opaque import take_opaque
-from tensorquant.onnx.pieces import Changes, Pieces, Run, constant_values
+from tensorquant.onnx.pieces import Pieces, Run
 from tensorquant.onnx.session import FLOATS, NUMPY_TYPES, make_session, runtime_errors
 
 
@@ -72,6 +74,7 @@ class OnnxModel:
         with runtime_errors(source):
             self.flat = onnx.load_from_string(file.flat)
             self.opaque = take_opaque(self.flat, source)
+        self.nodes = nodes_of(self.flat.graph)
         self.make_session = functools.partial(
             make_session, threads=threads, optimize=optimize, source=source
         )
@@ -88,8 +91,7 @@ class OnnxModel:
     def cut(self, changes):
         """The model in Pieces, with Changes."""
         changes = dataclasses.replace(changes, computed=self.opaque | changes.computed)
-        outputs = [port.name for port in self.outputs]
-        return Pieces(self.flat, outputs, changes, self.make_session, self.source)
+        return cut(self.flat, changes, self.make_session, self.source)
 
     def constant_values(self, names):
         """Arrays of values that depend on constants alone, by name."""
@@ -157,7 +159,7 @@ class OnnxModel:
             ]
         override = make_override(None, None, None, maps, 0, False)
         layers = [*(FoundInput(port.name) for port in self.inputs if port.type in FLOATS)]
-        layers += [FoundLayer(layer, self.flat.graph.node) for layer in self.layers]
+        layers += [FoundLayer(layer, self.nodes) for layer in self.layers]
         told = [(layer.name, layer.type, layer.kind) for layer in layers]
         found = explain_model(override, told, has_input=False)
         rows = [

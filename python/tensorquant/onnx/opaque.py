@@ -74,7 +74,7 @@ def take_opaque(flat, source):
     for place, node in enumerate(flat.graph.node):
         if (node.domain, node.op_type) == (_DOMAIN, _OPERATOR):
             try:
-                found[place] = OpaqueQuantizer(node)
+                found[place,] = OpaqueQuantizer(node)
             except Error as error:
                 raise Error(f"{source}: {error}") from None
             node.CopyFrom(onnx.helper.make_node("Identity", node.input, node.output, node.name))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tensorquant.frontend.tensor_scales import TensorScales, known, lost
-from tensorquant.onnx.pieces import reads_of
+from tensorquant.onnx.graph import is_if, reads_of, subgraphs_of, title_of
 from tensorquant.ops import host
 from tensorquant.ops.common import SCALE_TYPES, traits
 
@@ -46,58 +46,93 @@ class Origins:
     """The Origin of each value of a model that is made of quantized ones.
 
     Args:
-        nodes: The model's nodes.
+        graph: The model's GraphProto.
         quantized: The names of values that quantizers make.
         movers: The operators of the model that only move numbers.
+
+    Attributes:
+        branching: The places of If nodes that give such values: their branches tell which.
     """
 
-    def __init__(self, nodes, quantized, movers):
-        mixing = _MIXING | (movers - _KEEPING - _MOVING)
+    def __init__(self, graph, quantized, movers):
+        self._mixing = _MIXING | (movers - _KEEPING - _MOVING)
         self._found = {name: Origin(name, "", False) for name in quantized}
-        for node in nodes:
-            if node.op_type in mixing:
-                origins = [self._found[name] for name in reads_of(node) if name in self._found]
-            elif node.op_type in _KEEPING | _MOVING and node.input:
-                origins = [self._found[name] for name in node.input[:1] if name in self._found]
-            else:
-                continue
-            if not origins:
-                continue
-            origin = origins[0]
-            if node.op_type not in _KEEPING:
-                mover = f"'{node.name or node.output[0]}' ({node.op_type})"
-                is_mixed = origin.is_mixed or node.op_type in mixing
-                origin = Origin(origin.name, origin.mover or mover, is_mixed)
-            for name in node.output:
-                self._found.setdefault(name, origin)
+        self.branching = set()
+        self._visit(graph, ())
 
     def of(self, name):
         """The Origin, or None."""
         return self._found.get(name)
 
+    def _visit(self, graph, around):
+        for i, node in enumerate(graph.node):
+            if is_if(node):
+                self._visit_branches(node, (*around, i))
+                continue
+            origin = self._made_by(node)
+            for name in node.output if origin else ():
+                self._found.setdefault(name, origin)
+
+    def _visit_branches(self, node, place):
+        branches = subgraphs_of(node).values()
+        for number, graph in enumerate(branches):
+            self._visit(graph, (*place, number))
+        for name, *given in zip(node.output, *(graph.output for graph in branches)):
+            if any(port.name in self._found for port in given):
+                self._found.setdefault(name, Origin(name, "", False))
+                self.branching.add(place)
+
+    def _made_by(self, node):
+        """The Origin of what a node gives, or None."""
+        if node.op_type in self._mixing:
+            read = reads_of(node)
+        elif node.op_type in _KEEPING | _MOVING:
+            read = node.input[:1]
+        else:
+            return None
+        origin = next((self._found[name] for name in read if name in self._found), None)
+        if origin is None or node.op_type in _KEEPING:
+            return origin
+        is_mixed = origin.is_mixed or node.op_type in self._mixing
+        return Origin(origin.name, origin.mover or title_of(node), is_mixed)
+
 
 class RunScales:
-    """The scales of a model's values in one run."""
+    """The scales of a model's values in one run.
 
-    def __init__(self):
+    Args:
+        origins: The Origins.
+    """
+
+    def __init__(self, origins):
+        self._origins = origins
         self._of = {}
 
     def mark(self, name, array, spec, axes):
         """Notes those that a quantizer is about to find."""
         self._of[name] = found_scales(array, spec, axes)
 
-    def at(self, origin, rank):
-        """The TensorScales of a value of an Origin, of a number of axes; None for one without.
+    def pass_on(self, given, name):
+        """Notes that what a branch gives is a value outside."""
+        self._of[name] = self._found(given)
+
+    def at(self, name, rank):
+        """The TensorScales of a value of a number of axes; None for one without.
 
         Raises:
             tensorquant.Error: They are lost on the way.
         """
-        scales = None if origin is None else self._of.get(origin.name)
-        if scales is None or not origin.mover:
+        scales = known(self._found(name))
+        if scales is None or not scales.is_one:
             return scales
-        if origin.is_mixed or not scales.is_one:
-            return known(lost(origin.mover))
         return scales._replace(scales=np.reshape(scales.scales, (1,) * rank))
+
+    def _found(self, name):
+        origin = self._origins.of(name)
+        scales = None if origin is None else self._of.get(origin.name)
+        if scales is None or scales.loss or not origin.mover:
+            return scales
+        return lost(origin.mover) if origin.is_mixed or not scales.is_one else scales
 
 
 def found_scales(array, spec, axes):

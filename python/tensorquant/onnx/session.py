@@ -2,6 +2,7 @@
 
 import contextlib
 
+import numpy as np
 import onnx
 import onnxruntime
 
@@ -24,10 +25,16 @@ NUMPY_TYPES = {
     "tensor(string)": "object",
 }
 _ONNX_TYPES = {
-    name: onnx.helper.np_dtype_to_tensor_dtype(onnx.numpy_helper.np.dtype(name))
-    for name in NUMPY_TYPES.values()
+    name: onnx.helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in NUMPY_TYPES.values()
 }
 FLOATS = ("float16", "float32", "float64")
+# Those of values that pass from piece to piece: arrays, and lists of arrays.
+KINDS = {*NUMPY_TYPES.values(), *(f"seq({name})" for name in NUMPY_TYPES)}
+
+
+def is_of_floats(value):
+    """Whether it is an array of numbers with fractions. ONNX Runtime's sequences are lists."""
+    return isinstance(value, np.ndarray) and value.dtype.name in FLOATS
 
 
 def make_session(model, threads, optimize, source):
@@ -70,9 +77,12 @@ def runtime_errors(source):
         raise Error(f"{source}: {text[:500]}") from error
 
 
-def value_info(name, kind):
-    """Of a value of one of NUMPY_TYPES, of any shape."""
-    return onnx.helper.make_tensor_value_info(name, _ONNX_TYPES[kind], None)
+def value_info(name, kind, shape=None):
+    """A ValueInfoProto of a value of one of KINDS, of any shape if that is None."""
+    if kind.startswith("seq("):
+        element = _ONNX_TYPES[NUMPY_TYPES[kind[len("seq(") : -1]]]
+        return onnx.helper.make_tensor_sequence_value_info(name, element, None)
+    return onnx.helper.make_tensor_value_info(name, _ONNX_TYPES[kind], shape)
 
 
 def model_like(model, nodes, inputs, outputs, initializers):

@@ -14,6 +14,8 @@ TYPES = {
     "float16": TensorProto.FLOAT16,
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
 }
 OPSET = 21
 
@@ -43,6 +45,20 @@ def model_of(nodes, inputs, outputs, constants=None, opset=OPSET, functions=(), 
     return helper.make_model(graph, opset_imports=imports, ir_version=10, functions=functions)
 
 
+def graph(nodes, outputs, constants=None, inputs=()):
+    """A subgraph. Its inputs and outputs are float32; pairs are of a name and a scalar's type."""
+
+    def info(port):
+        if isinstance(port, tuple):
+            return helper.make_tensor_value_info(port[0], TYPES[port[1]], [])
+        return helper.make_tensor_value_info(port, TYPES["float32"], None)
+
+    tensors = [
+        numpy_helper.from_array(np.asarray(x), name) for name, x in (constants or {}).items()
+    ]
+    return helper.make_graph(nodes, "inner", [*map(info, inputs)], [*map(info, outputs)], tensors)
+
+
 def run_plain(model, inputs):
     """What ONNX Runtime itself computes, as the file says: the outputs by name."""
     options = onnxruntime.SessionOptions()
@@ -61,6 +77,19 @@ def run_program(*arguments):
         pytest.skip("needs the program of scripts/test.sh cpp")
     done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def of_the_command_line(tmp_path, model, inputs, override):
+    """The first output that the program saves of a model's file, for arrays by name."""
+    maps = tmp_path / "maps.json"
+    maps.write_text(override.to_json())
+    command = ["evaluate", "--model", model, "--maps", maps]
+    command += ["--seed", str(override.seed), "--save-outputs", tmp_path / "out"]
+    for name, array in inputs.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        command += ["--input", f"{name}={tmp_path / name}.npy"]
+    run_program(*command)
+    return np.load(tmp_path / "out" / "output_0.npy")
 
 
 def shared_model(name):

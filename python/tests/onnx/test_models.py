@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import onnx
 import pytest
-from files import arrays_of, assert_same_bits, model_of, run_program, shared_model
+from files import arrays_of, assert_same_bits, model_of, of_the_command_line, shared_model
 from onnx import helper
 
 import tensorquant as tq
@@ -42,19 +42,6 @@ def test_a_model_in_pieces_computes_what_it_does_whole(name):
         tqo.quantize_model(model, weights="none", extrinsic="none")
     for output, array in model.run(inputs).items():
         assert_same_bits(array, whole[output])
-
-
-def of_the_command_line(tmp_path, model, inputs, override):
-    """The first output that the program saves of a model's file, for arrays by name."""
-    maps = tmp_path / "maps.json"
-    maps.write_text(override.to_json())
-    command = ["evaluate", "--model", model, "--maps", maps]
-    command += ["--seed", str(override.seed), "--save-outputs", tmp_path / "out"]
-    for name, array in inputs.items():
-        np.save(tmp_path / f"{name}.npy", array)
-        command += ["--input", f"{name}={tmp_path / name}.npy"]
-    run_program(*command)
-    return np.load(tmp_path / "out" / "output_0.npy")
 
 
 def test_resnet20_has_the_bits_of_the_command_line(tmp_path):

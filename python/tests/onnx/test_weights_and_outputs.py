@@ -170,27 +170,6 @@ def test_functions_are_inlined_and_their_layers_have_names():
     assert loaded.run({"x": np.array([-1, 2.7], np.float32)})["y"].tolist() == [0, 3]
 
 
-def test_a_layer_in_a_branch_is_refused_and_the_model_stays_as_it_was():
-    def branch(name, op):
-        out = helper.make_tensor_value_info(name, TensorProto.FLOAT, [2])
-        return helper.make_graph([helper.make_node(op, ["x"], [name], op.lower())], name, [], [out])
-
-    node = helper.make_node(
-        "If",
-        ["c"],
-        ["y"],
-        "choice",
-        then_branch=branch("p", "Relu"),
-        else_branch=branch("n", "Tanh"),
-    )
-    c = np.array(True)
-    model = model_of([node], {"x": [2]}, ["y"], {"c": c})
-    loaded, x = tqo.load(model), np.array([-1, 2.7], np.float32)
-    with pytest.raises(tq.Error, match="subgraph"):
-        tqo.quantize_model(loaded, extrinsic="nearest,8,0")
-    assert_same_bits(loaded.run({"x": x})["y"], np.array([0, 2.7], np.float32))
-
-
 # The two halves of left + right.
 KEYS = [
     ({"input": "even,8,0"}, [0, 0], [1, -1]),
@@ -286,6 +265,21 @@ def test_layers_behind_a_branch_have_the_type_of_its_own_output():
     ]
     model = tqo.load(model_of(nodes, {"x": [2]}, ["n", "y"], {"c": np.array(True)}))
     assert "sigmoid" in [row.layer for row in model.explain()]
+
+
+@pytest.mark.parametrize("maps", [{"relu": "nearest,8,0"}, "nearest,8,0"])
+def test_sequences_pass_from_piece_to_piece_as_they_are(maps):
+    nodes = [
+        helper.make_node("SplitToSequence", ["x"], ["s"], "split", axis=0),
+        helper.make_node("Relu", ["x"], ["r"], "relu"),
+        helper.make_node("SequenceInsert", ["s", "r"], ["t"], "insert"),
+        helper.make_node("ConcatFromSequence", ["t"], ["y"], "join", axis=0),
+    ]
+    model = tqo.load(model_of(nodes, {"x": [2, 2]}, ["y"]))
+    x, q = np.array([[0.3, -0.7], [2.6, -3.2]], np.float32), tq.Quantizer("nearest,8,0")
+    y = tqo.quantize_model(model, extrinsic=maps).run(x)["y"]
+    first = q(x) if isinstance(maps, str) else x
+    assert_same_bits(y, np.concatenate([first, q(np.maximum(x, 0))]))
 
 
 def test_second_outputs_and_outputs_that_are_constants_stay_as_they_are():

@@ -146,7 +146,8 @@ def cpfloat_options(format_):
 def cpfloat_products(arguments):
     if arguments.cpfloat is None:
         raise ImportError("--cpfloat names its shared library")
-    library = ctypes.CDLL(arguments.cpfloat)
+    library = ctypes.CDLL(pathlib.Path(arguments.cpfloat).resolve())
+    cpfloatf, cpf_fmaf = library.cpfloatf, library.cpf_fmaf
 
     def call(function, options, *arrays):
         function(
@@ -158,14 +159,14 @@ def cpfloat_products(arguments):
 
     def rounding(format_):
         options = cpfloat_options(format_)
-        return lambda x: call(library.cpfloatf, options, x, x)
+        return lambda x: call(cpfloatf, options, x, x)
 
     def fused(a, b, options):
         sums = np.zeros((len(a), b.shape[1]), np.float32)
         left, right = np.empty_like(sums), np.empty_like(sums)
         for k in range(len(b)):
             left[:], right[:] = a[:, k, None], b[k]
-            call(library.cpf_fmaf, options, sums, left, right, sums)
+            call(cpf_fmaf, options, sums, left, right, sums)
         return sums
 
     def offer(row, a, b):
@@ -358,6 +359,8 @@ def main():
     arguments = parser.parse_args()
     if not 1 <= arguments.size <= 1024 or arguments.rounds < 2:
         parser.error("a size from 1 to 1024, whose sums of bytes float32 holds, and 2 rounds")
+    if arguments.cpfloat and not pathlib.Path(arguments.cpfloat).is_file():
+        parser.error(f"{arguments.cpfloat}: no such file")
     os.environ["OMP_NUM_THREADS"] = "1"
     tq.set_num_threads(1)
     rivals = rivals_that_are_there(arguments)

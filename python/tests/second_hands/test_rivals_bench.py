@@ -10,7 +10,7 @@ from conftest import GOLDEN
 sys.path.insert(0, str(GOLDEN.parents[1] / "bench" / "arithmetic"))
 import rivals_bench as bench
 
-SIZE = 24
+SIZE = 64
 NUMPY, ONEDNN = "NumPy, ml_dtypes", "oneDNN"
 
 

@@ -281,10 +281,11 @@ class OthersModels(Case):
         shutil.copy(SHARED / "data/mnist_cnn_onnx/opt-mnist.onnx", self.dir / "net.onnx")
         (self.dir / "images").symlink_to(SHARED / "data/mnist")
         commands = [shlex.split(line, comments=True)[1:] for line in page.replace("\\\n", " ").splitlines()]
-        self.assertEqual({command[0] for command in commands}, {"explain", "evaluate", "train"})
+        self.assertEqual({command[0] for command in commands}, {"explain", "evaluate", "search", "train"})
         told = []
         for command in commands:
-            few = ["--limit", "600"] if "--data" in command and "--limit" not in command else []
+            has_limit = command[0] == "search" or "--limit" in command
+            few = ["--limit", "600"] if "--data" in command and not has_limit else []
             quick = ["--json"] if command[0] == "evaluate" else []
             quick += ["--threads", "1"] if "--data" in command else []
             told.append(self.run_program(*command, *few, *quick))

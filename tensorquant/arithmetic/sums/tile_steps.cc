@@ -14,7 +14,6 @@
 #include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/pack-inl.h"
 #include "tensorquant/kernels/octave.h"
-#include "tensorquant/kernels/posit-inl.h"
 #include "tensorquant/kernels/rounding-inl.h"
 #include "tensorquant/kernels/scaled_rounding-inl.h"
 
@@ -126,7 +125,6 @@ struct WithLanesOf {
     });
   }
   void operator()(const PowerLaneFormat& f) const { run(PowerLanes(f)); }
-  void operator()(const Posit& f) const { run(PositRounding<double>(f)); }
 
   // The rounding as a type; kRareRounding asks in each vector.
   template <class With>
@@ -367,8 +365,6 @@ OptionalFormat lanes_of(const Logarithmic& format, double) {
                          std::ldexp(1.0, max_exponent<double>(format)),
                          smallest_kept<double>(format)};
 }
-
-OptionalFormat lanes_of(const Posit& format, double) { return format; }
 
 // The others have kernels alone.
 template <class F>

@@ -43,7 +43,7 @@ struct PowerLaneFormat {
 };
 
 // A format whose rounding the loops have in their own vectors, of finite numbers.
-using LaneFormat = std::variant<FixedLaneFormat, FloatLaneFormat, PowerLaneFormat, Posit>;
+using LaneFormat = std::variant<FixedLaneFormat, FloatLaneFormat, PowerLaneFormat>;
 
 // Nothing for formats that have a kernel alone. `largest` bounds the numbers; infinite where
 // nothing is known of them.

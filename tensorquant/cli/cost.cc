@@ -159,11 +159,7 @@ void add_cost(CLI::App& app) {
   auto options = std::make_shared<CostOptions>();
   options->source.add_to(*command, "; without it nothing is told that depends on them",
                          /*has_data=*/false);
-  command
-      ->add_option("--data", options->data,
-                   "Data as of evaluate, whose first sample tells the sizes that the file leaves "
-                   "open")
-      ->group("ONNX files");
+  add_data_for_sizes(*command, options->data);
   options->technology.add_to(*command);
   command->add_option("--ranges", options->ranges,
                       "A report of evaluate --ranges --json, for the accumulator bits seen");

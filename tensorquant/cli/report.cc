@@ -56,7 +56,7 @@ Report read_report(ReportOptions& options, const Store& store) {
     return report;
   }
   const std::map<std::string, int> seen = read_sufficient_bits(options.ranges);
-  ReportedModel model(*source, store, options.technology.technology());
+  ReportedModel model(*source, store, options.data.path, options.technology.technology());
   model.add_costs(report);
   const std::string maps = tell_of(report, named);
   if (maps.empty()) return report;

@@ -77,7 +77,8 @@ std::optional<ModelSource> model_of(const Store& store, const std::string& check
   if (is_onnx_file(name)) {
     if (!is_onnx_file(checkpoint)) return std::nullopt;
     const auto shared = nlohmann::ordered_json::parse(store.shared());
-    return model_source_in({{"model", checkpoint}, {"onnx", shared.at("onnx")}});
+    return model_source_in(
+        {{"model", checkpoint}, {"onnx", shared.value("onnx", nlohmann::ordered_json::object())}});
   }
   for (const ModelInfo& info : all_models()) {
     if (info.name != name) continue;
@@ -99,10 +100,11 @@ Error unknown_model(const std::string& folder, const Store& store) {
                "', is none of those that come with the program, so nothing is known of its layers");
 }
 
-ReportedModel::ReportedModel(const ModelSource& source, const Store& store, Technology technology)
+ReportedModel::ReportedModel(const ModelSource& source, const Store& store, const std::string& data,
+                             Technology technology)
     : energies_(technology.name + " (" + technology.source + ")"),
       model_(make_model_of_store(source, store)),
-      facts_(model_->facts()),
+      facts_(model_->facts(data)),
       cost_(facts_, std::move(technology)) {}
 
 std::vector<LayerFormats> ReportedModel::formats_of(const Override& maps) {

@@ -24,8 +24,10 @@ Error unknown_model(const std::string& folder, const Store& store);
 // What is told of the store's model: layers, costs of all maps, and one map in detail.
 class ReportedModel {
  public:
-  // Costs depend on weights if there is a checkpoint. An Error where it is not the store's.
-  ReportedModel(const ModelSource& source, const Store& store, Technology technology);
+  // Costs depend on weights if there is a checkpoint. An Error where it is not the store's. `data`
+  // may be "": see SearchedModel::facts().
+  ReportedModel(const ModelSource& source, const Store& store, const std::string& data,
+                Technology technology);
 
   // Of each map.
   void add_costs(std::vector<EvaluatedMap>& maps);

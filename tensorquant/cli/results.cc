@@ -23,7 +23,7 @@ using nlohmann::ordered_json;
 using MapSet = tensorquant::ImageSet;  // cli's own is the choice of such images
 
 struct ResultsOptions {
-  std::string store, checkpoint, front;
+  std::string store, checkpoint, data, front;
   TechnologyOption technology;
   bool as_csv = false, as_json = false;
 };
@@ -61,7 +61,7 @@ Listing listing(const ResultsOptions& options, const Store& store) {
   Listing all;
   all.evaluated = evaluated_maps(store);
   if (const auto source = model_of(store, options.checkpoint)) {
-    ReportedModel model(*source, store, options.technology.technology());
+    ReportedModel model(*source, store, options.data, options.technology.technology());
     model.add_costs(all.evaluated.maps);
     all.technology = model.technology();
   } else if (!options.checkpoint.empty() || !options.front.empty()) {
@@ -247,6 +247,7 @@ void add_results(CLI::App& app) {
   command->add_option("--checkpoint", options->checkpoint,
                       "The store's weights, a safetensors file or its ONNX file, for costs, which "
                       "depend on them");
+  add_data_for_sizes(*command, options->data);
   options->technology.add_to(*command);
   CLI::Option* const as_csv =
       command->add_flag("--csv", options->as_csv, "Comma-separated values, a line a record");

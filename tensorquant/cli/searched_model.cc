@@ -46,6 +46,14 @@ void ModelSource::check(bool needs_checkpoint) const {
 
 bool ModelSource::is_file() const { return is_onnx_file(model); }
 
+void add_data_for_sizes(CLI::App& command, std::string& data) {
+  command
+      .add_option(
+          "--data", data,
+          "Data as of evaluate, whose first sample tells the sizes that the file leaves open")
+      ->group("ONNX files");
+}
+
 nlohmann::ordered_json to_json(const ModelSource& source) {
   const auto absolute = [](const std::string& path) {
     return std::filesystem::absolute(path).string();

@@ -34,6 +34,9 @@ struct ModelSource {
   const CLI::App* command_ = nullptr;
 };
 
+// --data of a command that runs no data: for the sizes that an ONNX file leaves open.
+void add_data_for_sizes(CLI::App& command, std::string& data);
+
 // As another process is asked to evaluate it.
 nlohmann::ordered_json to_json(const ModelSource& source);
 // Throws nlohmann's exceptions.

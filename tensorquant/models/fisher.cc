@@ -43,11 +43,6 @@ at::Tensor product_of(const ModelLayer& layer, const at::Tensor& x, const at::Te
   return layer.type.ends_with("Relu") ? y.relu() : y;
 }
 
-at::Tensor parameter_of(const ModelLayer& layer, const std::string& name) {
-  const at::Tensor* const found = layer.module->named_parameters().find(name);
-  return found == nullptr ? at::Tensor() : found->detach();
-}
-
 // The model on some images: what each layer gave, and what the gradients there are.
 struct FloatRun {
   std::map<std::string, at::Tensor> outputs;

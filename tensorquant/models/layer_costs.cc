@@ -73,15 +73,15 @@ struct QuantizedParameter {
 
 QuantizedParameter quantized_parameter(const ModelLayer& layer, const std::string& name) {
   const at::NoGradGuard no_grad;
-  const at::Tensor* const parameter = layer.module->named_parameters().find(name);
-  if (parameter == nullptr || !parameter->defined()) return {};
-  QuantizedParameter result = {parameter->detach(), nullptr};
+  const at::Tensor parameter = parameter_of(layer, name);
+  if (!parameter.defined()) return {};
+  QuantizedParameter result = {parameter, nullptr};
   const QuantizableLayer::Plan* const plan = layer.twin->attached();
   if (plan == nullptr) return result;
   for (const QuantizableLayer::Parameter& one : plan->parameters) {
     if (one.name != name || one.quantizer == nullptr) continue;
     const Context context = {plan->quantizers.seed, one.stream, 0,
-                             layout_of(parameter->sizes(), layer.twin->weight_axes())};
+                             layout_of(parameter.sizes(), layer.twin->weight_axes())};
     result = {quantize(result.values, *one.quantizer, context), one.quantizer};
   }
   return result;

@@ -110,9 +110,9 @@ std::vector<LayerPlace> places_of(const std::vector<LayerFacts>& facts, ModelRef
   for (const LayerFacts& layer : facts) {
     for (const Place kind : {Place::weight, Place::bias, Place::output}) {
       const LayerPlace place = {kind, layer.layer};
-      const at::Tensor* const parameter =
-          layers.at(layer.layer).module->named_parameters().find(to_string(kind));
-      if (kind != Place::output && (parameter == nullptr || !parameter->defined())) continue;
+      const bool is_parameter = kind != Place::output;
+      if (is_parameter && !parameter_of(layers.at(layer.layer), to_string(kind)).defined())
+        continue;
       bool named = false;
       for (std::size_t i = 0; i < names.size(); ++i) {
         if (!is_named(place, layer, names[i])) continue;

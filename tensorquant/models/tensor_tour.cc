@@ -25,6 +25,12 @@ std::map<std::string, ModelLayer> layers_by_name(ModelRef model) {
   return layers;
 }
 
+at::Tensor parameter_of(const ModelLayer& layer, const std::string& name) {
+  const auto parameters = layer.module->named_parameters();
+  const at::Tensor* const found = parameters.find(name);
+  return found == nullptr ? at::Tensor() : found->detach();
+}
+
 TensorTour::TensorTour(const ClassifierRuns& runs, const std::vector<LayerPlace>& places,
                        std::function<void()> after_batch)
     : runs_(runs),
@@ -35,9 +41,7 @@ TensorTour::TensorTour(const ClassifierRuns& runs, const std::vector<LayerPlace>
     const auto layer = layers_.find(place.layer);
     bool is_there = layer != layers_.end();
     if (is_there && place.place != Place::output) {
-      const at::Tensor* const x =
-          layer->second.module->named_parameters().find(to_string(place.place));
-      is_there = x != nullptr && x->defined();
+      is_there = parameter_of(layer->second, to_string(place.place)).defined();
     }
     if (!is_there) throw Error(place.text() + " is no place of the model");
   }
@@ -72,7 +76,7 @@ void TensorTour::operator()(const SeePart& see) const {
 
 void TensorTour::see_parameter(std::size_t i, const SeePart& see) const {
   const ModelLayer& layer = layers_.at(places_[i].layer);
-  const at::Tensor x = layer.module->named_parameters()[to_string(places_[i].place)];
+  const at::Tensor x = parameter_of(layer, to_string(places_[i].place));
   show(i, x.to(at::kFloat).contiguous(), layer.twin->weight_axes(), see);
 }
 

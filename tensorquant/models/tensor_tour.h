@@ -15,6 +15,8 @@
 namespace tensorquant {
 
 std::map<std::string, ModelLayer> layers_by_name(ModelRef model);
+// The layer's parameter of that name; undefined where it has none.
+at::Tensor parameter_of(const ModelLayer& layer, const std::string& name);
 
 // Called with the number of a place and a part of the float tensor there, and what is to be known
 // of the part's axes.

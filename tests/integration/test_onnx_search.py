@@ -27,7 +27,7 @@ SHARED = None
 MACS = {"conv1": 8 * 24 * 24 * 25, "conv2": 16 * 8 * 8 * 200, "fc1": 64 * 256, "fc2": 10 * 64}
 
 
-def perceptron(last=None):
+def perceptron(last=None, width=8):
     """Two products, of eight numbers to five classes, and a ReLU; perhaps an operator behind them."""
     rng = random.Random(2)
 
@@ -43,7 +43,7 @@ def perceptron(last=None):
         nodes.append(node(last, ["c"], ["y"], f"/{last}"))
     output = "c" if last is None else "y"
     tensors = [matrix("a.weight", 8, 16), matrix("c.weight", 16, 5)]
-    return model(nodes, tensors, [value("x", ["n", 8])], [value(output, ["n", 5])])
+    return model(nodes, tensors, [value("x", ["n", width])], [value(output, ["n", 5])])
 
 
 class Case(unittest.TestCase):
@@ -228,6 +228,19 @@ class Arrays(Case):
             *["--places", "input"],
         )
         self.assertIn("first output", said)
+
+    def test_sizes_that_the_file_leaves_open_are_those_of_the_data(self):
+        (self.dir / "open.onnx").write_bytes(perceptron(width="w"))
+        known = self.sensitivity("--model", "net.onnx", "--store", "a")
+        self.assertEqual(self.sensitivity("--model", "open.onnx", "--store", "b")["places"], known["places"])
+        costs = [
+            self.report("cost", "--model", name, *more)["layers"]
+            for name, more in [("net.onnx", []), ("open.onnx", ["--data", "x.npy"])]
+        ]
+        self.assertEqual(costs[1], costs[0])
+        listing = ["results", "--store", "b", "--checkpoint", "open.onnx", "--front", "bops"]
+        self.assertIn("--dim w=", self.error(*listing))
+        self.assertTrue(self.report(*listing, "--data", "x.npy")["results"])
 
     def test_sizes_that_the_file_does_not_tell_are_asked_for(self):
         sum_of_rows = node("ReduceSum", ["x"], ["y"], "/sum", attributes=[integer("keepdims", 1)])

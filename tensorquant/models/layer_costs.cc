@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -28,11 +29,11 @@ class Provenance {
  public:
   // The layers, by number, whose outputs lie directly before the output of layer `number`.
   std::set<std::size_t> add(const at::Tensor& output, std::size_t number) {
-    Node* const node = torch::autograd::impl::gradient_edge(output).function.get();
+    const std::shared_ptr<Node> node = torch::autograd::impl::gradient_edge(output).function;
     std::set<std::size_t> sources;
-    find(node, sources);
-    makers_[node] = number;  // a layer that returns its input has its node
-    outputs_.push_back(output);
+    find(node.get(), sources);
+    makers_[node.get()] = number;  // a layer that returns its input has its node
+    nodes_.push_back(node);
     return sources;
   }
 
@@ -48,7 +49,7 @@ class Provenance {
   }
 
   std::map<Node*, std::size_t> makers_;
-  std::vector<at::Tensor> outputs_;  // keep the nodes where they are
+  std::vector<std::shared_ptr<Node>> nodes_;  // which an image itself does not keep
 };
 
 bool multiplies_weights(torch::nn::Module& module) {

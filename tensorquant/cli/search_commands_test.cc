@@ -196,9 +196,8 @@ TEST_F(SearchCommands, SearchChoosesAccumulatorsThatKeepTheMargin) {
       "--places", "weights,outputs,input", "--margin", "20", "--refine", "0", "--accumulators"};
   EXPECT_EQ(report("search", "runs", again)["accumulators"], found["accumulators"]);
   again.insert(again.end(), {"--accumulator-fraction", "3"});
-  for (const json& one : report("search", "runs", again)["accumulators"]) {
-    EXPECT_EQ(one["fraction"], 3);
-  }
+  const json told = report("search", "runs", again);
+  for (const json& one : told["accumulators"]) EXPECT_EQ(one["fraction"], 3);
 }
 
 TEST_F(SearchCommands, AccumulatorsOfABudgetSaturateNothingThatWasSeen) {

@@ -42,7 +42,7 @@ def json_fences(page):
 
 
 def command_lines(page):
-    """The arguments of each call of tensorquant that has a map."""
+    """The arguments of each call of tensorquant that has a map for a network that comes with it."""
     for info, text in fences(page):
         if info not in ("", "sh"):
             continue
@@ -50,7 +50,8 @@ def command_lines(page):
             if not re.match(r" *(build/release/bin/)?tensorquant ", line):
                 continue
             arguments = shlex.split(line, comments=True)[1:]
-            if any(f"--{kind}" in arguments for kind in KINDS):
+            is_file = any(word.endswith(".onnx") for word in arguments)
+            if any(f"--{kind}" in arguments for kind in KINDS) and not is_file:
                 yield arguments
 
 

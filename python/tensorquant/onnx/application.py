@@ -70,6 +70,7 @@ class Application:
     def __init__(self, model, override):
         self.override = override
         self._model = model
+        self._initializers = {one.name: one for one in model.flat.graph.initializer}
         ports = [FoundInput(port.name) for port in model.inputs if port.type in FLOATS]
         found = [FoundLayer(layer, model.nodes) for layer in model.layers]
         assignment = Assignment(override, [*ports, *found], False, arithmetic_of)
@@ -150,7 +151,7 @@ class Application:
                 yield error
 
     def _view(self, layer):
-        return NodeView(layer.node, self._model.flat.opset_import)
+        return NodeView(layer.node, self._model.flat.opset_import, self._initializers)
 
     @staticmethod
     def _is_rounded(layer, quantizers):

@@ -36,13 +36,19 @@ def arithmetic_of(layer):
 class NodeView:
     """A node as the functions below see it.
 
+    Args:
+        node: A NodeProto.
+        operator_sets: The model's.
+        initializers: A TensorProto of each constant in the file, by its name.
+
     Attributes:
         type: Its operator.
         version: Of the operators of its domain.
     """
 
-    def __init__(self, node, operator_sets):
+    def __init__(self, node, operator_sets, initializers):
         self.type = node.op_type
+        self._inputs = [initializers.get(name) for name in node.input]
         self.version = next(
             one.version for one in operator_sets if one.domain in (node.domain, "ai.onnx")
         )
@@ -58,6 +64,11 @@ class NodeView:
 
     def has(self, name):
         return name in self._attributes
+
+    def constant(self, i):
+        """An input as an array; None where the file does not tell it."""
+        told = self._inputs[i] if i < len(self._inputs) else None
+        return None if told is None else onnx.numpy_helper.to_array(told)
 
 
 class Rounding(LayerRounding):
@@ -350,6 +361,24 @@ def _has_own_slope(node):
         return "its alpha is not 1/6 or its beta not 0.5"
 
 
+def _has_other_power(node):
+    exponent = node.constant(1)
+    if exponent is None:
+        return ""
+    if exponent.size != 1:
+        return "its exponents are several"
+    exponent = float(exponent.reshape(()))
+    return "" if exponent in ROOTS else _reason_of(factors_of, exponent)
+
+
+def _reason_of(function, *arguments):
+    try:
+        function(*arguments)
+    except Error as error:
+        return str(error)
+    return ""
+
+
 _REFUSALS = {
     "ConvTranspose": (_cuts_unevenly,),
     "AveragePool": (_has_dilation,),
@@ -357,6 +386,7 @@ _REFUSALS = {
     "BatchNormalization": (_trains,),
     "GroupNormalization": (_has_scales_of_groups,),
     "HardSigmoid": (_has_own_slope,),
+    "Pow": (_has_other_power,),
 }
 
 _FUNCTIONS = {

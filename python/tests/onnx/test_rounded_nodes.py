@@ -282,7 +282,7 @@ def test_powers_are_roots_or_products_one_after_the_other():
     assert_same_bits(power(0.5), rounded("Sqrt", {}, [x], value))
     assert_same_bits(power(-1), rounded("Reciprocal", {}, [x], value))
     with pytest.raises(tq.Error, match="a power of 1.5"):
-        power(1.5)
+        rounded("Pow", {}, [x, np.array(1.5, np.float32)], value)
 
 
 def test_a_leaky_relu_rounds_its_product():
@@ -295,6 +295,7 @@ REFUSED = [
     ("ConvTranspose", {"pads": [0, 0, 1, 0]}, [(1, 2, 4, 4), (2, 3, 3, 3)], "both sides"),
     ("AveragePool", {"kernel_shape": [2], "dilations": [2]}, [(1, 2, 8)], "dilation"),
     ("HardSigmoid", {}, [(3,)], "alpha is not 1/6"),
+    ("Pow", {}, [(3,), (3,)], "exponents are several"),
     ("Resize", {}, [(1, 1, 2, 2), (0,), (4,)], "cannot be rounded"),
 ]
 

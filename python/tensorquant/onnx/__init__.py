@@ -14,6 +14,7 @@ from tensorquant.frontend.override_argument import IdleRuleWarning
 from tensorquant.frontend.ranges import PlaceRanges
 from tensorquant.frontend.summary import LayerSummary
 from tensorquant.onnx.calibration import calibrate
+from tensorquant.onnx.evaluator import evaluator
 from tensorquant.onnx.loading import load
 from tensorquant.onnx.maps import (
     observe,
@@ -33,6 +34,7 @@ __all__ = [
     "OnnxModel",
     "PlaceRanges",
     "calibrate",
+    "evaluator",
     "load",
     "observe",
     "quantize_model",

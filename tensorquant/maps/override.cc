@@ -31,7 +31,7 @@ Override read(const JsonText& source) {
   Override result;
   for (const auto& [key, offset, value] : maps.members) {
     const auto kind = std::find_if(kMapKinds.begin(), kMapKinds.end(),
-                                   [&](MapKind k) { return to_string(k) == key; });
+                                   [&name = key](MapKind k) { return to_string(k) == name; });
     if (kind != kMapKinds.end()) {
       result[*kind] = reader.read(value, *kind);
     } else {

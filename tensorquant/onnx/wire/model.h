@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -84,7 +85,14 @@ struct GraphProto {
   bool operator==(const GraphProto&) const = default;
 };
 
-inline bool operator==(const Attribute&, const Attribute&) = default;
+// Spelled out: Debian's clang 14 crashes on a default here.
+inline bool operator==(const Attribute& a, const Attribute& b) {
+  const auto all = [](const Attribute& x) {
+    return std::tie(x.name, x.type, x.reference, x.f, x.i, x.s, x.floats, x.ints, x.strings,
+                    x.tensors, x.graphs);
+  };
+  return all(a) == all(b);
+}
 
 // A version of the operators of a domain; the standard's domain is "".
 struct OperatorSet {

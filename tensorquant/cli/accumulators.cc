@@ -39,7 +39,7 @@ void run_all(const ClassifierRuns& runs, const Interrupt& interrupt) {
   runs.model->eval();
   for (std::size_t batch = 0; batch < runs.batches; ++batch) {
     set_inference_step(*runs.model, static_cast<std::uint32_t>(batch));
-    runs.logits(batch);
+    runs.logits(runs.inputs(batch));
     interrupt.check();
   }
   set_inference_step(*runs.model, 0);

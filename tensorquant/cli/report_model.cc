@@ -102,7 +102,8 @@ Error unknown_model(const std::string& folder, const Store& store) {
 
 ReportedModel::ReportedModel(const ModelSource& source, const Store& store, const std::string& data,
                              Technology technology)
-    : energies_(technology.name + " (" + technology.source + ")"),
+    : source_(source),
+      energies_(technology.name + " (" + technology.source + ")"),
       model_(make_model_of_store(source, store)),
       facts_(model_->facts(data)),
       cost_(facts_, std::move(technology)) {}
@@ -157,7 +158,7 @@ ClassifierRuns ReportedModel::activations(DataOptions& data) {
   if (model_->fingerprint.empty()) return weights_alone;
   if (data.path.empty()) {
     try {
-      model_->resolve(data);
+      source_.resolve(data);
     } catch (const CLI::Error&) {
       return weights_alone;
     }

@@ -45,6 +45,7 @@ class ReportedModel {
 
   ClassifierRuns activations(DataOptions& data);
 
+  const ModelSource source_;
   std::string energies_;  // whose they are, with their source
   std::unique_ptr<SearchedModel> model_;
   std::vector<LayerFacts> facts_;

@@ -355,13 +355,8 @@ void resolve_data(MapSearchOptions& options) {
       if (other->path.empty()) other->path = named->path;
     }
   }
-  for (DataOptions* const one : {&test, &score}) {
-    if (!options.setup.source.is_file()) {
-      one->resolve(find_model(options.setup.source.model));
-    } else if (one->path.empty()) {
-      throw CLI::RequiredError(one->names.data);
-    }
-  }
+  options.setup.source.resolve(test);
+  options.setup.source.resolve(score);
 }
 
 void run(MapSearchOptions& options) {

@@ -156,7 +156,7 @@ ChoiceOptions SearchSetup::set_up(SearchOptions& options) {
 }
 
 SearchedSamples SearchSetup::load(DataOptions& data, Split split, std::size_t first) {
-  model->resolve(data);
+  options_.source.resolve(data);
   SearchedSamples samples = model->load({data.path, split, first, data.limit}, options_.batch_size);
   if (samples.runs.labels.empty()) {
     note(data.path + ": has no labels: what the model says in float stands in for them");

@@ -54,10 +54,6 @@ std::vector<LayerFacts> SearchedFile::facts(const std::string& data) {
                                           : read({data}, 1)->inputs(std::size_t{0}));
 }
 
-void SearchedFile::resolve(DataOptions& data) const {
-  if (data.path.empty()) throw CLI::RequiredError(data.names.data);
-}
-
 std::shared_ptr<const OnnxData> SearchedFile::read(const ImageSet& set,
                                                    std::size_t batch_size) const {
   OnnxDataOptions::Given given;

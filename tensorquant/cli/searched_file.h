@@ -17,7 +17,6 @@ class SearchedFile : public SearchedModel {
 
   torch::nn::Module& module() override { return *model_; }
   std::vector<LayerFacts> facts(const std::string& data) override;
-  void resolve(DataOptions& data) const override;
   SearchedSamples load(const ImageSet& set, std::size_t batch_size) override;
 
  private:

@@ -46,6 +46,11 @@ void ModelSource::check(bool needs_checkpoint) const {
 
 bool ModelSource::is_file() const { return is_onnx_file(model); }
 
+void ModelSource::resolve(DataOptions& data) const {
+  if (!is_file()) return data.resolve(find_model(model));
+  if (data.path.empty()) throw CLI::RequiredError(data.names.data);
+}
+
 void add_data_for_sizes(CLI::App& command, std::string& data) {
   command
       .add_option(

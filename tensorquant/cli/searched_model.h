@@ -25,6 +25,8 @@ struct ModelSource {
   // network has no checkpoint but needs one.
   void check(bool needs_checkpoint = true) const;
   bool is_file() const;
+  // Sets a path that was left out; a CLI error where nothing stands in for it.
+  void resolve(DataOptions& data) const;
 
   std::string model, checkpoint;
   NamesOption names;
@@ -59,8 +61,6 @@ class SearchedModel {
   // The layers in the order of execution. The model runs once, without its quantizers; of a file
   // on the first of these data, or without on what its inputs are declared to be.
   virtual std::vector<LayerFacts> facts(const std::string& data = "") = 0;
-  // Sets a path that was left out; a CLI::ValidationError where nothing stands in for it.
-  virtual void resolve(DataOptions& data) const = 0;
   // As many of the set's samples as there are, which it tells then. Error where there is none, or
   // where they do not fit the model. The model must outlive them.
   virtual SearchedSamples load(const ImageSet& set, std::size_t batch_size) = 0;
@@ -77,7 +77,6 @@ class SearchedNetwork : public SearchedModel {
 
   torch::nn::Module& module() override { return *model; }
   std::vector<LayerFacts> facts(const std::string& data) override;
-  void resolve(DataOptions& data) const override { data.resolve(info); }
   SearchedSamples load(const ImageSet& set, std::size_t batch_size) override;
 
   const ModelInfo& info;

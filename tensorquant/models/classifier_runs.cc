@@ -4,8 +4,7 @@
 
 namespace tensorquant {
 
-at::Tensor ClassifierRuns::logits(std::size_t batch) const {
-  Tensors x = inputs(batch);
+at::Tensor ClassifierRuns::logits(Tensors x) const {
   for (const Stage& stage : stages) x = stage(std::move(x));
   return x.front();
 }

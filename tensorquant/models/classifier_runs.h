@@ -27,7 +27,7 @@ struct ClassifierRuns {
   std::function<Tensors(std::size_t batch)> inputs;
   std::vector<std::int64_t> labels;  // the class of each sample; empty: nobody knows them
 
-  at::Tensor logits(std::size_t batch) const;
+  at::Tensor logits(Tensors inputs) const;
 };
 
 // Of images. The model and the data must outlive it.

@@ -68,7 +68,7 @@ void TensorTour::operator()(const SeePart& see) const {
   for (std::size_t batch = 0; batch < runs_.batches; ++batch) {
     ClassifierRuns::Tensors x = runs_.inputs(batch);
     samples = x.front().size(0);
-    for (const ClassifierRuns::Stage& stage : runs_.stages) x = stage(std::move(x));
+    runs_.logits(std::move(x));
     if (after_batch_) after_batch_();
   }
   set_output_observer(*runs_.model, {});

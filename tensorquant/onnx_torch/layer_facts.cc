@@ -51,6 +51,7 @@ class FactsFinder {
       read.from = {facts.layer};
     }
     for (std::size_t i = 0; i < step.outputs.size(); ++i) {
+      if (step.outputs[i] == onnx::kNoValue) continue;  // which inputs that are left out are, too
       made_[step.outputs[i]] = {results[i].defined() ? results[i].numel() : 0, read.from};
     }
   }
@@ -80,14 +81,20 @@ class FactsFinder {
     }
   }
 
-  // The outputs of the branch of an If that has run.
+  // The outputs of the branch of an If that has run: one with steps has made something, and may
+  // hand on values that were there before.
   const std::vector<ValueId>& taken_branch(const Step& step) const {
+    const onnx_torch::Branch* taken = nullptr;
     for (const onnx_torch::Branch& branch : step.branches) {
-      for (const ValueId id : branch.outputs) {
-        if (made_.contains(id)) return branch.outputs;
-      }
+      const bool has_run =
+          branch.steps.empty() ? taken == nullptr : has_made(branch.steps.front().outputs);
+      if (has_run) taken = &branch;
     }
-    return step.branches.front().outputs;  // of values that were there before
+    return (taken == nullptr ? step.branches.front() : *taken).outputs;
+  }
+
+  bool has_made(const std::vector<ValueId>& ids) const {
+    return std::any_of(ids.begin(), ids.end(), [&](ValueId id) { return made_.contains(id); });
   }
 
   std::map<std::string, ModelLayer> layers_;

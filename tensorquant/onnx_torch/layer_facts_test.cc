@@ -88,5 +88,15 @@ TEST(OnnxLayerFacts, OfProductsKnowOnWhichSideTheWeightIs) {
   EXPECT_EQ(facts.at("vector").terms, 7);
 }
 
+TEST(OnnxLayerFacts, OfInputsThatAreLeftOutCountNothing) {
+  onnx::NodeProto half = node("Split", {"x"}, {"a", ""}, "half");
+  half.attributes = {attribute("axis", 1)};
+  const auto facts = facts_by_name(
+      model_of({half, node("Clip", {"a", "", "top"}, {"y"}, "clip")}, {floats("top", {}, {6})}),
+      at::zeros({1, 8}));
+  EXPECT_EQ(facts.at("clip").inputs, 4);
+  EXPECT_THAT(facts.at("clip").sources, ElementsAre("half"));
+}
+
 }  // namespace
 }  // namespace tensorquant

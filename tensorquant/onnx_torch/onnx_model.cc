@@ -248,9 +248,9 @@ class OnnxModelBuilder {
     Step step = {{}, {}, node.inputs, node.outputs, {}, place};
     for (const char* name : {"then_branch", "else_branch"}) {
       const auto found = std::find_if(node.blocks.begin(), node.blocks.end(),
-                                      [&](const auto& block) { return block.first == name; });
+                                      [&](const auto& block) { return block.name == name; });
       if (found == node.blocks.end()) fail(std::string("it has no ") + name);
-      const onnx::Block& block = found->second;
+      const onnx::Block& block = found->block;
       if (!block.inputs.empty() || block.outputs.size() != node.outputs.size()) {
         fail(std::string(name) + ": expected no inputs and as many outputs as the node has");
       }

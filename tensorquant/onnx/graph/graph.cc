@@ -246,8 +246,8 @@ class Builder {
     made.inputs = values_of(node.inputs, frame);
     for (Attribute& attribute : node.attributes) {
       if (attribute.type == AttributeType::graph) {
-        made.blocks.emplace_back(attribute.name,
-                                 build_graph(std::move(attribute.graphs.front()), frame));
+        made.blocks.push_back(
+            {attribute.name, build_graph(std::move(attribute.graphs.front()), frame)});
       } else if (attribute.type == AttributeType::graphs) {
         fail(node, "attribute '" + shortened(attribute.name, 80) +
                        "': lists of graphs are not supported");

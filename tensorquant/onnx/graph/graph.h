@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "tensorquant/onnx/wire/model.h"
@@ -24,14 +24,14 @@ struct Value {
   std::shared_ptr<const Tensor> constant;  // of an initializer or a Constant node
 };
 
-struct Block;
+struct NamedBlock;
 
 struct Node {
   std::string name, domain, op_type;  // the standard's domain is ""
   std::int64_t version = 0;           // of the domain's operator set
   std::vector<ValueId> inputs, outputs;
-  std::vector<Attribute> attributes;                  // but graphs
-  std::vector<std::pair<std::string, Block>> blocks;  // those, by the attribute's name
+  std::vector<Attribute> attributes;  // but graphs
+  std::vector<NamedBlock> blocks;     // those
   Metadata metadata;
 };
 
@@ -40,6 +40,11 @@ struct Node {
 struct Block {
   std::vector<ValueId> inputs, outputs;
   std::vector<Node> nodes;
+};
+
+struct NamedBlock {
+  std::string name;  // the attribute's
+  Block block;
 };
 
 struct Graph {

@@ -152,9 +152,9 @@ TEST(GraphTest, SubgraphsReadTheValuesAroundThem) {
   const Graph graph = make_graph(model_of({node("Abs", {"x"}, {"a"}), choice}), "file");
   const Node& made = graph.block.nodes[1];
   ASSERT_EQ(made.blocks.size(), 2U);
-  EXPECT_EQ(made.blocks[0].first, "then_branch");
-  EXPECT_EQ(made.blocks[0].second.nodes[0].inputs, graph.block.nodes[0].outputs);
-  EXPECT_NE(made.blocks[0].second.outputs, made.blocks[1].second.outputs);
+  EXPECT_EQ(made.blocks[0].name, "then_branch");
+  EXPECT_EQ(made.blocks[0].block.nodes[0].inputs, graph.block.nodes[0].outputs);
+  EXPECT_NE(made.blocks[0].block.outputs, made.blocks[1].block.outputs);
   // What a branch makes is seen in it alone.
   EXPECT_THAT(error_of_nodes({node("Abs", {"x"}, {"a"}), choice, node("Relu", {"z"}, {"w"})}),
               HasSubstr("reads 'z', which nothing before it makes"));
@@ -255,7 +255,7 @@ TEST(GraphTest, ReferencesInACallsGraphAreTheCallers) {
   model.functions = {function};
   const Graph graph = make_graph(model, "file");
   ASSERT_EQ(graph.block.nodes.at(0).blocks.size(), 1U);
-  EXPECT_TRUE(graph.block.nodes[0].blocks[0].second.nodes.at(0).blocks.empty());
+  EXPECT_TRUE(graph.block.nodes[0].blocks[0].block.nodes.at(0).blocks.empty());
 }
 
 TEST(GraphTest, SubgraphsThatFunctionsPutIntoEachOtherHaveALimit) {

@@ -131,7 +131,7 @@ class FactFinder {
 
   // A branch gives what the node gives; the body of a Loop its condition first.
   DataType type_of_block(const Node& node, ValueId output) const {
-    const std::vector<ValueId>& given = node.blocks.front().second.outputs;
+    const std::vector<ValueId>& given = node.blocks.front().block.outputs;
     const std::size_t place = place_of(node, output) + (node.op_type == "Loop" ? 1 : 0);
     return place < given.size() ? ValueFacts::of(facts_.type, given[place]) : DataType::undefined;
   }

@@ -76,7 +76,7 @@ struct SumsOfProducts {
 // The loops that compute sums of products; each gives the reference's bits wherever it is chosen.
 enum class SumKernel {
   reference,     // one output after the other in exact arithmetic
-  tiles,         // some hundred outputs at a time through the elementwise kernels, in float64
+  tiles,         // some hundred outputs at a time, in float64
   integer,       // nothing can round or saturate: products of int16 or bytes, int32 sums
   exact,         // nothing can round or saturate: a float32 product
   fixed_int,     // fixed-point products rounded by one fused multiply-add, int32 sums

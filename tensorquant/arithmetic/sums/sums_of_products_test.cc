@@ -131,6 +131,7 @@ constexpr const char* kProducts[] = {"none",
                                      "float,4,3,rounding=zero",
                                      "float,8,13,rounding=up",
                                      "float,4,3,rounding=stochastic",
+                                     "float,5,2,rounding=stochastic,random_bits=8",
                                      "logarithmic",
                                      "logarithmic,exponent",
                                      "logarithmic,min=-6,max=3",
@@ -172,7 +173,11 @@ constexpr const char* kAccumulators[] = {"none",
                                          "p3109,8,1,rounding=odd",
                                          "stochastic,20,6",
                                          "stochastic,32,16",
-                                         "float,5,10,rounding=stochastic"};
+                                         "stochastic,24,4,random_bits=8",
+                                         "float,5,10,rounding=stochastic",
+                                         "float,4,3,rounding=stochastic,random_bits=16",
+                                         "e4m3fnuz,rounding=stochastic",
+                                         "float,8,13,rounding=stochastic,random_bits=20"};
 constexpr const char* kModes[] = {"step", "once", "chunk:3", "fused"};
 
 // All combinations are some ten thousand; each run takes those of its own remainder, and all

@@ -13,205 +13,84 @@
 
 #include "tensorquant/arithmetic/exact/add_to_odd-inl.h"
 #include "tensorquant/arithmetic/sums/pack-inl.h"
+#include "tensorquant/arithmetic/sums/tile_lanes-inl.h"
 #include "tensorquant/kernels/octave.h"
-#include "tensorquant/kernels/rounding-inl.h"
-#include "tensorquant/kernels/scaled_rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
-using D64 = hn::ScalableTag<double>;
-using V64 = hn::Vec<D64>;
-
-struct KeepsLanes {
-  HWY_INLINE V64 operator()(V64 x) const { return x; }
-};
-
-template <Rounding rounding, bool wraps>
-struct FixedLanes {
-  explicit FixedLanes(const FixedLaneFormat& f)
-      : which(f.rounding),
-        scale(hn::Set(D64(), std::ldexp(1.0, f.fraction))),
-        step(hn::Set(D64(), std::ldexp(1.0, -f.fraction))),
-        lowest(hn::Set(D64(), f.lowest)),
-        highest(hn::Set(D64(), f.highest)),
-        period(hn::Set(D64(), f.highest - f.lowest + 1)),
-        inverse_period(hn::Set(D64(), 1 / (f.highest - f.lowest + 1))) {}
-
-  HWY_INLINE V64 operator()(V64 x) const {
-    const D64 d;
-    const V64 k = RoundVector<rounding>(d, hn::Mul(x, scale), which);
-    V64 in_range;
-    if constexpr (wraps) {
-      // A power of two, so that all of this is exact, however large k is: at most half a period is
-      // left, on either side.
-      const V64 periods = hn::Round(hn::Mul(k, inverse_period));
-      const V64 rest = hn::NegMulAdd(periods, period, k);
-      const V64 raised = hn::IfThenElse(hn::Lt(rest, lowest), hn::Add(rest, period), rest);
-      in_range = hn::IfThenElse(hn::Gt(raised, highest), hn::Sub(raised, period), raised);
-    } else {
-      in_range = hn::Max(hn::Min(k, highest), lowest);
-    }
-    return hn::MulAdd(in_range, step, hn::Zero(d));  // -0 + 0 = +0
+// lanes(x), with the words at `words` for those at random.
+template <class Lanes>
+HWY_INLINE V64 Rounded(const Lanes& lanes, V64 x, const std::uint32_t* words, std::size_t i) {
+  if constexpr (Lanes::kIsRandom) {
+    return lanes(x, hn::LoadU(hn::Rebind<std::uint32_t, D64>(), words + i));
+  } else {
+    return lanes(x);
   }
-
-  Rounding which;
-  V64 scale, step, lowest, highest, period, inverse_period;
-};
-
-template <Rounding rounding, bool overflows>
-struct FloatLanes {
-  explicit FloatLanes(const FloatLaneFormat& f)
-      : which(f.rounding),
-        has_negative_zero(f.has_negative_zero),
-        scaled(f.highest, f.min_exponent, f.significand_bits),
-        highest(hn::Set(D64(), f.highest)),
-        overflow(hn::Set(D64(), f.overflow.value_or(f.highest))) {}
-
-  HWY_INLINE V64 operator()(V64 x) const {
-    const D64 d;
-    V64 y =
-        scaled(d, x, [&](auto dt, auto t) HWY_ATTR { return RoundVector<rounding>(dt, t, which); });
-    if constexpr (overflows) {
-      y = hn::IfThenElse(hn::Gt(hn::Abs(y), highest), hn::CopySign(overflow, x), y);
-    }
-    if constexpr (rounding == kRareRounding) {
-      return has_negative_zero ? hn::CopySign(y, x) : hn::Add(y, hn::Zero(d));
-    }
-    return kRoundingKeepsSign ? y : hn::CopySign(y, x);
-  }
-
-  Rounding which;
-  bool has_negative_zero;
-  ScaledRounding<!overflows, double> scaled;
-  V64 highest, overflow;
-};
-
-struct PowerLanes {
-  explicit PowerLanes(const PowerLaneFormat& f)
-      : rise(hn::Set(DU(), f.rise)),
-        exponent_field(hn::Set(DU(), to_bits(std::numeric_limits<double>::infinity()))),
-        lowest(hn::Set(D64(), f.lowest)),
-        highest(hn::Set(D64(), f.highest)),
-        first(hn::Set(D64(), f.first)) {}
-
-  HWY_INLINE V64 operator()(V64 x) const {
-    const D64 d;
-    const V64 magnitude = hn::Abs(x);
-    const auto bits = hn::And(hn::Add(hn::BitCast(DU(), magnitude), rise), exponent_field);
-    const V64 power = hn::Max(hn::Min(hn::BitCast(d, bits), highest), lowest);
-    return hn::CopySignToAbs(hn::IfThenElseZero(hn::Ge(magnitude, first), power), x);
-  }
-
-  using DU = hn::RebindToUnsigned<D64>;
-  hn::Vec<DU> rise, exponent_field;
-  V64 lowest, highest, first;
-};
-
-// run(lanes) with those of the format.
-template <class Run>
-struct WithLanesOf {
-  void operator()(const FixedLaneFormat& f) const {
-    WithRounding(f.rounding, true, [&](auto rounding) HWY_ATTR {
-      f.wraps ? run(FixedLanes<rounding.value, true>(f))
-              : run(FixedLanes<rounding.value, false>(f));
-    });
-  }
-  void operator()(const FloatLaneFormat& f) const {
-    WithRounding(f.rounding, f.has_negative_zero, [&](auto rounding) HWY_ATTR {
-      f.overflow ? run(FloatLanes<rounding.value, true>(f))
-                 : run(FloatLanes<rounding.value, false>(f));
-    });
-  }
-  void operator()(const PowerLaneFormat& f) const { run(PowerLanes(f)); }
-
-  // The rounding as a type; kRareRounding asks in each vector.
-  template <class With>
-  static void WithRounding(Rounding rounding, bool may_be_common, const With& with) {
-    if (may_be_common && rounding == Rounding::even) {
-      with(std::integral_constant<Rounding, Rounding::even>());
-    } else if (may_be_common && rounding == Rounding::nearest) {
-      with(std::integral_constant<Rounding, Rounding::nearest>());
-    } else if (may_be_common && rounding == Rounding::zero) {
-      with(std::integral_constant<Rounding, Rounding::zero>());
-    } else {
-      with(std::integral_constant<Rounding, kRareRounding>());
-    }
-  }
-
-  const Run& run;
-};
-
-template <class Run>
-void WithLanes(const LaneFormat& format, const Run& run) {
-  std::visit(WithLanesOf<Run>{run}, format);
 }
 
 template <class Lanes>
-HWY_NOINLINE void MultiplyBy(const Lanes& given, const TileFactors& f, std::size_t size,
-                             double* products) {
+HWY_NOINLINE void MultiplyBy(const Lanes& given, const TileFactors& f, const std::uint32_t* words,
+                             std::size_t size, double* products) {
   const Lanes lanes = given;  // in registers
   const D64 d;
   const hn::Rebind<float, D64> df;
   const std::size_t count = hn::Lanes(d);
   for (std::size_t k = 0; k < f.taps; ++k) {
     const float* b = f.b + k * f.stride;
-    double* row = products + k * size;
-    for (std::size_t i = 0; i < f.rows; ++i, row += f.columns) {
+    for (std::size_t i = 0; i < f.rows; ++i) {
       const V64 a = hn::Set(d, static_cast<double>(f.a[k * f.rows + i]));
+      const std::size_t row = k * size + i * f.columns;
       for (std::size_t j = 0; j < f.columns; j += count) {
         const V64 column = hn::PromoteTo(d, hn::LoadU(df, b + j));
-        hn::StoreU(lanes(hn::Mul(a, column)), d, row + j);
+        hn::StoreU(Rounded(lanes, hn::Mul(a, column), words, row + j), d, products + row + j);
       }
     }
   }
 }
 
-void Multiply(const TileFactors& factors, const std::optional<LaneFormat>& format, std::size_t size,
-              double* products) {
-  if (!format) return MultiplyBy(KeepsLanes(), factors, size, products);
+void Multiply(const TileFactors& factors, const std::optional<LaneFormat>& format,
+              const std::uint32_t* words, std::size_t size, double* products) {
+  if (!format) return MultiplyBy(KeepsLanes(), factors, words, size, products);
   WithLanes(*format,
-            [&](const auto& lanes) HWY_ATTR { MultiplyBy(lanes, factors, size, products); });
+            [&](const auto& lanes) HWY_ATTR { MultiplyBy(lanes, factors, words, size, products); });
 }
 
 // So many vectors of sums wait for each other's results.
 inline constexpr std::size_t kSumVectors = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 
 template <bool to_odd, class Lanes>
-HWY_NOINLINE void AddUpBy(const Lanes& given, const double* products, std::size_t taps,
-                          std::size_t size, double* sums) {
+HWY_NOINLINE void AddUpBy(const Lanes& given, const TileAddends& addends, double* sums) {
   const Lanes lanes = given;  // in registers
   const D64 d;
   const std::size_t count = hn::Lanes(d);
-  for (std::size_t i = 0; i < size; i += kSumVectors * count) {
+  for (std::size_t i = 0; i < addends.size; i += kSumVectors * count) {
     V64 s[kSumVectors];
     for (std::size_t v = 0; v < kSumVectors; ++v) s[v] = hn::LoadU(d, sums + i + v * count);
-    const double* p = products + i;
-    for (std::size_t k = 0; k < taps; ++k, p += size) {
+    for (std::size_t k = 0; k < addends.taps; ++k) {
+      const std::size_t at = k * addends.size + i;
       HWY_UNROLL(8)
       for (std::size_t v = 0; v < kSumVectors; ++v) {
-        const V64 product = hn::LoadU(d, p + v * count);
-        s[v] = lanes(to_odd ? AddToOdd(d, s[v], product) : hn::Add(s[v], product));
+        const V64 addend = hn::LoadU(d, addends.values + at + v * count);
+        const V64 sum = to_odd ? AddToOdd(d, s[v], addend) : hn::Add(s[v], addend);
+        s[v] = Rounded(lanes, sum, addends.words, at + v * count);
       }
     }
     for (std::size_t v = 0; v < kSumVectors; ++v) hn::StoreU(s[v], d, sums + i + v * count);
   }
 }
 
-void AddUp(const double* products, std::size_t taps, std::size_t size, const LaneFormat& format,
-           bool to_odd, double* sums) {
+void AddUp(const TileAddends& addends, const LaneFormat& format, bool to_odd, double* sums) {
   WithLanes(format, [&](const auto& lanes) HWY_ATTR {
-    to_odd ? AddUpBy<true>(lanes, products, taps, size, sums)
-           : AddUpBy<false>(lanes, products, taps, size, sums);
+    to_odd ? AddUpBy<true>(lanes, addends, sums) : AddUpBy<false>(lanes, addends, sums);
   });
 }
 
 // Most vectors of sums never come near the ends; others are added up again, to odd, which no end
 // is.
 template <bool to_odd, class Lanes>
-HWY_NOINLINE std::size_t AddUpAndCountBy(const Lanes& given, const double* products,
-                                         std::size_t taps, std::size_t size,
+HWY_NOINLINE std::size_t AddUpAndCountBy(const Lanes& given, const TileAddends& addends,
                                          const Bounds<double>& ends, double* sums) {
   const Lanes lanes = given;  // in registers
   const D64 d;
@@ -219,29 +98,29 @@ HWY_NOINLINE std::size_t AddUpAndCountBy(const Lanes& given, const double* produ
   const V64 lowest = hn::Set(d, ends.lowest), highest = hn::Set(d, ends.highest);
   const V64 innermost = hn::Set(d, std::min(-ends.lowest, ends.highest));
   V64 outside = hn::Zero(d);
-  for (std::size_t i = 0; i < size; i += kSumVectors * count) {
+  for (std::size_t i = 0; i < addends.size; i += kSumVectors * count) {
     V64 s[kSumVectors];
     for (std::size_t v = 0; v < kSumVectors; ++v) s[v] = hn::LoadU(d, sums + i + v * count);
     auto is_near = hn::Lt(lowest, lowest);
-    const double* p = products + i;
-    for (std::size_t k = 0; k < taps; ++k, p += size) {
+    for (std::size_t k = 0; k < addends.taps; ++k) {
+      const std::size_t at = k * addends.size + i;
       HWY_UNROLL(8)
       for (std::size_t v = 0; v < kSumVectors; ++v) {
-        const V64 product = hn::LoadU(d, p + v * count);
-        const V64 sum = to_odd ? AddToOdd(d, s[v], product) : hn::Add(s[v], product);
+        const V64 addend = hn::LoadU(d, addends.values + at + v * count);
+        const V64 sum = to_odd ? AddToOdd(d, s[v], addend) : hn::Add(s[v], addend);
         is_near = hn::Or(is_near, hn::Ge(hn::Abs(sum), innermost));
-        s[v] = lanes(sum);
+        s[v] = Rounded(lanes, sum, addends.words, at + v * count);
       }
     }
     for (std::size_t v = 0; v < kSumVectors; ++v) {
       if (!hn::AllFalse(d, is_near)) {
         V64 again = hn::LoadU(d, sums + i + v * count);
-        for (std::size_t k = 0; k < taps; ++k) {
-          const V64 product = hn::LoadU(d, products + k * size + i + v * count);
-          const V64 sum = AddToOdd(d, again, product);
+        for (std::size_t k = 0; k < addends.taps; ++k) {
+          const std::size_t at = k * addends.size + i + v * count;
+          const V64 sum = AddToOdd(d, again, hn::LoadU(d, addends.values + at));
           const auto is_outside = hn::Or(hn::Lt(sum, lowest), hn::Gt(sum, highest));
           outside = hn::Add(outside, hn::IfThenElseZero(is_outside, hn::Set(d, 1.0)));
-          again = lanes(sum);
+          again = Rounded(lanes, sum, addends.words, at);
         }
       }
       hn::StoreU(s[v], d, sums + i + v * count);
@@ -250,13 +129,12 @@ HWY_NOINLINE std::size_t AddUpAndCountBy(const Lanes& given, const double* produ
   return static_cast<std::size_t>(hn::GetLane(hn::SumOfLanes(d, outside)));
 }
 
-std::size_t AddUpAndCount(const double* products, std::size_t taps, std::size_t size,
-                          const LaneFormat& format, bool to_odd, const Bounds<double>& ends,
-                          double* sums) {
+std::size_t AddUpAndCount(const TileAddends& addends, const LaneFormat& format, bool to_odd,
+                          const Bounds<double>& ends, double* sums) {
   std::size_t outside = 0;
   WithLanes(format, [&](const auto& lanes) HWY_ATTR {
-    outside = to_odd ? AddUpAndCountBy<true>(lanes, products, taps, size, ends, sums)
-                     : AddUpAndCountBy<false>(lanes, products, taps, size, ends, sums);
+    outside = to_odd ? AddUpAndCountBy<true>(lanes, addends, ends, sums)
+                     : AddUpAndCountBy<false>(lanes, addends, ends, sums);
   });
   return outside;
 }
@@ -336,18 +214,24 @@ using OptionalFormat = std::optional<LaneFormat>;
 OptionalFormat lanes_of(const FixedPoint& format, double) {
   const bool wraps = format.overflow == FixedPoint::Overflow::wrap;
   // Scaled numbers are normal ones.
-  if ((!wraps && !format.saturates()) || is_random(format) || std::abs(format.fraction) > 500) {
-    return {};
-  }
-  return FixedLaneFormat{format.rounding, format.fraction,
+  const bool goes_round = wraps && !is_random(format);
+  if ((!goes_round && !format.saturates()) || std::abs(format.fraction) > 500) return {};
+  return FixedLaneFormat{format.rounding,
+                         {format.random_bits, format.magnitude_bits()},
+                         format.fraction,
                          static_cast<double>(format.lowest_integer()),
-                         static_cast<double>(format.highest_integer()), wraps};
+                         static_cast<double>(format.highest_integer()),
+                         wraps};
 }
 
 OptionalFormat lanes_of(const FloatingPoint& format, double largest) {
-  if (is_random(format)) return {};
-  FloatLaneFormat lanes = {format.rounding,  format.significand_bits,    format.min_exponent(),
-                           format.largest(), format.has_negative_zero(), {}};
+  FloatLaneFormat lanes = {format.rounding,
+                           {format.random_bits, format.significand_bits + 1},
+                           format.significand_bits,
+                           format.min_exponent(),
+                           format.largest(),
+                           format.has_negative_zero(),
+                           {}};
   if (format.saturates() || largest <= format.largest()) return lanes;
   const double positive = overflow_value(format, false), negative = overflow_value(format, true);
   if (positive == format.largest() && negative == -positive) return lanes;
@@ -385,18 +269,26 @@ HWY_EXPORT(PackAllTaps);
 std::optional<LaneFormat> lane_format(const GridFormat& format, double largest) {
   return std::visit([&](const auto& f) { return lanes_of(f, largest); }, in_double(format));
 }
-void multiply(const TileFactors& factors, const std::optional<LaneFormat>& format, std::size_t size,
-              double* products) {
-  HWY_DYNAMIC_DISPATCH(Multiply)(factors, format, size, products);
+std::optional<int> random_bits_of(const LaneFormat& format) {
+  return std::visit(
+      [](const auto& f) -> std::optional<int> {
+        if constexpr (requires { f.draws; }) {
+          if (f.rounding == Rounding::stochastic) return f.draws.random_bits;
+        }
+        return {};
+      },
+      format);
 }
-void add_up(const double* products, std::size_t taps, std::size_t size, const LaneFormat& format,
-            bool to_odd, double* sums) {
-  HWY_DYNAMIC_DISPATCH(AddUp)(products, taps, size, format, to_odd, sums);
+void multiply(const TileFactors& factors, const std::optional<LaneFormat>& format,
+              const std::uint32_t* words, std::size_t size, double* products) {
+  HWY_DYNAMIC_DISPATCH(Multiply)(factors, format, words, size, products);
 }
-std::size_t add_up_and_count(const double* products, std::size_t taps, std::size_t size,
-                             const LaneFormat& format, bool to_odd, const Bounds<double>& ends,
-                             double* sums) {
-  return HWY_DYNAMIC_DISPATCH(AddUpAndCount)(products, taps, size, format, to_odd, ends, sums);
+void add_up(const TileAddends& addends, const LaneFormat& format, bool to_odd, double* sums) {
+  HWY_DYNAMIC_DISPATCH(AddUp)(addends, format, to_odd, sums);
+}
+std::size_t add_up_and_count(const TileAddends& addends, const LaneFormat& format, bool to_odd,
+                             const Bounds<double>& ends, double* sums) {
+  return HWY_DYNAMIC_DISPATCH(AddUpAndCount)(addends, format, to_odd, ends, sums);
 }
 void add_to_running(const double* products, std::size_t taps, std::size_t size, double* sums,
                     SumExtremes& extremes) {

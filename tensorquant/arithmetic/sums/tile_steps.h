@@ -18,9 +18,16 @@ namespace tensorquant {
 // What is read beyond the end of an array, and may be written: the loops take whole vectors.
 inline constexpr std::size_t kTileMargin = 64;
 
+// What random rounding asks for: see WithDraws().
+struct LaneDraws {
+  int random_bits = 0;
+  int integer_bits = 0;
+};
+
 // Fixed point, to saturate or to wrap.
 struct FixedLaneFormat {
   Rounding rounding;
+  LaneDraws draws;
   int fraction;
   double lowest, highest;  // integers
   bool wraps;
@@ -28,6 +35,7 @@ struct FixedLaneFormat {
 
 struct FloatLaneFormat {
   Rounding rounding;
+  LaneDraws draws;
   int significand_bits, min_exponent;
   double highest;
   bool has_negative_zero;
@@ -49,6 +57,9 @@ using LaneFormat = std::variant<FixedLaneFormat, FloatLaneFormat, PowerLaneForma
 // nothing is known of them.
 std::optional<LaneFormat> lane_format(const GridFormat& format, double largest);
 
+// Of a format that rounds at random.
+std::optional<int> random_bits_of(const LaneFormat& format);
+
 // Some taps of some rows: element k of row i is a[k * rows + i].
 struct TileFactors {
   const float* a;
@@ -57,20 +68,25 @@ struct TileFactors {
 };
 
 // products[k * size + i * columns + j] = the product, rounded; exact without a rounding. Row by
-// row, and behind each tap's last one there may be anything.
-void multiply(const TileFactors& factors, const std::optional<LaneFormat>& format, std::size_t size,
-              double* products);
+// row, and behind each tap's last one there may be anything. Random rounding takes words that lie
+// as the products do; others none.
+void multiply(const TileFactors& factors, const std::optional<LaneFormat>& format,
+              const std::uint32_t* words, std::size_t size, double* products);
 
-// sums[i] = the sum and the product, rounded, for one tap after the other, where the sums in
-// float64 are exact or as good; with to_odd they are rounded to odd first. size is a multiple of
-// kTileMargin.
-void add_up(const double* products, std::size_t taps, std::size_t size, const LaneFormat& format,
-            bool to_odd, double* sums);
+// Some taps, `size` apart, which is a multiple of kTileMargin, and their random words, if any.
+struct TileAddends {
+  const double* values;
+  const std::uint32_t* words;
+  std::size_t taps, size;
+};
+
+// sums[i] = the sum and the addend, rounded, for one tap after the other, where the sums in
+// float64 are exact or as good; with to_odd they are rounded to odd first.
+void add_up(const TileAddends& addends, const LaneFormat& format, bool to_odd, double* sums);
 
 // The same; returns how many of the sums lay outside these ends before they were rounded.
-std::size_t add_up_and_count(const double* products, std::size_t taps, std::size_t size,
-                             const LaneFormat& format, bool to_odd, const Bounds<double>& ends,
-                             double* sums);
+std::size_t add_up_and_count(const TileAddends& addends, const LaneFormat& format, bool to_odd,
+                             const Bounds<double>& ends, double* sums);
 
 // Extremes of sums, 0 among them.
 struct SumExtremes {

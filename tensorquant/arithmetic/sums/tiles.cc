@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/sums/finish.h"
+#include "tensorquant/arithmetic/sums/random_words.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/arithmetic/sums/tile_steps.h"
 #include "tensorquant/base/float_environment.h"
@@ -56,7 +57,9 @@ class TileSum {
     if (job_.arithmetic.accumulate.mode == Accumulate::Mode::chunk) chunk_.assign(size_, 0.0);
     if (report_ != nullptr) running_.assign(size_, 0.0);
     columns_.set(tile.column, tile.columns);
-    set_indices();
+    if (is_random(job_.arithmetic.product) || is_random(job_.arithmetic.accumulator)) {
+      set_indices();
+    }
     const auto taps = static_cast<std::uint32_t>(job_.sums.taps());
     for (std::uint32_t k = 0; k < taps; k += kTaps) {
       const std::uint32_t count = std::min<std::uint32_t>(kTaps, taps - k);
@@ -68,9 +71,7 @@ class TileSum {
   }
 
  private:
-  // Random rounding asks for them alone.
   void set_indices() {
-    if (!is_random(job_.arithmetic.product) && !is_random(job_.arithmetic.accumulator)) return;
     indices_.resize(count_);
     for (std::size_t i = 0; i < tile_.rows; ++i) {
       for (std::size_t j = 0; j < tile_.columns; ++j) {
@@ -78,6 +79,17 @@ class TileSum {
             job_.sums.rows[tile_.row + i] + job_.sums.columns[tile_.column + j];
       }
     }
+    random_outputs_ = RandomOutputs(indices_);
+    words_.resize(kTaps * size_ + kTileMargin);
+  }
+
+  // Those of products, or of sums, for lanes that round at random.
+  const std::uint32_t* draw(const LaneFormat& lanes, const RandomStream& random, std::uint32_t tap,
+                            std::size_t taps) {
+    const std::optional<int> random_bits = random_bits_of(lanes);
+    if (!random_bits) return nullptr;
+    random_outputs_.draw(random, draws_half_words(*random_bits), tap, taps, size_, words_.data());
+    return words_.data();
   }
 
   // Of the outputs, without what lies behind them.
@@ -94,9 +106,11 @@ class TileSum {
             a.data[static_cast<std::size_t>(a.lines[tile_.row + row] + a.taps[k + i])];
       }
     }
+    const std::optional<LaneFormat>& lanes = job_.constants.product_lanes;
+    const auto* words = lanes ? draw(*lanes, job_.context.product(), k, taps) : nullptr;
     multiply({rows_.data(), columns_.at(k), taps, tile_.rows, tile_.columns, columns_.stride()},
-             job_.constants.product_lanes, size_, products_.data());
-    if (!keeps_product_ && !job_.constants.product_lanes) round_products(k, taps);
+             lanes, words, size_, products_.data());
+    if (!keeps_product_ && !lanes) round_products(k, taps);
     if (report_ == nullptr) return;
     for (std::size_t i = 0; i < taps; ++i) {  // what is behind the outputs adds up to nothing
       std::fill_n(products_.data() + i * size_ + count_, size_ - count_, 0.0);
@@ -152,7 +166,7 @@ class TileSum {
     const GridFormat& format = job_.arithmetic.accumulator;
     const bool marks = job_.sums.outside != nullptr && number + count == last_number();
     const std::uint32_t in_lanes = job_.constants.sum_lanes ? count - (marks ? 1 : 0) : 0;
-    if (in_lanes > 0) add_in_lanes(addends, in_lanes);
+    if (in_lanes > 0) add_in_lanes(addends, number, in_lanes);
     const std::span<double> sums = std::span(sums_).first(count_);
     for (std::uint32_t i = in_lanes; i < count; ++i) {
       add_to_odd(sums, {addends + i * size_, count_});
@@ -162,13 +176,14 @@ class TileSum {
     }
   }
 
-  void add_in_lanes(const double* addends, std::uint32_t count) {
+  void add_in_lanes(const double* values, std::uint32_t number, std::uint32_t count) {
     const LaneFormat& lanes = *job_.constants.sum_lanes;
     const bool to_odd = job_.constants.adds_to_odd;
-    if (report_ == nullptr) return add_up(addends, count, size_, lanes, to_odd, sums_.data());
-    report_->clamped_sums +=
-        add_up_and_count(addends, count, size_, lanes, to_odd,
-                         ends_of<float>(job_.arithmetic.accumulator), sums_.data());
+    const auto* words = draw(lanes, job_.context.accumulator(), number, count);
+    const TileAddends addends{values, words, count, size_};
+    if (report_ == nullptr) return add_up(addends, lanes, to_odd, sums_.data());
+    report_->clamped_sums += add_up_and_count(
+        addends, lanes, to_odd, ends_of<float>(job_.arithmetic.accumulator), sums_.data());
   }
 
   std::size_t last_number() const { return job_.arithmetic.accumulate.sums(job_.sums.taps()); }
@@ -192,7 +207,9 @@ class TileSum {
   std::size_t size_ = 0;   // with what the loops compute behind them
   std::vector<double> sums_, products_, chunk_, running_;
   std::vector<float> rows_;
-  std::vector<std::int64_t> indices_;
+  std::vector<std::int64_t> indices_;  // for random rounding alone, as the next ones
+  RandomOutputs random_outputs_;
+  std::vector<std::uint32_t> words_;
 };
 
 }  // namespace

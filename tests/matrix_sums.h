@@ -3,16 +3,18 @@
 
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
 namespace tensorquant {
 
 // Those of a matrix product: a is (rows, taps), b (taps, columns), y (rows, columns).
-inline SumsOfProducts<float> matrix_sums(std::int64_t rows, std::int64_t taps, std::int64_t columns,
-                                         std::span<const float> a, std::span<const float> b,
-                                         float* y) {
-  SumsOfProducts<float> sums;
+template <class T>
+SumsOfProducts<T> matrix_sums(std::int64_t rows, std::int64_t taps, std::int64_t columns,
+                              std::span<const std::type_identity_t<T>> a,
+                              std::span<const std::type_identity_t<T>> b, T* y) {
+  SumsOfProducts<T> sums;
   sums.a.data = a;
   sums.b.data = b;
   for (std::int64_t k = 0; k < taps; ++k) {

@@ -82,6 +82,16 @@ GridFormat of_float32(Logarithmic format) {
 GridFormat of_float32(const Posit& format) { return format; }
 GridFormat of_float32(const P3109& format) { return format; }
 
+bool is_alike(const Identity&) { return false; }
+bool is_alike(const FixedPoint&) { return true; }
+bool is_alike(const FloatingPoint&) { return true; }
+bool is_alike(const Logarithmic& format) {
+  return min_exponent<float>(format) == min_exponent<double>(format) &&
+         max_exponent<float>(format) == max_exponent<double>(format);
+}
+bool is_alike(const Posit&) { return true; }
+bool is_alike(const P3109&) { return true; }
+
 bool odd_is_enough(const Identity&) { return true; }
 bool odd_is_enough(const FixedPoint& format) {
   return !format.wraps() && format.bits <= (format.rounding == Rounding::stochastic ? 26 : 50);
@@ -214,6 +224,10 @@ T to_type(const GridFormat& format, double x) {
 
 GridFormat in_double(const GridFormat& format) {
   return std::visit([](const auto& f) { return of_float32(f); }, format);
+}
+
+bool is_of_any_tensor(const GridFormat& format) {
+  return std::visit([](const auto& f) { return is_alike(f); }, format);
 }
 
 bool takes_odd(const GridFormat& format) {

@@ -55,6 +55,9 @@ T to_type(const GridFormat& format, double x);
 // becomes binary32, and the bounds of Logarithmic are those of float32.
 GridFormat in_double(const GridFormat& format);
 
+// Whether it rounds the numbers of float64 tensors as those of float32 tensors.
+bool is_of_any_tensor(const GridFormat& format);
+
 // Whether it is binary32 with ties to even, as in_double(Identity) is; overflow may differ.
 bool is_float32(const GridFormat& format);
 

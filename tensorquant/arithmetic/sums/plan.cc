@@ -11,7 +11,6 @@
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/arithmetic/sums/sum_plans.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
-#include "tensorquant/base/error.h"
 #include "tensorquant/base/float_environment.h"
 
 namespace tensorquant {
@@ -165,13 +164,6 @@ SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& 
     run_looking(bounds, job, report);
   }
   return job.plan;
-}
-
-SumPlan sums_of_products(const Arithmetic& arithmetic, const ArithmeticContext& context,
-                         const SumsOfProducts<double>& sums, RangeReport* report) {
-  if (report != nullptr) throw Error("ranges are reported for float32 alone");
-  sums_of_products_reference(arithmetic, context, sums);
-  return {SumKernel::reference, true, true, true, "float64 tensors"};
 }
 
 }  // namespace tensorquant

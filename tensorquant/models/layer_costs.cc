@@ -1,6 +1,7 @@
 #include "tensorquant/models/layer_costs.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/edge.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tensorquant/libtorch/model/apply.h"
 #include "tensorquant/libtorch/model/observers.h"
@@ -29,11 +31,11 @@ class Provenance {
  public:
   // The layers, by number, whose outputs lie directly before the output of layer `number`.
   std::set<std::size_t> add(const at::Tensor& output, std::size_t number) {
-    const std::shared_ptr<Node> node = torch::autograd::impl::gradient_edge(output).function;
+    const torch::autograd::Edge edge = torch::autograd::impl::gradient_edge(output);
     std::set<std::size_t> sources;
-    find(node.get(), sources);
-    makers_[node.get()] = number;  // a layer that returns its input has its node
-    nodes_.push_back(node);
+    find(edge.function.get(), sources);
+    makers_[edge.function.get()] = number;  // a layer that returns its input has its node
+    kept_.push_back(edge);
     return sources;
   }
 
@@ -49,7 +51,7 @@ class Provenance {
   }
 
   std::map<Node*, std::size_t> makers_;
-  std::vector<std::shared_ptr<Node>> nodes_;  // which an image itself does not keep
+  std::vector<torch::autograd::Edge> kept_;  // the nodes, which an image itself does not keep
 };
 
 bool multiplies_weights(torch::nn::Module& module) {

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "tensorquant/arithmetic/sums/float_store.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -25,6 +26,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Rows of a that are packed together, and the most columns of b.
 inline constexpr std::size_t kPackedRows = 8;
 inline constexpr std::size_t kMostWidth = 64;
+inline constexpr std::size_t kTapsAtOnce = 16;
 
 // The steps of the loops: step i takes the taps from first_taps[i] to first_taps[i + 1], no more
 // than go together, and none of two segments. Segment i ends before step ends[i].
@@ -85,11 +87,52 @@ class Columns {
     return hn::Load(d, lanes);
   }
 
-  HWY_INLINE void Copy(const float* from, float* to) const {
+  // to[k * stride + j] is tap k of column j, of no more taps than kTapsAtOnce.
+  HWY_INLINE void Copy(const float* from, std::span<const std::int64_t> taps, std::size_t stride,
+                       float* to) const {
+    if (run_ > 1) {
+      for (std::size_t k = 0; k < taps.size(); ++k) CopyTap(from + taps[k], to + k * stride);
+      return;
+    }
+    // Columns may lie so far apart that each needs a line of the cache of its own, and all the same
+    // one of its sets: a weight's rows do.
+#if HWY_TARGET != HWY_SCALAR
+    if (taps.size() == kTapsAtOnce && width_ % 4 == 0 && are_neighbours(taps)) {
+      return CopyTransposed(from + taps[0], stride, to);
+    }
+#endif
+    for (std::size_t j = 0; j < width_; ++j) {
+      const float* column = from + offsets_[j];
+      for (std::size_t k = 0; k < taps.size(); ++k) to[k * stride + j] = column[taps[k]];
+    }
+  }
+
+ private:
+#if HWY_TARGET != HWY_SCALAR  // which has no vectors of four
+  // Neighbouring taps, by squares of four.
+  HWY_INLINE void CopyTransposed(const float* from, std::size_t stride, float* to) const {
+    const hn::FixedTag<float, 4> d;
+    for (std::size_t j = 0; j < width_; j += 4) {
+      for (std::size_t k = 0; k < kTapsAtOnce; k += 4) {
+        const auto column = [&](std::size_t i)
+                                HWY_ATTR { return hn::LoadU(d, from + offsets_[j + i] + k); };
+        const auto x0 = column(0), x1 = column(1), x2 = column(2), x3 = column(3);
+        const auto lower02 = hn::InterleaveLower(d, x0, x2),
+                   upper02 = hn::InterleaveUpper(d, x0, x2);
+        const auto lower13 = hn::InterleaveLower(d, x1, x3),
+                   upper13 = hn::InterleaveUpper(d, x1, x3);
+        float* square = to + k * stride + j;
+        hn::StoreU(hn::InterleaveLower(d, lower02, lower13), d, square);
+        hn::StoreU(hn::InterleaveUpper(d, lower02, lower13), d, square + stride);
+        hn::StoreU(hn::InterleaveLower(d, upper02, upper13), d, square + 2 * stride);
+        hn::StoreU(hn::InterleaveUpper(d, upper02, upper13), d, square + 3 * stride);
+      }
+    }
+  }
+#endif
+
+  HWY_INLINE void CopyTap(const float* from, float* to) const {
     switch (run_) {
-      case 1:
-        for (std::size_t j = 0; j < width_; ++j) to[j] = from[offsets_[j]];
-        return;
       case 2:
         return CopyRuns<2>(from, to);
       case 4:
@@ -101,7 +144,6 @@ class Columns {
     }
   }
 
- private:
   // Longer runs are some of these.
   template <std::size_t run>
   HWY_INLINE void CopyRuns(const float* from, float* to) const {
@@ -114,24 +156,42 @@ class Columns {
   std::int64_t offsets_[kMostWidth];
 };
 
-// Of a step, whose taps the op packs together.
+// run(taps) for all taps, kTapsAtOnce after each other.
+template <class Run>
+HWY_INLINE void ForTapsAtOnce(std::span<const std::int64_t> taps, const Run& run) {
+  for (std::size_t k = 0; k < taps.size(); k += kTapsAtOnce) {
+    run(taps.subspan(k, std::min(kTapsAtOnce, taps.size() - k)));
+  }
+}
+
+// Of ops that pack some taps together.
 template <class Op>
-HWY_INLINE void PackStep(const Op& op, const Factor<float>& b, const Columns& columns,
-                         std::span<const std::int64_t> taps, std::size_t width,
-                         typename Op::B* packed) {
-  HWY_ALIGN float room[Op::kTogether][kMostWidth];
-  const float* rows[Op::kTogether];
-  for (std::size_t i = 0; i < Op::kTogether; ++i) {
-    rows[i] = room[i];
-    if (i >= taps.size()) {
-      std::fill(room[i], room[i] + width, 0.0f);
-    } else if (const float* from = b.data.data() + taps[i]; columns.are_one_run()) {
-      rows[i] = columns.first(from);
-    } else {
-      columns.Copy(from, room[i]);
+HWY_INLINE void PackSteps(const Op& op, const Steps& steps, const Factor<float>& b,
+                          const Columns& columns, std::size_t width, typename Op::B* packed) {
+  constexpr std::size_t kStepsAtOnce = kTapsAtOnce / Op::kTogether;
+  HWY_ALIGN float room[kTapsAtOnce][kMostWidth];
+  HWY_ALIGN constexpr float kZeros[kMostWidth] = {};
+  const float* data = b.data.data();
+  const std::span<const std::int64_t> taps(b.taps);
+  for (std::size_t first = 0; first < steps.size(); first += kStepsAtOnce) {
+    const std::size_t end = std::min(first + kStepsAtOnce, steps.size());
+    const std::size_t first_tap = steps.first_taps[first];
+    if (!columns.are_one_run()) {
+      columns.Copy(data, taps.subspan(first_tap, steps.first_taps[end] - first_tap), kMostWidth,
+                   room[0]);
+    }
+    for (std::size_t i = first; i < end; ++i) {
+      const float* rows[Op::kTogether];
+      for (std::size_t k = 0; k < Op::kTogether; ++k) {
+        const std::size_t tap = steps.first_taps[i] + k;
+        rows[k] = k >= steps.taps_of(i)   ? kZeros
+                  : columns.are_one_run() ? columns.first(data + taps[tap])
+                                          : room[tap - first_tap];
+      }
+      op.PackStep(rows, width, packed);
+      packed += Op::kTogether * width;
     }
   }
-  op.PackStep(rows, width, packed);
 }
 
 template <class Op>
@@ -139,16 +199,12 @@ HWY_INLINE void PackColumns(const Op& op, const Steps& steps, const Factor<float
                             std::size_t first, std::size_t width, typename Op::B* packed) {
   const Columns columns(b.lines, first, width);
   if constexpr (Op::kTogether == 1) {
-    for (const std::int64_t tap : b.taps) {
-      columns.Copy(b.data.data() + tap, packed);
-      packed += width;
-    }
+    ForTapsAtOnce(b.taps, [&](std::span<const std::int64_t> taps) HWY_ATTR {
+      columns.Copy(b.data.data(), taps, width, packed);
+      packed += taps.size() * width;
+    });
   } else {
-    const std::span<const std::int64_t> taps(b.taps);
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      PackStep(op, b, columns, taps.subspan(steps.first_taps[i], steps.taps_of(i)), width, packed);
-      packed += Op::kTogether * width;
-    }
+    PackSteps(op, steps, b, columns, width, packed);
   }
 }
 

@@ -195,9 +195,11 @@ std::size_t CountOutside(std::span<const double> values, const Bounds<double>& e
 void PackAllTaps(const Factor<float>& b, std::size_t first, std::size_t stride, float* packed) {
   for (std::size_t j = 0; j < stride; j += kMostWidth) {
     const Columns columns(b.lines, first + j, kMostWidth);
-    for (std::size_t k = 0; k < b.taps.size(); ++k) {
-      columns.Copy(b.data.data() + b.taps[k], packed + k * stride + j);
-    }
+    float* to = packed + j;
+    ForTapsAtOnce(b.taps, [&](std::span<const std::int64_t> taps) HWY_ATTR {
+      columns.Copy(b.data.data(), taps, stride, to);
+      to += taps.size() * stride;
+    });
   }
 }
 

@@ -1,8 +1,10 @@
 // Sums of float64 tensors whose numbers are those of float32, as quantized ones mostly are: by the
 // kernels for float32.
-#include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"

@@ -17,16 +17,17 @@ namespace HWY_NAMESPACE {
 HWY_INLINE void CopyWords(const RandomRun& run, std::uint64_t tile, std::size_t tap,
                           const std::uint32_t* from, std::uint32_t* words) {
   const std::uint64_t size = run.halves ? 2 * kTileWords : kTileWords;
-  const std::uint64_t begin = std::max(run.first, tile * size);
+  const std::uint64_t first = std::max(run.first, tile * size);
   const std::uint64_t end = std::min(run.first + run.count, (tile + 1) * size);
-  std::uint32_t* to = words + tap * run.stride + (begin - run.first);
-  std::size_t i = begin % size;
-  const std::size_t last = i + (end - begin);
-  if (run.halves) {
-    for (; i < std::min(last, kTileWords); ++i) *to++ = from[i] << 16;
-    from -= kTileWords;
+  std::uint32_t* to = words + tap * run.stride + (first - run.first);
+  std::size_t i = first % size;
+  const std::size_t last = i + (end - first);
+  if (!run.halves) {
+    std::copy(from + i, from + last, to);
+    return;
   }
-  std::copy(from + i, from + last, to);
+  for (; i < std::min(last, kTileWords); ++i) *to++ = from[i] << 16;
+  if (i < last) std::copy(from + (i - kTileWords), from + (last - kTileWords), to);
 }
 
 // Two tiles at a time: of neighbours, or of one tap and the next.

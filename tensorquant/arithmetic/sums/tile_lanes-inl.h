@@ -26,7 +26,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D64 = hn::ScalableTag<double>;
 using V64 = hn::Vec<D64>;
-
 using V32 = hn::Vec<hn::Rebind<std::uint32_t, D64>>;
 
 // Each rounds a vector; those at random take their random words, too.
@@ -56,11 +55,11 @@ struct RandomIntegerRounding {
   UniformDraw<double> draw;
 };
 
-template <bool wraps, class IntegerRounding>
+template <bool wraps, class ToInteger>
 struct FixedLanes {
-  static constexpr bool kIsRandom = IntegerRounding::kIsRandom;
+  static constexpr bool kIsRandom = ToInteger::kIsRandom;
 
-  FixedLanes(const FixedLaneFormat& f, IntegerRounding given)
+  FixedLanes(const FixedLaneFormat& f, ToInteger given)
       : rounding(given),
         scale(hn::Set(D64(), std::ldexp(1.0, f.fraction))),
         step(hn::Set(D64(), std::ldexp(1.0, -f.fraction))),
@@ -87,15 +86,15 @@ struct FixedLanes {
     return hn::MulAdd(in_range, step, hn::Zero(d));  // -0 + 0 = +0
   }
 
-  IntegerRounding rounding;
+  ToInteger rounding;
   V64 scale, step, lowest, highest, period, inverse_period;
 };
 
-template <bool overflows, class IntegerRounding>
+template <bool overflows, class ToInteger>
 struct FloatLanes {
-  static constexpr bool kIsRandom = IntegerRounding::kIsRandom;
+  static constexpr bool kIsRandom = ToInteger::kIsRandom;
 
-  FloatLanes(const FloatLaneFormat& f, IntegerRounding given)
+  FloatLanes(const FloatLaneFormat& f, ToInteger given)
       : rounding(given),
         has_negative_zero(f.has_negative_zero),
         scaled(f.highest, f.min_exponent, f.significand_bits),
@@ -109,11 +108,11 @@ struct FloatLanes {
     if constexpr (overflows) {
       y = hn::IfThenElse(hn::Gt(hn::Abs(y), highest), hn::CopySign(overflow, x), y);
     }
-    if constexpr (IntegerRounding::kKeepsSign) return y;
+    if constexpr (ToInteger::kKeepsSign) return y;
     return has_negative_zero ? hn::CopySign(y, x) : hn::Add(y, hn::Zero(d));
   }
 
-  IntegerRounding rounding;
+  ToInteger rounding;
   bool has_negative_zero;
   ScaledRounding<!overflows, double> scaled;
   V64 highest, overflow;

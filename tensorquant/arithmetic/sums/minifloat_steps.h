@@ -27,6 +27,7 @@ struct MinifloatSteps {
   bool in_double = false;  // lanes of float64
   MinifloatProducts products = MinifloatProducts::rounded;
   MinifloatSums sums = MinifloatSums::small;
+  bool are_odd_small = false;  // sums that are rounded to odd may lie below the normal numbers
   MinifloatEnds product_ends = MinifloatEnds::open;
   MinifloatEnds sum_ends = MinifloatEnds::open;
   bool to_zero = false;  // in float32, where the machine rounds so

@@ -34,6 +34,9 @@ class MinifloatRounding {
         least_(hn::BitCast(DI(), hn::Set(D(), static_cast<Lane>(std::ldexp(1.0, c.exponent))))),
         offset_(hn::Set(
             DI(), (static_cast<Bits>(kStored - c.bits) << kStored) | (Bits{1} << (kStored - 1)))),
+        half_step_(hn::Set(DI(), static_cast<Bits>(c.bits + 1) << kStored)),
+        rest_(hn::Set(DI(), (Bits{1} << (kStored - c.bits)) - 1)),
+        half_rest_(hn::Set(DI(), (Bits{1} << (kStored - c.bits)) / 2)),
         sign_(hn::SignBit(D())),
         power_(hn::Set(D(), static_cast<Lane>(std::ldexp(1.0, kStored - c.bits)))),
         highest_(hn::Set(D(), static_cast<Lane>(c.highest))),
@@ -62,6 +65,19 @@ class MinifloatRounding {
     return hn::NegMulAdd(power, power_, hn::MulAdd(power, power_, x));
   }
 
+  // Whether x is the middle of two numbers of the format.
+  template <bool is_small>
+  HWY_INLINE hn::Mask<D> IsTie(V x) const {
+    const VI bits = hn::BitCast(DI(), x);
+    if constexpr (!is_small) {
+      return hn::RebindMask(D(), hn::Eq(hn::And(bits, rest_), half_rest_));
+    }
+    const V large = Large<true, false>(x);
+    const V distance = hn::Abs(hn::Sub(x, hn::Sub(hn::Add(x, large), large)));
+    const VI power = hn::Max(hn::And(bits, exponents_), least_);
+    return hn::Eq(distance, hn::BitCast(D(), hn::Sub(power, half_step_)));
+  }
+
   // What is beyond the ends becomes of y, and the sign of x, where y may be zero.
   template <bool is_small>
   HWY_INLINE V End(V y, V x) const {
@@ -80,7 +96,7 @@ class MinifloatRounding {
   using VI = hn::Vec<DI>;
   using Bits = hn::TFromD<DI>;
 
-  VI exponents_, least_, offset_;
+  VI exponents_, least_, offset_, half_step_, rest_, half_rest_;
   V sign_, power_, highest_, lowest_, beyond_, up_, down_;
 };
 
@@ -96,6 +112,13 @@ struct MinifloatOp : LaneOp<Lane> {
       sum_ends == MinifloatEnds::open, void,
       MinifloatOp<Lane, products, sums, product_ends, MinifloatEnds::open, to_zero>>;
 
+  // Adds exact products as the machine does in place of rounding to odd first, which gives the same
+  // as long as no sum in the lanes is a tie: on the way there no rounding moves a number over one.
+  template <MinifloatSums as>
+  using WithoutTies = MinifloatOp<Lane, products, as, product_ends, sum_ends, to_zero>;
+  static constexpr bool kMayGoWithoutTies =
+      sums == MinifloatSums::odd && products == MinifloatProducts::exact;
+
   explicit MinifloatOp(const SumConstants& c)
       : product_(c.minifloat.product), sum_(c.minifloat.sum) {}
 
@@ -108,6 +131,12 @@ struct MinifloatOp : LaneOp<Lane> {
     return hn::Add(s, Product(a, b));
   }
   HWY_INLINE Sum Step(Sum s, V a, V b) const { return Rounded(Before(s, a, b)); }
+  // The same; notes ties.
+  HWY_INLINE Sum Step(Sum s, V a, V b, hn::Mask<typename LaneOp<Lane>::D>& ties) const {
+    const Sum sum = Before(s, a, b);
+    ties = hn::Or(ties, sum_.template IsTie<kKeepsZeros>(sum));
+    return Rounded(sum);
+  }
 
   static constexpr bool kProductsAreExact = products == MinifloatProducts::exact;
   static constexpr bool kSumsAreOfMachine = sums == MinifloatSums::machine;

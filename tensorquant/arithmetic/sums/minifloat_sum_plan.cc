@@ -197,6 +197,7 @@ MinifloatSteps steps_of(const MinifloatSum& m) {
     steps.sums = takes_odd            ? MinifloatSums::odd
                  : m.are_sums_small() ? MinifloatSums::small
                                       : MinifloatSums::rounded;
+    steps.are_odd_small = m.are_sums_small();
     steps.sum = constants_of(*m.sum);
   }
   steps.to_zero = m.rounding() == Rounding::zero;

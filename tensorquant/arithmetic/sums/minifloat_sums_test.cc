@@ -242,6 +242,48 @@ TEST(MinifloatSums, AreRoundedOnceNextToTies) {
   }
 }
 
+// Exact products of 46 digits, from which the lanes' sum is a tie that the sum itself lies next to:
+// in no row, in some, or in all, from either side, early or late. Behind it nothing is added.
+TEST(MinifloatSums, GoWithoutTiesUntilThereIsOne) {
+  constexpr std::size_t kRows = 64, kTaps = 150, kColumns = 70;
+  std::mt19937 generator(6);
+  struct Case {
+    const char* accumulator;
+    int digits;
+    const char* reason;
+  };
+  for (const Case& c : {Case{"float,8,13", 14, kOpenDouble},
+                        {"fp16", 11, kOpenDouble},
+                        {"float,5,10,overflow=saturate", 11, kOpenDouble},
+                        {"bf16", 8, kOpenDouble}}) {
+    const float value = 1 + std::ldexp(1.0f, 1 - c.digits), half = std::ldexp(1.0f, -c.digits);
+    for (const std::size_t every : {0, 17, 1}) {
+      MinifloatProblem p{kRows, kTaps, kColumns, floats_of(kRows * kTaps, 24, -9, -1, generator),
+                         floats_of(kTaps * kColumns, 24, -9, -1, generator)};
+      const std::size_t at = generator() % (kTaps - 1);
+      for (std::size_t row = 0; every != 0 && row < kRows; row += every) {
+        const auto a = p.a.begin() + static_cast<std::ptrdiff_t>(row * kTaps);
+        std::fill(a, a + kTaps, 0.0f);
+        a[static_cast<std::ptrdiff_t>(at)] = value;
+        a[static_cast<std::ptrdiff_t>(at + 1)] = (row % 2 == 0 ? half : -half) * (1 + 0x1p-23f);
+      }
+      if (every != 0) {
+        const auto b = p.b.begin() + static_cast<std::ptrdiff_t>(at * kColumns);
+        std::fill(b, b + kColumns, 1.0f);
+        std::fill(b + kColumns, b + 2 * kColumns, 1 - 0x1p-23f);
+      }
+      EXPECT_EQ(expect_the_reference("none", c.accumulator, "step", p), c.reason)
+          << c.accumulator << ", " << every;
+      if (every == 0) continue;
+      std::vector<float> y;
+      const Arithmetic arithmetic = make_arithmetic(
+          *make_quantizer("none"), *make_quantizer(c.accumulator), make_accumulate("step"));
+      sums_of_products(arithmetic, {}, sums_of(p, y));
+      for (std::size_t j = 0; j < kColumns; ++j) EXPECT_EQ(y[j], value) << c.accumulator;
+    }
+  }
+}
+
 // By their roundings alone, sums of so few digits could grow by an eighth a step.
 TEST(MinifloatSums, OfManyProductsStayInFloat32) {
   std::mt19937 generator(4);

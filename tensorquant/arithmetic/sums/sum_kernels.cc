@@ -25,11 +25,18 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
-// s[i][j] = op's sum and a(i, k) * b(k, j) for the taps k of some steps, behind which a and b are
+// Whether an op may go without ties: see MinifloatOp.
+template <class Op>
+concept MayGoWithoutTies = requires {
+  requires Op::kMayGoWithoutTies;
+};
+
+// s[i][j] = step(s[i][j], a(i, k), b(k, j)) for the taps k of some steps, behind which a and b are
 // then.
-template <std::size_t rows, class Op>
+template <std::size_t rows, class Op, class Step>
 HWY_INLINE void AddSteps(const Op& op, std::size_t steps, const typename Op::A*& a,
-                         const typename Op::B*& b, typename Op::Sum (&s)[rows][2]) {
+                         const typename Op::B*& b, typename Op::Sum (&s)[rows][2],
+                         const Step& step) {
   const std::size_t numbers = Op::kTogether * hn::Lanes(typename Op::D());
   for (std::size_t k = 0; k < steps; ++k) {
     const auto b0 = op.Load(b), b1 = op.Load(b + numbers);
@@ -37,11 +44,19 @@ HWY_INLINE void AddSteps(const Op& op, std::size_t steps, const typename Op::A*&
     HWY_UNROLL(8)
     for (std::size_t i = 0; i < rows; ++i) {
       const auto ai = op.Broadcast(a[i]);
-      s[i][0] = op.Step(s[i][0], ai, b0);
-      s[i][1] = op.Step(s[i][1], ai, b1);
+      s[i][0] = step(s[i][0], ai, b0);
+      s[i][1] = step(s[i][1], ai, b1);
     }
     a += kPackedRows;
   }
+}
+
+// The op's own steps.
+template <std::size_t rows, class Op>
+HWY_INLINE void AddSteps(const Op& op, std::size_t steps, const typename Op::A*& a,
+                         const typename Op::B*& b, typename Op::Sum (&s)[rows][2]) {
+  AddSteps(op, steps, a, b, s,
+           [&](auto sum, auto ai, auto bj) HWY_ATTR { return op.Step(sum, ai, bj); });
 }
 
 // To sums[i][j]; of so many steps.
@@ -94,20 +109,55 @@ HWY_NOINLINE bool SumFarFromLimits(const SumConstants& constants, const Op& give
   return true;
 }
 
-// Whichever serves. A try that fails costs more than one that does not saves.
+// The same by an op that goes without ties. False where there is one.
+template <std::size_t rows, class Op>
+HWY_NOINLINE bool SumWithoutTies(const Op& given, std::size_t steps, const typename Op::A* a,
+                                 const typename Op::B* b, double* sums) {
+  constexpr std::size_t kStepsAtOnce = 64;
+  const Op op = given;  // in registers
+  typename Op::Sum s[rows][2];
+  for (std::size_t i = 0; i < rows; ++i) s[i][0] = s[i][1] = op.Zero();
+  const typename Op::D d;
+  auto ties = hn::Lt(hn::Zero(d), hn::Zero(d));  // none
+  for (std::size_t k = 0; k < steps; k += kStepsAtOnce) {
+    AddSteps(op, std::min(kStepsAtOnce, steps - k), a, b, s,
+             [&](auto sum, auto ai, auto bj) HWY_ATTR { return op.Step(sum, ai, bj, ties); });
+    if (!hn::AllFalse(d, ties)) return false;
+  }
+  StoreSums(op, steps, s, sums);
+  return true;
+}
+
+// Tries what is faster, if it has served so far. A try that fails costs more than one that does not
+// saves.
+template <class Try>
+bool SucceedsWithLuck(const SumJob& job, const Try& attempt) {
+  if (job.luck->load(std::memory_order_relaxed) < 0) return false;
+  const bool serves = attempt();
+  const int luck = job.luck->load(std::memory_order_relaxed);
+  job.luck->store(serves ? std::min(luck + 1, 100) : luck - 4, std::memory_order_relaxed);
+  return serves;
+}
+
 template <std::size_t rows, class Op>
 void SumWithLuck(const SumJob& job, const Op& op, std::size_t steps, const typename Op::A* a,
                  const typename Op::B* b, double* sums) {
-  if constexpr (!std::is_void_v<typename Op::Open>) {
-    if (job.constants.check_every > 0 && job.luck->load(std::memory_order_relaxed) >= 0) {
-      const typename Op::Open open(job.constants);
-      const bool is_far = SumFarFromLimits<rows>(job.constants, open, steps, a, b, sums);
-      const int luck = job.luck->load(std::memory_order_relaxed);
-      job.luck->store(is_far ? std::min(luck + 1, 100) : luck - 4, std::memory_order_relaxed);
-      if (is_far) return;
+  const SumConstants& c = job.constants;
+  bool is_done = false;
+  if constexpr (MayGoWithoutTies<Op>) {
+    using Small = typename Op::template WithoutTies<MinifloatSums::small>;
+    using Normal = typename Op::template WithoutTies<MinifloatSums::rounded>;
+    is_done = SucceedsWithLuck(job, [&] {
+      return c.minifloat.are_odd_small ? SumWithoutTies<rows>(Small(c), steps, a, b, sums)
+                                       : SumWithoutTies<rows>(Normal(c), steps, a, b, sums);
+    });
+  } else if constexpr (!std::is_void_v<typename Op::Open>) {
+    if (c.check_every > 0) {
+      is_done = SucceedsWithLuck(
+          job, [&] { return SumFarFromLimits<rows>(c, typename Op::Open(c), steps, a, b, sums); });
     }
   }
-  Sum<rows>(op, steps, a, b, sums);
+  if (!is_done) Sum<rows>(op, steps, a, b, sums);
 }
 
 // Of all the rows of a tile.

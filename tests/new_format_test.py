@@ -59,6 +59,7 @@ ARITHMETIC = {
         "template <class T> Bounds<double> ends(const Step&) { return {-1, 1}; }",
         "template <class T> Bounds<T> limits(const Step&) { return {-1, 1}; }",
         "GridFormat of_float32(const Step& format) { return format; }",
+        "bool is_alike(const Step&) { return true; }",
         "bool odd_is_enough(const Step&) { return true; }",
         "std::optional<int> modulus(const Step&) { return std::nullopt; }",
         "int last_bit_of(const Step&) { return 0; }",

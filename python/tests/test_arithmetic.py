@@ -255,7 +255,12 @@ def test_on_plan_gets_the_kernel_and_the_reason():
     plans = []
     formats = {"product": "nearest,8,2", "accumulator": "nearest,16,2"}
     # Float64 goes through the kernels where float32 has its numbers.
-    for a in (np.ones((2, 2), np.float32), np.full((2, 2), 0.75, np.float32), np.ones((2, 2)), np.full((2, 2), 0.1)):
+    for a in (
+        np.ones((2, 2), np.float32),
+        np.full((2, 2), 0.75, np.float32),
+        np.ones((2, 2)),
+        np.full((2, 2), 0.1),
+    ):
         tq.matmul(a, a, **formats, on_plan=plans.append)
     assert [plan.kernel for plan in plans] == ["integer", "fixed_int", "integer", "reference"]
     assert all(plan.reason for plan in plans)

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/sums/finish.h"
-#include "tensorquant/arithmetic/sums/float_store.h"
+#include "tensorquant/arithmetic/sums/neighbours.h"
 #include "tensorquant/arithmetic/sums/pack_bytes-inl.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 

@@ -10,16 +10,6 @@
 namespace tensorquant {
 namespace {
 
-std::vector<std::int64_t> indices_of(const SumsOfProducts<float>& sums, const Tile& tile) {
-  std::vector<std::int64_t> indices(tile.rows * tile.stride);
-  for (std::size_t i = 0; i < tile.rows; ++i) {
-    for (std::size_t j = 0; j < tile.columns; ++j) {
-      indices[i * tile.stride + j] = sums.rows[tile.row + i] + sums.columns[tile.column + j];
-    }
-  }
-  return indices;
-}
-
 std::vector<double> biases_of(const SumsOfProducts<float>& sums, const Tile& tile) {
   std::vector<double> biases(tile.rows * tile.stride);
   for (std::size_t i = 0; i < tile.rows; ++i) {
@@ -40,6 +30,16 @@ void copy_unconverted(const SumsOfProducts<float>& sums, const Tile& tile, const
 }
 
 }  // namespace
+
+std::vector<std::int64_t> indices_of(const SumsOfProducts<float>& sums, const Tile& tile) {
+  std::vector<std::int64_t> indices(tile.rows * tile.stride);
+  for (std::size_t i = 0; i < tile.rows; ++i) {
+    for (std::size_t j = 0; j < tile.columns; ++j) {
+      indices[i * tile.stride + j] = sums.rows[tile.row + i] + sums.columns[tile.column + j];
+    }
+  }
+  return indices;
+}
 
 void finish_tile(const SumJob& job, const Tile& tile, double* sums, RangeReport* report) {
   const GridFormat& format = job.arithmetic.accumulator;

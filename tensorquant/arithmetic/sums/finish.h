@@ -2,7 +2,9 @@
 #define TENSORQUANT_ARITHMETIC_SUMS_FINISH_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <vector>
 
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 
@@ -14,6 +16,9 @@ struct Tile {
   std::size_t column, columns;
   std::size_t stride;
 };
+
+// Of its outputs, as its sums lie.
+std::vector<std::int64_t> indices_of(const SumsOfProducts<float>& sums, const Tile& tile);
 
 // s + x, rounded to odd: where the sum is no double, the one of its two neighbours whose last bit
 // is 1. Rounding that again, to a format that is at least two bits shorter, is one rounding (S.

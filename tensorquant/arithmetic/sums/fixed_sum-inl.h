@@ -35,6 +35,8 @@ struct LaneOp {
   using B = float;
   // The same op without its limits of sums, whose sums Magnitude() tells: see SumConstants.
   using Open = void;
+  // Whether there is a faster op, WithoutTies: see MinifloatOp.
+  static constexpr bool kMayGoWithoutTies = false;
   static constexpr std::size_t kTogether = 1;
 
   A PackRow(const double* taps) const { return static_cast<A>(taps[0]); }

@@ -55,11 +55,8 @@ bool copy_bias(const SumsOfProducts<double>& from, FloatSums& to) {
 }
 
 bool is_of_any_tensor(const Arithmetic& arithmetic) {
-  // Aligned products ask for the data's smallest exponent, which float32's kernel takes for its
-  // own.
   return (is_none(arithmetic.product) || is_of_any_tensor(arithmetic.product)) &&
-         is_of_any_tensor(arithmetic.accumulator) &&
-         arithmetic.accumulate.mode != Accumulate::Mode::align;
+         is_of_any_tensor(arithmetic.accumulator);
 }
 
 // Nothing where the sums are none of float32 numbers.

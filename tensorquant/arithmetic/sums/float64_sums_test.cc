@@ -10,21 +10,15 @@
 #include <string>
 #include <vector>
 
-#include "tensorquant/arithmetic/arithmetic.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 #include "tensorquant/base/bits.h"
 #include "tensorquant/kernels/simd_target.h"
+#include "tests/arithmetic_of.h"
 #include "tests/hostile_float_environment.h"
 #include "tests/matrix_sums.h"
 
 namespace tensorquant {
 namespace {
-
-Arithmetic arithmetic_of(const std::string& product, const std::string& accumulator,
-                         const std::string& mode) {
-  return make_arithmetic(*make_quantizer(product), *make_quantizer(accumulator),
-                         make_accumulate(mode));
-}
 
 constexpr std::int64_t kRows = 5, kTaps = 9, kColumns = 70;
 const ArithmeticContext kContext{7, 1, 2, 3};
@@ -131,6 +125,21 @@ TEST(Float64Sums, EqualTheReferenceAndGoThroughKernels) {
                              "minifloat", "stochastic"}) {
     EXPECT_TRUE(kernels.contains(kernel)) << kernel;
   }
+}
+
+// Exponents of small numbers of float64 go below those of float32's.
+TEST(Float64Sums, OfAlignedProductsEqualTheReference) {
+  std::mt19937 generator(4);
+  std::set<std::string> kernels;
+  for (const std::string accumulator : kFormats) {
+    Doubles x = quantized(generator);
+    for (std::size_t i = 0; i < x.a.size(); i += 3) x.a[i] *= 0x1p-138;
+    const Arithmetic arithmetic = arithmetic_of("none", accumulator, "align:4:12");
+    const Results found = compute(arithmetic, x, true, false);
+    kernels.insert(found.kernel);
+    expect_equal(found, compute_reference(arithmetic, x, true, false), accumulator + ", aligned");
+  }
+  EXPECT_TRUE(kernels.contains("align"));
 }
 
 TEST(Float64Sums, OfNumbersThatAreNoneOfFloat32AreTheReferences) {

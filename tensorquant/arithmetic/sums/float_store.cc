@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <limits>
 
+#include "tensorquant/arithmetic/sums/neighbours.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
@@ -41,14 +43,6 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tensorquant {
-
-bool are_neighbours(std::span<const std::int64_t> places) {
-  bool are = true;
-  for (std::size_t j = 0; j < places.size(); ++j) {
-    are &= places[j] == places[0] + static_cast<std::int64_t>(j);
-  }
-  return are;
-}
 
 HWY_EXPORT(StoreAll);
 

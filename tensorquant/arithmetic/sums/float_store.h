@@ -8,9 +8,6 @@
 
 namespace tensorquant {
 
-// Whether places[j] = places[0] + j.
-bool are_neighbours(std::span<const std::int64_t> places);
-
 // to_type<float>() of many.
 void store_as_float(const GridFormat& format, std::span<const double> values, float* out);
 

@@ -25,6 +25,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct IntegerOp {
   using Packing = IntegerOp;
   using Open = void;
+  static constexpr bool kMayGoWithoutTies = false;
   using D = hn::ScalableTag<std::int32_t>;
   using Pairs = hn::Repartition<std::int16_t, D>;
   using V = hn::Vec<Pairs>;

@@ -13,6 +13,7 @@
 
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 #include "tensorquant/kernels/simd_target.h"
+#include "tests/arithmetic_of.h"
 #include "tests/difference.h"
 #include "tests/matrix_sums.h"
 
@@ -32,8 +33,7 @@ SumsOfProducts<float> sums_of(const MinifloatProblem& p, std::vector<float>& y) 
 // On every target. The plan's reason on this machine, or the kernel where it is another one.
 std::string expect_the_reference(const std::string& product, const std::string& accumulator,
                                  const std::string& mode, const MinifloatProblem& p) {
-  const Arithmetic arithmetic = make_arithmetic(
-      *make_quantizer(product), *make_quantizer(accumulator), make_accumulate(mode));
+  const Arithmetic arithmetic = arithmetic_of(product, accumulator, mode);
   std::vector<float> wanted, found;
   sums_of_products_reference(arithmetic, {}, sums_of(p, wanted));
   for (const SimdTarget& target : simd_targets()) {
@@ -276,9 +276,7 @@ TEST(MinifloatSums, GoWithoutTiesUntilThereIsOne) {
           << c.accumulator << ", " << every;
       if (every == 0) continue;
       std::vector<float> y;
-      const Arithmetic arithmetic = make_arithmetic(
-          *make_quantizer("none"), *make_quantizer(c.accumulator), make_accumulate("step"));
-      sums_of_products(arithmetic, {}, sums_of(p, y));
+      sums_of_products(arithmetic_of("none", c.accumulator, "step"), {}, sums_of(p, y));
       for (std::size_t j = 0; j < kColumns; ++j) EXPECT_EQ(y[j], value) << c.accumulator;
     }
   }

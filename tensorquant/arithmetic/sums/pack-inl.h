@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-#include "tensorquant/arithmetic/sums/float_store.h"
+#include "tensorquant/arithmetic/sums/neighbours.h"
 #include "tensorquant/arithmetic/sums/sums_of_products.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -166,8 +166,8 @@ HWY_INLINE void ForTapsAtOnce(std::span<const std::int64_t> taps, const Run& run
 
 // Of ops that pack some taps together.
 template <class Op>
-HWY_INLINE void PackSteps(const Op& op, const Steps& steps, const Factor<float>& b,
-                          const Columns& columns, std::size_t width, typename Op::B* packed) {
+HWY_INLINE void PackTogether(const Op& op, const Steps& steps, const Factor<float>& b,
+                             const Columns& columns, std::size_t width, typename Op::B* packed) {
   constexpr std::size_t kStepsAtOnce = kTapsAtOnce / Op::kTogether;
   HWY_ALIGN float room[kTapsAtOnce][kMostWidth];
   HWY_ALIGN constexpr float kZeros[kMostWidth] = {};
@@ -204,7 +204,7 @@ HWY_INLINE void PackColumns(const Op& op, const Steps& steps, const Factor<float
       packed += taps.size() * width;
     });
   } else {
-    PackSteps(op, steps, b, columns, width, packed);
+    PackTogether(op, steps, b, columns, width, packed);
   }
 }
 

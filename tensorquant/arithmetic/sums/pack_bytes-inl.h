@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-#include "tensorquant/arithmetic/sums/float_store.h"
+#include "tensorquant/arithmetic/sums/neighbours.h"
 #include "tensorquant/arithmetic/sums/pack-inl.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 

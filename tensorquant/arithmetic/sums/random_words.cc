@@ -60,29 +60,22 @@ namespace tensorquant {
 
 HWY_EXPORT(DrawRun);
 
-RandomOutputs::RandomOutputs(std::span<const std::int64_t> indices) {
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    const bool goes_on = i > 0 && indices[i] == indices[i - 1] + 1;
-    if (!goes_on) runs_.push_back({i, 0, static_cast<std::uint64_t>(indices[i])});
-    ++runs_.back().count;
-  }
-}
-
 void RandomOutputs::draw(const RandomStream& random, bool halves, std::uint32_t tap,
                          std::size_t taps, std::size_t stride, std::uint32_t* words) const {
   constexpr std::size_t kFew = 4;  // for which a tile of words is too much
-  for (const Run& run : runs_) {
-    std::uint32_t* to = words + run.begin;
+  for (const Neighbours& run : runs_) {
+    const auto index = static_cast<std::uint64_t>(run.place);
+    std::uint32_t* to = words + run.first;
     if (run.count > kFew) {
-      const RandomRun its_words{halves, run.index, run.count, tap, taps, stride};
+      const RandomRun its_words{halves, index, run.count, tap, taps, stride};
       HWY_DYNAMIC_DISPATCH(DrawRun)(random, its_words, to);
       continue;
     }
     for (std::size_t k = 0; k < taps; ++k) {
       const auto its_tap = static_cast<std::uint32_t>(tap + k);
       for (std::size_t i = 0; i < run.count; ++i) {
-        to[k * stride + i] = halves ? random_half_word(random, run.index + i, its_tap)
-                                    : random_word(random, run.index + i, its_tap);
+        to[k * stride + i] = halves ? random_half_word(random, index + i, its_tap)
+                                    : random_word(random, index + i, its_tap);
       }
     }
   }

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "tensorquant/arithmetic/sums/neighbours.h"
 #include "tensorquant/base/random.h"
 
 namespace tensorquant {
@@ -13,7 +14,7 @@ namespace tensorquant {
 // Some taps of neighbouring outputs.
 struct RandomRun {
   bool halves;          // a word serves two outputs
-  std::uint64_t first;  // output's index
+  std::uint64_t first;  // the first output's index
   std::size_t count;
   std::uint32_t tap;
   std::size_t taps, stride;
@@ -24,7 +25,8 @@ class RandomOutputs {
  public:
   RandomOutputs() = default;
   // The index of each output.
-  explicit RandomOutputs(std::span<const std::int64_t> indices);
+  explicit RandomOutputs(std::span<const std::int64_t> indices)
+      : runs_(runs_of_neighbours(indices)) {}
 
   // words[k * stride + i] = random_word(random, indices[i], tap + k) for `taps` taps; with `halves`
   // the upper half is random_half_word()'s, and the lower one may be anything.
@@ -32,11 +34,7 @@ class RandomOutputs {
             std::size_t stride, std::uint32_t* words) const;
 
  private:
-  struct Run {
-    std::size_t begin, count;
-    std::uint64_t index;  // of the first
-  };
-  std::vector<Run> runs_;
+  std::vector<Neighbours> runs_;
 };
 
 }  // namespace tensorquant

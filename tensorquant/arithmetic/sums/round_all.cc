@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "tensorquant/arithmetic/sums/finish.h"
+#include "tensorquant/arithmetic/sums/neighbours.h"
 #include "tensorquant/kernels/kernels.h"
 
 namespace tensorquant {
@@ -50,18 +51,16 @@ template <class F>
 void round_at_random(const F& format, const RandomStream& random, std::uint32_t tap,
                      std::span<const std::int64_t> indices, std::span<double> values) {
   constexpr std::size_t kFew = 4;  // for which a tile of words is too much
-  for (std::size_t i = 0; i < values.size();) {
-    std::size_t end = i + 1;
-    while (end < values.size() && indices[end] == indices[end - 1] + 1) ++end;
-    const auto first = static_cast<std::uint64_t>(indices[i]);
-    if (end - i > kFew &&
-        has_such_indices(first + (end - i), tap, draws_half_words(format.random_bits))) {
-      round_run(format, random, first, tap, values.subspan(i, end - i));
-      i = end;
+  for (const Neighbours& run : runs_of_neighbours(indices)) {
+    const std::span<double> its = values.subspan(run.first, run.count);
+    const auto index = static_cast<std::uint64_t>(run.place);
+    if (run.count > kFew &&
+        has_such_indices(index + run.count, tap, draws_half_words(format.random_bits))) {
+      round_run(format, random, index, tap, its);
+      continue;
     }
-    for (; i < end; ++i) {
-      const auto index = static_cast<std::uint64_t>(indices[i]);
-      values[i] = quantize_reference(format, values[i], draw(format, random, index, tap));
+    for (std::size_t i = 0; i < run.count; ++i) {
+      its[i] = quantize_reference(format, its[i], draw(format, random, index + i, tap));
     }
   }
 }

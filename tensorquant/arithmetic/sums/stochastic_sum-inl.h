@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tensorquant/arithmetic/sums/finish.h"
+#include "tensorquant/arithmetic/sums/neighbours.h"
 #include "tensorquant/arithmetic/sums/scoped_rounding.h"
 #include "tensorquant/arithmetic/sums/sum_kernels.h"
 #include "tensorquant/base/float_environment.h"
@@ -117,26 +118,11 @@ HWY_NOINLINE void SumTile(const Op& given, const TileWords& its_words, std::size
   }
 }
 
-// Columns whose outputs are neighbours.
-struct ColumnRun {
-  std::size_t first, count;
-};
-
-inline std::vector<ColumnRun> RunsOf(const std::vector<std::int64_t>& columns, std::size_t most) {
-  std::vector<ColumnRun> runs;
-  for (std::size_t j = 0; j < columns.size(); ++j) {
-    const bool goes_on = j > 0 && columns[j] == columns[j - 1] + 1 && runs.back().count < most;
-    if (!goes_on) runs.push_back({j, 0});
-    ++runs.back().count;
-  }
-  return runs;
-}
-
 // The columns of a run, tap by tap, with a margin at both ends: tiles begin where the index says,
 // not where the run begins.
 class RunOfColumns {
  public:
-  void Set(const Factor<float>& b, const ColumnRun& run, std::size_t margin) {
+  void Set(const Factor<float>& b, const Neighbours& run, std::size_t margin) {
     stride_ = run.count + 2 * margin;
     packed_.resize(b.taps.size() * stride_);
     for (std::size_t k = 0; k < b.taps.size(); ++k) {
@@ -166,9 +152,9 @@ void RunStochastic(const SumJob& job) {
   const RoundKeys keys(job.context.product().seed);
   constexpr std::size_t kMostNumbers = std::size_t{1} << 22;  // of b at once
   const std::size_t most = std::max(kMostNumbers / std::max<std::size_t>(taps, 1), 4 * kTile);
-  const std::vector<ColumnRun> runs = RunsOf(sums.columns, most);
+  const std::vector<Neighbours> runs = runs_of_neighbours(sums.columns, most);
   std::size_t longest = 0;
-  for (const ColumnRun& run : runs) longest = std::max(longest, run.count);
+  for (const Neighbours& run : runs) longest = std::max(longest, run.count);
   const std::size_t work = std::max<std::size_t>(1, longest * taps);  // of a row
   parallel_for(runs.size() * rows * work, work, [&](std::size_t begin, std::size_t end) HWY_ATTR {
     const DefaultFloatEnvironment environment;
@@ -178,7 +164,7 @@ void RunStochastic(const SumJob& job) {
     std::size_t run_in_b = runs.size();
     HWY_ALIGN std::int32_t tile_sums[kTile];
     for (std::size_t item = begin / work; item < (end + work - 1) / work; ++item) {
-      const ColumnRun& run = runs[item / rows];
+      const Neighbours& run = runs[item / rows];
       const std::size_t i = item % rows;
       if (item / rows != run_in_b) {
         run_in_b = item / rows;
@@ -190,7 +176,7 @@ void RunStochastic(const SumJob& job) {
             static_cast<double>(
                 sums.a.data[static_cast<std::size_t>(sums.a.lines[i] + sums.a.taps[k])]));
       }
-      const auto index = static_cast<std::size_t>(sums.rows[i] + sums.columns[run.first]);
+      const auto index = static_cast<std::size_t>(sums.rows[i] + run.place);
       for (std::size_t tile = index / kTile; tile * kTile < index + run.count; ++tile) {
         const std::size_t margin = kTile + tile * kTile - index;  // where the tile begins in b
         {

@@ -25,12 +25,6 @@ HWY_BEFORE_NAMESPACE();
 namespace tensorquant {
 namespace HWY_NAMESPACE {
 
-// Whether an op may go without ties: see MinifloatOp.
-template <class Op>
-concept MayGoWithoutTies = requires {
-  requires Op::kMayGoWithoutTies;
-};
-
 // s[i][j] = step(s[i][j], a(i, k), b(k, j)) for the taps k of some steps, behind which a and b are
 // then.
 template <std::size_t rows, class Op, class Step>
@@ -144,7 +138,7 @@ void SumWithLuck(const SumJob& job, const Op& op, std::size_t steps, const typen
                  const typename Op::B* b, double* sums) {
   const SumConstants& c = job.constants;
   bool is_done = false;
-  if constexpr (MayGoWithoutTies<Op>) {
+  if constexpr (Op::kMayGoWithoutTies) {
     using Small = typename Op::template WithoutTies<MinifloatSums::small>;
     using Normal = typename Op::template WithoutTies<MinifloatSums::rounded>;
     is_done = SucceedsWithLuck(job, [&] {

@@ -69,7 +69,7 @@ struct SumJob {
   SumConstants constants;
   const OuterSums* outer = nullptr;  // of sums of two levels
   SharedReport* report = nullptr;    // of sums that are looked at
-  std::atomic<int>* luck = nullptr;  // of tries without limits, below 0 where they are not worth it
+  std::atomic<int>* luck = nullptr;  // of tries that may fail, below 0 where they are not worth it
 
   bool rounds_at_the_end() const {
     return arithmetic.accumulate.mode == Accumulate::Mode::once && constants.rounds_at_the_end;

@@ -17,6 +17,7 @@
 #include "tensorquant/base/parallel.h"
 #include "tensorquant/kernels/simd_target.h"
 #include "tensorquant/quantizers/format_list.h"
+#include "tests/arithmetic_of.h"
 #include "tests/difference.h"
 #include "tests/floats.h"
 #include "tests/hostile_float_environment.h"
@@ -24,12 +25,6 @@
 
 namespace tensorquant {
 namespace {
-
-Arithmetic arithmetic_of(const std::string& product, const std::string& accumulator,
-                         const std::string& accumulate) {
-  return make_arithmetic(*make_quantizer(product), *make_quantizer(accumulator),
-                         make_accumulate(accumulate));
-}
 
 // Numbers of different kinds: what a kernel may do depends on their range and grid.
 enum class Numbers { integers, few_bits, coarse, some_bits, any_bits, large, tiny };

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 #include <variant>
 
 #include "tensorquant/arithmetic/exact/add_to_odd-inl.h"

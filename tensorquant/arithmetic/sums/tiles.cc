@@ -58,7 +58,7 @@ class TileSum {
     if (report_ != nullptr) running_.assign(size_, 0.0);
     columns_.set(tile.column, tile.columns);
     if (is_random(job_.arithmetic.product) || is_random(job_.arithmetic.accumulator)) {
-      set_indices();
+      set_random_outputs();
     }
     const auto taps = static_cast<std::uint32_t>(job_.sums.taps());
     for (std::uint32_t k = 0; k < taps; k += kTaps) {
@@ -71,14 +71,8 @@ class TileSum {
   }
 
  private:
-  void set_indices() {
-    indices_.resize(count_);
-    for (std::size_t i = 0; i < tile_.rows; ++i) {
-      for (std::size_t j = 0; j < tile_.columns; ++j) {
-        indices_[i * tile_.columns + j] =
-            job_.sums.rows[tile_.row + i] + job_.sums.columns[tile_.column + j];
-      }
-    }
+  void set_random_outputs() {
+    indices_ = indices_of(job_.sums, tile_);
     random_outputs_ = RandomOutputs(indices_);
     words_.resize(kTaps * size_ + kTileMargin);
   }
